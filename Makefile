@@ -1,0 +1,42 @@
+# `make demo` distils Fashion-MNIST; `make test` runs linters and tests. Both install what they need.
+
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+CORES ?= $(shell nproc)
+SNAKEMAKE := $(BIN)/snakemake --cores $(CORES)
+DEMO := results/fashionmnist_ipc50
+
+.PHONY: help install demo test lint report prior
+
+help:  ## Show this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+
+install: .venv/installed  ## Create .venv with the pinned dependencies
+
+.venv/installed: requirements.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet uv==0.13.9
+	$(BIN)/uv pip install --quiet --compile-bytecode --require-hashes -r requirements.lock
+	$(BIN)/uv pip install --quiet --no-deps --no-build-isolation -e .
+	touch $@
+
+demo: install  ## Distil Fashion-MNIST at 50 images per class and show the table
+	$(SNAKEMAKE) -- $(DEMO)/table.csv $(DEMO)/redundancy.png $(DEMO)/curve.png $(DEMO)/samples.png
+	$(BIN)/python -m lgd_core.summary $(DEMO)
+
+lint: install  ## Check style and workflow
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile rules
+	$(BIN)/snakemake --lint
+
+test: install lint  ## Run linters and all tests but those marked slow or gpu
+	$(BIN)/python -m pytest -m "not slow and not gpu"
+
+report: install  ## Write results/report.html from what has been made
+	$(SNAKEMAKE) --report results/report.html
+
+prior: install  ## Train the prior that ships with the project, and measure it
+	$(SNAKEMAKE) --config 'overrides={datasets: {fashionmnist: {prior: {source: train}}}}' \
+		-- results/fashionmnist/prior_quality.json

@@ -1,0 +1,34 @@
+"""Learnability-guided dataset distillation: from real images and a prior to tables and figures."""
+
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+
+# ---- Configuration: read, checked and completed before anything else happens ----
+configfile: "config/config.yaml"
+
+
+include: "rules/common.smk"
+
+
+# ---- Stages, in reading order ----
+include: "rules/data.smk"
+include: "rules/reference.smk"
+include: "rules/prior.smk"
+include: "rules/increment.smk"
+include: "rules/evaluate.smk"
+include: "rules/analyse.smk"
+
+
+# ---- Target ----
+rule all:
+    """Tables and figures of every configured data set and number of images per class."""
+    default_target: True
+    input:
+        expand(
+            "results/{dataset}_ipc{ipc}/{artifact}",
+            dataset=config["datasets"],
+            ipc=config["ipc"],
+            artifact=["table.csv", "redundancy.png", "curve.png", "samples.png"],
+        ),

@@ -1,0 +1,104 @@
+"""Guidance: functions of a denoising step that return a change of the predicted noise.
+
+Conventions: ``x0 = (x_t - sqrt(1 - alpha_bar) noise) / sqrt(alpha_bar)``, so adding to the noise a
+multiple of a gradient moves x0 *down* that gradient.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Denoising:
+    """One step of a batch on its way from noise to latents; all tensors (B, c, h, w).
+
+    ``x0`` is differentiable with respect to ``x_t``; whether through the transformer as well is
+    the sampler's choice, not the guidance's.
+    """
+
+    x_t: Tensor
+    noise: Tensor
+    x0: Tensor
+    alpha_bar: Tensor
+    labels: Tensor
+
+
+Guidance = Callable[[Denoising], Tensor]
+
+
+def learnability(
+    learner: nn.Module, reference: nn.Module | None, images: Tensor, labels: Tensor, weight: float
+) -> Tensor:
+    """Return the learnability score (B,), Eq. 7: the learner's loss minus weight x the reference's.
+
+    ``images`` (B, C, H, W) are normalised. High: the learner fails and the reference does not.
+    ``reference`` may be None where ``weight`` is 0.
+    """
+    score = F.cross_entropy(learner(images), labels, reduction="none")
+    if reference is not None and weight:
+        score = score - weight * F.cross_entropy(reference(images), labels, reduction="none")
+    return score
+
+
+@dataclass(frozen=True)
+class LearnabilityGuidance:
+    """Raise the learnability of the image that x0 decodes to (Eq. 8).
+
+    ``noise - strength * rho * g`` with g the gradient of the score with respect to x_t and
+    ``rho = sqrt(1 - alpha_bar) * size(noise) / |g|``. ``size`` is the root mean square (``rms``)
+    or the L2 norm (``relative``: the change is strength x sqrt(1 - alpha_bar) of the noise norm,
+    whatever the latent's size). The sign is the one that raises the score.
+    """
+
+    score: Callable[[Tensor, Tensor], Tensor]
+    strength: float
+    norm: str = "rms"
+
+    def __call__(self, step: Denoising) -> Tensor:
+        gradient = _gradient(self.score(step.x0, step.labels).sum(), step.x_t)
+        size = _norm(step.noise)
+        if self.norm == "rms":
+            size = size / step.noise[0].numel() ** 0.5
+        rho = (1 - step.alpha_bar).sqrt() * size / _norm(gradient).clamp_min(1e-12)
+        return -self.strength * rho * gradient
+
+
+@dataclass(frozen=True)
+class DeviationGuidance:
+    """Lower the cosine similarity of x0 to the nearest latent of its class in memory.
+
+    ``memory`` (classes, M, c, h, w). ``raw`` adds strength x gradient, as the paper does, whose
+    size depends on the latent's dimension; ``relative`` makes the strength a share of the noise
+    norm as in LearnabilityGuidance. The sign is the one that lowers the similarity.
+    """
+
+    memory: Tensor
+    strength: float
+    norm: str = "raw"
+
+    def __call__(self, step: Denoising) -> Tensor:
+        similarity = nearest_similarity(step.x0, self.memory[step.labels])
+        gradient = _gradient(similarity.sum(), step.x_t)
+        if self.norm == "raw":
+            return self.strength * gradient
+        scale = (1 - step.alpha_bar).sqrt() * _norm(step.noise)
+        return self.strength * scale * gradient / _norm(gradient).clamp_min(1e-12)
+
+
+def nearest_similarity(latents: Tensor, memory: Tensor) -> Tensor:
+    """Return the greatest cosine similarity (B,) of latents (B, ...) to their memory (B, M, ...)."""
+    return F.cosine_similarity(latents.flatten(1)[:, None], memory.flatten(2), dim=2).amax(1)
+
+
+def _gradient(value: Tensor, x_t: Tensor) -> Tensor:
+    # The graph is kept: every guidance of a step differentiates through the same x0.
+    return torch.autograd.grad(value, x_t, retain_graph=True)[0]
+
+
+def _norm(x: Tensor) -> Tensor:
+    """Return the L2 norm of every sample, shaped (B, 1, 1, 1)."""
+    return x.flatten(1).norm(dim=1).view(-1, 1, 1, 1)

@@ -1,0 +1,190 @@
+"""Increments from every source: the prior, real images, a folder, another method's seed."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torchvision.transforms.v2.functional import center_crop, pil_to_tensor, resize
+
+from lgd_core.data import load_split, real_increment
+from lgd_core.errors import UserError
+from lgd_core.priors import Prior
+from lgd_core.recipes import strength_at
+from lgd_core.runtime import Resume
+from lgd_core.sampler import Sampling
+from lgd_core.selection import Scorer, Task, draw, select, take
+
+
+def shard_classes(classes: int, shard: int, shards: int) -> list[int]:
+    """Return the labels of one shard: contiguous runs whose lengths differ by one at most."""
+    return [part.tolist() for part in np.array_split(np.arange(classes), shards)][shard]
+
+
+def prior_labels(dataset: dict) -> list[int]:
+    """Return the prior's class index of every class of a data set."""
+    return dataset["prior"]["labels"] or list(range(len(dataset["classes"])))
+
+
+def unguided_task(
+    dataset: dict, method: dict, classes: list[int], key: tuple, max_batch: int
+) -> Task:
+    """Describe an increment drawn from the prior alone, one candidate per position."""
+    return Task(
+        classes=classes,
+        prior_labels=prior_labels(dataset),
+        positions=method["ipc_per_increment"],
+        candidates=1,
+        sampling=Sampling(
+            steps=method["sampler"]["steps"],
+            cfg_scale=method["sampler"]["cfg_scale"],
+            cfg_channels=method["sampler"]["cfg_channels"],
+        ),
+        key=key,
+        memory=torch.empty(len(classes), 0),
+        max_batch=max_batch,
+    )
+
+
+def guided_task(
+    dataset: dict, method: dict, classes: list[int], key: tuple, memory: Tensor, max_batch: int
+) -> Task:
+    """Describe increment k >= 1 of a method; ``memory`` (all classes, M, c, h, w)."""
+    plain = unguided_task(dataset, method, classes, key, max_batch)
+    sampling = Sampling(
+        steps=plain.sampling.steps,
+        cfg_scale=plain.sampling.cfg_scale,
+        cfg_channels=plain.sampling.cfg_channels,
+        window=tuple(method["window"]),
+        through_transformer=method["learnability"]["gradient"] == "full",
+    )
+    return Task(
+        classes=classes,
+        prior_labels=plain.prior_labels,
+        positions=plain.positions,
+        candidates=method["candidates"],
+        sampling=sampling,
+        key=key,
+        memory=memory[classes],
+        memory_limit=method["deviation"]["memory"],
+        learnability=method["learnability"] | {"strength": strength_at(method, key[1])},
+        deviation=method["deviation"],
+        max_batch=max_batch,
+    )
+
+
+def draw_seed(
+    prior: Prior,
+    dataset: dict,
+    method: dict,
+    seed: int,
+    real: Path | None,
+    max_batch: int,
+    resume: Resume,
+) -> dict[str, Tensor]:
+    """Return increment 0 of a method as single candidates; ``real`` is the folder of arrays."""
+    classes, source = len(dataset["classes"]), method["seed"]["source"]
+    if source == "real":
+        return real_candidates(real, classes, method, (seed, 0), prior, max_batch)
+    if source == "folder":
+        return folder_candidates(method["seed"]["folder"], dataset, method, prior, max_batch)
+    task = unguided_task(dataset, method, list(range(classes)), (seed, 0), max_batch)
+    return draw(prior, None, task, resume)[0]
+
+
+def draw_candidates(
+    prior: Prior,
+    scorer: Scorer | None,
+    dataset: dict,
+    method: dict,
+    labels: list[int],
+    key: tuple[int, int],
+    memory: Tensor | None,
+    real: Path | None,
+    max_batch: int,
+    resume: Resume,
+) -> tuple[dict[str, Tensor], dict]:
+    """Return the candidates of increment k >= 1 for the classes ``labels``, and guidance ratios.
+
+    ``key`` is (seed, increment), ``memory`` (classes, M, c, h, w) where deviation guidance acts.
+    """
+    classes = len(dataset["classes"])
+    if method["source"] == "real":
+        candidates = real_candidates(real, classes, method, key, prior, max_batch)
+        return {name: tensor[labels] for name, tensor in candidates.items()}, {}
+    if memory is None:
+        memory = torch.empty(classes, 0, *prior.latent_shape)
+    task = guided_task(dataset, method, labels, key, memory, max_batch)
+    return draw(prior, scorer, task, resume)
+
+
+def real_candidates(
+    folder: str | Path, classes: int, method: dict, key: tuple, prior: Prior, max_batch: int
+) -> dict[str, Tensor]:
+    """Return random real images as one candidate per position, shaped as selection.draw does."""
+    images, labels = load_split(folder, "train")
+    rows = real_increment(labels, classes, method["ipc_per_increment"], *key)
+    return as_candidates(images[rows.flatten()], classes, method, prior, max_batch)
+
+
+def folder_candidates(
+    folder: str | Path, dataset: dict, method: dict, prior: Prior, max_batch: int
+) -> dict[str, Tensor]:
+    """Return the first images by name of every class folder, resized and cropped to the data set.
+
+    Folders are taken in sorted order. Raises UserError where folders or images are too few.
+    """
+    classes, size = len(dataset["classes"]), dataset["image"]["size"]
+    mode = "L" if dataset["image"]["channels"] == 1 else "RGB"
+    folders = sorted(path for path in Path(folder).iterdir() if path.is_dir())
+    if len(folders) != classes:
+        raise UserError(f"{folder}: found {len(folders)} class folders, expected {classes}")
+    images = []
+    for path in folders:
+        files = sorted(p for p in path.iterdir() if p.suffix.lower() in (".png", ".jpg", ".jpeg"))
+        if len(files) < method["ipc_per_increment"]:
+            raise UserError(
+                f"{path}: found {len(files)} images, expected {method['ipc_per_increment']}"
+            )
+        for file in files[: method["ipc_per_increment"]]:
+            with Image.open(file) as image:
+                tensor = pil_to_tensor(image.convert(mode))
+            images.append(center_crop(resize(tensor, [size], antialias=True), [size, size]))
+    return as_candidates(torch.stack(images), classes, method, prior, max_batch)
+
+
+def as_candidates(
+    images: Tensor, classes: int, method: dict, prior: Prior, max_batch: int
+) -> dict[str, Tensor]:
+    """Shape class-major uint8 images as single candidates, with their latents and no scores."""
+    latents = prior.encode(images, max_batch)
+    if method["through_autoencoder"]:
+        images = prior.decode_images(latents, max_batch)
+    shape = (classes, method["ipc_per_increment"], 1)
+    return {
+        "images": images.unflatten(0, shape),
+        "latents": latents.unflatten(0, shape),
+        "scores": torch.full(shape, torch.nan),
+    }
+
+
+def increment_of(candidates: dict[str, Tensor], labels: list[int]) -> dict[str, Tensor]:
+    """Keep the best candidate of every position; return an increment, class-major.
+
+    ``images``, ``latents``, ``scores``, ``labels``, ``positions`` and chosen ``candidates``, each
+    (classes x positions, ...).
+    """
+    chosen = select(candidates["scores"])
+    classes, positions = chosen.shape
+    kept = {name: take(tensor, chosen).flatten(0, 1) for name, tensor in candidates.items()}
+    return kept | {
+        "labels": torch.tensor(labels).repeat_interleave(positions),
+        "positions": torch.arange(positions).repeat(classes),
+        "candidates": chosen.flatten(),
+    }
+
+
+def memory_of(increments: list[dict[str, Tensor]], classes: int) -> Tensor:
+    """Return the latents of increments as memory (classes, M, c, h, w), oldest first."""
+    return torch.cat([tensors["latents"].unflatten(0, (classes, -1)) for tensors in increments], 1)

@@ -1,0 +1,60 @@
+"""How good a prior is: what its autoencoder loses, what its samples look like to a classifier."""
+
+import torch
+from torch import Tensor, nn
+
+from lgd_core.increments import unguided_task
+from lgd_core.metrics import frechet_distance, precision_recall
+from lgd_core.priors import Prior
+from lgd_core.runtime import Resume
+from lgd_core.selection import draw
+from lgd_core.training import Images
+
+
+@torch.inference_mode()
+def penultimate(network: nn.Module, data: Images, batch: int = 1000) -> tuple[Tensor, Tensor]:
+    """Return the inputs of the network's last linear layer (N, d) and its logits (N, classes)."""
+    features: list[Tensor] = []
+    last = [module for module in network.modules() if isinstance(module, nn.Linear)][-1]
+    hook = last.register_forward_pre_hook(lambda _, inputs: features.append(inputs[0].cpu()))
+    rows = torch.arange(len(data.labels)).split(batch)
+    logits = [network(data.normalise(data.batch(part)[0])).cpu() for part in rows]
+    hook.remove()
+    return torch.cat(features), torch.cat(logits)
+
+
+def reconstruction_psnr(prior: Prior, images: Tensor, max_batch: int) -> float:
+    """Return the PSNR in dB, over all pixels, of uint8 images passed through the autoencoder."""
+    decoded = prior.decode_images(prior.encode(images, max_batch), max_batch)
+    error = (decoded.float() / 255 - images.float() / 255).square().mean()
+    return -10 * error.log10().item()
+
+
+def draw_samples(
+    prior: Prior, dataset: dict, sampler: dict, per_class: int, max_batch: int, resume: Resume
+) -> dict[str, Tensor]:
+    """Draw unguided samples: uint8 ``images`` (classes x per_class, C, H, W) and ``labels``."""
+    classes = len(dataset["classes"])
+    method = {"sampler": sampler, "ipc_per_increment": per_class}
+    task = unguided_task(dataset, method, list(range(classes)), ("assess", 0), max_batch)
+    images = draw(prior, None, task, resume)[0]["images"]
+    labels = torch.arange(classes).repeat_interleave(per_class)
+    return {"images": images.flatten(0, 2), "labels": labels}
+
+
+def sample_quality(network: nn.Module, drawn: Images, real: Images) -> dict[str, float]:
+    """Compare drawn with real images in the features of a classifier of real images.
+
+    ``recognised`` is the share of drawn images given their own class, in percent;
+    ``frechet_distance`` and ``precision`` and ``recall`` are those of metrics.
+    """
+    features, logits = penultimate(network, drawn)
+    real_features, _ = penultimate(network, real)
+    precision, recall = precision_recall(real_features.numpy(), features.numpy())
+    recognised = (logits.argmax(1) == drawn.labels.cpu()).float().mean().item()
+    return {
+        "recognised": 100 * recognised,
+        "frechet_distance": frechet_distance(features.numpy(), real_features.numpy()),
+        "precision": precision,
+        "recall": recall,
+    }

@@ -1,0 +1,249 @@
+"""The run, the data sets and the methods: read, checked and resolved before any job starts."""
+
+import json
+from functools import cache
+from pathlib import Path
+
+import yaml
+
+from lgd_core.architectures import parse_architecture
+from lgd_core.errors import UserError
+from lgd_core.schema import check, fill_defaults, load_yaml, merge, suggest
+
+RESERVED_NAMES = ("data", "prior", "reference")
+PRIOR_COMPONENTS = ("transformer", "vae", "scheduler")
+
+
+class Recipes:
+    """All configuration under one folder, with the run's own config laid over it.
+
+    Raises UserError, one line that names the file or key, for anything wrong with any of it.
+    """
+
+    def __init__(self, folder: str | Path, config: dict) -> None:
+        self.folder = Path(folder)
+        self.schemas = {
+            name: load_yaml(self.folder / "schemas" / f"{name}.schema.yaml")
+            for name in ("config", "dataset", "method")
+        }
+        config = _reread(config, self.schemas["config"])
+        check(config, self.schemas["config"], "config")
+        self.config = fill_defaults(config, self.schemas["config"])
+        self.dataset = cache(self._dataset)
+        self.method = cache(self._method)
+        self._check_all()
+
+    def names(self, kind: str) -> list[str]:
+        """Return the names of all recipe files of a kind: ``dataset`` or ``method``."""
+        return sorted(path.stem for path in (self.folder / f"{kind}s").glob("*.yaml"))
+
+    def students(self, dataset: str) -> list[str]:
+        """Return the architectures that judge distilled sets of a data set."""
+        return self.config["students"] or self.dataset(dataset)["evaluation"]["students"]
+
+    def increments(self, dataset: str, method: str, ipc: int) -> int:
+        """Return the number of increments K that make ``ipc`` images per class."""
+        size = self.method(dataset, method)["ipc_per_increment"]
+        if ipc < size or ipc % size:
+            raise UserError(
+                f"ipc: found {ipc}, expected a multiple of {size}, "
+                f"the ipc_per_increment of method '{method}'"
+            )
+        return ipc // size
+
+    def _check_all(self) -> None:
+        for kind in ("dataset", "method"):
+            for name, changes in self.config["overrides"][f"{kind}s"].items():
+                self._layer(kind, name, changes or {}, f"config: overrides.{kind}s.{name}")
+        for name in self.names("dataset"):
+            for method in self.names("method"):
+                self.method(name, method)
+        for dataset in self.config["datasets"]:
+            self.check_prior(dataset)
+            for student in self.students(dataset):
+                self._check_input(student, dataset, "students")
+            for method in self.config["methods"]:
+                for ipc in self.config["ipc"]:
+                    self.increments(dataset, method, ipc)
+
+    def _layer(self, kind: str, name: str, changes: dict, where: str) -> dict:
+        """Check one layer of keys for a recipe that must exist; return it."""
+        if name not in self.names(kind):
+            known = self.names(kind)
+            raise UserError(f"{where}: unknown {kind} '{name}'{suggest(name, known)}")
+        check(changes, self.schemas[kind], where, partial=True)
+        return changes
+
+    def _file(self, kind: str, name: str, asked_by: str) -> dict:
+        path = self.folder / f"{kind}s" / f"{name}.yaml"
+        if name not in self.names(kind):
+            hint = suggest(name, self.names(kind))
+            raise UserError(f"{asked_by}: unknown {kind} '{name}' (no file {path}){hint}")
+        return self._layer(kind, name, load_yaml(path), str(path))
+
+    def _dataset(self, name: str) -> dict:
+        own = self._file("dataset", name, "datasets")
+        where = str(self.folder / "datasets" / f"{name}.yaml")
+        recipe = merge(own, self.config["overrides"]["datasets"].get(name) or {})
+        check(recipe, self.schemas["dataset"], where)
+        recipe = fill_defaults(recipe, self.schemas["dataset"])
+        for method, changes in recipe["recipes"].items():
+            self._layer("method", method, changes, f"{where}: recipes.{method}")
+        self._check_dataset(recipe, where)
+        for key in ("reference", "redundancy"):
+            self._check_input(recipe[key]["architecture"], name, f"{key}.architecture", recipe)
+        return recipe
+
+    def _check_dataset(self, recipe: dict, where: str) -> None:
+        classes, channels = len(recipe["classes"]), recipe["image"]["channels"]
+        for key in ("mean", "std"):
+            if len(recipe["normalise"][key]) != channels:
+                found = len(recipe["normalise"][key])
+                raise UserError(
+                    f"{where}: normalise.{key}: found {found} values, expected {channels}, "
+                    "one per image channel"
+                )
+        labels = recipe["prior"]["labels"]
+        if labels and len(labels) != classes:
+            raise UserError(
+                f"{where}: prior.labels: found {len(labels)}, expected {classes}, one per class"
+            )
+        for ipc, epochs in recipe["evaluation"]["epochs"].items():
+            if not all(isinstance(n, int) and n > 0 for n in (ipc, epochs)):
+                raise UserError(
+                    f"{where}: evaluation.epochs: found {ipc!r}: {epochs!r}, "
+                    "expected images per class: epochs, both whole numbers above 0"
+                )
+
+    def _check_input(self, name: str, dataset: str, key: str, recipe: dict | None = None) -> None:
+        """Raise UserError unless the architecture exists and takes the data set's images."""
+        size = (recipe or self.dataset(dataset))["image"]["size"]
+        smallest = parse_architecture(name).smallest_input
+        if size < smallest:
+            raise UserError(
+                f"{key}: '{name}' takes images of at least {smallest} pixels, "
+                f"but data set '{dataset}' has {size}"
+            )
+
+    def _method(self, dataset: str, name: str) -> dict:
+        recipe = fill_defaults(self._layers(dataset, name, ()), self.schemas["method"])
+        recipe.pop("extends", None)
+        where = f"method '{name}' on data set '{dataset}'"
+        if name in RESERVED_NAMES:
+            raise UserError(f"{where}: the name is reserved, expected another file name")
+        (first, last), steps = recipe["window"], recipe["sampler"]["steps"]
+        # Without guidance the window is of no use, and the default need not fit the steps.
+        if is_guided(recipe) and not first <= last < steps:
+            raise UserError(
+                f"{where}: window: found [{first}, {last}], expected first <= last < {steps}, "
+                "the number of sampling steps"
+            )
+        self._check_seed(recipe, dataset, name, where)
+        self._check_input(recipe["learner"]["architecture"], dataset, f"{where}: learner")
+        return recipe
+
+    def _check_seed(self, recipe: dict, dataset: str, name: str, where: str) -> None:
+        seed = recipe["seed"]
+        if seed["source"] == "folder" and not Path(seed["folder"] or "").is_dir():
+            raise UserError(f"{where}: seed.folder: found {seed['folder']!r}, expected a folder")
+        if seed["source"] in ("prior", "real", "folder"):
+            return
+        other = self._seed_owner(dataset, seed["source"], (name,))
+        if other["ipc_per_increment"] != recipe["ipc_per_increment"]:
+            raise UserError(
+                f"{where}: seed.source: method '{seed['source']}' has ipc_per_increment "
+                f"{other['ipc_per_increment']}, expected {recipe['ipc_per_increment']}"
+            )
+
+    def _seed_owner(self, dataset: str, name: str, chain: tuple[str, ...]) -> dict:
+        if name in chain:
+            raise UserError(f"seed.source: cycle {' -> '.join((*chain, name))}")
+        recipe = fill_defaults(self._layers(dataset, name, ()), self.schemas["method"])
+        if recipe["seed"]["source"] in ("prior", "real", "folder"):
+            return recipe
+        return self._seed_owner(dataset, recipe["seed"]["source"], (*chain, name))
+
+    def _layers(self, dataset: str, name: str, chain: tuple[str, ...]) -> dict:
+        """Lay the file over what it extends, then the data set's and the run's changes to it."""
+        path = self.folder / "methods" / f"{name}.yaml"
+        if name in chain:
+            raise UserError(f"{path}: extends: cycle {' -> '.join((*chain, name))}")
+        asked_by = f"{self.folder / 'methods' / chain[-1]}.yaml: extends" if chain else "methods"
+        own = self._file("method", name, asked_by)
+        base = self._layers(dataset, own["extends"], (*chain, name)) if "extends" in own else {}
+        recipe = merge(base, own)
+        for changes in (
+            self.dataset(dataset)["recipes"].get(name),
+            self.config["overrides"]["methods"].get(name),
+        ):
+            recipe = merge(recipe, changes or {})
+        return recipe
+
+    def check_prior(self, dataset: str) -> None:
+        """Raise UserError unless a local prior folder is whole and its classes fit the data set.
+
+        Hub names and priors still to be trained are checked when they are loaded.
+        """
+        recipe = self.dataset(dataset)
+        source = recipe["prior"]["source"]
+        folder = Path(source)
+        if source == "train" or (not folder.exists() and len(folder.parts) == 2):
+            return
+        where = f"config/datasets/{dataset}.yaml: prior.source: '{source}'"
+        for part in ("model_index.json", *(f"{c}/" for c in PRIOR_COMPONENTS)):
+            if not (folder / part).exists():
+                raise UserError(f"{where}: no {part}, expected a folder written by DiTPipeline")
+        known = json.loads((folder / "transformer" / "config.json").read_text())
+        known = known["num_embeds_ada_norm"]
+        labels = recipe["prior"]["labels"] or range(len(recipe["classes"]))
+        if max(labels) >= known or (not recipe["prior"]["labels"] and len(labels) != known):
+            raise UserError(
+                f"{where}: has {known} classes, but data set '{dataset}' has "
+                f"{len(recipe['classes'])}; expected equal numbers or prior.labels"
+            )
+
+
+def _reread(config: dict, schema: dict) -> dict:
+    """Give the types back that ``--config`` takes from values inside lists and mappings."""
+
+    def reread(value: object) -> object:
+        if isinstance(value, dict):
+            return {key: reread(child) for key, child in value.items()}
+        if isinstance(value, list):
+            return [reread(child) for child in value]
+        return yaml.safe_load(value) if isinstance(value, str) and value else value
+
+    def nested(value: object) -> bool:
+        return isinstance(value, dict | list)
+
+    return {key: reread(value) if nested(value) else value for key, value in config.items()}
+
+
+def needs_learner(method: dict) -> bool:
+    """Whether the candidates of a method are guided or ranked by a learner."""
+    if method["source"] != "prior":
+        return False
+    return method["candidates"] > 1 or any(_learnability_strengths(method))
+
+
+def is_guided(method: dict) -> bool:
+    """Whether any guidance beside the classifier-free one acts while a method samples."""
+    return any((*_learnability_strengths(method), method["deviation"]["strength"]))
+
+
+def _learnability_strengths(method: dict) -> list[float]:
+    learnability = method["learnability"]
+    return learnability["strength_by_increment"] or [learnability["strength"]]
+
+
+def strength_at(method: dict, increment: int) -> float:
+    """Return the learnability strength of increment k >= 1."""
+    schedule = method["learnability"]["strength_by_increment"]
+    if not schedule:
+        return method["learnability"]["strength"]
+    return schedule[min(increment, len(schedule)) - 1]
+
+
+def epochs_at(epochs: dict[int, int], ipc: int) -> int:
+    """Return the epochs for an amount of images per class: those of the next amount listed."""
+    return epochs[min((known for known in epochs if known >= ipc), default=max(epochs))]

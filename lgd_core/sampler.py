@@ -1,0 +1,112 @@
+"""Ancestral sampling from a latent diffusion prior, one loop for all methods."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from diffusers.utils.torch_utils import randn_tensor
+from torch import Tensor
+
+from lgd_core.guidance import Denoising, Guidance
+from lgd_core.priors import Prior
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How to sample: steps, classifier-free guidance, and where guidance functions act.
+
+    ``window`` holds the first and last step index at which they act; indices count down from
+    ``steps - 1`` (pure noise) to 0 (the last step). ``through_transformer`` lets their gradients
+    pass the transformer too, instead of holding the noise constant.
+    """
+
+    steps: int = 50
+    cfg_scale: float = 4.0
+    cfg_channels: int | None = 3
+    window: tuple[int, int] = (10, 45)
+    through_transformer: bool = False
+
+
+@dataclass
+class Trace:
+    """What guidance did: per guidance and step index, the ratio |change| / |noise| of each sample."""
+
+    ratios: dict[str, dict[int, list[float]]] = field(default_factory=dict)
+
+    def add(self, name: str, index: int, change: Tensor, noise: Tensor) -> None:
+        ratio = change.flatten(1).norm(dim=1) / noise.flatten(1).norm(dim=1)
+        self.ratios.setdefault(name, {}).setdefault(index, []).extend(ratio.tolist())
+
+
+def predict_noise(
+    prior: Prior, x_t: Tensor, t: Tensor, labels: Tensor, scale: float, channels: int | None
+) -> Tensor:
+    """Return the transformer's output (B, c or 2c, h, w) after classifier-free guidance.
+
+    Guidance acts on the first ``channels`` latent channels, as in the original DiT code (3 of 4);
+    all other channels, predicted variances among them, are those of the conditional branch.
+    """
+    t = t.expand(len(x_t))
+    if scale == 1.0:
+        return prior.transformer(x_t, t, labels).sample
+    null = torch.full_like(labels, prior.classes)
+    both = prior.transformer(x_t.repeat(2, 1, 1, 1), t.repeat(2), torch.cat([labels, null])).sample
+    conditional, unconditional = both.chunk(2)
+    guided = min(channels or x_t.shape[1], x_t.shape[1])
+    change = (scale - 1) * (conditional - unconditional)[:, :guided]
+    return torch.cat([conditional[:, :guided] + change, conditional[:, guided:]], dim=1)
+
+
+def sample(
+    prior: Prior,
+    labels: Tensor,
+    prior_labels: Tensor,
+    generators: list[torch.Generator],
+    sampling: Sampling,
+    guidances: Mapping[str, Guidance],
+    trace: Trace,
+) -> Tensor:
+    """Draw scaled latents (B, c, h, w), one per label, each from its own generator.
+
+    ``labels`` (B,) are what guidance sees, ``prior_labels`` (B,) what the prior is conditioned on.
+    Outside the window, guidance is not evaluated at all.
+    """
+    scheduler = prior.scheduler(sampling.steps)
+    first, last = sampling.window
+    x = randn_tensor((len(labels), *prior.latent_shape), generator=generators, device=prior.device)
+    for index, t in zip(reversed(range(sampling.steps)), scheduler.timesteps, strict=True):
+        active = guidances if first <= index <= last else {}
+        x = x.detach().requires_grad_(bool(active))
+        with torch.set_grad_enabled(bool(active) and sampling.through_transformer):
+            output = predict_noise(
+                prior, x, t.to(x.device), prior_labels, sampling.cfg_scale, sampling.cfg_channels
+            )
+        noise, variance = output[:, : x.shape[1]], output[:, x.shape[1] :]
+        if active:
+            noise = noise + _guide(
+                x, noise, scheduler.alphas_cumprod[t], labels, active, trace, index
+            )
+        with torch.no_grad():
+            output = torch.cat([noise, variance], dim=1)
+            x = scheduler.step(output, t, x, generator=generators).prev_sample
+    return x.detach()
+
+
+def _guide(
+    x: Tensor,
+    noise: Tensor,
+    alpha_bar: Tensor,
+    labels: Tensor,
+    guidances: Mapping[str, Guidance],
+    trace: Trace,
+    index: int,
+) -> Tensor:
+    """Return the summed changes of the noise and note their sizes in the trace."""
+    alpha_bar = alpha_bar.to(x.device)
+    with torch.enable_grad():
+        x0 = (x - (1 - alpha_bar).sqrt() * noise) / alpha_bar.sqrt()
+        step = Denoising(x, noise.detach(), x0, alpha_bar, labels)
+        changes = {name: guidance(step).detach() for name, guidance in guidances.items()}
+    for name, change in changes.items():
+        trace.add(name, index, change, step.noise)
+    return torch.stack(list(changes.values())).sum(0)

@@ -1,0 +1,195 @@
+"""Drawing an increment: candidates, scores, the greedy choice and the memory it feeds."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from lgd_core.guidance import (
+    DeviationGuidance,
+    Guidance,
+    LearnabilityGuidance,
+    learnability,
+)
+from lgd_core.learners import Normalise
+from lgd_core.priors import Prior
+from lgd_core.runtime import Resume, progress
+from lgd_core.sampler import Sampling, Trace, sample
+from lgd_core.seeding import generator
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """The learnability score of images, by a learner and a reference; see guidance.learnability."""
+
+    learner: nn.Module
+    reference: nn.Module
+    normalise: Normalise
+    reference_weight: float
+
+    def __call__(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Score images on [0, 1] (B, C, H, W); returns (B,)."""
+        images = self.normalise(images)
+        return learnability(self.learner, self.reference, images, labels, self.reference_weight)
+
+
+@dataclass(frozen=True)
+class Task:
+    """One increment, or one shard of its classes: what to draw and how.
+
+    ``classes`` are the labels of the shard, ``prior_labels`` what the prior calls every class of
+    the data set, ``memory`` (classes of the shard, M, c, h, w) the latents already in the set.
+    ``key`` is (seed, increment).
+    """
+
+    classes: list[int]
+    prior_labels: list[int]
+    positions: int
+    candidates: int
+    sampling: Sampling
+    key: tuple[int, int]
+    memory: Tensor
+    memory_limit: int | None = None
+    learnability: dict = field(default_factory=lambda: {"strength": 0.0})
+    deviation: dict = field(default_factory=lambda: {"strength": 0.0})
+    max_batch: int = 64
+
+
+def select(scores: Tensor) -> Tensor:
+    """Return the candidate of highest score (Eq. 9) along the last axis; the first where tied."""
+    # Unscored candidates are NaN, which would win every comparison.
+    return scores.nan_to_num(nan=-torch.inf).argmax(-1)
+
+
+def take(candidates: Tensor, chosen: Tensor) -> Tensor:
+    """Return (classes, positions, ...) from candidates (classes, positions, kappa, ...)."""
+    index = chosen.view(*chosen.shape, *(1,) * (candidates.dim() - 2))
+    return candidates.take_along_dim(index, dim=2).squeeze(2)
+
+
+def rounds(task: Task) -> Iterator[range]:
+    """Yield the positions that are drawn together.
+
+    With deviation guidance each position looks at the choice before it; without, positions are
+    independent and share a batch.
+    """
+    together = 1
+    if not task.deviation["strength"]:
+        together = max(1, task.max_batch // (len(task.classes) * task.candidates))
+    for start in range(0, task.positions, together):
+        yield range(start, min(start + together, task.positions))
+
+
+def draw(
+    prior: Prior, scorer: Scorer | None, task: Task, resume: Resume
+) -> tuple[dict[str, Tensor], dict]:
+    """Draw all candidates of a task, choosing greedily position by position.
+
+    Returns ``latents`` (classes, positions, kappa, c, h, w), uint8 ``images`` likewise and
+    ``scores`` (classes, positions, kappa), NaN without a scorer; and the guidance trace, per
+    guidance and step index the mean ratio of change to noise. Saves after every round.
+    """
+    state = resume.load("candidates") or {"latents": [], "images": [], "scores": [], "ratios": {}}
+    parts = {name: state[name] for name in ("latents", "images", "scores")}
+    trace = Trace(state["ratios"])
+    done = sum(part.shape[1] for part in parts["scores"])
+    with progress("candidates", task.positions, done) as bar:
+        for positions in rounds(task):
+            if positions.start < done:
+                continue
+            guidances = _guidances(prior, scorer, task, parts)
+            drawn = _draw_round(prior, scorer, task, positions, guidances, trace)
+            for name, part in parts.items():
+                part.append(drawn[name])
+            bar.set_postfix(S=f"{_mean_best(drawn['scores']):.3f}", refresh=False)
+            bar.update(len(positions))
+            resume.save("candidates", parts | {"ratios": trace.ratios})
+    tensors = {name: torch.cat(part, dim=1) for name, part in parts.items()}
+    return tensors, _mean_ratios(trace)
+
+
+def _memory(task: Task, parts: dict[str, list[Tensor]]) -> Tensor:
+    """Return the latents of the set so far and of the choices made in this task."""
+    chosen = [
+        take(latents, select(scores))
+        for latents, scores in zip(parts["latents"], parts["scores"], strict=True)
+    ]
+    memory = torch.cat([task.memory, *chosen], dim=1)
+    return memory if task.memory_limit is None else memory[:, -task.memory_limit :]
+
+
+def _guidances(
+    prior: Prior, scorer: Scorer | None, task: Task, parts: dict[str, list[Tensor]]
+) -> dict[str, Guidance]:
+    guidances: dict[str, Guidance] = {}
+    if task.learnability["strength"]:
+        guidances["learnability"] = LearnabilityGuidance(
+            lambda x0, labels: scorer(prior.decode(x0), labels),
+            task.learnability["strength"],
+            task.learnability["norm"],
+        )
+    if task.deviation["strength"]:
+        memory = _memory(task, parts)
+        by_label = torch.zeros(len(task.prior_labels), *memory.shape[1:])
+        by_label[task.classes] = memory
+        guidances["deviation"] = DeviationGuidance(
+            by_label.to(prior.device), task.deviation["strength"], task.deviation["norm"]
+        )
+    return guidances
+
+
+def _draw_round(
+    prior: Prior,
+    scorer: Scorer | None,
+    task: Task,
+    positions: range,
+    guidances: dict[str, Guidance],
+    trace: Trace,
+) -> dict[str, Tensor]:
+    """Draw and score every class, position and candidate of a round, in parts of ``max_batch``."""
+    shape = (len(task.classes), len(positions), task.candidates)
+    keys = [
+        (label, position, candidate)
+        for label in task.classes
+        for position in positions
+        for candidate in range(task.candidates)
+    ]
+    latents, images, scores = [], [], []
+    for start in range(0, len(keys), task.max_batch):
+        part = keys[start : start + task.max_batch]
+        labels = torch.tensor([label for label, _, _ in part])
+        generators = [generator(*task.key, *key) for key in part]
+        drawn = sample(
+            prior,
+            labels.to(prior.device),
+            torch.tensor(task.prior_labels)[labels].to(prior.device),
+            generators,
+            task.sampling,
+            guidances,
+            trace,
+        )
+        latents.append(drawn.cpu())
+        images.append(prior.decode_images(drawn, task.max_batch))
+        scores.append(_score(scorer, images[-1], labels, prior.device))
+    drawn = {"latents": latents, "images": images, "scores": scores}
+    return {name: torch.cat(part).unflatten(0, shape) for name, part in drawn.items()}
+
+
+@torch.inference_mode()
+def _score(scorer: Scorer | None, images: Tensor, labels: Tensor, device: torch.device) -> Tensor:
+    """Score uint8 images (B, C, H, W) as they are stored; NaN without a scorer."""
+    if scorer is None:
+        return torch.full((len(labels),), torch.nan)
+    return scorer(images.to(device).float() / 255, labels.to(device)).cpu()
+
+
+def _mean_best(scores: Tensor) -> float:
+    return scores.amax(-1).mean().item()
+
+
+def _mean_ratios(trace: Trace) -> dict[str, dict[int, float]]:
+    return {
+        name: {index: sum(values) / len(values) for index, values in steps.items()}
+        for name, steps in trace.ratios.items()
+    }

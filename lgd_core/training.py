@@ -1,0 +1,278 @@
+"""Training of classifiers: students and references to a fixed length, learners to a plateau."""
+
+import copy
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from timm.utils import ModelEmaV3
+from torch import Tensor, nn
+
+from lgd_core.augment import augment, cutmix
+from lgd_core.learners import Normalise, build_network
+from lgd_core.runtime import Resume, progress
+from lgd_core.seeding import generator
+
+
+@dataclass(frozen=True)
+class Images:
+    """Labelled uint8 images (N, C, H, W) on a device, with what networks need to see them."""
+
+    images: Tensor
+    labels: Tensor
+    normalise: Normalise
+    augment: dict
+
+    @classmethod
+    def on(cls, device: torch.device, images: Tensor, labels: Tensor, facts: dict) -> "Images":
+        """Put images on a device; ``facts`` has the data set's ``normalise`` and ``augment``."""
+        normalise = normaliser(facts).to(device)
+        return cls(images.to(device), labels.to(device), normalise, facts["augment"])
+
+    @property
+    def device(self) -> torch.device:
+        return self.images.device
+
+    def batch(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Return images on [0, 1] and labels of the given rows."""
+        rows = rows.to(self.device)
+        return self.images[rows].float() / 255, self.labels[rows]
+
+
+def normaliser(facts: dict) -> Normalise:
+    """Return the normalisation of a data set."""
+    return Normalise(facts["normalise"]["mean"], facts["normalise"]["std"])
+
+
+def network_shape(name: str, facts: dict) -> dict:
+    """Return what build_network takes, in its order: name, channels, size, classes."""
+    image = facts["image"]
+    sizes = {"channels": image["channels"], "size": image["size"]}
+    return {"name": name, **sizes, "classes": len(facts["classes"])}
+
+
+def loss_of(
+    model: nn.Module, data: Images, rows: Tensor, mix: bool, rng: torch.Generator
+) -> Tensor:
+    """Return the mean cross-entropy of one augmented batch, with CutMix if ``mix``."""
+    images, labels = data.batch(rows)
+    images = data.normalise(augment(images, data.augment, rng))
+    if not mix:
+        return F.cross_entropy(model(images), labels)
+    images, order, own = cutmix(images, rng)
+    logits = model(images)
+    other = labels[order.to(labels.device)]
+    return own * F.cross_entropy(logits, labels) + (1 - own) * F.cross_entropy(logits, other)
+
+
+def train_epoch(
+    model: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    data: Images,
+    batch: int,
+    mix: bool,
+    key: tuple,
+    after_step: Callable[[], None] = lambda: None,
+) -> float:
+    """Train one epoch, shuffled and augmented by its key; return the mean training loss."""
+    model.train()
+    rng = generator("epoch", *key)
+    total = torch.zeros((), device=data.device)
+    for rows in torch.randperm(len(data.labels), generator=rng).split(batch):
+        loss = loss_of(model, data, rows, mix, rng)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+        after_step()
+        total += loss.detach() * len(rows)
+    return total.item() / len(data.labels)
+
+
+@torch.inference_mode()
+def accuracy(model: nn.Module, data: Images, batch: int = 1000) -> float:
+    """Return the top-1 accuracy of a model in percent, on unaugmented images."""
+    model.eval()
+    correct = torch.zeros((), device=data.device)
+    for rows in torch.arange(len(data.labels)).split(batch):
+        images, labels = data.batch(rows)
+        correct += (model(data.normalise(images)).argmax(1) == labels).sum()
+    return 100.0 * correct.item() / len(data.labels)
+
+
+@torch.inference_mode()
+def mean_loss(model: nn.Module, data: Images, batch: int = 1000) -> float:
+    """Return the mean cross-entropy of a model on unaugmented images."""
+    model.eval()
+    total = torch.zeros((), device=data.device)
+    for rows in torch.arange(len(data.labels)).split(batch):
+        images, labels = data.batch(rows)
+        total += F.cross_entropy(model(data.normalise(images)), labels, reduction="sum")
+    return total.item() / len(data.labels)
+
+
+def optimiser_for(model: nn.Module, recipe: dict) -> torch.optim.AdamW:
+    """Return AdamW with betas (0.9, 0.999) and the recipe's rate and weight decay."""
+    # Fused: one kernel for all parameters; small networks spend most of their step here otherwise.
+    return torch.optim.AdamW(
+        model.parameters(), lr=recipe["lr"], weight_decay=recipe["weight_decay"], fused=True
+    )
+
+
+def evaluation_epochs(epochs: int, evaluations: int) -> set[int]:
+    """Return the epochs (counted from 1) that end with an evaluation; the last always does."""
+    every = max(1, epochs // evaluations)
+    return {epoch for epoch in range(epochs, 0, -every)}
+
+
+def train_to_length(
+    model: nn.Module,
+    data: Images,
+    test: Images,
+    recipe: dict,
+    key: tuple,
+    resume: Resume,
+    name: str,
+) -> dict[str, float]:
+    """Train for ``recipe['epochs']``, the rate times 0.2 after 2/3 and again after 5/6 of them.
+
+    Changes ``model`` in place. Returns accuracies in percent: ``top1`` after the last epoch, the
+    number to report, and ``best_top1`` over the evaluations, as the field reports it.
+    """
+    epochs = recipe["epochs"]
+    optimiser = optimiser_for(model, recipe)
+    milestones = [2 * epochs // 3, 5 * epochs // 6]
+    schedule = torch.optim.lr_scheduler.MultiStepLR(optimiser, milestones, gamma=0.2)
+    parts = {"model": model, "optimiser": optimiser, "schedule": schedule}
+    state = resume.load(name) or {"epoch": 0, "history": []}
+    _load(parts, state)
+    history = state["history"]
+    evaluated = evaluation_epochs(epochs, recipe["evaluations"])
+    with progress(name, epochs, state["epoch"]) as bar:
+        for epoch in range(state["epoch"], epochs):
+            loss = train_epoch(
+                model, optimiser, data, recipe["batch"], recipe["cutmix"], (*key, epoch)
+            )
+            schedule.step()
+            if epoch + 1 in evaluated:
+                history.append(accuracy(model, test))
+            bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
+            bar.update()
+            if resume.due():
+                resume.save(name, _states(parts) | {"epoch": epoch + 1, "history": history})
+    return {"top1": history[-1], "best_top1": max(history)}
+
+
+def train_students(
+    shape: dict,
+    data: Images,
+    test: Images,
+    validation: Images,
+    recipe: dict,
+    key: tuple,
+    resume: Resume,
+) -> list[dict[str, float]]:
+    """Train ``recipe['runs']`` networks from scratch; return the accuracies of each, in percent.
+
+    Beside ``top1`` and ``best_top1`` on the test set, ``validation_top1`` after the last epoch is
+    the number to choose hyperparameters by.
+    """
+    done = resume.load("runs") or {"runs": []}
+    runs = done["runs"]
+    for run in range(len(runs), recipe["runs"]):
+        name = f"run {run + 1} of {recipe['runs']}"
+        model = build_network(*shape.values(), *key, run).to(data.device)
+        result = train_to_length(model, data, test, recipe, (*key, run), resume, name)
+        runs.append({"run": run, **result, "validation_top1": accuracy(model, validation)})
+        resume.save("runs", {"runs": runs})
+    return runs
+
+
+def cross_accuracies(
+    shape: dict, increments: list[Images], recipe: dict, key: tuple, resume: Resume
+) -> list[list[float]]:
+    """Return the K x K matrix of accuracies in percent: trained on increment i, tested on j."""
+    matrix = (resume.load("matrix") or {"matrix": []})["matrix"]
+    for i in range(len(matrix), len(increments)):
+        name = f"increment {i + 1} of {len(increments)}"
+        model = build_network(*shape.values(), *key, i).to(increments[i].device)
+        train_to_length(model, increments[i], increments[i], recipe, (*key, i), resume, name)
+        matrix.append([accuracy(model, other) for other in increments])
+        resume.save("matrix", {"matrix": matrix})
+    return matrix
+
+
+def train_to_plateau(
+    model: nn.Module,
+    data: Images,
+    held_out: Images | None,
+    recipe: dict,
+    key: tuple,
+    resume: Resume,
+) -> tuple[nn.Module, list[dict]]:
+    """Train until the loss stops falling, then squeeze; return the weight average and the curve.
+
+    Plateau: constant rate until the monitored loss has not been lower for ``patience`` epochs.
+    Squeeze: ``squeeze_epochs`` of cosine decay to ``min_lr_ratio``. The monitored loss is that of
+    training, or of ``held_out`` real training images if given. The curve has one row per epoch:
+    phase, loss (training) and monitored.
+    """
+    optimiser = optimiser_for(model, recipe)
+    ema = ModelEmaV3(model, decay=recipe["ema_decay"], use_warmup=True)
+    parts = {"model": model, "optimiser": optimiser, "ema": ema.module}
+    state = resume.load("learner") or {"step": 0, "curve": []}
+    _load(parts, state)
+    step, curve = state["step"], state["curve"]
+
+    def after_step() -> None:
+        nonlocal step
+        step += 1
+        ema.update(model, step=step)
+
+    with progress("learner", recipe["max_epochs"] + recipe["squeeze_epochs"], len(curve)) as bar:
+        for phase, rate in _phases(curve, recipe):
+            for group in optimiser.param_groups:
+                group["lr"] = rate
+            epoch_key = (*key, len(curve))
+            loss = train_epoch(
+                model, optimiser, data, recipe["batch"], recipe["cutmix"], epoch_key, after_step
+            )
+            monitored = loss if held_out is None else mean_loss(model, held_out)
+            curve.append({"phase": phase, "loss": loss, "monitored": monitored})
+            bar.set_postfix(phase=phase, loss=f"{loss:.3f}", refresh=False)
+            bar.update()
+            if resume.due():
+                resume.save("learner", _states(parts) | {"step": step, "curve": curve})
+    return ema.module.eval(), curve
+
+
+def _phases(curve: list[dict], recipe: dict) -> Iterator[tuple[str, float]]:
+    """Yield phase and learning rate of each epoch to come, reading the curve as it grows."""
+    while not plateaued([row["monitored"] for row in curve if row["phase"] == "plateau"], recipe):
+        if any(row["phase"] == "squeeze" for row in curve):
+            break
+        yield "plateau", recipe["lr"]
+    low, length = recipe["min_lr_ratio"], recipe["squeeze_epochs"]
+    for epoch in range(sum(row["phase"] == "squeeze" for row in curve), length):
+        cosine = 0.5 * (1 + math.cos(math.pi * (epoch + 1) / length))
+        yield "squeeze", recipe["lr"] * (low + (1 - low) * cosine)
+
+
+def plateaued(losses: list[float], recipe: dict) -> bool:
+    """Whether the last ``patience`` epochs brought no loss lower by ``min_delta``, or time is up."""
+    best, best_epoch = math.inf, 0
+    for epoch, loss in enumerate(losses):
+        if loss < best * (1 - recipe["min_delta"]) or epoch == 0:
+            best, best_epoch = loss, epoch
+    waited = len(losses) - 1 - best_epoch
+    return len(losses) >= recipe["max_epochs"] or waited >= recipe["patience"]
+
+
+def _states(parts: dict) -> dict:
+    return {name: part.state_dict() for name, part in parts.items()}
+
+
+def _load(parts: dict, state: dict) -> None:
+    for name in parts.keys() & state.keys():
+        parts[name].load_state_dict(copy.deepcopy(state[name]))

@@ -1,0 +1,22 @@
+rule train_reference:
+    """Train the reference model on all real training images, without CutMix."""
+    input:
+        arrays("train", "test"),
+    output:
+        model="results/{dataset}/reference/model.safetensors",
+        metrics="results/{dataset}/reference/metrics.json",
+    log:
+        "results/logs/train_reference/{dataset}.log",
+    benchmark:
+        "results/benchmarks/train_reference/{dataset}.tsv"
+    threads: ALL_CORES
+    resources:
+        gpu=GPU,
+    params:
+        hp=lambda wildcards: stage(
+            "train_reference",
+            reference=dataset_of(wildcards)["reference"],
+            network=network_facts(dataset_of(wildcards)),
+        ),
+    script:
+        "../workflow_scripts/train_reference.py"

@@ -1,0 +1,22 @@
+"""Train on each increment alone and test on every other."""
+
+from job import running
+from snakemake.script import snakemake
+
+from lgd_core.distilled import load_tensors
+from lgd_core.metrics import mean_off_diagonal
+from lgd_core.runtime import write_json
+from lgd_core.training import Images, cross_accuracies, network_shape
+
+with running(snakemake) as job:
+    recipe, facts = job.hp["redundancy"], job.hp["network"]
+    increments = [load_tensors(path)[0] for path in snakemake.input]
+    matrix = cross_accuracies(
+        network_shape(recipe["architecture"], facts),
+        [Images.on(job.device, part["images"], part["labels"], facts) for part in increments],
+        recipe,
+        ("redundancy", int(snakemake.wildcards.seed)),
+        job.resume,
+    )
+    mean = mean_off_diagonal(matrix)
+    write_json(snakemake.output.matrix, job.stamp(matrix=matrix, mean_off_diagonal=mean))

@@ -1,0 +1,17 @@
+"""Draw the learner's accuracy after every increment and its training loss across them."""
+
+from job import running
+from snakemake.script import snakemake
+
+from lgd_core.figures import curves, save_figure
+from lgd_core.tables import curve_table, read_json, write_csv
+
+with running(snakemake) as job:
+    learners = {
+        (artifact["method"], int(artifact["seed"]), int(artifact["k"])): artifact
+        for artifact in map(read_json, snakemake.input)
+    }
+    table = curve_table(learners)
+    write_csv(table, snakemake.output.table)
+    facts = {"Description": f"fingerprint {job.fingerprint}"}
+    save_figure(curves(table), snakemake.output.figure, job.hp["dpi"], facts)

@@ -1,0 +1,26 @@
+"""Train n students of one architecture on a distilled set and test them."""
+
+from pathlib import Path
+
+from job import running
+from snakemake.script import snakemake
+
+from lgd_core.data import load_split
+from lgd_core.distilled import read_folder
+from lgd_core.runtime import write_json
+from lgd_core.training import Images, network_shape, train_students
+
+with running(snakemake) as job:
+    facts, wildcards = job.hp["network"], snakemake.wildcards
+    folder = Path(snakemake.input[0]).parent
+    distilled = read_folder(snakemake.input.distilled, facts["classes"])
+    runs = train_students(
+        network_shape(wildcards.student, facts),
+        Images.on(job.device, *distilled, facts),
+        Images.on(job.device, *load_split(folder, "test"), facts),
+        Images.on(job.device, *load_split(folder, "validation"), facts),
+        job.hp["evaluation"],
+        ("student", int(wildcards.seed)),
+        job.resume,
+    )
+    write_json(snakemake.output.runs, job.stamp(runs=runs))

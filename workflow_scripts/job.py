@@ -1,0 +1,76 @@
+"""What every script of the workflow shares: log, threads, device, resumption, one-line errors."""
+
+import contextlib
+import sys
+import time
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import torch
+
+from lgd_core.errors import UserError
+from lgd_core.runtime import Resume, fingerprint, resolve_device, stamp
+
+
+@dataclass
+class Job:
+    """A Snakemake job as the library sees it; ``hp`` holds its parameters."""
+
+    snakemake: object
+
+    @property
+    def hp(self) -> dict:
+        return self.snakemake.params.hp
+
+    @cached_property
+    def device(self) -> torch.device:
+        return resolve_device(self.snakemake.config["device"])
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Digest of rule, wildcards, parameters, inputs and threads: what decides the result."""
+        facts = {
+            "rule": self.snakemake.rule,
+            "wildcards": dict(self.snakemake.wildcards.items()),
+            "hp": self.hp,
+            "threads": torch.get_num_threads(),
+        }
+        return fingerprint(facts, self.snakemake.input)
+
+    @cached_property
+    def resume(self) -> Resume:
+        folder = Path("results/.resume") / f"{self.snakemake.rule}-{self.fingerprint}"
+        return Resume(folder, self.snakemake.config["checkpoint_seconds"])
+
+    def log(self, message: str) -> None:
+        print(f"{time.strftime('%H:%M:%S')} {message}", file=sys.stderr, flush=True)
+
+    def stamp(self, **facts: object) -> dict:
+        """Return the evidence an artifact carries; no times, so that reruns give equal bytes."""
+        recipe = {"recipe": self.hp, "fingerprint": self.fingerprint}
+        return stamp(self.device, **recipe, **dict(self.snakemake.wildcards.items()), **facts)
+
+
+@contextlib.contextmanager
+def running(snakemake: object) -> Iterator[Job]:
+    """Run a script's body as a job; where the user is at fault, end with one line and status 1."""
+    job = Job(snakemake)
+    torch.set_num_threads(snakemake.threads)
+    log = Path(snakemake.log[0])
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with open(log, "w", buffering=1) as stream:
+        try:
+            with contextlib.redirect_stderr(stream), contextlib.redirect_stdout(stream):
+                job.log(f"{snakemake.rule}: {torch.get_num_threads()} threads")
+                yield job
+                job.resume.clear()
+                job.log("done")
+        except UserError as error:
+            print(f"error: {error}", file=stream)
+            sys.exit(f"error: {error}")
+        except Exception:
+            traceback.print_exc(file=stream)
+            raise

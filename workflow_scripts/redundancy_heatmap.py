@@ -1,0 +1,17 @@
+"""Draw the cross-increment accuracies of all methods side by side."""
+
+from job import running
+from snakemake.script import snakemake
+
+from lgd_core.figures import heatmaps, save_figure
+from lgd_core.tables import read_json, redundancy_table, write_csv
+
+with running(snakemake) as job:
+    matrices: dict[str, list] = {}
+    for artifact in map(read_json, snakemake.input):
+        matrices.setdefault(artifact["method"], []).append(artifact["matrix"])
+    table = redundancy_table(matrices)
+    write_csv(table, snakemake.output.table)
+    facts = {"Description": f"fingerprint {job.fingerprint}"}
+    figure = heatmaps(table, job.hp["colormap"])
+    save_figure(figure, snakemake.output.figure, job.hp["dpi"], facts)

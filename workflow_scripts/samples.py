@@ -1,0 +1,21 @@
+"""Draw the images of every method in a grid of classes and increments."""
+
+from pathlib import Path
+
+from job import running
+from snakemake.script import snakemake
+
+from lgd_core.distilled import read_grid
+from lgd_core.figures import sample_grids, save_figure
+
+with running(snakemake) as job:
+    first_seed = f"s{job.hp['compared']['seeds'][0]}"
+    folders = [Path(folder) for folder in snakemake.input]
+    grids = {
+        folder.parts[2]: read_grid(folder, job.hp["classes"], job.hp["per_cell"])
+        for folder in folders
+        if folder.parts[3] == first_seed
+    }
+    facts = {"Description": f"fingerprint {job.fingerprint}"}
+    figure = sample_grids(grids, job.hp["classes"])
+    save_figure(figure, snakemake.output.figure, job.hp["dpi"], facts)

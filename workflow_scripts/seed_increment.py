@@ -1,0 +1,32 @@
+"""Make increment 0."""
+
+import shutil
+from pathlib import Path
+
+from job import running
+from snakemake.script import snakemake
+
+from lgd_core.distilled import save_tensors
+from lgd_core.runtime import atomic
+
+with running(snakemake) as job:
+    if shared := snakemake.input.get("shared"):
+        with atomic(snakemake.output.increment) as temporary:
+            shutil.copyfile(shared, temporary)
+    else:
+        from lgd_core.increments import draw_seed, increment_of
+        from lgd_core.priors import load_prior
+
+        method, facts, prior = job.hp["method"], job.hp["network"], job.hp["prior"]
+        config = snakemake.config
+        candidates = draw_seed(
+            load_prior(prior["source"], job.device, prior["revision"]),
+            facts | {"prior": prior},
+            method,
+            int(snakemake.wildcards.seed),
+            Path(snakemake.input.real[0]).parent if snakemake.input.get("real") else None,
+            config["max_batch"],
+            job.resume,
+        )
+        increment = increment_of(candidates, list(range(len(facts["classes"]))))
+        save_tensors(snakemake.output.increment, increment, job.stamp())

@@ -1,0 +1,21 @@
+"""Keep the best candidate of every position, over all shards."""
+
+import torch
+from job import running
+from snakemake.script import snakemake
+
+from lgd_core.distilled import load_tensors, save_tensors
+from lgd_core.increments import increment_of
+
+with running(snakemake) as job:
+    shards = [load_tensors(path) for path in snakemake.input]
+    labels = [label for _, metadata in shards for label in metadata["labels"]]
+    candidates = {
+        name: torch.cat([tensors[name] for tensors, _ in shards]) for name in shards[0][0]
+    }
+    sampling = [metadata for _, metadata in shards]
+    save_tensors(
+        snakemake.output.increment,
+        increment_of(candidates, labels),
+        job.stamp(sampling=sampling[0]["recipe"], sampled_on=sampling[0]["hardware"]),
+    )

@@ -1,0 +1,39 @@
+"""Train a latent diffusion transformer from scratch."""
+
+import time
+from pathlib import Path
+
+import torch
+from job import running
+from snakemake.script import snakemake
+
+from lgd_core.data import load_split
+from lgd_core.learners import load_network
+from lgd_core.prior_training import save_prior, train_autoencoder, train_transformer
+from lgd_core.runtime import atomic, write_json
+from lgd_core.training import normaliser
+
+with running(snakemake) as job:
+    recipe, facts = job.hp["train"], job.hp["network"]
+    images, labels = load_split(Path(snakemake.input[0]).parent, "train")
+    reference = load_network(snakemake.input.reference, job.device)
+    features = torch.nn.Sequential(normaliser(facts).to(job.device), *reference.children())
+    seed, classes = recipe["seed"], len(facts["classes"])
+    started = time.monotonic()
+    autoencoder, autoencoder_loss = train_autoencoder(
+        images, recipe["autoencoder"], seed, features, job.resume, job.device
+    )
+    autoencoder.requires_grad_(False)
+    transformer, transformer_loss = train_transformer(
+        autoencoder, images, labels, classes, recipe["transformer"], seed, job.resume, job.device
+    )
+    with atomic(snakemake.output.folder) as temporary:
+        save_prior(str(temporary), transformer, autoencoder, facts["classes"])
+    write_json(
+        snakemake.output.metrics,
+        job.stamp(
+            autoencoder_loss=autoencoder_loss,
+            transformer_loss=transformer_loss,
+            seconds_since_last_start=round(time.monotonic() - started),
+        ),
+    )

@@ -1,0 +1,25 @@
+"""Train the reference model on all real training images."""
+
+from pathlib import Path
+
+from job import running
+from snakemake.script import snakemake
+
+from lgd_core.data import load_split
+from lgd_core.learners import build_network, save_network
+from lgd_core.runtime import write_json
+from lgd_core.training import Images, network_shape, train_to_length
+
+with running(snakemake) as job:
+    recipe, facts = job.hp["reference"], job.hp["network"]
+    folder = Path(snakemake.input[0]).parent
+    train = Images.on(job.device, *load_split(folder, "train"), facts)
+    test = Images.on(job.device, *load_split(folder, "test"), facts)
+    shape = network_shape(recipe["architecture"], facts)
+    key = ("reference", recipe["seed"])
+    model = build_network(*shape.values(), *key).to(job.device)
+    protocol = recipe | {"cutmix": False}
+    result = train_to_length(model, train, test, protocol, key, job.resume, "reference")
+    stamp = job.stamp(**result, protocol="reference")
+    save_network(snakemake.output.model, model, shape, stamp)
+    write_json(snakemake.output.metrics, stamp)
