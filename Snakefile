@@ -10,8 +10,6 @@ configfile: "config/config.yaml"
 
 
 include: "rules/common.smk"
-
-
 # ---- Stages, in reading order ----
 include: "rules/data.smk"
 include: "rules/reference.smk"
@@ -21,7 +19,10 @@ include: "rules/evaluate.smk"
 include: "rules/analyse.smk"
 
 
-# ---- Target ----
+# ---- Target, and what the report opens with ----
+report: "report/workflow.rst"
+
+
 rule all:
     """Tables and figures of every configured data set and number of images per class."""
     default_target: True

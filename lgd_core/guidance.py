@@ -90,7 +90,7 @@ class DeviationGuidance:
 
 
 def nearest_similarity(latents: Tensor, memory: Tensor) -> Tensor:
-    """Return the greatest cosine similarity (B,) of latents (B, ...) to their memory (B, M, ...)."""
+    """Return the greatest cosine similarity (B,) of latents (B, ...) to memory (B, M, ...)."""
     return F.cosine_similarity(latents.flatten(1)[:, None], memory.flatten(2), dim=2).amax(1)
 
 

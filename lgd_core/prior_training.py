@@ -206,7 +206,7 @@ def train_transformer(
 def save_prior(
     folder: str, transformer: DiTTransformer2DModel, autoencoder: AutoencoderKL, names: list[str]
 ) -> None:
-    """Write a ``DiTPipeline`` folder in half precision; ``names`` are the classes in label order."""
+    """Write a ``DiTPipeline`` folder in half precision; ``names`` are classes in label order."""
     pipeline = DiTPipeline(
         transformer=transformer,
         vae=autoencoder,

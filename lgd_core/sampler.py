@@ -29,7 +29,7 @@ class Sampling:
 
 @dataclass
 class Trace:
-    """What guidance did: per guidance and step index, the ratio |change| / |noise| of each sample."""
+    """What guidance did: per guidance and step index, each sample's |change| / |noise|."""
 
     ratios: dict[str, dict[int, list[float]]] = field(default_factory=dict)
 

@@ -1,4 +1,4 @@
-"""Print the accuracy table of a target and where its pictures are: ``python -m lgd_core.summary``."""
+"""Print a target's table and where its pictures are: ``python -m lgd_core.summary FOLDER``."""
 
 import sys
 from pathlib import Path

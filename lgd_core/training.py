@@ -123,7 +123,7 @@ def optimiser_for(model: nn.Module, recipe: dict) -> torch.optim.AdamW:
 def evaluation_epochs(epochs: int, evaluations: int) -> set[int]:
     """Return the epochs (counted from 1) that end with an evaluation; the last always does."""
     every = max(1, epochs // evaluations)
-    return {epoch for epoch in range(epochs, 0, -every)}
+    return set(range(epochs, 0, -every))
 
 
 def train_to_length(
@@ -260,7 +260,7 @@ def _phases(curve: list[dict], recipe: dict) -> Iterator[tuple[str, float]]:
 
 
 def plateaued(losses: list[float], recipe: dict) -> bool:
-    """Whether the last ``patience`` epochs brought no loss lower by ``min_delta``, or time is up."""
+    """Whether ``patience`` epochs brought no loss lower by ``min_delta``, or time is up."""
     best, best_epoch = math.inf, 0
     for epoch, loss in enumerate(losses):
         if loss < best * (1 - recipe["min_delta"]) or epoch == 0:

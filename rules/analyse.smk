@@ -1,17 +1,9 @@
-def compared(wildcards):
-    """Return the methods that a table or figure compares, with their order and increments."""
-    return {
-        "methods": config["methods"],
-        "increments": {m: last_increment(wildcards, m) + 1 for m in config["methods"]},
-        "seeds": config["seeds"],
-    }
-
-
 rule table:
     """Gather the accuracies of all methods and students, beside the paper's where it has them."""
     input:
         runs=over_methods(
-            "results/{dataset}/{method}/s{seed}/k{k}/evaluate/{student}.json", student=students_of
+            "results/{dataset}/{method}/s{seed}/k{k}/evaluate/{student}.json",
+            student=students_of,
         ),
         reference="results/{dataset}/reference/metrics.json",
     output:
@@ -25,6 +17,8 @@ rule table:
         provenance="results/{dataset}_ipc{ipc}/table.json",
     log:
         "results/logs/table/{dataset}_ipc{ipc}.log",
+    conda:
+        "../environment.yml"
     params:
         hp=lambda wildcards: stage(
             "table",
@@ -52,6 +46,8 @@ rule redundancy_heatmap:
         ),
     log:
         "results/logs/redundancy_heatmap/{dataset}_ipc{ipc}.log",
+    conda:
+        "../environment.yml"
     params:
         hp=lambda wildcards: stage(
             "redundancy_heatmap",
@@ -88,6 +84,8 @@ rule curve:
         ),
     log:
         "results/logs/curve/{dataset}_ipc{ipc}.log",
+    conda:
+        "../environment.yml"
     params:
         hp=lambda wildcards: stage(
             "curve", compared=compared(wildcards), dpi=config["plots"]["dpi"]
@@ -110,6 +108,8 @@ rule samples:
         ),
     log:
         "results/logs/samples/{dataset}_ipc{ipc}.log",
+    conda:
+        "../environment.yml"
     params:
         hp=lambda wildcards: stage(
             "samples",

@@ -5,8 +5,12 @@ rule fetch_dataset:
         raw=directory("results/{dataset}/data/raw"),
     log:
         "results/logs/fetch_dataset/{dataset}.log",
+    conda:
+        "../environment.yml"
     params:
-        hp=lambda wildcards: stage("fetch_dataset", source=dataset_of(wildcards)["source"]),
+        hp=lambda wildcards: stage(
+            "fetch_dataset", source=dataset_of(wildcards)["source"]
+        ),
     script:
         "../workflow_scripts/fetch_dataset.py"
 
@@ -20,6 +24,8 @@ rule prepare_dataset:
         arrays("train", "validation", "test"),
     log:
         "results/logs/prepare_dataset/{dataset}.log",
+    conda:
+        "../environment.yml"
     params:
         hp=lambda wildcards: stage(
             "prepare_dataset",

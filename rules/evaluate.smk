@@ -1,18 +1,3 @@
-def evaluation_facts(wildcards):
-    """Return the protocol of a student at the images per class that k increments make."""
-    dataset = dataset_of(wildcards)
-    ipc = (int(wildcards.k) + 1) * method_of(wildcards)["ipc_per_increment"]
-    recipe = {key: dataset["evaluation"][key] for key in dataset["evaluation"] if key != "students"}
-    return recipe | {"epochs": epochs_at(recipe["epochs"], ipc), "runs": config["runs"]}
-
-
-def redundancy_facts(wildcards):
-    """Return the protocol of a network trained on one increment alone."""
-    dataset = dataset_of(wildcards)
-    recipe = {key: dataset["evaluation"][key] for key in dataset["evaluation"] if key != "students"}
-    return recipe | dataset["redundancy"] | {"evaluations": 1}
-
-
 rule evaluate:
     """Train students of one architecture from scratch on a distilled set and test them."""
     input:
@@ -24,6 +9,8 @@ rule evaluate:
         "results/logs/evaluate/{dataset}_{method}_s{seed}_k{k}_{student}.log",
     benchmark:
         "results/benchmarks/evaluate/{dataset}_{method}_s{seed}_k{k}_{student}.tsv"
+    conda:
+        "../environment.yml"
     threads: 1
     resources:
         gpu=GPU,
@@ -47,6 +34,8 @@ rule cross_increment:
         "results/logs/cross_increment/{dataset}_{method}_s{seed}_k{k}.log",
     benchmark:
         "results/benchmarks/cross_increment/{dataset}_{method}_s{seed}_k{k}.tsv"
+    conda:
+        "../environment.yml"
     threads: 1
     resources:
         gpu=GPU,

@@ -1,56 +1,3 @@
-def seed_inputs(wildcards):
-    """Return what increment 0 is made from: another method's, real images, or the prior."""
-    source = method_of(wildcards)["seed"]["source"]
-    if source not in ("prior", "real", "folder"):
-        path = "results/{dataset}/{source}/s{seed}/k0/increment.safetensors"
-        return {"shared": path.format(source=source, **wildcards)}
-    real = [path.format(**wildcards) for path in arrays("train")] if source == "real" else []
-    return {"prior": prior_files(wildcards), "real": real}
-
-
-def candidate_inputs(wildcards):
-    """Return what candidates are drawn from: the set so far, and the learner where one is used."""
-    method = method_of(wildcards)
-    if method["source"] == "real":
-        real = [path.format(**wildcards) for path in arrays("train")]
-        return {"prior": prior_files(wildcards), "real": real}
-    inputs = {"prior": prior_files(wildcards)}
-    if method["deviation"]["strength"]:
-        inputs["memory"] = increments_before(wildcards)
-    if needs_learner(method):
-        inputs["learner"] = learner_before(wildcards)
-        inputs["reference"] = f"results/{wildcards.dataset}/reference/model.safetensors"
-    return inputs
-
-
-def learner_before(wildcards):
-    """Return the learner of increment k - 1; none at k = 0, where learning starts."""
-    previous = int(wildcards.k) - 1
-    path = "results/{dataset}/{method}/s{seed}/k{previous}/learner.safetensors"
-    values = {"dataset": wildcards.dataset, "method": wildcards.method, "seed": wildcards.seed}
-    return path.format(previous=previous, **values) if previous >= 0 else []
-
-
-def sampling_facts(wildcards):
-    """Return the keys of a method that decide what its candidates look like."""
-    method = method_of(wildcards)
-    keys = ["source", "through_autoencoder", "ipc_per_increment"]
-    if method["source"] == "prior":
-        keys += ["sampler", "window", "candidates", "learnability", "deviation"]
-    return {key: method[key] for key in keys}
-
-
-def seed_facts(wildcards):
-    """Return the keys of a method that decide what its increment 0 looks like."""
-    method = method_of(wildcards)
-    keys = ["seed", "ipc_per_increment"]
-    if method["seed"]["source"] == "prior":
-        keys += ["sampler"]
-    if method["seed"]["source"] in ("real", "folder"):
-        keys += ["through_autoencoder"]
-    return {key: method[key] for key in keys}
-
-
 rule seed_increment:
     """Make increment 0: drawn from the prior, real images, a folder, or another method's seed."""
     input:
@@ -61,6 +8,8 @@ rule seed_increment:
         "results/logs/seed_increment/{dataset}_{method}_s{seed}.log",
     benchmark:
         "results/benchmarks/seed_increment/{dataset}_{method}_s{seed}.tsv"
+    conda:
+        "../environment.yml"
     threads: ALL_CORES
     resources:
         gpu=GPU,
@@ -81,12 +30,14 @@ rule sample_candidates:
         unpack(candidate_inputs),
     output:
         candidates="results/{dataset}/{method}/s{seed}/k{k}/candidates/{shard}of{shards}.safetensors",
-    wildcard_constraints:
-        k="[1-9][0-9]*",
     log:
         "results/logs/sample_candidates/{dataset}_{method}_s{seed}_k{k}_{shard}of{shards}.log",
     benchmark:
         "results/benchmarks/sample_candidates/{dataset}_{method}_s{seed}_k{k}_{shard}of{shards}.tsv"
+    wildcard_constraints:
+        k="[1-9][0-9]*",
+    conda:
+        "../environment.yml"
     threads: ALL_CORES
     resources:
         gpu=GPU,
@@ -111,10 +62,12 @@ rule select_increment:
         ),
     output:
         increment="results/{dataset}/{method}/s{seed}/k{k}/increment.safetensors",
-    wildcard_constraints:
-        k="[1-9][0-9]*",
     log:
         "results/logs/select_increment/{dataset}_{method}_s{seed}_k{k}.log",
+    wildcard_constraints:
+        k="[1-9][0-9]*",
+    conda:
+        "../environment.yml"
     params:
         hp=stage("select_increment"),
     script:
@@ -129,8 +82,12 @@ rule merge_increment:
         folder=directory("results/{dataset}/{method}/s{seed}/k{k}/distilled"),
     log:
         "results/logs/merge_increment/{dataset}_{method}_s{seed}_k{k}.log",
+    conda:
+        "../environment.yml"
     params:
-        hp=lambda wildcards: stage("merge_increment", classes=dataset_of(wildcards)["classes"]),
+        hp=lambda wildcards: stage(
+            "merge_increment", classes=dataset_of(wildcards)["classes"]
+        ),
     script:
         "../workflow_scripts/merge_increment.py"
 
@@ -148,6 +105,8 @@ rule train_learner:
         "results/logs/train_learner/{dataset}_{method}_s{seed}_k{k}.log",
     benchmark:
         "results/benchmarks/train_learner/{dataset}_{method}_s{seed}_k{k}.tsv"
+    conda:
+        "../environment.yml"
     threads: 1
     resources:
         gpu=GPU,

@@ -10,6 +10,8 @@ rule train_prior:
         "results/logs/train_prior/{dataset}.log",
     benchmark:
         "results/benchmarks/train_prior/{dataset}.tsv"
+    conda:
+        "../environment.yml"
     threads: ALL_CORES
     resources:
         gpu=GPU,
@@ -36,6 +38,8 @@ rule assess_prior:
         "results/logs/assess_prior/{dataset}.log",
     benchmark:
         "results/benchmarks/assess_prior/{dataset}.tsv"
+    conda:
+        "../environment.yml"
     threads: ALL_CORES
     resources:
         gpu=GPU,

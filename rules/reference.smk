@@ -9,6 +9,8 @@ rule train_reference:
         "results/logs/train_reference/{dataset}.log",
     benchmark:
         "results/benchmarks/train_reference/{dataset}.tsv"
+    conda:
+        "../environment.yml"
     threads: ALL_CORES
     resources:
         gpu=GPU,

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from job import running
-from snakemake.script import snakemake
 
 from lgd_core.data import load_split, real_increment
 from lgd_core.figures import sample_grids, save_figure

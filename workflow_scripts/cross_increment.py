@@ -1,7 +1,6 @@
 """Train on each increment alone and test on every other."""
 
 from job import running
-from snakemake.script import snakemake
 
 from lgd_core.distilled import load_tensors
 from lgd_core.metrics import mean_off_diagonal

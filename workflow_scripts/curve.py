@@ -1,7 +1,6 @@
 """Draw the learner's accuracy after every increment and its training loss across them."""
 
 from job import running
-from snakemake.script import snakemake
 
 from lgd_core.figures import curves, save_figure
 from lgd_core.tables import curve_table, read_json, write_csv

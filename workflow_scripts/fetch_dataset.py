@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from job import running
-from snakemake.script import snakemake
 
 from lgd_core.data import fetch
 from lgd_core.runtime import write_json

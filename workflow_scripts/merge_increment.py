@@ -1,7 +1,6 @@
 """Write increments 0 to k as class folders of PNG with a manifest."""
 
 from job import running
-from snakemake.script import snakemake
 
 from lgd_core.distilled import load_tensors, write_folder
 

@@ -1,7 +1,6 @@
 """Draw the cross-increment accuracies of all methods side by side."""
 
 from job import running
-from snakemake.script import snakemake
 
 from lgd_core.figures import heatmaps, save_figure
 from lgd_core.tables import read_json, redundancy_table, write_csv

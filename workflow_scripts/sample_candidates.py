@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from job import running
-from snakemake.script import snakemake
 
 from lgd_core.distilled import load_tensors, save_tensors
 from lgd_core.increments import draw_candidates, memory_of, shard_classes

@@ -4,7 +4,6 @@ import shutil
 from pathlib import Path
 
 from job import running
-from snakemake.script import snakemake
 
 from lgd_core.distilled import save_tensors
 from lgd_core.runtime import atomic

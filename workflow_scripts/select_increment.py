@@ -2,7 +2,6 @@
 
 import torch
 from job import running
-from snakemake.script import snakemake
 
 from lgd_core.distilled import load_tensors, save_tensors
 from lgd_core.increments import increment_of

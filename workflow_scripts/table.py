@@ -1,7 +1,6 @@
 """Gather the accuracies of all methods and students."""
 
 from job import running
-from snakemake.script import snakemake
 
 from lgd_core.runtime import write_json
 from lgd_core.tables import read_json, result_row, result_table, write_csv

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import torch
 from job import running
-from snakemake.script import snakemake
 
 from lgd_core.data import load_split
 from lgd_core.learners import load_network

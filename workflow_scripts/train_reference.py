@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from job import running
-from snakemake.script import snakemake
 
 from lgd_core.data import load_split
 from lgd_core.learners import build_network, save_network
