@@ -1,6 +1,7 @@
 """The run, the data sets and the methods: read, checked and resolved before any job starts."""
 
 import json
+import os
 from functools import cache
 from pathlib import Path
 
@@ -201,6 +202,16 @@ class Recipes:
                 f"{where}: has {known} classes, but data set '{dataset}' has "
                 f"{len(recipe['classes'])}; expected equal numbers or prior.labels"
             )
+
+
+def check_writable(folder: str | Path) -> None:
+    """Raise UserError unless files can be made in a folder, or the folder itself can be made."""
+    path = Path(folder)
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    if not path.is_dir() or not os.access(path, os.W_OK | os.X_OK):
+        found = "a folder without write permission" if path.is_dir() else "a file"
+        raise UserError(f"{folder}: found {found}, expected a folder to write results to")
 
 
 def _reread(config: dict, schema: dict) -> dict:

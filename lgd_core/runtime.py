@@ -1,6 +1,7 @@
 """What every job needs around its mathematics: devices, stamps, atomic files, resumption."""
 
 import contextlib
+import glob
 import hashlib
 import json
 import os
@@ -80,13 +81,16 @@ def _files(paths: Iterable[str | Path]) -> Iterator[Path]:
 def atomic(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path`` (file or folder) and rename it there on success.
 
-    On any error the temporary is removed and ``path`` stays as it was. A full disk and a folder
-    that cannot be written are reported as UserError.
+    On any error the temporary is removed and ``path`` stays as it was; what a killed process left
+    behind under such a name goes too. A full disk and a folder that cannot be written are reported
+    as UserError.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        for left_behind in path.parent.glob(f".{glob.escape(path.name)}.*"):
+            _remove(left_behind)
         yield temporary
         if temporary.is_dir() and path.is_dir():
             shutil.rmtree(path)
@@ -94,10 +98,14 @@ def atomic(path: str | Path) -> Iterator[Path]:
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror or error})") from error
     finally:
-        if temporary.is_dir():
-            shutil.rmtree(temporary, ignore_errors=True)
-        else:
-            temporary.unlink(missing_ok=True)
+        _remove(temporary)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def write_json(path: str | Path, value: object) -> None:

@@ -68,8 +68,8 @@ def take(candidates: Tensor, chosen: Tensor) -> Tensor:
     return candidates.take_along_dim(index, dim=2).squeeze(2)
 
 
-def rounds(task: Task) -> Iterator[range]:
-    """Yield the positions that are drawn together.
+def rounds(task: Task, done: int = 0) -> Iterator[range]:
+    """Yield the positions that are drawn together, from position ``done`` on.
 
     With deviation guidance each position looks at the choice before it; without, positions are
     independent and share a batch.
@@ -77,7 +77,7 @@ def rounds(task: Task) -> Iterator[range]:
     together = 1
     if not task.deviation["strength"]:
         together = max(1, task.max_batch // (len(task.classes) * task.candidates))
-    for start in range(0, task.positions, together):
+    for start in range(done, task.positions, together):
         yield range(start, min(start + together, task.positions))
 
 
@@ -95,9 +95,7 @@ def draw(
     trace = Trace(state["ratios"])
     done = sum(part.shape[1] for part in parts["scores"])
     with progress("candidates", task.positions, done) as bar:
-        for positions in rounds(task):
-            if positions.start < done:
-                continue
+        for positions in rounds(task, done):
             guidances = _guidances(prior, scorer, task, parts)
             drawn = _draw_round(prior, scorer, task, positions, guidances, trace)
             for name, part in parts.items():

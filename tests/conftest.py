@@ -1,0 +1,141 @@
+"""Real components at toy size: a prior with fixed and one with learned variance, two networks."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from diffusers import AutoencoderKL, DiTTransformer2DModel
+from torch import nn
+
+from lgd_core.learners import Normalise, build_network
+from lgd_core.prior_training import build_autoencoder, build_transformer, save_prior
+from lgd_core.priors import Prior, load_prior
+from lgd_core.runtime import Resume
+from lgd_core.selection import Scorer
+from lgd_core.training import Images
+
+CLASSES = 3
+SIZE = 16
+CPU = torch.device("cpu")
+AUTOENCODER = {"widths": [8, 16], "norm_groups": 4, "latent_channels": 4}
+TRANSFORMER = {"heads": 2, "head_dim": 8, "layers": 2, "patch_size": 2}
+
+
+def toy_autoencoder() -> AutoencoderKL:
+    torch.manual_seed(0)
+    autoencoder = build_autoencoder(AUTOENCODER, channels=3, size=SIZE).eval()
+    autoencoder.register_to_config(scaling_factor=0.5)
+    return autoencoder
+
+
+def toy_transformer(learned_sigma: bool) -> DiTTransformer2DModel:
+    torch.manual_seed(1)
+    model = build_transformer(TRANSFORMER, toy_autoencoder(), CLASSES)
+    if learned_sigma:
+        model = DiTTransformer2DModel(**(dict(model.config) | {"out_channels": 8}))
+    return model.eval()
+
+
+@pytest.fixture(scope="session")
+def fixed_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a prior's folder, 3 classes of 3 x 16 x 16, latents 4 x 8 x 8, fixed variance."""
+    folder = tmp_path_factory.mktemp("prior") / "fixed"
+    save_prior(str(folder), toy_transformer(False), toy_autoencoder(), ["ant", "bee", "cat"])
+    return folder
+
+
+@pytest.fixture(scope="session")
+def learned_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a prior's folder like fixed_folder's, with learned variance."""
+    folder = tmp_path_factory.mktemp("prior") / "learned"
+    save_prior(str(folder), toy_transformer(True), toy_autoencoder(), ["ant", "bee", "cat"])
+    return folder
+
+
+@pytest.fixture
+def broken_folder(fixed_folder: Path, tmp_path: Path) -> Path:
+    """Return a copy of a prior's folder, to be broken by the test."""
+    return Path(shutil.copytree(fixed_folder, tmp_path / "broken"))
+
+
+@pytest.fixture(scope="session")
+def fixed_prior(fixed_folder: Path) -> Prior:
+    return load_prior(str(fixed_folder), CPU)
+
+
+@pytest.fixture(scope="session")
+def learned_prior(learned_folder: Path) -> Prior:
+    return load_prior(str(learned_folder), CPU)
+
+
+@pytest.fixture(params=["fixed", "learned"])
+def prior(request: pytest.FixtureRequest) -> Prior:
+    """Return either prior in turn."""
+    return request.getfixturevalue(f"{request.param}_prior")
+
+
+def network(key: str) -> nn.Module:
+    return build_network("ConvNet-2-w8", 3, SIZE, CLASSES, key).eval().requires_grad_(False)
+
+
+@pytest.fixture
+def learner() -> nn.Module:
+    return network("learner")
+
+
+@pytest.fixture
+def reference() -> nn.Module:
+    return network("reference")
+
+
+@pytest.fixture
+def normalise() -> Normalise:
+    return Normalise([0.5, 0.4, 0.3], [0.2, 0.25, 0.3])
+
+
+@pytest.fixture
+def scorer(learner: nn.Module, reference: nn.Module, normalise: Normalise) -> Scorer:
+    return Scorer(learner, reference, normalise, reference_weight=0.5)
+
+
+@pytest.fixture
+def bright() -> Images:
+    """Return 24 images of 3 classes told apart by brightness: easy to learn in a few epochs."""
+    labels = torch.arange(CLASSES).repeat(8)
+    rng = torch.Generator().manual_seed(0)
+    noise = torch.randint(0, 40, (24, 3, SIZE, SIZE), generator=rng)
+    images = (noise + 100 * labels.view(-1, 1, 1, 1)).to(torch.uint8)
+    facts = {
+        "normalise": {"mean": [0.45, 0.45, 0.45], "std": [0.3, 0.3, 0.3]},
+        "augment": {"crop_scale": [0.8, 1.0], "crop_ratio": [0.9, 1.1], "flip": 0.5},
+    }
+    return Images.on(CPU, images, labels, facts)
+
+
+@pytest.fixture
+def double() -> Iterator[None]:
+    """Make float64 the default type, so that finite differences can be trusted."""
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+@pytest.fixture
+def interrupt_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Return a function that lets the given number of saves pass and then ends the job."""
+
+    def arm(saves: int) -> None:
+        real, done = Resume.save, []
+
+        def save(self: Resume, name: str, state: dict) -> None:
+            real(self, name, state)
+            done.append(name)
+            if len(done) == saves:
+                monkeypatch.setattr(Resume, "save", real)
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr(Resume, "save", save)
+
+    return arm

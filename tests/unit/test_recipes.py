@@ -1,0 +1,262 @@
+"""What bad configuration gets: one line with file or key, what was found and expected."""
+
+import json
+import math
+import os
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from lgd_core.errors import UserError
+from lgd_core.recipes import Recipes, check_writable, epochs_at, needs_learner, strength_at
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A copy of the shipped configuration, in a working directory of its own."""
+    shutil.copytree(ROOT / "config", tmp_path / "config")
+    shutil.copytree(ROOT / "priors", tmp_path / "priors")
+    monkeypatch.chdir(tmp_path)
+    return Path("config")
+
+
+def edit(path: Path, **changes) -> None:
+    """Set dotted keys of a YAML file."""
+    value = yaml.safe_load(path.read_text())
+    for dotted, new in changes.items():
+        *parents, last = dotted.split("__")
+        target = value
+        for key in parents:
+            target = target.setdefault(key, {})
+        target[last] = new
+    path.write_text(yaml.safe_dump(value))
+
+
+def complaint(folder: Path, config: dict | None = None) -> str:
+    with pytest.raises(UserError) as caught:
+        Recipes(folder, config or {})
+    text = str(caught.value)
+    assert "\n" not in text, "one line, no more"
+    return text
+
+
+def test_shipped_configuration_is_accepted(folder):
+    recipes = Recipes(folder, yaml.safe_load((folder / "config.yaml").read_text()))
+    lgd = recipes.method("fashionmnist", "lgd")
+    assert lgd["sampler"]["steps"] == 25, "the data set's keys reach methods that extend dit"
+    assert lgd["learnability"]["norm"] == "relative"
+    assert lgd["candidates"] == 3
+    assert "extends" not in lgd
+
+
+def test_every_schema_key_has_type_description_and_default_or_is_required(folder):
+    def walk(schema, path, required):
+        for key, rule in schema.get("properties", {}).items():
+            where = f"{path}.{key}"
+            assert "type" in rule, where
+            assert rule.get("description"), where
+            optional_by_design = where.endswith(".extends")
+            assert "default" in rule or key in required or optional_by_design, where
+            if rule["type"] in ("integer", "number") and "enum" not in rule:
+                bounds = {"minimum", "exclusiveMinimum"} & rule.keys()
+                assert bounds, f"{where} has no lower bound"
+            if "properties" in rule:
+                assert rule["additionalProperties"] is False, where
+                walk(rule, where, rule.get("required", ()))
+
+    for name in ("config", "dataset", "method"):
+        schema = yaml.safe_load((folder / "schemas" / f"{name}.schema.yaml").read_text())
+        assert schema["additionalProperties"] is False
+        walk(schema, name, schema.get("required", ()))
+
+
+def test_a_recipe_file_adds_a_method(folder):
+    (folder / "methods" / "gentle.yaml").write_text(
+        "extends: lgd\nlearnability: {strength: 0.01}\n"
+    )
+    recipe = Recipes(folder, {"methods": ["gentle"]}).method("fashionmnist", "gentle")
+    assert recipe["learnability"]["strength"] == 0.01
+    assert recipe["learnability"]["norm"] == "relative", "inherited from the data set's lgd"
+    assert recipe["seed"]["source"] == "dit"
+
+
+def test_overrides_reach_methods_that_extend(folder):
+    config = {"overrides": {"methods": {"lgd": {"candidates": 7}}}}
+    recipes = Recipes(folder, config)
+    assert recipes.method("digits", "lgd_no_reference")["candidates"] == 7
+    assert recipes.method("digits", "lgd_no_ranking")["candidates"] == 1, "its own key wins"
+    assert recipes.method("digits", "dit")["candidates"] == 1
+
+
+def test_command_line_values_inside_mappings_get_their_types_back(folder):
+    config = {"ipc": ["20"], "overrides": {"methods": {"lgd": {"candidates": "5"}}}}
+    recipes = Recipes(folder, config)
+    assert recipes.config["ipc"] == [20]
+    assert recipes.method("digits", "lgd")["candidates"] == 5
+
+
+@pytest.mark.parametrize(
+    ("config", "parts"),
+    [
+        ({"metods": ["lgd"]}, ["config", "metods", "did you mean 'methods'"]),
+        ({"runs": "three"}, ["runs", "'three'", "integer"]),
+        ({"runs": 0}, ["runs", "0", "at least 1"]),
+        ({"device": "gpu"}, ["device", "'gpu'"]),
+        ({"datasets": ["fashion"]}, ["unknown dataset 'fashion'", "fashionmnist"]),
+        ({"methods": ["ldg"]}, ["unknown method 'ldg'", "lgd"]),
+        ({"students": ["ConvNet3"]}, ["'ConvNet3'", "ConvNet-3-w32"]),
+        ({"students": ["ConvNet-6"]}, ["students", "ConvNet-6", "64 pixels", "28"]),
+        ({"ipc": [25]}, ["ipc", "25", "multiple of 10"]),
+        ({"ipc": [5]}, ["ipc", "5", "multiple of 10"]),
+        ({"ipc": [20, 20]}, ["ipc", "twice"]),
+        ({"overrides": {"methods": {"lgdd": {}}}}, ["overrides.methods.lgdd", "lgd"]),
+        (
+            {"overrides": {"methods": {"lgd": {"sampler": {"step": 5}}}}},
+            ["overrides.methods.lgd", "sampler.step", "did you mean 'steps'"],
+        ),
+    ],
+)
+def test_bad_run(folder, config, parts):
+    text = complaint(folder, config)
+    for part in parts:
+        assert part in text, text
+
+
+@pytest.mark.parametrize(
+    ("changes", "parts"),
+    [
+        ({"learnability__strength": -1.0}, ["learnability.strength", "-1.0", "at least 0"]),
+        ({"learnability__strength": math.nan}, ["learnability.strength", "nan", "finite"]),
+        ({"learnability__strength": "1e-4"}, ["learnability.strength", "'1e-4'", "1.0e-4"]),
+        ({"learnability__strength": "0.5"}, ["learnability.strength", "quoted", "0.5"]),
+        ({"learnability__strenght": 1.0}, ["strenght", "did you mean 'strength'"]),
+        ({"learnability__norm": "l2"}, ["learnability.norm", "'l2'", "rms, relative"]),
+        ({"deviation__strength": -0.1}, ["deviation.strength", "-0.1"]),
+        ({"candidates": 0}, ["candidates", "0", "at least 1"]),
+        ({"candidates": 2.5}, ["candidates", "2.5", "integer"]),
+        ({"window": [10]}, ["window", "at least 2 items"]),
+        ({"learner__architecture": "ResNet-50"}, ["'ResNet-50'", "ResNet-18"]),
+        ({"extends": "dti"}, ["lgd.yaml", "extends", "unknown method 'dti'", "dit"]),
+        ({"seed__source": "nowhere"}, ["nowhere"]),
+        ({"seed__source": "lgd"}, ["seed.source", "cycle", "lgd -> lgd"]),
+        ({"seed": {"source": "folder", "folder": "absent"}}, ["seed.folder", "absent"]),
+    ],
+)
+def test_bad_method(folder, changes, parts):
+    edit(folder / "methods" / "lgd.yaml", **changes)
+    text = complaint(folder)
+    for part in parts:
+        assert part in text, text
+
+
+@pytest.mark.parametrize("window", [[22, 5], [5, 25], [0, 60]])
+def test_window_outside_the_steps_or_reversed(folder, window):
+    config = {"overrides": {"datasets": {"fashionmnist": {"recipes": {"lgd": {"window": window}}}}}}
+    text = complaint(folder, config)
+    assert "window" in text
+    assert str(window) in text
+    assert "25" in text
+
+
+@pytest.mark.parametrize(
+    ("changes", "parts"),
+    [
+        ({"classes": ["a", "b"]}, ["priors/fashionmnist", "10 classes", "2"]),
+        ({"image": {"size": 28}}, ["image.channels", "missing"]),
+        ({"image__channels": 3}, ["normalise.mean", "found 1", "expected 3"]),
+        ({"reference__architecture": "ConvNet-6"}, ["reference.architecture", "64 pixels"]),
+        ({"reference__lr": 0}, ["reference.lr", "0", "more than 0"]),
+        ({"evaluation__epochs": {"ten": 5}}, ["evaluation.epochs", "ten"]),
+        ({"evaluation__epochs": {10: 0}}, ["evaluation.epochs", "10: 0"]),
+        ({"prior__labels": [0, 1]}, ["prior.labels", "found 2", "expected 10"]),
+        ({"prior__labels": list(range(1, 11))}, ["priors/fashionmnist", "10 classes"]),
+        ({"recipes": {"lgdd": {}}}, ["recipes.lgdd", "unknown method"]),
+        ({"recipes": {"lgd": {"kandidates": 1}}}, ["kandidates", "candidates"]),
+    ],
+)
+def test_bad_dataset(folder, changes, parts):
+    edit(folder / "datasets" / "fashionmnist.yaml", **changes)
+    text = complaint(folder)
+    for part in parts:
+        assert part in text, text
+
+
+def test_extends_cycle(folder):
+    edit(folder / "methods" / "dit.yaml", extends="lgd")
+    assert re.search(r"extends: cycle .*-> ", complaint(folder))
+
+
+def test_seed_shared_with_other_increment_size(folder):
+    edit(folder / "methods" / "lgd.yaml", ipc_per_increment=5)
+    text = complaint(folder)
+    assert "seed.source" in text
+    assert "10" in text
+
+
+def test_recipe_file_missing(folder):
+    (folder / "methods" / "dit.yaml").unlink()
+    assert "dit.yaml" in complaint(folder)
+
+
+@pytest.mark.parametrize("content", ["a: [1", "just words", "- 1\n- 2", "\tkey: 1"])
+def test_recipe_file_not_yaml(folder, content):
+    (folder / "methods" / "lgd.yaml").write_text(content)
+    assert "lgd.yaml" in complaint(folder)
+
+
+@pytest.mark.parametrize("part", ["model_index.json", "transformer", "vae", "scheduler"])
+def test_prior_folder_without_a_component(folder, part):
+    path = Path("priors/fashionmnist") / part
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    text = complaint(folder)
+    assert "priors/fashionmnist" in text
+    assert part in text
+
+
+def test_reserved_method_name(folder):
+    (folder / "methods" / "prior.yaml").write_text("extends: dit\n")
+    assert "reserved" in complaint(folder)
+
+
+def test_prior_classes_may_be_more_than_the_data_sets_if_labelled(folder):
+    config = Path("priors/fashionmnist/transformer/config.json")
+    value = json.loads(config.read_text()) | {"num_embeds_ada_norm": 1000}
+    config.write_text(json.dumps(value))
+    assert "1000 classes" in complaint(folder)
+    edit(folder / "datasets" / "fashionmnist.yaml", prior__labels=list(range(900, 910)))
+    Recipes(folder, {})
+
+
+def test_needs_learner_and_strengths():
+    method = {
+        "source": "prior",
+        "candidates": 1,
+        "learnability": {"strength": 0.0, "strength_by_increment": []},
+    }
+    assert not needs_learner(method)
+    assert needs_learner(method | {"candidates": 2})
+    scheduled = method | {"learnability": {"strength": 0.0, "strength_by_increment": [0.1, 0.2]}}
+    assert needs_learner(scheduled)
+    assert [strength_at(scheduled, k) for k in (1, 2, 3)] == [0.1, 0.2, 0.2]
+
+
+def test_epochs_follow_the_next_amount_listed():
+    epochs = {10: 2000, 50: 1500, 100: 1000}
+    found = [epochs_at(epochs, ipc) for ipc in (10, 20, 30, 40, 50, 70, 100, 200)]
+    assert found == [2000, 1500, 1500, 1500, 1500, 1000, 1000, 1000]
+
+
+def test_results_folder_must_be_writable(tmp_path, monkeypatch):
+    check_writable(tmp_path / "new" / "results")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="file: found a file, expected a folder"):
+        check_writable(tmp_path / "file")
+    # Root may write anywhere, so permission is taken away where it is asked for.
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(UserError, match="without write permission"):
+        check_writable(tmp_path)

@@ -1,0 +1,267 @@
+"""Keyed candidates, the greedy choice, the memory it feeds, and resumption."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lgd_core import selection
+from lgd_core.guidance import DeviationGuidance
+from lgd_core.increments import increment_of, shard_classes
+from lgd_core.learners import Normalise
+from lgd_core.priors import Prior
+from lgd_core.runtime import Resume
+from lgd_core.sampler import Sampling
+from lgd_core.selection import Scorer, Task, draw, rounds, select, take
+
+NOWHERE = Resume(None)
+
+
+def task(**changes: object) -> Task:
+    """Return an increment of 3 classes, 2 positions and 3 candidates, with both guidances."""
+    plain = Task(
+        classes=[0, 1, 2],
+        prior_labels=[0, 1, 2],
+        positions=2,
+        candidates=3,
+        sampling=Sampling(steps=4, cfg_scale=1.5, cfg_channels=None, window=(1, 2)),
+        key=(0, 1),
+        memory=torch.randn(3, 2, 4, 8, 8, generator=torch.Generator().manual_seed(0)),
+        learnability={"strength": 0.1, "norm": "relative"},
+        deviation={"strength": 0.05, "norm": "relative"},
+    )
+    return dataclasses.replace(plain, **changes)
+
+
+@pytest.fixture
+def initial_noise(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make sampling return the initial noise."""
+
+    def noise(prior: Prior, labels: Tensor, _: Tensor, generators: list, *args: object) -> Tensor:
+        assert len(labels) == len(generators)
+        shape = (1, *prior.latent_shape)
+        return torch.cat([torch.randn(shape, generator=rng) for rng in generators])
+
+    monkeypatch.setattr(selection, "sample", noise)
+
+
+@pytest.mark.parametrize("max_batch", [1, 7, 64])
+def test_initial_noise_is_the_same_for_any_batch(
+    initial_noise: None, fixed_prior: Prior, max_batch: int
+) -> None:
+    expected = draw(fixed_prior, None, task(max_batch=9), NOWHERE)[0]["latents"]
+    found = draw(fixed_prior, None, task(max_batch=max_batch), NOWHERE)[0]["latents"]
+    assert torch.equal(found, expected)
+    assert len(found.flatten(0, 2).flatten(1).unique(dim=0)) == 3 * 2 * 3
+
+
+def test_initial_noise_is_the_same_for_any_shards(initial_noise: None, fixed_prior: Prior) -> None:
+    expected = draw(fixed_prior, None, task(), NOWHERE)[0]["latents"]
+    for shard in range(3):
+        labels = shard_classes(3, shard, 3)
+        part = task(classes=labels, memory=task().memory[labels])
+        assert torch.equal(draw(fixed_prior, None, part, NOWHERE)[0]["latents"], expected[labels])
+
+
+def test_initial_noise_depends_on_seed_and_increment(
+    initial_noise: None, fixed_prior: Prior
+) -> None:
+    drawn = [
+        draw(fixed_prior, None, task(key=key), NOWHERE)[0]["latents"]
+        for key in [(0, 1), (0, 2), (1, 1)]
+    ]
+    assert not any(torch.equal(drawn[i], drawn[j]) for i, j in [(0, 1), (0, 2), (1, 2)])
+
+
+@pytest.mark.parametrize("max_batch", [1, 7, 64])
+def test_guided_latents_are_the_same_for_any_batch(
+    fixed_prior: Prior, scorer: Scorer, max_batch: int
+) -> None:
+    expected = draw(fixed_prior, scorer, task(max_batch=9), NOWHERE)[0]
+    found = draw(fixed_prior, scorer, task(max_batch=max_batch), NOWHERE)[0]
+    assert torch.allclose(found["latents"], expected["latents"], rtol=1e-4, atol=1e-4)
+
+
+def test_guided_latents_are_the_same_for_any_shards(fixed_prior: Prior, scorer: Scorer) -> None:
+    expected = draw(fixed_prior, scorer, task(), NOWHERE)[0]["latents"]
+    for shard in range(3):
+        labels = shard_classes(3, shard, 3)
+        part = task(classes=labels, memory=task().memory[labels])
+        found = draw(fixed_prior, scorer, part, NOWHERE)[0]["latents"]
+        assert torch.allclose(found, expected[labels], rtol=1e-4, atol=1e-4)
+
+
+def test_the_highest_score_of_the_image_as_stored_is_kept(
+    fixed_prior: Prior, scorer: Scorer, learner: nn.Module, reference: nn.Module
+) -> None:
+    candidates = draw(fixed_prior, scorer, task(), NOWHERE)[0]
+    latents, images = candidates["latents"].flatten(0, 2), candidates["images"].flatten(0, 2)
+    with torch.no_grad():
+        decoded = fixed_prior.autoencoder.decode(latents / 0.5).sample
+    assert torch.equal(images, ((decoded / 2 + 0.5).clamp(0, 1) * 255).round().to(torch.uint8))
+
+    mean, std = torch.tensor([0.5, 0.4, 0.3]), torch.tensor([0.2, 0.25, 0.3])
+    x = (images / 255 - mean.view(3, 1, 1)) / std.view(3, 1, 1)
+    labels = torch.arange(3).repeat_interleave(6)
+    losses = [F.cross_entropy(model(x), labels, reduction="none") for model in (learner, reference)]
+    scores = (losses[0] - 0.5 * losses[1]).view(3, 2, 3)
+    assert torch.allclose(candidates["scores"], scores, atol=1e-4)
+
+    kept = increment_of(candidates, [0, 1, 2])
+    assert torch.allclose(kept["scores"], scores.amax(2).flatten(), atol=1e-4)
+    best = scores.argmax(2).flatten()
+    assert best.unique().numel() > 1
+    assert torch.equal(kept["candidates"], best)
+    assert torch.equal(kept["images"], images.view(6, 3, 3, 16, 16)[torch.arange(6), best])
+
+
+class RisingScorer(Scorer):
+    """Scores whose best candidate is 2, then 1, then 0 as positions go by."""
+
+    def __call__(self, images: Tensor, labels: Tensor) -> Tensor:
+        self.__dict__["calls"] = calls = self.__dict__.get("calls", -1) + 1
+        return torch.eye(3)[2 - calls % 3].repeat(len(labels) // 3)
+
+
+@pytest.fixture
+def memories(monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
+    """Return the memory that every guided sampling sees."""
+    seen: list[Tensor] = []
+    sample = selection.sample
+
+    def spy(*args: object) -> Tensor:
+        (deviation,) = (g for g in args[5].values() if isinstance(g, DeviationGuidance))
+        seen.append(deviation.memory)
+        return sample(*args)
+
+    monkeypatch.setattr(selection, "sample", spy)
+    return seen
+
+
+def test_each_position_sees_the_choices_before_it(
+    fixed_prior: Prior, learner: nn.Module, normalise: Normalise, memories: list[Tensor]
+) -> None:
+    scorer = RisingScorer(learner, learner, normalise, 0.0)
+    asked = task(positions=3, learnability={"strength": 0.0})
+    candidates = draw(fixed_prior, scorer, asked, NOWHERE)[0]
+    chosen = [candidates["latents"][:, position, 2 - position] for position in range(3)]
+    assert [memory.shape[1] for memory in memories] == [2, 3, 4]
+    assert torch.equal(memories[0], asked.memory)
+    assert torch.equal(memories[1], torch.cat([asked.memory, chosen[0][:, None]], 1))
+    assert torch.equal(memories[2], torch.cat([memories[1], chosen[1][:, None]], 1))
+
+
+def test_a_limited_memory_forgets_the_oldest(
+    fixed_prior: Prior, scorer: Scorer, memories: list[Tensor]
+) -> None:
+    asked = task(memory_limit=2)
+    candidates = draw(fixed_prior, scorer, asked, NOWHERE)[0]
+    first = take(candidates["latents"], select(candidates["scores"]))[:, 0]
+    assert torch.equal(memories[0], asked.memory)
+    assert torch.equal(memories[1], torch.stack([asked.memory[:, 1], first], 1))
+
+
+def test_a_shard_s_memory_is_found_by_label(
+    fixed_prior: Prior, scorer: Scorer, memories: list[Tensor]
+) -> None:
+    whole = task().memory
+    draw(fixed_prior, scorer, task(classes=[2], memory=whole[[2]], positions=1), NOWHERE)
+    assert torch.equal(memories[0][2], whole[2])
+
+
+def test_deviation_pushes_away_from_memory(fixed_prior: Prior, scorer: Scorer) -> None:
+    asked = task(candidates=1, positions=1, learnability={"strength": 0.0})
+    near = draw(
+        fixed_prior, scorer, dataclasses.replace(asked, deviation={"strength": 0.0}), NOWHERE
+    )
+    latents = near[0]["latents"][:, :, 0]
+    repelled = draw(fixed_prior, scorer, dataclasses.replace(asked, memory=latents), NOWHERE)
+    cosine = F.cosine_similarity(repelled[0]["latents"].flatten(1), latents.flatten(1))
+    assert (cosine < 0.9999).all()
+
+
+@pytest.mark.parametrize(
+    ("scores", "expected"),
+    [
+        ([0.0, 2.0, 1.0], 1),
+        ([torch.nan, -2.0, -1.0], 2),
+        ([torch.nan, torch.nan, torch.nan], 0),
+        ([1.0, 1.0, 0.0], 0),
+        ([-torch.inf, -5.0, torch.nan], 1),
+    ],
+)
+def test_the_best_score_is_chosen_and_nan_is_none(scores: list[float], expected: int) -> None:
+    assert select(torch.tensor(scores)).item() == expected
+
+
+def test_take_picks_the_chosen_of_every_class_and_position() -> None:
+    candidates = torch.arange(2 * 3 * 4 * 5).view(2, 3, 4, 5)
+    chosen = torch.tensor([[0, 1, 2], [3, 2, 1]])
+    taken = take(candidates, chosen)
+    assert taken.shape == (2, 3, 5)
+    assert all(
+        torch.equal(taken[c, n], candidates[c, n, chosen[c, n]]) for c in range(2) for n in range(3)
+    )
+
+
+def test_an_unscored_task_has_nan_scores_and_no_ratios(fixed_prior: Prior) -> None:
+    plain = task(candidates=1, learnability={"strength": 0.0}, deviation={"strength": 0.0})
+    candidates, ratios = draw(fixed_prior, None, plain, NOWHERE)
+    assert candidates["scores"].isnan().all()
+    assert ratios == {}
+
+
+def test_ratios_cover_the_window_with_the_relative_strength(
+    fixed_prior: Prior, scorer: Scorer
+) -> None:
+    ratios = draw(fixed_prior, scorer, task(), NOWHERE)[1]
+    alphas = fixed_prior.scheduler(4).alphas_cumprod[[333, 666]]
+    for name, strength in (("learnability", 0.1), ("deviation", 0.05)):
+        assert list(ratios[name]) == [2, 1]
+        expected = (strength * (1 - alphas).sqrt()).tolist()
+        assert [ratios[name][1], ratios[name][2]] == pytest.approx(expected, rel=1e-3)
+
+
+@pytest.mark.parametrize("saves", [1, 2])
+def test_an_interrupted_draw_resumes_to_the_same_tensors(
+    fixed_prior: Prior, scorer: Scorer, tmp_path: Path, interrupt_after: Callable, saves: int
+) -> None:
+    asked = task(positions=3)
+    expected = draw(fixed_prior, scorer, asked, NOWHERE)
+    interrupt_after(saves)
+    with pytest.raises(KeyboardInterrupt):
+        draw(fixed_prior, scorer, asked, Resume(tmp_path))
+    calls = []
+    counted = dataclasses.replace(scorer, normalise=lambda x: calls.append(1) or scorer.normalise(x))
+    tensors, ratios = draw(fixed_prior, counted, asked, Resume(tmp_path))
+    assert all(torch.equal(tensors[name], expected[0][name]) for name in expected[0])
+    assert ratios == expected[1]
+    assert len(calls) == (3 - saves) * (1 + 2)
+
+
+def test_a_draw_resumed_with_another_batch_loses_no_position(
+    initial_noise: None, fixed_prior: Prior, tmp_path: Path, interrupt_after: Callable
+) -> None:
+    off = {"strength": 0.0}
+    asked = task(positions=6, candidates=1, learnability=off, deviation=off, max_batch=6)
+    expected = draw(fixed_prior, None, asked, NOWHERE)[0]["latents"]
+    interrupt_after(1)
+    with pytest.raises(KeyboardInterrupt):
+        draw(fixed_prior, None, asked, Resume(tmp_path))
+    larger = dataclasses.replace(asked, max_batch=9)
+    assert torch.equal(draw(fixed_prior, None, larger, Resume(tmp_path))[0]["latents"], expected)
+
+
+def test_positions_are_drawn_one_by_one_under_deviation_and_together_without() -> None:
+    def lengths(**changes: object) -> list[range]:
+        return list(rounds(task(positions=5, **changes)))
+
+    off = {"strength": 0.0}
+    assert lengths() == [range(i, i + 1) for i in range(5)]
+    assert lengths(deviation=off, max_batch=18) == [range(0, 2), range(2, 4), range(4, 5)]
+    assert lengths(deviation=off, max_batch=1) == [range(i, i + 1) for i in range(5)]
+    assert lengths(deviation=off, max_batch=1000) == [range(0, 5)]

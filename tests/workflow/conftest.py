@@ -1,0 +1,120 @@
+"""A project folder as a user has it, and Snakemake as a user calls it."""
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PRODUCT = ("Snakefile", "rules", "workflow_scripts", "config", "profiles", "report", "priors")
+TARGETS = [
+    f"results/digits_ipc20/{name}"
+    for name in ("table.csv", "redundancy.png", "curve.png", "samples.png")
+]
+
+
+@dataclass
+class Project:
+    """A copy of the product in a folder of its own."""
+
+    folder: Path
+
+    def command(self, *words: str) -> list[str]:
+        tiny = ["--configfile", "tiny.yaml"]
+        return [sys.executable, "-m", "snakemake", "--cores", "2", *tiny, *words]
+
+    def run(self, *words: str, env: dict | None = None) -> subprocess.CompletedProcess:
+        """Call Snakemake here and return what it printed."""
+        return subprocess.run(
+            self.command(*words),
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            env=os.environ | (env or {}),
+        )
+
+    def make(self, *words: str) -> str:
+        """Call Snakemake here, expect success, return both outputs."""
+        done = self.run(*words)
+        output = done.stdout + done.stderr
+        assert done.returncode == 0, output[-6000:] + self.logs()
+        return output
+
+    def logs(self) -> str:
+        """Return the ends of all logs that tell of an error."""
+        texts = [path.read_text() for path in self.folder.glob("results/logs/**/*.log")]
+        return "\n".join(text[-2000:] for text in texts if "rror" in text)
+
+    def planned(self, *words: str) -> Counter:
+        """Return the jobs of a dry run as (rule, method, k), with their number."""
+        output = self.make("-n", *words)
+        jobs: Counter = Counter()
+        for block in re.split(r"\n(?=(?:local)?rule )", output)[1:]:
+            name = re.match(r"(?:local)?rule (\w+)", block)[1]
+            wildcards = dict(re.findall(r"(\w+)=([^,\s]+)", _line(block, "wildcards")))
+            jobs[name, wildcards.get("method", ""), wildcards.get("k", "")] += 1
+        return jobs
+
+    def replace(self, path: str, old: str, new: str) -> None:
+        """Edit a file as a user would."""
+        file = self.folder / path
+        text = file.read_text()
+        assert old in text
+        file.write_text(text.replace(old, new))
+
+    def digests(self) -> dict[str, str]:
+        """Return a digest of every finished artifact but logs and timings."""
+        skip = ("logs", "benchmarks", ".resume")
+        return {
+            str(path.relative_to(self.folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in sorted((self.folder / "results").rglob("*"))
+            if path.is_file() and not any(part in skip for part in path.parts)
+        }
+
+
+def _line(block: str, key: str) -> str:
+    found = re.search(rf"^\s+{key}: (.*)$", block, flags=re.MULTILINE)
+    return found[1] if found else ""
+
+
+def new_project(folder: Path) -> Project:
+    """Copy the product and the tiny configuration into an empty folder."""
+    folder.mkdir(parents=True)
+    for name in PRODUCT:
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy2
+        copy(ROOT / name, folder / name)
+    shutil.copy2(Path(__file__).parent / "tiny.yaml", folder / "tiny.yaml")
+    return Project(folder)
+
+
+def copy_of(project: Project, folder: Path) -> Project:
+    """Copy a project with its results and Snakemake's records of them."""
+    shutil.copytree(project.folder, folder, symlinks=True)
+    return Project(folder)
+
+
+@pytest.fixture
+def fresh(tmp_path) -> Project:
+    """A project in which nothing has been made."""
+    return new_project(tmp_path / "project")
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory) -> Project:
+    """A project in which everything has been made, undisturbed; not to be changed."""
+    project = new_project(tmp_path_factory.mktemp("finished") / "project")
+    project.make("--", *TARGETS)
+    return project
+
+
+@pytest.fixture
+def copied(finished, tmp_path) -> Project:
+    """A copy of the finished project, to be changed."""
+    return copy_of(finished, tmp_path / "project")

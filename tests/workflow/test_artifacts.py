@@ -1,0 +1,121 @@
+"""What a finished run leaves behind."""
+
+import csv
+import json
+
+import pandas as pd
+import torch
+from conftest import TARGETS
+from PIL import Image
+from torchvision.datasets import ImageFolder
+
+from lgd_core.distilled import load_tensors
+from lgd_core.tables import TABLE_COLUMNS
+
+
+def test_table_has_a_row_per_method_and_the_reference(finished):
+    table = pd.read_csv(finished.folder / "results/digits_ipc20/table.csv")
+    assert tuple(table.columns) == TABLE_COLUMNS
+    assert list(table["method"]) == ["random", "dit", "lgd", "full"]
+    assert list(table["n"]) == [2, 2, 2, 1]
+    assert table["top1_mean"].between(10, 100).all()
+    assert (table["best_top1_mean"] >= table["top1_mean"]).all()
+    assert table["paper_top1"].isna().all()
+
+
+def test_redundancy_and_curve_tables(finished):
+    folder = finished.folder / "results/digits_ipc20"
+    redundancy = pd.read_csv(folder / "redundancy.csv")
+    assert list(redundancy.columns) == ["method", "train_increment", "test_increment", "top1"]
+    assert len(redundancy) == 3 * 2 * 2
+    curve = pd.read_csv(folder / "curve.csv")
+    assert set(curve["phase"]) == {"plateau", "squeeze"}
+    assert curve["top1"].notna().sum() == 3 * 2, "an accuracy after every increment"
+    assert curve["spike"].notna().sum() == 3, "a spike where increment 1 comes in"
+
+
+def test_increments_hold_what_they_promise(finished):
+    for k in (0, 1):
+        path = finished.folder / f"results/digits/lgd/s0/k{k}/increment.safetensors"
+        tensors, metadata = load_tensors(path)
+        assert tensors["images"].shape == (100, 1, 8, 8)
+        assert tensors["images"].dtype == torch.uint8
+        assert tensors["latents"].shape == (100, 4, 4, 4)
+        assert tensors["labels"].bincount().tolist() == [10] * 10
+        assert sorted(tensors["positions"][:10].tolist()) == list(range(10))
+        assert {"versions", "hardware", "fingerprint", "recipe"} <= metadata.keys()
+    assert tensors["scores"].isfinite().all()
+    assert set(tensors["candidates"].tolist()) <= {0, 1, 2}
+    assert len(set(tensors["candidates"].tolist())) > 1, "selection chose among candidates"
+
+
+def test_lgd_shares_the_seed_of_dit(finished):
+    dit, lgd = (
+        load_tensors(finished.folder / f"results/digits/{method}/s0/k0/increment.safetensors")[0]
+        for method in ("dit", "lgd")
+    )
+    assert torch.equal(dit["images"], lgd["images"])
+
+
+def test_the_kept_candidate_is_the_best(finished):
+    folder = finished.folder / "results/digits/lgd/s0/k1"
+    candidates, _ = load_tensors(folder / "candidates/0of1.safetensors")
+    increment, _ = load_tensors(folder / "increment.safetensors")
+    assert torch.equal(increment["scores"], candidates["scores"].amax(-1).flatten())
+    best = candidates["images"].flatten(0, 1)[torch.arange(100), increment["candidates"]]
+    assert torch.equal(best, increment["images"])
+
+
+def test_distilled_set_is_an_image_folder(finished):
+    folder = finished.folder / "results/digits/lgd/s0/k1/distilled"
+    tree = ImageFolder(str(folder))
+    assert len(tree) == 200
+    with open(folder / "manifest.csv", newline="") as stream:
+        rows = {row["file"]: row for row in csv.DictReader(stream)}
+    names = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
+    for path, label in tree.samples:
+        assert rows[path.removeprefix(f"{folder}/")]["class"] == names[label]
+    first = rows["0_zero/k001_p000.png"]
+    assert first["increment"] == "1"
+    assert float(first["score"]) == float(first["score"])
+
+
+def test_every_number_carries_its_evidence(finished):
+    for path in (finished.folder / "results/digits").rglob("evaluate/*.json"):
+        artifact = json.loads(path.read_text())
+        assert {"versions", "hardware", "recipe", "fingerprint", "seed"} <= artifact.keys()
+        assert {"top1", "best_top1", "validation_top1"} <= artifact["runs"][0].keys()
+
+
+def test_figures_are_pictures_with_provenance(finished):
+    for target in TARGETS[1:]:
+        with Image.open(finished.folder / target) as picture:
+            assert min(picture.size) > 300
+            assert "fingerprint" in picture.info["Description"]
+
+
+def test_no_resume_state_is_left(finished):
+    resume = finished.folder / "results/.resume"
+    assert not resume.exists() or not list(resume.iterdir())
+
+
+def test_logs_show_progress_with_position_score_rate_and_time_left(finished):
+    log = finished.folder / "results/logs/sample_candidates/digits_lgd_s0_k1_0of1.log"
+    line = next(line for line in log.read_text().splitlines() if "10/10" in line)
+    assert "S=" in line
+    assert "it/s" in line or "s/it" in line
+
+
+def test_report_is_built(copied):
+    copied.make("--report", "results/report.html", "--", *TARGETS)
+    report = (copied.folder / "results/report.html").read_text()
+    for text in ("redundancy heatmaps", "accuracy table", "IPC 20", "Cross-increment accuracy"):
+        assert text in report
+
+
+def test_rules_document_themselves(fresh):
+    listing = fresh.make("--list")
+    for rule in ["fetch_dataset", "prepare_dataset", "train_prior", "train_reference", "seed_increment", "train_learner", "sample_candidates", "select_increment", "merge_increment", "evaluate", "cross_increment", "table", "redundancy_heatmap", "curve", "samples"]:
+        line = listing.split(f"\n{rule}\n", 1)[1].splitlines()[0]
+        assert line.startswith("    "), f"{rule} has a docstring"
+        assert line.strip().endswith("."), f"{rule} has a docstring"

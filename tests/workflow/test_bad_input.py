@@ -1,0 +1,86 @@
+"""What bad input gets from the command line: one line, status 1, nothing half written."""
+
+import shutil
+
+import pytest
+from conftest import TARGETS
+
+
+def refusal(project, *words, env=None) -> str:
+    """Return the lines that Snakemake printed of its failure; no job may have started."""
+    done = project.run(*words, env=env)
+    assert done.returncode != 0
+    output = done.stdout + done.stderr
+    assert "Traceback" not in output
+    assert not (project.folder / "results").exists(), "nothing is written"
+    lines = [line for line in output.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1, output
+    return lines[0]
+
+
+@pytest.mark.parametrize(
+    ("config", "parts"),
+    [
+        ("run=3", ["config: run", "did you mean 'runs'"]),
+        ("methods=[lgdd]", ["unknown method 'lgdd'", "lgd"]),
+        ("overrides={methods: {lgd: {learnability: {strength: -1}}}}", ["strength", "-1"]),
+    ],
+)
+def test_overrides_on_the_command_line_are_checked(fresh, config, parts):
+    line = refusal(fresh, "-n", "--config", config, "--", TARGETS[0])
+    for part in parts:
+        assert part in line
+
+
+def test_images_per_class_of_a_target_are_checked(fresh):
+    line = refusal(fresh, "-n", "--", "results/digits_ipc25/table.csv")
+    assert "25" in line
+    assert "multiple of 10" in line
+
+
+def test_prior_of_a_target_outside_the_run_is_checked(fresh):
+    shutil.rmtree(fresh.folder / "priors/fashionmnist/vae")
+    line = refusal(fresh, "-n", "--", "results/fashionmnist_ipc50/table.csv")
+    assert "priors/fashionmnist" in line
+    assert "vae" in line
+
+
+def test_gpu_by_name_where_there_is_none(copied):
+    path = "results/digits/reference/metrics.json"
+    (copied.folder / path).unlink()
+    env = {"CUDA_VISIBLE_DEVICES": ""}
+    done = copied.run("--config", "device=cuda", "--", path, env=env)
+    output = done.stdout + done.stderr
+    assert done.returncode != 0
+    assert "error: device: found 'cuda'" in output
+    assert "Traceback" not in output
+    assert not (copied.folder / path).exists()
+
+
+def test_broken_artifact_is_named(copied):
+    learner = copied.folder / "results/digits/lgd/s0/k0/learner.safetensors"
+    learner.write_bytes(learner.read_bytes()[:1000])
+    done = copied.run("--", "results/digits/lgd/s0/k1/increment.safetensors")
+    output = done.stdout + done.stderr
+    assert done.returncode != 0
+    assert "error: results/digits/lgd/s0/k0/learner.safetensors: found a broken" in output
+    assert "Traceback" not in output
+
+
+def test_class_with_too_few_images_for_the_seed(copied):
+    copied.replace(
+        "config/methods/random.yaml", "source: real", "ipc_per_increment: 500\nsource: real"
+    )
+    done = copied.run("--", "results/digits/random/s0/k0/increment.safetensors")
+    output = done.stdout + done.stderr
+    assert done.returncode != 0
+    assert "error: class 0: found" in output
+    assert "at least 500" in output
+
+
+def test_results_that_is_no_folder(fresh):
+    (fresh.folder / "results").write_text("a file")
+    done = fresh.run("--", TARGETS[0])
+    assert done.returncode != 0
+    assert "error: results: found a file, expected a folder" in done.stderr
+    assert (fresh.folder / "results").read_text() == "a file"

@@ -1,0 +1,105 @@
+"""An edited key reruns its stage and what depends on it, and nothing else."""
+
+import pytest
+from conftest import TARGETS
+
+TABLE = TARGETS[0]
+LGD_FROM_1 = {
+    ("sample_candidates", "lgd", "1"),
+    ("select_increment", "lgd", "1"),
+    ("merge_increment", "lgd", "1"),
+}
+
+
+def rules(planned) -> set:
+    return set(planned) - {("all", "", "")}
+
+
+def test_nothing_to_do_after_a_finished_run(finished):
+    assert "Nothing to be done" in finished.make("-n", "--", *TARGETS)
+
+
+def test_guidance_strength_reruns_sampling_of_lgd_alone(copied):
+    copied.replace("config/datasets/digits.yaml", "strength: 0.1,", "strength: 0.2,")
+    assert rules(copied.planned("--", TABLE)) == LGD_FROM_1 | {
+        ("evaluate", "lgd", "1"),
+        ("table", "", ""),
+    }
+    assert rules(copied.planned("--", *TARGETS)) == LGD_FROM_1 | {
+        ("train_learner", "lgd", "1"),
+        ("evaluate", "lgd", "1"),
+        ("cross_increment", "lgd", "1"),
+        ("table", "", ""),
+        ("redundancy_heatmap", "", ""),
+        ("curve", "", ""),
+        ("samples", "", ""),
+    }
+    copied.replace("config/datasets/digits.yaml", "strength: 0.2,", "strength: 0.1,")
+    assert "Nothing to be done" in copied.make("-n", "--", *TARGETS)
+
+
+def test_evaluation_epochs_rerun_evaluation_and_table(copied):
+    copied.replace("tiny.yaml", "{10: 20, 50: 20}", "{10: 20, 50: 30}")
+    evaluations = {("evaluate", method, "1") for method in ("random", "dit", "lgd")}
+    assert rules(copied.planned("--", *TARGETS)) == evaluations | {("table", "", "")}
+
+
+@pytest.mark.parametrize(
+    ("plot", "redrawn"),
+    [
+        ("colormap: magma", {"redundancy_heatmap"}),
+        ("samples_per_cell: 2", {"samples"}),
+        ("dpi: 80", {"redundancy_heatmap", "curve", "samples"}),
+    ],
+)
+def test_a_plot_option_redraws_its_plot(copied, plot, redrawn):
+    with open(copied.folder / "tiny.yaml", "a") as stream:
+        stream.write(f"plots: {{{plot}}}\n")
+    assert rules(copied.planned("--", *TARGETS)) == {(rule, "", "") for rule in redrawn}
+
+
+def test_learner_recipe_leaves_dit_and_seed_alone(copied):
+    with open(copied.folder / "config/methods/lgd.yaml", "a") as stream:
+        stream.write("learner: {patience: 4}\n")
+    copied.replace("tiny.yaml", "      recipes:\n", "      recipes:\n        lgd: {}\n")
+    planned = rules(copied.planned("--", TABLE))
+    # The data set's own patience is laid over dit, from which lgd inherits it, before lgd's file.
+    assert ("train_learner", "lgd", "0") in planned
+    assert all(method in ("lgd", "") for _, method, _ in planned)
+    assert not any(
+        rule in ("seed_increment", "train_prior", "train_reference") for rule, *_ in planned
+    )
+
+
+def test_execution_options_rerun_nothing(copied):
+    with open(copied.folder / "tiny.yaml", "a") as stream:
+        stream.write("max_batch: 7\n")
+    assert "Nothing to be done" in copied.make("-n", "--", *TARGETS)
+
+
+def test_more_images_per_class_reuse_the_fewer(copied):
+    target = "results/digits_ipc30/table.csv"
+    planned = rules(copied.planned("--", target))
+    assert ("sample_candidates", "lgd", "2") in planned
+    assert not any(k == "0" or (rule.startswith(("sample", "select")) and k == "1")
+                   for rule, _, k in planned)  # fmt: skip
+    assert ("train_learner", "lgd", "1") not in planned
+    copied.make("--", target)
+    before = (copied.folder / "results/digits_ipc20/table.csv").stat().st_mtime
+    assert "Nothing to be done" in copied.make("-n", "--", target, *TARGETS)
+    assert (copied.folder / "results/digits_ipc20/table.csv").stat().st_mtime == before
+
+
+def test_shards_draw_what_one_job_draws(finished, copied):
+    import torch
+
+    from lgd_core.distilled import load_tensors
+
+    path = "results/digits/lgd/s0/k1/increment.safetensors"
+    copied.make("--config", "shards=3", "--", path)
+    one, three = (load_tensors(project.folder / path)[0] for project in (finished, copied))
+    assert torch.equal(one["candidates"], three["candidates"])
+    assert torch.equal(one["labels"], three["labels"])
+    assert torch.allclose(one["latents"], three["latents"], atol=1e-3)
+    difference = (one["images"].int() - three["images"].int()).abs()
+    assert difference.max() <= 1, "rounding of the last bit at most"
