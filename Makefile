@@ -22,7 +22,7 @@ install: .venv/installed  ## Create .venv with the pinned dependencies
 	touch $@
 
 demo: install  ## Distil Fashion-MNIST at 50 images per class and show the table
-	$(SNAKEMAKE) -- $(DEMO)/table.csv $(DEMO)/redundancy.png $(DEMO)/curve.png $(DEMO)/samples.png
+	$(SNAKEMAKE)
 	$(BIN)/python -m lgd_core.summary $(DEMO)
 
 lint: install  ## Check style and workflow

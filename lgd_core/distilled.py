@@ -6,12 +6,12 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from PIL import Image
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
-from torchvision.transforms.v2.functional import pil_to_tensor, to_pil_image
 
 from lgd_core.errors import UserError
 from lgd_core.runtime import atomic
@@ -69,7 +69,9 @@ def _write_image(
 ) -> tuple:
     label, position = int(tensors["labels"][row]), int(tensors["positions"][row])
     file = f"{class_folder(label, names)}/k{increment:03d}_p{position:03d}.png"
-    to_pil_image(tensors["images"][row]).save(folder / file)
+    # Grey images have no channel axis in PIL.
+    pixels = tensors["images"][row].permute(1, 2, 0).squeeze(2).numpy()
+    Image.fromarray(pixels).save(folder / file)
     score = float(tensors["scores"][row])
     return file, names[label], increment, position, "" if score != score else f"{score:.6f}"
 
@@ -84,8 +86,10 @@ def read_folder(folder: str | Path, names: list[str]) -> tuple[Tensor, Tensor]:
 
 
 def _read_image(path: Path) -> Tensor:
+    """Read a grey or colour PNG as uint8 (C, H, W)."""
     with Image.open(path) as image:
-        return pil_to_tensor(image)
+        pixels = torch.from_numpy(np.array(image))
+    return pixels.reshape(*pixels.shape[:2], -1).permute(2, 0, 1)
 
 
 def read_grid(folder: str | Path, names: list[str], per_cell: int) -> Tensor:

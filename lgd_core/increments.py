@@ -10,11 +10,11 @@ from torchvision.transforms.v2.functional import center_crop, pil_to_tensor, res
 
 from lgd_core.data import load_split, real_increment
 from lgd_core.errors import UserError
+from lgd_core.methods import strength_at
 from lgd_core.priors import Prior
-from lgd_core.recipes import strength_at
 from lgd_core.runtime import Resume
 from lgd_core.sampler import Sampling
-from lgd_core.selection import Scorer, Task, draw, select, take
+from lgd_core.selection import Scorer, Task, draw
 
 
 def shard_classes(classes: int, shard: int, shards: int) -> list[int]:
@@ -167,24 +167,3 @@ def as_candidates(
         "latents": latents.unflatten(0, shape),
         "scores": torch.full(shape, torch.nan),
     }
-
-
-def increment_of(candidates: dict[str, Tensor], labels: list[int]) -> dict[str, Tensor]:
-    """Keep the best candidate of every position; return an increment, class-major.
-
-    ``images``, ``latents``, ``scores``, ``labels``, ``positions`` and chosen ``candidates``, each
-    (classes x positions, ...).
-    """
-    chosen = select(candidates["scores"])
-    classes, positions = chosen.shape
-    kept = {name: take(tensor, chosen).flatten(0, 1) for name, tensor in candidates.items()}
-    return kept | {
-        "labels": torch.tensor(labels).repeat_interleave(positions),
-        "positions": torch.arange(positions).repeat(classes),
-        "candidates": chosen.flatten(),
-    }
-
-
-def memory_of(increments: list[dict[str, Tensor]], classes: int) -> Tensor:
-    """Return the latents of increments as memory (classes, M, c, h, w), oldest first."""
-    return torch.cat([tensors["latents"].unflatten(0, (classes, -1)) for tensors in increments], 1)

@@ -89,7 +89,11 @@ def load_prior(source: str, device: torch.device, revision: str | None = None) -
     def component(cls: type[nn.Module], name: str) -> nn.Module:
         try:
             model = cls.from_pretrained(
-                source, subfolder=name, revision=revision, torch_dtype=torch.float32
+                source,
+                subfolder=name,
+                revision=revision,
+                torch_dtype=torch.float32,
+                low_cpu_mem_usage=False,
             )
         except (OSError, ValueError, KeyError, RuntimeError) as error:
             raise UserError(f"{Path(source) / name}: {_first_line(error)}") from error

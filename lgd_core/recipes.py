@@ -9,6 +9,7 @@ import yaml
 
 from lgd_core.architectures import parse_architecture
 from lgd_core.errors import UserError
+from lgd_core.methods import is_guided
 from lgd_core.schema import check, fill_defaults, load_yaml, merge, suggest
 
 RESERVED_NAMES = ("data", "prior", "reference")
@@ -188,7 +189,7 @@ class Recipes:
         recipe = self.dataset(dataset)
         source = recipe["prior"]["source"]
         folder = Path(source)
-        if source == "train" or (not folder.exists() and len(folder.parts) == 2):
+        if source == "train" or is_hub_name(source):
             return
         where = f"config/datasets/{dataset}.yaml: prior.source: '{source}'"
         for part in ("model_index.json", *(f"{c}/" for c in PRIOR_COMPONENTS)):
@@ -202,6 +203,12 @@ class Recipes:
                 f"{where}: has {known} classes, but data set '{dataset}' has "
                 f"{len(recipe['classes'])}; expected equal numbers or prior.labels"
             )
+
+
+def is_hub_name(source: str) -> bool:
+    """Whether a prior's source reads ``owner/name`` and is no path into a folder that exists."""
+    parts = Path(source).parts
+    return len(parts) == 2 and not Path(parts[0]).exists()
 
 
 def check_writable(folder: str | Path) -> None:
@@ -228,33 +235,3 @@ def _reread(config: dict, schema: dict) -> dict:
         return isinstance(value, dict | list)
 
     return {key: reread(value) if nested(value) else value for key, value in config.items()}
-
-
-def needs_learner(method: dict) -> bool:
-    """Whether the candidates of a method are guided or ranked by a learner."""
-    if method["source"] != "prior":
-        return False
-    return method["candidates"] > 1 or any(_learnability_strengths(method))
-
-
-def is_guided(method: dict) -> bool:
-    """Whether any guidance beside the classifier-free one acts while a method samples."""
-    return any((*_learnability_strengths(method), method["deviation"]["strength"]))
-
-
-def _learnability_strengths(method: dict) -> list[float]:
-    learnability = method["learnability"]
-    return learnability["strength_by_increment"] or [learnability["strength"]]
-
-
-def strength_at(method: dict, increment: int) -> float:
-    """Return the learnability strength of increment k >= 1."""
-    schedule = method["learnability"]["strength_by_increment"]
-    if not schedule:
-        return method["learnability"]["strength"]
-    return schedule[min(increment, len(schedule)) - 1]
-
-
-def epochs_at(epochs: dict[int, int], ipc: int) -> int:
-    """Return the epochs for an amount of images per class: those of the next amount listed."""
-    return epochs[min((known for known in epochs if known >= ipc), default=max(epochs))]

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from lgd_core.candidates import select, take
 from lgd_core.guidance import (
     DeviationGuidance,
     Guidance,
@@ -54,18 +55,6 @@ class Task:
     learnability: dict = field(default_factory=lambda: {"strength": 0.0})
     deviation: dict = field(default_factory=lambda: {"strength": 0.0})
     max_batch: int = 64
-
-
-def select(scores: Tensor) -> Tensor:
-    """Return the candidate of highest score (Eq. 9) along the last axis; the first where tied."""
-    # Unscored candidates are NaN, which would win every comparison.
-    return scores.nan_to_num(nan=-torch.inf).argmax(-1)
-
-
-def take(candidates: Tensor, chosen: Tensor) -> Tensor:
-    """Return (classes, positions, ...) from candidates (classes, positions, kappa, ...)."""
-    index = chosen.view(*chosen.shape, *(1,) * (candidates.dim() - 2))
-    return candidates.take_along_dim(index, dim=2).squeeze(2)
 
 
 def rounds(task: Task, done: int = 0) -> Iterator[range]:

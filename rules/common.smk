@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 
 from lgd_core.errors import UserError
-from lgd_core.recipes import Recipes, check_writable, epochs_at, needs_learner
+from lgd_core.methods import epochs_at, needs_learner
+from lgd_core.recipes import Recipes, check_writable
 
 # Bumping a number invalidates what the stage has made; editing code alone does not.
 VERSIONS = {

@@ -4,8 +4,9 @@ from pathlib import Path
 
 from job import running
 
+from lgd_core.candidates import memory_of
 from lgd_core.distilled import load_tensors, save_tensors
-from lgd_core.increments import draw_candidates, memory_of, shard_classes
+from lgd_core.increments import draw_candidates, shard_classes
 from lgd_core.learners import load_network
 from lgd_core.priors import load_prior
 from lgd_core.selection import Scorer

@@ -13,7 +13,8 @@ with running(snakemake) as job:
         with atomic(snakemake.output.increment) as temporary:
             shutil.copyfile(shared, temporary)
     else:
-        from lgd_core.increments import draw_seed, increment_of
+        from lgd_core.candidates import increment_of
+        from lgd_core.increments import draw_seed
         from lgd_core.priors import load_prior
 
         method, facts, prior = job.hp["method"], job.hp["network"], job.hp["prior"]

@@ -3,8 +3,8 @@
 import torch
 from job import running
 
+from lgd_core.candidates import increment_of
 from lgd_core.distilled import load_tensors, save_tensors
-from lgd_core.increments import increment_of
 
 with running(snakemake) as job:
     shards = [load_tensors(path) for path in snakemake.input]

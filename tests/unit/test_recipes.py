@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 from lgd_core.errors import UserError
-from lgd_core.recipes import Recipes, check_writable, epochs_at, needs_learner, strength_at
+from lgd_core.methods import epochs_at, needs_learner, strength_at
+from lgd_core.recipes import Recipes, check_writable
 
 ROOT = Path(__file__).parents[2]
 
@@ -216,6 +217,13 @@ def test_prior_folder_without_a_component(folder, part):
     text = complaint(folder)
     assert "priors/fashionmnist" in text
     assert part in text
+
+
+def test_misspelt_prior_folder_is_not_taken_for_a_hub_name(folder):
+    edit(folder / "datasets" / "fashionmnist.yaml", prior__source="priors/fashionmnst")
+    assert "priors/fashionmnst" in complaint(folder)
+    edit(folder / "datasets" / "fashionmnist.yaml", prior__source="facebook/DiT-XL-2-256")
+    Recipes(folder, {})
 
 
 def test_reserved_method_name(folder):

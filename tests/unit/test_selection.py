@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lgd_core import selection
-from lgd_core.guidance import DeviationGuidance
+from lgd_core.guidance import DeviationGuidance, nearest_similarity
 from lgd_core.increments import increment_of, shard_classes
 from lgd_core.learners import Normalise
 from lgd_core.priors import Prior
@@ -173,15 +173,19 @@ def test_a_shard_s_memory_is_found_by_label(
     assert torch.equal(memories[0][2], whole[2])
 
 
-def test_deviation_pushes_away_from_memory(fixed_prior: Prior, scorer: Scorer) -> None:
-    asked = task(candidates=1, positions=1, learnability={"strength": 0.0})
-    near = draw(
-        fixed_prior, scorer, dataclasses.replace(asked, deviation={"strength": 0.0}), NOWHERE
-    )
-    latents = near[0]["latents"][:, :, 0]
-    repelled = draw(fixed_prior, scorer, dataclasses.replace(asked, memory=latents), NOWHERE)
-    cosine = F.cosine_similarity(repelled[0]["latents"].flatten(1), latents.flatten(1))
-    assert (cosine < 0.9999).all()
+@pytest.mark.parametrize("name", ["learnability", "deviation"])
+def test_guided_samples_end_where_guidance_aims(
+    fixed_prior: Prior, scorer: Scorer, name: str
+) -> None:
+    off = {"learnability": {"strength": 0.0}, "deviation": {"strength": 0.0}}
+    found = []
+    for strength in (0.5, -0.5):
+        settings = off | {name: {"strength": strength, "norm": "relative"}}
+        drawn = draw(fixed_prior, scorer, task(positions=1, **settings), NOWHERE)[0]
+        memory = task().memory.repeat_interleave(3, 0)
+        similarity = nearest_similarity(drawn["latents"].flatten(0, 2), memory).mean()
+        found.append({"learnability": drawn["scores"].mean(), "deviation": -similarity}[name])
+    assert found[0] > found[1] + 0.01
 
 
 @pytest.mark.parametrize(
@@ -236,7 +240,9 @@ def test_an_interrupted_draw_resumes_to_the_same_tensors(
     with pytest.raises(KeyboardInterrupt):
         draw(fixed_prior, scorer, asked, Resume(tmp_path))
     calls = []
-    counted = dataclasses.replace(scorer, normalise=lambda x: calls.append(1) or scorer.normalise(x))
+    counted = dataclasses.replace(
+        scorer, normalise=lambda x: calls.append(1) or scorer.normalise(x)
+    )
     tensors, ratios = draw(fixed_prior, counted, asked, Resume(tmp_path))
     assert all(torch.equal(tensors[name], expected[0][name]) for name in expected[0])
     assert ratios == expected[1]

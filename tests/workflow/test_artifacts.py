@@ -12,6 +12,24 @@ from torchvision.datasets import ImageFolder
 from lgd_core.distilled import load_tensors
 from lgd_core.tables import TABLE_COLUMNS
 
+RULES = [
+    "fetch_dataset",
+    "prepare_dataset",
+    "train_prior",
+    "train_reference",
+    "seed_increment",
+    "train_learner",
+    "sample_candidates",
+    "select_increment",
+    "merge_increment",
+    "evaluate",
+    "cross_increment",
+    "table",
+    "redundancy_heatmap",
+    "curve",
+    "samples",
+]
+
 
 def test_table_has_a_row_per_method_and_the_reference(finished):
     table = pd.read_csv(finished.folder / "results/digits_ipc20/table.csv")
@@ -115,7 +133,7 @@ def test_report_is_built(copied):
 
 def test_rules_document_themselves(fresh):
     listing = fresh.make("--list")
-    for rule in ["fetch_dataset", "prepare_dataset", "train_prior", "train_reference", "seed_increment", "train_learner", "sample_candidates", "select_increment", "merge_increment", "evaluate", "cross_increment", "table", "redundancy_heatmap", "curve", "samples"]:
+    for rule in RULES:
         line = listing.split(f"\n{rule}\n", 1)[1].splitlines()[0]
         assert line.startswith("    "), f"{rule} has a docstring"
         assert line.strip().endswith("."), f"{rule} has a docstring"

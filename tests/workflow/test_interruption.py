@@ -1,14 +1,13 @@
 """kill -9 at any moment: the finished result is that of an undisturbed run, byte for byte."""
 
 import os
+import shutil
 import signal
 import subprocess
 import time
 
 import pytest
-from conftest import TARGETS
-
-STAGES = ("train_prior", "train_learner", "sample_candidates", "evaluate")
+from conftest import TARGETS, copy_of
 
 
 def start(project):
@@ -38,22 +37,54 @@ def finish(project) -> None:
     project.make("--", *TARGETS)
 
 
-@pytest.mark.parametrize("stage", ["train_prior", "sample_candidates"])
-def test_killed_in_a_stage_and_resumed(finished, fresh, stage):
+@pytest.fixture
+def without_increment_1(finished, tmp_path):
+    """The finished project, less increment 1 of lgd and all that came of it."""
+    project = copy_of(finished, tmp_path / "project")
+    shutil.rmtree(project.folder / "results/digits/lgd/s0/k1")
+    shutil.rmtree(project.folder / "results/digits_ipc20")
+    return project
+
+
+def test_killed_while_the_prior_is_trained(finished, fresh):
     process = start(fresh)
-    wait_for(fresh, f"results/.resume/{stage}-*/*.pt", process)
+    wait_for(fresh, "results/.resume/train_prior-*/transformer.pt", process)
     kill(process)
+    assert not (fresh.folder / "results/digits/prior").exists(), "nothing half-written"
     finish(fresh)
     assert fresh.digests() == finished.digests()
+
+
+@pytest.mark.parametrize("stage", ["sample_candidates", "train_learner", "evaluate"])
+def test_killed_in_a_stage(finished, without_increment_1, stage):
+    project = without_increment_1
+    process = start(project)
+    wait_for(project, f"results/.resume/{stage}-*/*.pt", process)
+    kill(process)
+    finish(project)
+    assert project.digests() == finished.digests()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("moment", range(10))
-def test_killed_at_ten_moments(finished, fresh, moment):
-    """Kill while candidates are drawn, each time a little later, then finish."""
-    process = start(fresh)
-    wait_for(fresh, "results/.resume/sample_candidates-*/*.pt", process)
-    time.sleep(0.35 * moment)
+def test_killed_at_ten_moments_of_sampling(finished, without_increment_1, moment):
+    """Each time a little later: before the first position is kept, in between, after the last."""
+    project = without_increment_1
+    process = start(project)
+    wait_for(project, "results/.resume/sample_candidates-*/*.pt", process)
+    time.sleep(0.25 * moment)
     kill(process)
-    finish(fresh)
-    assert fresh.digests() == finished.digests()
+    finish(project)
+    assert project.digests() == finished.digests()
+
+
+def test_resumed_sampling_redoes_at_most_the_position_in_flight(without_increment_1):
+    project = without_increment_1
+    process = start(project)
+    wait_for(project, "results/.resume/sample_candidates-*/*.pt", process)
+    time.sleep(0.5)
+    kill(process)
+    finish(project)
+    log = project.folder / "results/logs/sample_candidates/digits_lgd_s0_k1_0of1.log"
+    first = next(line for line in log.read_text().splitlines() if "candidates:" in line)
+    assert "| 0/10" not in first, "goes on from the positions that were kept"

@@ -1,0 +1,31 @@
+"""What follows from a method's recipe; free of PyTorch."""
+
+
+def needs_learner(method: dict) -> bool:
+    """Whether the candidates of a method are guided or ranked by a learner."""
+    if method["source"] != "prior":
+        return False
+    return method["candidates"] > 1 or any(_learnability_strengths(method))
+
+
+def is_guided(method: dict) -> bool:
+    """Whether any guidance beside the classifier-free one acts while a method samples."""
+    return any((*_learnability_strengths(method), method["deviation"]["strength"]))
+
+
+def _learnability_strengths(method: dict) -> list[float]:
+    learnability = method["learnability"]
+    return learnability["strength_by_increment"] or [learnability["strength"]]
+
+
+def strength_at(method: dict, increment: int) -> float:
+    """Return the learnability strength of increment k >= 1."""
+    schedule = method["learnability"]["strength_by_increment"]
+    if not schedule:
+        return method["learnability"]["strength"]
+    return schedule[min(increment, len(schedule)) - 1]
+
+
+def epochs_at(epochs: dict[int, int], ipc: int) -> int:
+    """Return the epochs for an amount of images per class: those of the next amount listed."""
+    return epochs[min((known for known in epochs if known >= ipc), default=max(epochs))]

@@ -1,0 +1,147 @@
+"""Networks: their sizes, their initialisation, and their equality to published ones."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+from torchvision.models import resnet18
+
+from lgd_core.architectures import parse_architecture
+from lgd_core.errors import UserError
+from lgd_core.learners import Normalise, build_network, load_network, save_network
+from lgd_core.seeding import generator
+
+FAMILIES = [("ConvNet-3-w8", 16), ("ResNetAP-10-w8", 32), ("ResNet-10", 32), ("ResNet-18", 32)]
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "expected"),
+    [
+        ("ConvNet-6", 224, 754_570),
+        ("ConvNet-6", 256, 763_530),
+        ("ResNetAP-10", 224, 4_910_922),
+        ("ResNetAP-10", 256, 4_910_922),
+        ("ResNet-18", 224, 11_181_642),
+        ("ResNet-18", 256, 11_181_642),
+    ],
+)
+def test_parameter_counts(name: str, size: int, expected: int) -> None:
+    model = build_network(name, 3, size, 10)
+    assert sum(parameter.numel() for parameter in model.parameters()) == expected
+
+
+def test_resnet_18_is_torchvision_s_with_instance_norm() -> None:
+    def instance_norm(channels: int) -> nn.Module:
+        return nn.InstanceNorm2d(channels, affine=True, track_running_stats=False)
+
+    ours = build_network("ResNet-18", 3, 160, 10).eval()
+    theirs = resnet18(num_classes=10, norm_layer=instance_norm).eval()
+    theirs.load_state_dict(ours.state_dict())
+    images = torch.randn(2, 3, 160, 160, generator=generator("images"))
+    with torch.no_grad():
+        assert torch.allclose(ours(images), theirs(images), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        *FAMILIES,
+        *[(name, size) for name in ("ResNetAP-10-w8", "ResNet-10") for size in (64, 96, 160)],
+        ("ConvNet-2-w8", 28),
+        ("ConvNet-3-w8", 8),
+    ],
+)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_networks_map_images_of_their_size_to_logits(name: str, size: int, channels: int) -> None:
+    model = build_network(name, channels, size, 7)
+    assert model(torch.zeros(2, channels, size, size)).shape == (2, 7)
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"), [(32, 32), (64, 64), (96, 48), (128, 64), (160, 40), (224, 56)]
+)
+def test_resnetap_s_stem_depends_on_the_size(size: int, expected: int) -> None:
+    stem = build_network("ResNetAP-10-w8", 3, size, 10)[0]
+    assert stem(torch.zeros(1, 3, size, size)).shape[2:] == (expected, expected)
+
+
+def test_resnetap_halves_the_map_in_all_stages_but_the_first() -> None:
+    model = build_network("ResNetAP-10-w8", 3, 32, 10)
+    x, shapes = model[0](torch.zeros(1, 3, 32, 32)), []
+    for stage in list(model)[1:5]:
+        x = stage(x)
+        shapes.append(tuple(x.shape[1:]))
+    assert shapes == [(8, 32, 32), (16, 16, 16), (32, 8, 8), (64, 4, 4)]
+
+
+@pytest.mark.parametrize(("name", "size"), FAMILIES)
+def test_training_and_evaluation_mode_give_the_same(name: str, size: int) -> None:
+    model = build_network(name, 3, size, 10, "key")
+    images = torch.randn(4, 3, size, size, generator=generator("images"))
+    with torch.no_grad():
+        trained, evaluated = model.train()(images), model.eval()(images)
+        alone = torch.cat([model(image[None]) for image in images])
+    assert torch.equal(trained, evaluated)
+    assert torch.allclose(alone, evaluated, atol=1e-4)
+
+
+def test_initialisation_follows_the_key_and_leaves_the_global_state_alone() -> None:
+    before = torch.get_rng_state()
+    first, second, other = (build_network("ConvNet-2-w8", 3, 16, 3, "a", i) for i in (0, 0, 1))
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.manual_seed(1234)
+    third = build_network("ConvNet-2-w8", 3, 16, 3, "a", 0)
+    weights = [model.state_dict()["0.0.weight"] for model in (first, second, third, other)]
+    assert torch.equal(weights[0], weights[1])
+    assert torch.equal(weights[0], weights[2])
+    assert not torch.equal(weights[0], weights[3])
+
+
+@pytest.mark.parametrize(("name", "size"), FAMILIES)
+def test_a_network_on_disk_comes_back_frozen_and_the_same(
+    name: str, size: int, tmp_path: Path
+) -> None:
+    model = build_network(name, 3, size, 5, "key")
+    shape = {"name": name, "channels": 3, "size": size, "classes": 5}
+    save_network(tmp_path / "model.safetensors", model, shape, {"note": "kept"})
+    loaded = load_network(tmp_path / "model.safetensors", torch.device("cpu"))
+    images = torch.randn(2, 3, size, size, generator=generator("images"))
+    assert torch.equal(loaded(images), model(images))
+    assert not loaded.training
+    assert not any(parameter.requires_grad for parameter in loaded.parameters())
+
+
+def test_normalisation_is_by_channel() -> None:
+    images = torch.rand(2, 3, 4, 4, generator=generator("images"))
+    found = Normalise([0.1, 0.2, 0.3], [1.0, 2.0, 4.0])(images)
+    for channel, (mean, std) in enumerate([(0.1, 1.0), (0.2, 2.0), (0.3, 4.0)]):
+        assert torch.allclose(found[:, channel], (images[:, channel] - mean) / std)
+
+
+@pytest.mark.parametrize(
+    "name", ["ConvNet", "ConvNet-9", "ResNet-34", "VGG-11", "ConvNet-3-32", "ResNet-10-w8"]
+)
+def test_unknown_architectures_are_refused_in_one_line(name: str) -> None:
+    with pytest.raises(UserError, match=f"found '{name}'") as error:
+        parse_architecture(name)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("ConvNet-6", ("ConvNet", 6, 128)), ("ResNetAP-10-w16", ("ResNetAP", 10, 16))],
+)
+def test_names_give_family_depth_and_width(name: str, expected: tuple) -> None:
+    found = parse_architecture(name)
+    assert (found.family, found.depth, found.width) == expected
+
+
+@pytest.mark.parametrize("name", ["ConvNet-1-w8", "ConvNet-3-w8", "ResNetAP-10-w8", "ResNet-10"])
+def test_at_the_smallest_input_logits_still_depend_on_the_image(name: str) -> None:
+    size = parse_architecture(name).smallest_input
+    model = build_network(name, 1, size, 3, "key")
+    images = torch.rand(2, 1, size, size, generator=generator("images"))
+    logits = model(images)
+    assert (logits[0] - logits[1]).abs().max() > 1e-3
+    assert torch.allclose(model(images[:1]), logits[:1], atol=1e-5)

@@ -1,0 +1,139 @@
+"""Priors on disk and in memory."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+
+from lgd_core.errors import UserError
+from lgd_core.priors import Prior, load_prior, to_uint8
+from lgd_core.seeding import generator
+
+CPU = torch.device("cpu")
+
+
+def edit(path: Path, **changes: object) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def test_sizes_and_null_class_come_from_the_configs(prior: Prior) -> None:
+    assert prior.latent_shape == (4, 8, 8)
+    assert prior.classes == 3
+    assert prior.device == CPU
+    assert prior.transformer.transformer_blocks[0].norm1.emb.class_embedder.num_classes == 3
+
+
+def test_learned_variance_is_read_from_the_config(fixed_prior: Prior, learned_prior: Prior) -> None:
+    assert not fixed_prior.learned_sigma
+    assert learned_prior.learned_sigma
+    assert fixed_prior.scheduler(5).config.variance_type == "fixed_small"
+    assert learned_prior.scheduler(5).config.variance_type == "learned_range"
+
+
+def test_steps_are_spread_over_both_ends_and_nothing_is_clipped(prior: Prior) -> None:
+    scheduler = prior.scheduler(5)
+    assert scheduler.timesteps.tolist() == [999, 749, 500, 250, 0]
+    assert not scheduler.config.clip_sample
+    assert scheduler.alphas_cumprod[-1].item() == pytest.approx(4.0358e-5, rel=1e-3)
+
+
+def test_scaling_factor_of_the_config_is_applied(fixed_prior: Prior, broken_folder: Path) -> None:
+    edit(broken_folder / "vae" / "config.json", scaling_factor=0.25)
+    other = load_prior(str(broken_folder), CPU)
+    images = torch.randint(0, 256, (2, 3, 16, 16), generator=generator("images")).to(torch.uint8)
+    latents = fixed_prior.encode(images, 8)
+    assert torch.allclose(other.encode(images, 8), latents / 2, atol=1e-6)
+    assert torch.allclose(other.decode(latents / 2), fixed_prior.decode(latents), atol=1e-5)
+
+
+def test_weights_are_half_on_disk_and_single_in_memory(
+    fixed_folder: Path, fixed_prior: Prior
+) -> None:
+    (path,) = (fixed_folder / "transformer").glob("*.safetensors")
+    with safe_open(path, framework="pt") as stream:
+        stored = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
+    loaded = fixed_prior.transformer.state_dict()
+    assert {tensor.dtype for tensor in stored.values()} == {torch.float16}
+    for model in (fixed_prior.transformer, fixed_prior.autoencoder):
+        assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+        assert not any(parameter.requires_grad for parameter in model.parameters())
+        assert not any(module.training for module in model.modules())
+    assert all(torch.equal(stored[name].float(), loaded[name]) for name in stored)
+
+
+def test_encoding_is_the_scaled_posterior_mean_for_any_batch(fixed_prior: Prior) -> None:
+    images = torch.randint(0, 256, (5, 3, 16, 16), generator=generator("images")).to(torch.uint8)
+    with torch.no_grad():
+        expected = fixed_prior.autoencoder.encode(images / 127.5 - 1).latent_dist.mode() * 0.5
+    for max_batch in (2, 64):
+        assert torch.allclose(fixed_prior.encode(images, max_batch), expected, atol=1e-5)
+
+
+def test_decoded_images_are_stored_as_clamped_and_rounded(fixed_prior: Prior) -> None:
+    latents = 3 * torch.randn(5, 4, 8, 8, generator=generator("latents"))
+    with torch.no_grad():
+        decoded = fixed_prior.decode(latents)
+    images = fixed_prior.decode_images(latents, 2)
+    assert images.dtype == torch.uint8
+    assert (images / 255 - decoded.clamp(0, 1)).abs().max() <= 0.5 / 255 + 1e-5
+
+
+def test_eight_bits_are_clamped_and_rounded_to_the_nearest() -> None:
+    values = torch.tensor([-0.5, 0.0, 0.4 / 255, 0.6 / 255, 254.6 / 255, 1.0, 7.0])
+    assert to_uint8(values).tolist() == [0, 0, 0, 1, 255, 255, 255]
+
+
+def assert_refused(folder: Path, component: str) -> None:
+    with pytest.raises(UserError) as error:
+        load_prior(str(folder), CPU)
+    assert str(folder / component) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("component", ["transformer", "vae", "scheduler"])
+def test_a_missing_component_is_named(broken_folder: Path, component: str) -> None:
+    shutil.rmtree(broken_folder / component)
+    assert_refused(broken_folder, component)
+
+
+@pytest.mark.parametrize("component", ["transformer", "vae"])
+@pytest.mark.parametrize("keep", [0, 4, 1000])
+def test_truncated_weights_are_named(broken_folder: Path, component: str, keep: int) -> None:
+    (path,) = (broken_folder / component).glob("*.safetensors")
+    path.write_bytes(path.read_bytes()[:keep])
+    assert_refused(broken_folder, component)
+
+
+@pytest.mark.parametrize(
+    ("component", "changes"),
+    [
+        ("transformer", {"attention_head_dim": 16}),
+        ("vae", {"block_out_channels": [16, 32]}),
+        ("transformer", {"num_layers": 3}),
+    ],
+)
+def test_weights_that_do_not_fill_the_network_are_named(
+    broken_folder: Path, component: str, changes: dict
+) -> None:
+    edit(broken_folder / component / "config.json", **changes)
+    assert_refused(broken_folder, component)
+
+
+@pytest.mark.parametrize(
+    ("component", "file"),
+    [
+        ("transformer", "config.json"),
+        ("vae", "config.json"),
+        ("scheduler", "scheduler_config.json"),
+    ],
+)
+def test_broken_configs_are_named(broken_folder: Path, component: str, file: str) -> None:
+    (broken_folder / component / file).write_text("{")
+    assert_refused(broken_folder, component)
+
+
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    assert_refused(tmp_path / "nowhere", "")

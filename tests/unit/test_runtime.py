@@ -1,0 +1,240 @@
+"""Files that are whole or absent, fingerprints, resumption, devices."""
+
+import errno
+import io
+import os
+import pickle
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from lgd_core import runtime
+from lgd_core.distilled import save_tensors
+from lgd_core.errors import UserError
+from lgd_core.runtime import (
+    Resume,
+    atomic,
+    fingerprint,
+    hardware,
+    progress,
+    resolve_device,
+    stamp,
+    write_json,
+)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_a_file_appears_only_when_it_is_whole(tmp_path: Path) -> None:
+    with atomic(tmp_path / "new" / "file") as temporary:
+        temporary.write_text("whole")
+        assert not (tmp_path / "new" / "file").exists()
+        assert temporary.parent == tmp_path / "new"
+    assert contents(tmp_path) == {"new/file": b"whole"}
+
+
+@pytest.mark.parametrize("error", [RuntimeError("any"), KeyboardInterrupt()])
+def test_an_error_leaves_the_old_file_and_nothing_else(
+    tmp_path: Path, error: BaseException
+) -> None:
+    (tmp_path / "file").write_text("old")
+    with pytest.raises(type(error)), atomic(tmp_path / "file") as temporary:
+        temporary.write_text("half")
+        raise error
+    assert contents(tmp_path) == {"file": b"old"}
+
+
+def test_an_error_leaves_the_old_folder_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "a").write_text("old")
+    with pytest.raises(RuntimeError), atomic(tmp_path / "folder") as temporary:
+        (temporary / "deep").mkdir(parents=True)
+        (temporary / "deep" / "b").write_text("half")
+        raise RuntimeError
+    assert contents(tmp_path) == {"folder/a": b"old"}
+
+
+def test_a_folder_is_replaced_by_the_new_one(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        with atomic(tmp_path / "folder") as temporary:
+            temporary.mkdir()
+            (temporary / name).write_text(name)
+    assert contents(tmp_path) == {"folder/b": b"b"}
+
+
+def test_a_full_disk_is_one_line_and_leaves_the_old_file(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("old")
+    with pytest.raises(UserError) as error, atomic(tmp_path / "file") as temporary:
+        temporary.write_text("half")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    path = tmp_path / "file"
+    assert str(error.value) == f"{path}: cannot be written (No space left on device)"
+    assert contents(tmp_path) == {"file": b"old"}
+
+
+@pytest.fixture
+def no_room() -> Iterator[None]:
+    """Make every write beyond 64 KiB of a file fail."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (65536, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda path: write_json(path, list(range(50_000))),
+        lambda path: save_tensors(path, {"x": torch.zeros(50_000)}, {}),
+        lambda path: Resume(path.parent).save(path.stem, {"x": torch.zeros(50_000)}),
+    ],
+    ids=["json", "tensors", "resume"],
+)
+def test_no_room_is_one_line_whatever_is_written(
+    tmp_path: Path, no_room: None, write: Callable[[Path], None]
+) -> None:
+    (tmp_path / "file.pt").write_text("old")
+    with pytest.raises(UserError, match=r"file\.pt: cannot be written") as error:
+        write(tmp_path / "file.pt")
+    assert "\n" not in str(error.value)
+    assert contents(tmp_path) == {"file.pt": b"old"}
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(UserError, match="cannot be written"):
+        write_json(tmp_path / "file" / "below", {})
+
+
+def test_the_rest_of_a_killed_process_goes_with_the_next_write(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit), atomic(tmp_path / "x.csv") as temporary:
+        own = temporary.name
+        raise SystemExit
+    (tmp_path / own.replace(str(os.getpid()), "1")).write_text("rest")
+    write_json(tmp_path / "x.csv", {})
+    assert list(contents(tmp_path)) == ["x.csv"]
+
+
+def test_what_another_process_is_writing_beside_stays(tmp_path: Path) -> None:
+    with atomic(tmp_path / "x.csv") as temporary:
+        temporary.write_text("half")
+        with atomic(tmp_path / "x") as other:
+            other.write_text("whole")
+        assert temporary.exists()
+    assert contents(tmp_path) == {"x.csv": b"half", "x": b"whole"}
+
+
+def test_json_is_readable_and_ends_with_a_newline(tmp_path: Path) -> None:
+    write_json(tmp_path / "x.json", {"a": [1]})
+    assert (tmp_path / "x.json").read_text() == '{\n  "a": [\n    1\n  ]\n}\n'
+
+
+def test_a_fingerprint_changes_with_facts_and_file_contents(tmp_path: Path) -> None:
+    path = tmp_path / "folder" / "file"
+    path.parent.mkdir()
+    path.write_text("one")
+    first = fingerprint({"a": 1, "b": 2}, [path])
+    assert fingerprint({"b": 2, "a": 1}, [path]) == first
+    assert fingerprint({"a": 1, "b": 3}, [path]) != first
+    assert fingerprint({"a": 1, "b": 2}, [path.parent]) == first
+    os.utime(path, (0, 0))
+    assert fingerprint({"a": 1, "b": 2}, [path]) == first
+    path.write_text("two")
+    assert fingerprint({"a": 1, "b": 2}, [path]) != first
+    assert fingerprint({"a": 1, "b": 2}, [path.parent]) != first
+
+
+def test_state_comes_back_and_is_forgotten_on_request(tmp_path: Path) -> None:
+    resume = Resume(tmp_path / "state")
+    assert resume.load("a") is None
+    state = {"weights": {"x": torch.arange(3)}, "step": 4, "losses": [0.5], "by": {1: "one"}}
+    resume.save("a", state)
+    found = Resume(tmp_path / "state").load("a")
+    assert torch.equal(found["weights"].pop("x"), state["weights"].pop("x"))
+    assert found == state
+    assert resume.load("b") is None
+    resume.clear()
+    assert resume.load("a") is None
+    assert not (tmp_path / "state").exists()
+
+
+def test_nothing_is_kept_without_a_folder(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Resume(None).save("a", {"step": 1})
+    assert Resume(None).load("a") is None
+    Resume(None).clear()
+    assert contents(tmp_path) == {}
+
+
+class Payload:
+    def __reduce__(self) -> tuple:
+        return (print, ("executed",))
+
+
+def test_a_pickled_object_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    torch.save({"step": Payload()}, tmp_path / "a.pt")
+    with pytest.raises(pickle.UnpicklingError):
+        Resume(tmp_path).load("a")
+    assert "executed" not in capsys.readouterr().out
+
+
+def test_saving_is_due_after_the_interval(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 100.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    resume = Resume(tmp_path, interval=60)
+    assert not resume.due()
+    now = 160.0
+    assert resume.due()
+    resume.save("a", {})
+    assert not resume.due()
+
+
+@pytest.mark.parametrize("name", ["cuda", "cuda:1"])
+def test_a_gpu_that_is_not_there_is_one_line(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(UserError, match=f"found '{name}'") as error:
+        resolve_device(name)
+    assert "\n" not in str(error.value)
+    assert resolve_device("auto") == resolve_device("cpu") == torch.device("cpu")
+
+
+def test_auto_prefers_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert resolve_device("auto") == torch.device("cuda")
+    assert resolve_device("cpu") == torch.device("cpu")
+
+
+def test_a_stamp_names_versions_and_hardware() -> None:
+    found = stamp(torch.device("cpu"), seed=3)
+    assert found["seed"] == 3
+    assert found["versions"]["torch"] == torch.__version__.split("+")[0] or torch.__version__
+    assert found["versions"]["python"] == ".".join(map(str, sys.version_info[:3]))
+    assert f"{torch.get_num_threads()} threads" in hardware(torch.device("cpu"))
+
+
+def test_a_log_gets_few_lines_and_always_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    log = io.StringIO()
+    monkeypatch.setattr(runtime.sys, "stderr", log)
+    with progress("work", 2000) as bar:
+        for _ in range(2000):
+            bar.update()
+    lines = log.getvalue().splitlines()
+    assert len(lines) <= 3
+    assert "100%" in lines[-1]
+    assert "2000/2000" in lines[-1]
+    assert all("\r" not in line for line in lines)

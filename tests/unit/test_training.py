@@ -1,0 +1,367 @@
+"""Training of students, references and learners."""
+
+import copy
+import dataclasses
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lgd_core import training
+from lgd_core.augment import augment, cutmix
+from lgd_core.learners import build_network
+from lgd_core.runtime import Resume
+from lgd_core.seeding import generator
+from lgd_core.training import (
+    Images,
+    accuracy,
+    cross_accuracies,
+    evaluation_epochs,
+    loss_of,
+    mean_loss,
+    optimiser_for,
+    plateaued,
+    train_epoch,
+    train_students,
+    train_to_length,
+    train_to_plateau,
+)
+
+SHAPE = {"name": "ConvNet-2-w8", "channels": 3, "size": 16, "classes": 3}
+STUDENT = {
+    "epochs": 12,
+    "evaluations": 4,
+    "batch": 10,
+    "lr": 0.01,
+    "weight_decay": 0.01,
+    "cutmix": True,
+    "runs": 2,
+}
+LEARNER = {
+    "lr": 0.01,
+    "weight_decay": 0.01,
+    "batch": 10,
+    "cutmix": False,
+    "patience": 3,
+    "min_delta": 0.0,
+    "max_epochs": 6,
+    "squeeze_epochs": 4,
+    "min_lr_ratio": 0.1,
+    "ema_decay": 0.8,
+}
+NOWHERE = Resume(None)
+
+
+def student(key: int = 0) -> nn.Module:
+    return build_network(*SHAPE.values(), key)
+
+
+def relabelled(data: Images) -> Images:
+    """Return the same images, every label wrong."""
+    return dataclasses.replace(data, labels=(data.labels + 1) % 3)
+
+
+def same(model: nn.Module, other: nn.Module) -> bool:
+    others = other.state_dict()
+    return all(torch.equal(tensor, others[name]) for name, tensor in model.state_dict().items())
+
+
+def test_a_student_learns_and_reports_its_last_and_best_evaluation(
+    bright: Images, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured = iter([40.0, 90.0, 80.0, 70.0])
+    monkeypatch.setattr(training, "accuracy", lambda *_: next(measured))
+    model = student()
+    before = mean_loss(model, bright)
+    found = train_to_length(model, bright, bright, STUDENT, ("key",), NOWHERE, "student")
+    assert found == {"top1": 70.0, "best_top1": 90.0}
+    assert mean_loss(model, bright) < 0.7 * before
+
+
+@pytest.mark.parametrize(
+    ("epochs", "evaluations", "expected"),
+    [(12, 4, {3, 6, 9, 12}), (10, 3, {1, 4, 7, 10}), (3, 100, {1, 2, 3}), (7, 1, {7})],
+)
+def test_evaluations_are_evenly_spread_and_end_with_the_last_epoch(
+    epochs: int, evaluations: int, expected: set[int]
+) -> None:
+    assert evaluation_epochs(epochs, evaluations) == expected
+
+
+@pytest.fixture
+def rates(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Return the learning rate of every epoch trained."""
+    seen: list[float] = []
+    real = training.train_epoch
+
+    def spy(model: nn.Module, optimiser: torch.optim.Optimizer, *args: object) -> float:
+        seen.append(optimiser.param_groups[0]["lr"])
+        return real(model, optimiser, *args)
+
+    monkeypatch.setattr(training, "train_epoch", spy)
+    return seen
+
+
+def test_the_rate_falls_to_a_fifth_at_two_thirds_and_again_at_five_sixths(
+    bright: Images, rates: list[float]
+) -> None:
+    train_to_length(student(), bright, bright, STUDENT, ("key",), NOWHERE, "student")
+    assert rates == pytest.approx([0.01] * 8 + [0.002] * 2 + [0.0004] * 2)
+
+
+@pytest.mark.parametrize("saves", [1, 5, 9, 12])
+def test_an_interrupted_student_ends_as_an_undisturbed_one(
+    bright: Images,
+    tmp_path: Path,
+    interrupt_after: Callable,
+    rates: list[float],
+    saves: int,
+) -> None:
+    undisturbed, resumed = student(), student()
+    expected = train_to_length(undisturbed, bright, bright, STUDENT, ("key",), NOWHERE, "student")
+    interrupt_after(saves)
+    with pytest.raises(KeyboardInterrupt):
+        train_to_length(
+            student(), bright, bright, STUDENT, ("key",), Resume(tmp_path, 0), "student"
+        )
+    del rates[:]
+    found = train_to_length(
+        resumed, bright, bright, STUDENT, ("key",), Resume(tmp_path, 0), "student"
+    )
+    assert len(rates) == 12 - saves
+    assert found == expected
+    assert same(resumed, undisturbed)
+
+
+def test_students_resume_run_by_run(
+    bright: Images,
+    tmp_path: Path,
+    interrupt_after: Callable,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def train(resume: Resume) -> list[dict]:
+        return train_students(SHAPE, bright, bright, relabelled(bright), STUDENT, ("key",), resume)
+
+    expected = train(NOWHERE)
+    assert [run["run"] for run in expected] == [0, 1]
+    interrupt_after(1)
+    with pytest.raises(KeyboardInterrupt):
+        train(Resume(tmp_path))
+    built = []
+
+    def build(*args: object) -> nn.Module:
+        built.append(args[-1])
+        return build_network(*args)
+
+    monkeypatch.setattr(training, "build_network", build)
+    assert train(Resume(tmp_path)) == expected
+    assert built == [1]
+
+
+def test_validation_accuracy_is_that_of_other_images(bright: Images) -> None:
+    recipe = STUDENT | {"cutmix": False, "epochs": 30, "runs": 1}
+    (run,) = train_students(SHAPE, bright, bright, relabelled(bright), recipe, ("key",), NOWHERE)
+    assert run["top1"] > 90
+    assert run["validation_top1"] < 10
+
+
+def test_runs_start_from_different_weights(bright: Images, monkeypatch: pytest.MonkeyPatch) -> None:
+    started = []
+
+    def remember(model: nn.Module, *args: object) -> dict[str, float]:
+        started.append(copy.deepcopy(model))
+        return {"top1": 0.0, "best_top1": 0.0}
+
+    monkeypatch.setattr(training, "train_to_length", remember)
+    train_students(SHAPE, bright, bright, bright, STUDENT, ("key",), NOWHERE)
+    assert not same(*started)
+
+
+def test_cross_accuracy_rows_are_training_and_columns_are_test_increments(
+    bright: Images, tmp_path: Path, interrupt_after: Callable
+) -> None:
+    recipe = STUDENT | {"cutmix": False, "epochs": 30}
+    increments = [bright, relabelled(bright)]
+    expected = cross_accuracies(SHAPE, increments, recipe, ("key",), NOWHERE)
+    assert min(expected[0][0], expected[1][1]) > 90
+    assert max(expected[0][1], expected[1][0]) < 10
+    uneven = cross_accuracies(SHAPE, [bright, _without_class(bright)], recipe, ("key",), NOWHERE)
+    assert uneven[0][1] > 90
+    assert uneven[1][0] < 70
+    interrupt_after(1)
+    with pytest.raises(KeyboardInterrupt):
+        cross_accuracies(SHAPE, increments, recipe, ("key",), Resume(tmp_path))
+    assert cross_accuracies(SHAPE, increments, recipe, ("key",), Resume(tmp_path)) == expected
+
+
+def _without_class(data: Images) -> Images:
+    rows = data.labels != 2
+    return dataclasses.replace(data, images=data.images[rows], labels=data.labels[rows])
+
+
+def test_an_epoch_is_shuffled_by_its_key_and_sees_every_image(bright: Images) -> None:
+    seen: list[Tensor] = []
+    rows = torch.arange(24).view(24, 1, 1, 1).expand(24, 3, 16, 16).to(torch.uint8)
+    plain = {"crop_scale": [1.0, 1.0], "crop_ratio": [1.0, 1.0], "flip": 0.0}
+    data = dataclasses.replace(bright, images=rows, augment=plain, normalise=lambda x: x)
+    model = student()
+    model.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0][:, 0, 8, 8] * 255))
+    for key in (("a", 0), ("a", 0), ("a", 1)):
+        train_epoch(model, optimiser_for(model, STUDENT), data, 10, False, key)
+    assert [len(batch) for batch in seen] == [10, 10, 4] * 3
+    orders = [torch.cat(seen[i : i + 3]).round().int().tolist() for i in (0, 3, 6)]
+    assert all(sorted(order) == list(range(24)) for order in orders)
+    assert orders[0] == orders[1] != orders[2]
+
+
+def test_an_epoch_s_loss_is_the_mean_over_images_not_batches(bright: Images) -> None:
+    class Fixed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.bias = nn.Parameter(torch.zeros(3))
+
+        def forward(self, images: Tensor) -> Tensor:
+            return images.mean((1, 2, 3))[:, None] * torch.tensor([1.0, 0.0, 0.0]) + 0 * self.bias
+
+    plain = {"crop_scale": [1.0, 1.0], "crop_ratio": [1.0, 1.0], "flip": 0.0}
+    data = dataclasses.replace(bright, augment=plain)
+    model = Fixed()
+    recipe = STUDENT | {"lr": 0.0}
+    found = train_epoch(model, optimiser_for(model, recipe), data, 10, False, ("key",))
+    assert found == pytest.approx(mean_loss(model, data), rel=1e-5)
+
+
+def test_cutmix_weighs_the_labels_by_area(bright: Images) -> None:
+    rows = torch.arange(9)
+    weights = torch.linspace(-1, 1, 3 * 16 * 16 * 3).view(3, -1) / 10
+    for seed in range(5):
+        rng = generator("loss", seed)
+        images = bright.normalise(augment(bright.images[rows] / 255, bright.augment, rng))
+        mixed, order, own = cutmix(images, rng)
+        log_p = (mixed.flatten(1) @ weights.T).log_softmax(1)
+        labels = F.one_hot(bright.labels[rows], 3)
+        expected = -((own * labels + (1 - own) * labels[order]) * log_p).sum(1).mean()
+        found = loss_of(
+            lambda x: x.flatten(1) @ weights.T, bright, rows, True, generator("loss", seed)
+        )
+        assert found.item() == pytest.approx(expected.item(), rel=1e-4)
+
+
+def test_accuracy_and_loss_use_unaugmented_images_and_any_batch(bright: Images) -> None:
+    model = student()
+    logits = model.eval()((bright.images / 255 - 0.45) / 0.3)
+    share = (logits.argmax(1) == bright.labels).float().mean().item()
+    loss = F.cross_entropy(logits, bright.labels).item()
+    for batch in (7, 1000):
+        assert accuracy(model, bright, batch) == pytest.approx(100 * share)
+        assert mean_loss(model, bright, batch) == pytest.approx(loss, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("losses", "expected"),
+    [
+        ([], False),
+        ([1.0, 1.0, 1.0], False),
+        ([1.0, 1.0, 1.0, 1.0], True),
+        ([1.0, 0.9, 0.9, 0.9], False),
+        ([1.0, 2.0, 3.0, 0.9, 1.0, 1.0], False),
+        ([1.0, 2.0, 3.0, 0.9, 1.0, 1.0, 1.0], True),
+        ([math.nan, math.nan, math.nan, math.nan], True),
+    ],
+)
+def test_a_plateau_is_patience_epochs_without_a_lower_loss(
+    losses: list[float], expected: bool
+) -> None:
+    assert plateaued(losses, LEARNER | {"max_epochs": 100}) == expected
+
+
+def test_a_plateau_counts_only_what_falls_by_min_delta_and_ends_with_time() -> None:
+    falling = [1.0, 0.995, 0.991, 0.9901]
+    assert not plateaued(falling, LEARNER)
+    assert plateaued(falling, LEARNER | {"min_delta": 0.01})
+    assert plateaued(falling, LEARNER | {"max_epochs": 4})
+
+
+def test_phases_are_a_plateau_at_full_rate_and_a_squeeze_to_the_least_ratio(
+    bright: Images, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    losses = iter([3.0, 2.0, 2.0, 2.5, 2.1, 1.0, 0.9, 0.8, 0.7])
+    rates = []
+
+    def epoch(model: nn.Module, optimiser: torch.optim.Optimizer, *args: object) -> float:
+        rates.append(optimiser.param_groups[0]["lr"])
+        return next(losses)
+
+    monkeypatch.setattr(training, "train_epoch", epoch)
+    _, curve = train_to_plateau(student(), bright, None, LEARNER, ("key",), NOWHERE)
+    assert [row["phase"] for row in curve] == ["plateau"] * 5 + ["squeeze"] * 4
+    assert [row["loss"] for row in curve] == [3.0, 2.0, 2.0, 2.5, 2.1, 1.0, 0.9, 0.8, 0.7]
+    cosine = [0.01 * (0.1 + 0.9 * (1 + math.cos(math.pi * i / 4)) / 2) for i in (1, 2, 3, 4)]
+    assert rates == pytest.approx([0.01] * 5 + cosine)
+    assert rates[-1] == pytest.approx(0.001)
+
+
+def test_held_out_images_decide_the_plateau_if_given(
+    bright: Images, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training_loss, held_out = iter([9.0, 8, 7, 6, 5, 4, 3, 2]), iter([1.0, 2, 2, 2, 1, 1, 1, 1])
+    monkeypatch.setattr(training, "train_epoch", lambda *_: next(training_loss))
+    monkeypatch.setattr(training, "mean_loss", lambda *_: next(held_out))
+    _, curve = train_to_plateau(student(), bright, bright, LEARNER, ("key",), NOWHERE)
+    assert [row["phase"] for row in curve] == ["plateau"] * 4 + ["squeeze"] * 4
+    assert [row["monitored"] for row in curve] == [1, 2, 2, 2, 1, 1, 1, 1]
+    assert [row["loss"] for row in curve] == [9, 8, 7, 6, 5, 4, 3, 2]
+
+
+def test_the_optimiser_is_adamw_with_the_recipe_s_rate_and_decay() -> None:
+    optimiser = optimiser_for(student(), LEARNER | {"weight_decay": 0.03})
+    assert isinstance(optimiser, torch.optim.AdamW)
+    (group,) = optimiser.param_groups
+    assert (group["lr"], group["weight_decay"], group["betas"]) == (0.01, 0.03, (0.9, 0.999))
+
+
+def test_the_learner_s_weights_are_an_average_with_warm_up(bright: Images) -> None:
+    recipe = LEARNER | {"max_epochs": 4, "squeeze_epochs": 0, "patience": 100}
+    found, _ = train_to_plateau(student(), bright, None, recipe, ("key",), NOWHERE)
+
+    model, steps = student(), 0
+    average = {name: weights.clone() for name, weights in model.state_dict().items()}
+
+    def follow() -> None:
+        nonlocal steps
+        steps += 1
+        decay = min(0.8, 1 - steps ** (-2 / 3))
+        for name, weights in model.state_dict().items():
+            average[name] = decay * average[name] + (1 - decay) * weights
+
+    optimiser = optimiser_for(model, recipe)
+    for epoch in range(4):
+        train_epoch(model, optimiser, bright, 10, False, ("key", epoch), follow)
+    assert steps == 12
+    for name, weights in found.state_dict().items():
+        assert torch.allclose(weights, average[name], atol=1e-5)
+    assert not all(
+        torch.allclose(weights, average[name], atol=1e-3)
+        for name, weights in model.state_dict().items()
+    )
+
+
+@pytest.mark.parametrize("saves", [1, 6, 8, 10])
+def test_an_interrupted_learner_ends_as_an_undisturbed_one(
+    bright: Images, tmp_path: Path, interrupt_after: Callable, saves: int
+) -> None:
+    recipe = LEARNER | {"cutmix": True, "patience": 100}
+    undisturbed, curve = train_to_plateau(student(), bright, None, recipe, ("key",), NOWHERE)
+    interrupt_after(saves)
+    with pytest.raises(KeyboardInterrupt):
+        train_to_plateau(student(), bright, None, recipe, ("key",), Resume(tmp_path, 0))
+    resumed, found = train_to_plateau(
+        student(7), bright, None, recipe, ("key",), Resume(tmp_path, 0)
+    )
+    assert len(curve) == 10
+    assert found == curve
+    assert same(resumed, undisturbed)
