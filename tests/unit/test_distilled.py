@@ -146,5 +146,5 @@ def test_a_truncated_file_is_named_in_one_line(tmp_path: Path, keep: int) -> Non
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="nowhere.safetensors: not found"):
+    with pytest.raises(UserError, match=r"nowhere\.safetensors: not found"):
         load_tensors(tmp_path / "nowhere.safetensors")

@@ -10,13 +10,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lgd_core import selection
+from lgd_core.candidates import increment_of, select, take
 from lgd_core.guidance import DeviationGuidance, nearest_similarity
-from lgd_core.increments import increment_of, shard_classes
+from lgd_core.increments import shard_classes
 from lgd_core.learners import Normalise
 from lgd_core.priors import Prior
 from lgd_core.runtime import Resume
 from lgd_core.sampler import Sampling
-from lgd_core.selection import Scorer, Task, draw, rounds, select, take
+from lgd_core.selection import Scorer, Task, draw, rounds
 
 NOWHERE = Resume(None)
 

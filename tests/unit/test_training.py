@@ -169,16 +169,20 @@ def test_validation_accuracy_is_that_of_other_images(bright: Images) -> None:
     assert run["validation_top1"] < 10
 
 
-def test_runs_start_from_different_weights(bright: Images, monkeypatch: pytest.MonkeyPatch) -> None:
-    started = []
+def test_runs_differ_in_weights_and_in_batches(
+    bright: Images, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started, keys = [], []
 
     def remember(model: nn.Module, *args: object) -> dict[str, float]:
         started.append(copy.deepcopy(model))
+        keys.append(args[3])
         return {"top1": 0.0, "best_top1": 0.0}
 
     monkeypatch.setattr(training, "train_to_length", remember)
     train_students(SHAPE, bright, bright, bright, STUDENT, ("key",), NOWHERE)
     assert not same(*started)
+    assert keys[0] != keys[1]
 
 
 def test_cross_accuracy_rows_are_training_and_columns_are_test_increments(

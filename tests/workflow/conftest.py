@@ -13,7 +13,16 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PRODUCT = ("Snakefile", "rules", "workflow_scripts", "config", "profiles", "report", "priors")
+PRODUCT = (
+    "Snakefile",
+    "environment.yml",
+    "rules",
+    "workflow_scripts",
+    "config",
+    "profiles",
+    "report",
+    "priors",
+)
 TARGETS = [
     f"results/digits_ipc20/{name}"
     for name in ("table.csv", "redundancy.png", "curve.png", "samples.png")
