@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import http.client
 import shutil
 import socket
 import subprocess
@@ -129,7 +130,7 @@ def reachable(address: str, seconds: float = 15) -> bool:
             urllib.request.urlopen(address, timeout=seconds).close()
         except urllib.error.HTTPError:
             answered.set()
-        except OSError:
+        except (OSError, http.client.HTTPException):
             return
         else:
             answered.set()
@@ -216,14 +217,8 @@ def _read_folder(recipe: dict, raw: Path) -> list[tuple[np.ndarray, np.ndarray]]
     from torchvision.transforms import v2
 
     size, channels = recipe["image"]["size"], recipe["image"]["channels"]
-    to_array = v2.Compose(
-        [
-            v2.Resize(size, antialias=True),
-            v2.CenterCrop(size),
-            v2.Grayscale(channels),
-            v2.PILToTensor(),
-        ]
-    )
+    grey = [v2.Grayscale(1)] if channels == 1 else []
+    to_array = v2.Compose([v2.Resize(size), v2.CenterCrop(size), *grey, v2.PILToTensor()])
     parts = []
     for part in ("train", "test"):
         tree = ImageFolder(str(Path(recipe["source"]["folder"]) / part), transform=to_array)

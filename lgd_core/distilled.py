@@ -23,8 +23,11 @@ def save_tensors(path: str | Path, tensors: dict[str, Tensor], metadata: dict) -
     """Write tensors and JSON-able metadata as safetensors, atomically."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with atomic(path) as temporary:
-        # Sorted, because the order of keys would otherwise decide the bytes of the file.
-        save_file(tensors, temporary, {"lgd": json.dumps(metadata, sort_keys=True)})
+        try:
+            # Sorted, because the order of keys would otherwise decide the bytes of the file.
+            save_file(tensors, temporary, {"lgd": json.dumps(metadata, sort_keys=True)})
+        except SafetensorError as error:  # which is what a full disk gets
+            raise OSError(str(error)) from error
 
 
 def load_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict]:

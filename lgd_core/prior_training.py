@@ -211,6 +211,6 @@ def save_prior(
         transformer=transformer,
         vae=autoencoder,
         scheduler=DDPMScheduler(clip_sample=False, variance_type="fixed_small"),
-        id2label={str(label): name for label, name in enumerate(names)},
     )
+    pipeline.register_to_config(id2label={str(label): name for label, name in enumerate(names)})
     pipeline.to(torch.float16).save_pretrained(folder)

@@ -88,13 +88,16 @@ def load_prior(source: str, device: torch.device, revision: str | None = None) -
 
     def component(cls: type[nn.Module], name: str) -> nn.Module:
         try:
-            model = cls.from_pretrained(
+            model, info = cls.from_pretrained(
                 source,
                 subfolder=name,
                 revision=revision,
                 torch_dtype=torch.float32,
                 low_cpu_mem_usage=False,
+                output_loading_info=True,
             )
+            if info["missing_keys"]:
+                raise KeyError(f"no weights for {info['missing_keys'][0]}")
         except (OSError, ValueError, KeyError, RuntimeError) as error:
             raise UserError(f"{Path(source) / name}: {_first_line(error)}") from error
         return model.to(device).eval().requires_grad_(False)

@@ -89,7 +89,7 @@ def atomic(path: str | Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        for left_behind in path.parent.glob(f".{glob.escape(path.name)}.*"):
+        for left_behind in _abandoned(path):
             _remove(left_behind)
         yield temporary
         if temporary.is_dir() and path.is_dir():
@@ -101,11 +101,28 @@ def atomic(path: str | Path) -> Iterator[Path]:
         _remove(temporary)
 
 
+def _abandoned(path: Path) -> list[Path]:
+    """Return temporaries of ``path`` whose process has ended."""
+    found = path.parent.glob(f".{glob.escape(path.name)}.*")
+    return [p for p in found if p.suffix[1:].isdigit() and not _alive(int(p.suffix[1:]))]
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return process != os.getpid()
+
+
 def _remove(path: Path) -> None:
     if path.is_dir():
         shutil.rmtree(path, ignore_errors=True)
     else:
-        path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            path.unlink()
 
 
 def write_json(path: str | Path, value: object) -> None:
@@ -135,7 +152,10 @@ class Resume:
         if self.folder is None:
             return
         with atomic(self.folder / f"{name}.pt") as temporary:
-            torch.save(state, temporary)
+            try:
+                torch.save(state, temporary)
+            except RuntimeError as error:  # which is what a full disk gets
+                raise OSError(str(error).splitlines()[0]) from error
         self._saved = time.monotonic()
 
     def load(self, name: str) -> dict | None:

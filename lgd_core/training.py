@@ -142,7 +142,7 @@ def train_to_length(
     """
     epochs = recipe["epochs"]
     optimiser = optimiser_for(model, recipe)
-    milestones = [2 * epochs // 3, 5 * epochs // 6]
+    milestones = [max(1, 2 * epochs // 3), max(1, 5 * epochs // 6)]
     schedule = torch.optim.lr_scheduler.MultiStepLR(optimiser, milestones, gamma=0.2)
     parts = {"model": model, "optimiser": optimiser, "schedule": schedule}
     state = resume.load(name) or {"epoch": 0, "history": []}
