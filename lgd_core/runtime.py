@@ -104,7 +104,8 @@ def atomic(path: str | Path) -> Iterator[Path]:
 def _abandoned(path: Path) -> list[Path]:
     """Return temporaries of ``path`` whose process has ended."""
     found = path.parent.glob(f".{glob.escape(path.name)}.*")
-    return [p for p in found if p.suffix[1:].isdigit() and not _alive(int(p.suffix[1:]))]
+    own = [p for p in found if p.stem == f".{path.name}" and p.suffix[1:].isdigit()]
+    return [p for p in own if not _alive(int(p.suffix[1:]))]
 
 
 def _alive(process: int) -> bool:
@@ -114,7 +115,7 @@ def _alive(process: int) -> bool:
         return False
     except PermissionError:
         return True
-    return process != os.getpid()
+    return True
 
 
 def _remove(path: Path) -> None:

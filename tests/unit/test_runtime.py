@@ -5,6 +5,7 @@ import io
 import os
 import pickle
 import resource
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -127,8 +128,10 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 
 def test_the_rest_of_a_killed_process_goes_with_the_next_write(tmp_path: Path) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
     with atomic(tmp_path / "x.csv") as temporary:
-        name = temporary.name.replace(str(os.getpid()), "1")
+        name = temporary.name.replace(str(os.getpid()), str(ended.pid))
         temporary.write_text("whole")
     (tmp_path / name).write_text("rest")
     write_json(tmp_path / "x.csv", {})
