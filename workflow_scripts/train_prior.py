@@ -1,6 +1,5 @@
 """Train a latent diffusion transformer from scratch."""
 
-import time
 from pathlib import Path
 
 import torch
@@ -18,7 +17,6 @@ with running(snakemake) as job:
     reference = load_network(snakemake.input.reference, job.device)
     features = torch.nn.Sequential(normaliser(facts).to(job.device), *reference.children())
     seed, classes = recipe["seed"], len(facts["classes"])
-    started = time.monotonic()
     autoencoder, autoencoder_loss = train_autoencoder(
         images, recipe["autoencoder"], seed, features, job.resume, job.device
     )
@@ -33,6 +31,5 @@ with running(snakemake) as job:
         job.stamp(
             autoencoder_loss=autoencoder_loss,
             transformer_loss=transformer_loss,
-            seconds_since_last_start=round(time.monotonic() - started),
         ),
     )
