@@ -10,6 +10,7 @@ configfile: "config/config.yaml"
 
 
 include: "rules/common.smk"
+include: "rules/inputs.smk"
 # ---- Stages, in reading order ----
 include: "rules/data.smk"
 include: "rules/reference.smk"

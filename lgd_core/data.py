@@ -1,15 +1,5 @@
-"""Real images: where they come from, how they are split, the arrays that training reads."""
+"""Real images: how they are split, and the arrays that training reads."""
 
-import gzip
-import hashlib
-import http.client
-import shutil
-import socket
-import subprocess
-import threading
-import urllib.error
-import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -17,19 +7,8 @@ import torch
 from torch import Tensor
 
 from lgd_core.errors import UserError
-from lgd_core.runtime import atomic, fingerprint, scratch
+from lgd_core.runtime import atomic
 from lgd_core.seeding import generator
-
-SPLITS = ("train", "validation", "test")
-FASHION_PACKAGE = "dataset-fashion-mnist"
-FASHION_SYSTEM_FOLDER = Path("/usr/share/datasets/fashion-mnist")
-# SHA-256 of the unpacked files: the archives differ between sources, their contents do not.
-FASHION_FILES = {
-    "train-images-idx3-ubyte": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
-    "train-labels-idx1-ubyte": "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
-    "t10k-images-idx3-ubyte": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
-    "t10k-labels-idx1-ubyte": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
-}
 
 
 def hold_out(labels: Tensor, fraction: float, *key: int | str) -> tuple[Tensor, Tensor]:
@@ -40,129 +19,6 @@ def hold_out(labels: Tensor, fraction: float, *key: int | str) -> tuple[Tensor, 
         order = torch.randperm(len(rows), generator=generator("hold-out", *key, label))
         held[rows[order[: round(fraction * len(rows))]]] = True
     return (~held).nonzero().flatten(), held.nonzero().flatten()
-
-
-def fetch(source: dict, folder: Path, log: Callable[[str], None]) -> dict[str, str]:
-    """Bring the raw files of a data set into ``folder``; return which source served them."""
-    folder.mkdir(parents=True, exist_ok=True)
-    if source["kind"] == "fashion-mnist":
-        return {"served_by": _fetch_fashion(source["folder"], folder, log)}
-    if source["kind"] == "folder":
-        root = Path(source["folder"] or "")
-        for part in ("train", "test"):
-            if not (root / part).is_dir():
-                raise UserError(f"source.folder: no folder {root / part}, expected class folders")
-        return {"served_by": str(root), "listing": fingerprint(sorted(map(str, root.rglob("*.*"))))}
-    return {"served_by": "scikit-learn"}
-
-
-def _fetch_fashion(local: str | None, folder: Path, log: Callable[[str], None]) -> str:
-    """Try every source of Fashion-MNIST in turn; the first whose files check out serves."""
-    sources: list[tuple[str, Callable[[Path], Path]]] = [
-        (f"system folder {FASHION_SYSTEM_FOLDER}", lambda _: FASHION_SYSTEM_FOLDER),
-        ("torchvision download", _download_fashion),
-        (f"apt-get download {FASHION_PACKAGE}", _unpack_fashion_package),
-    ]
-    if local is not None:
-        sources.insert(0, (f"configured folder {local}", lambda _: Path(local)))
-    reasons = []
-    for name, bring in sources:
-        with scratch(folder) as temporary:
-            try:
-                _take_fashion(bring(Path(temporary)), folder / "FashionMNIST" / "raw")
-            except (
-                OSError,
-                EOFError,
-                subprocess.SubprocessError,
-                RuntimeError,
-                UserError,
-            ) as error:
-                reasons.append(f"{name}: {' '.join(str(error).split())}")
-                log(f"no data from {reasons[-1]}")
-                continue
-        log(f"data served by {name}")
-        return name
-    raise UserError(f"fashionmnist: no source works ({'; '.join(reasons)})")
-
-
-def _take_fashion(origin: Path, target: Path) -> None:
-    """Unpack the four files from a folder, plain or gzipped, and check what they contain."""
-    target.mkdir(parents=True, exist_ok=True)
-    for name, expected in FASHION_FILES.items():
-        packed = next((p for p in (origin / f"{name}.gz", origin / name) if p.exists()), None)
-        if packed is None:
-            raise UserError(f"{origin / name}.gz: not found")
-        opener = gzip.open if packed.suffix == ".gz" else open
-        with atomic(target / name) as temporary:
-            with opener(packed, "rb") as stream, open(temporary, "wb") as out:
-                shutil.copyfileobj(stream, out)
-            found = _sha256(temporary)
-            if found != expected:
-                raise UserError(f"{packed}: found SHA-256 {found}, expected {expected}")
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _download_fashion(folder: Path) -> Path:
-    from torchvision.datasets import FashionMNIST
-
-    mirror = FashionMNIST.mirrors[0]
-    if not reachable(mirror):
-        raise UserError(f"{mirror} cannot be reached")
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(15)
-    try:
-        FashionMNIST(str(folder), download=True)
-    finally:
-        socket.setdefaulttimeout(before)
-    return folder / "FashionMNIST" / "raw"
-
-
-def reachable(address: str, seconds: float = 15) -> bool:
-    """Whether a web address answers in time; name resolution and redirects are counted in."""
-    answered = threading.Event()
-
-    def ask() -> None:
-        try:
-            urllib.request.urlopen(address, timeout=seconds).close()
-        except urllib.error.HTTPError:
-            answered.set()
-        except (OSError, http.client.HTTPException):
-            return
-        else:
-            answered.set()
-        finally:
-            finished.set()
-
-    finished = threading.Event()
-    threading.Thread(target=ask, daemon=True).start()
-    finished.wait(seconds)
-    return answered.is_set()
-
-
-def _unpack_fashion_package(folder: Path) -> Path:
-    """Download Debian's package and unpack it without installing; needs no privileges."""
-    options = ["-qq", "-o", "Acquire::Retries=0", "-o", "Acquire::http::Timeout=15"]
-    own = [f"Dir::State::Lists={folder}/lists", f"Dir::Cache={folder}/cache"]
-    private = [*options, *(word for setting in own for word in ("-o", setting))]
-    (folder / "lists" / "partial").mkdir(parents=True)
-    (folder / "cache" / "archives" / "partial").mkdir(parents=True)
-
-    def apt(*words: str) -> bool:
-        done = subprocess.run(
-            ["apt-get", *words], cwd=folder, capture_output=True, text=True, timeout=600
-        )
-        return done.returncode == 0
-
-    known = apt(*options, "download", FASHION_PACKAGE)
-    if not known and not (apt(*private, "update") and apt(*private, "download", FASHION_PACKAGE)):
-        raise UserError("apt-get has no such package to offer")
-    archive = next(folder.glob("*.deb"))
-    subprocess.run(["dpkg", "-x", str(archive), str(folder / "unpacked")], check=True)
-    return folder / "unpacked" / FASHION_SYSTEM_FOLDER.relative_to("/")
 
 
 def prepare(name: str, recipe: dict, raw: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from job import running
 
-from lgd_core.data import fetch
+from lgd_core.fetching import fetch
 from lgd_core.runtime import write_json
 
 with running(snakemake) as job:

@@ -1,8 +1,7 @@
-"""Training of students, references and learners."""
+"""Training of students and references."""
 
 import copy
 import dataclasses
-import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,11 +23,9 @@ from lgd_core.training import (
     loss_of,
     mean_loss,
     optimiser_for,
-    plateaued,
     train_epoch,
     train_students,
     train_to_length,
-    train_to_plateau,
 )
 
 SHAPE = {"name": "ConvNet-2-w8", "channels": 3, "size": 16, "classes": 3}
@@ -40,18 +37,6 @@ STUDENT = {
     "weight_decay": 0.01,
     "cutmix": True,
     "runs": 2,
-}
-LEARNER = {
-    "lr": 0.01,
-    "weight_decay": 0.01,
-    "batch": 10,
-    "cutmix": False,
-    "patience": 3,
-    "min_delta": 0.0,
-    "max_epochs": 6,
-    "squeeze_epochs": 4,
-    "min_lr_ratio": 0.1,
-    "ema_decay": 0.8,
 }
 NOWHERE = Resume(None)
 
@@ -265,107 +250,8 @@ def test_accuracy_and_loss_use_unaugmented_images_and_any_batch(bright: Images) 
         assert mean_loss(model, bright, batch) == pytest.approx(loss, rel=1e-4)
 
 
-@pytest.mark.parametrize(
-    ("losses", "expected"),
-    [
-        ([], False),
-        ([1.0, 1.0, 1.0], False),
-        ([1.0, 1.0, 1.0, 1.0], True),
-        ([1.0, 0.9, 0.9, 0.9], False),
-        ([1.0, 2.0, 3.0, 0.9, 1.0, 1.0], False),
-        ([1.0, 2.0, 3.0, 0.9, 1.0, 1.0, 1.0], True),
-        ([math.nan, math.nan, math.nan, math.nan], True),
-    ],
-)
-def test_a_plateau_is_patience_epochs_without_a_lower_loss(
-    losses: list[float], expected: bool
-) -> None:
-    assert plateaued(losses, LEARNER | {"max_epochs": 100}) == expected
-
-
-def test_a_plateau_counts_only_what_falls_by_min_delta_and_ends_with_time() -> None:
-    falling = [1.0, 0.995, 0.991, 0.9901]
-    assert not plateaued(falling, LEARNER)
-    assert plateaued(falling, LEARNER | {"min_delta": 0.01})
-    assert plateaued(falling, LEARNER | {"max_epochs": 4})
-
-
-def test_phases_are_a_plateau_at_full_rate_and_a_squeeze_to_the_least_ratio(
-    bright: Images, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    losses = iter([3.0, 2.0, 2.0, 2.5, 2.1, 1.0, 0.9, 0.8, 0.7])
-    rates = []
-
-    def epoch(model: nn.Module, optimiser: torch.optim.Optimizer, *args: object) -> float:
-        rates.append(optimiser.param_groups[0]["lr"])
-        return next(losses)
-
-    monkeypatch.setattr(training, "train_epoch", epoch)
-    _, curve = train_to_plateau(student(), bright, None, LEARNER, ("key",), NOWHERE)
-    assert [row["phase"] for row in curve] == ["plateau"] * 5 + ["squeeze"] * 4
-    assert [row["loss"] for row in curve] == [3.0, 2.0, 2.0, 2.5, 2.1, 1.0, 0.9, 0.8, 0.7]
-    cosine = [0.01 * (0.1 + 0.9 * (1 + math.cos(math.pi * i / 4)) / 2) for i in (1, 2, 3, 4)]
-    assert rates == pytest.approx([0.01] * 5 + cosine)
-    assert rates[-1] == pytest.approx(0.001)
-
-
-def test_held_out_images_decide_the_plateau_if_given(
-    bright: Images, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    training_loss, held_out = iter([9.0, 8, 7, 6, 5, 4, 3, 2]), iter([1.0, 2, 2, 2, 1, 1, 1, 1])
-    monkeypatch.setattr(training, "train_epoch", lambda *_: next(training_loss))
-    monkeypatch.setattr(training, "mean_loss", lambda *_: next(held_out))
-    _, curve = train_to_plateau(student(), bright, bright, LEARNER, ("key",), NOWHERE)
-    assert [row["phase"] for row in curve] == ["plateau"] * 4 + ["squeeze"] * 4
-    assert [row["monitored"] for row in curve] == [1, 2, 2, 2, 1, 1, 1, 1]
-    assert [row["loss"] for row in curve] == [9, 8, 7, 6, 5, 4, 3, 2]
-
-
 def test_the_optimiser_is_adamw_with_the_recipe_s_rate_and_decay() -> None:
-    optimiser = optimiser_for(student(), LEARNER | {"weight_decay": 0.03})
+    optimiser = optimiser_for(student(), STUDENT | {"weight_decay": 0.03})
     assert isinstance(optimiser, torch.optim.AdamW)
     (group,) = optimiser.param_groups
     assert (group["lr"], group["weight_decay"], group["betas"]) == (0.01, 0.03, (0.9, 0.999))
-
-
-def test_the_learner_s_weights_are_an_average_with_warm_up(bright: Images) -> None:
-    recipe = LEARNER | {"max_epochs": 4, "squeeze_epochs": 0, "patience": 100}
-    found, _ = train_to_plateau(student(), bright, None, recipe, ("key",), NOWHERE)
-
-    model, steps = student(), 0
-    average = {name: weights.clone() for name, weights in model.state_dict().items()}
-
-    def follow() -> None:
-        nonlocal steps
-        steps += 1
-        decay = min(0.8, 1 - steps ** (-2 / 3))
-        for name, weights in model.state_dict().items():
-            average[name] = decay * average[name] + (1 - decay) * weights
-
-    optimiser = optimiser_for(model, recipe)
-    for epoch in range(4):
-        train_epoch(model, optimiser, bright, 10, False, ("key", epoch), follow)
-    assert steps == 12
-    for name, weights in found.state_dict().items():
-        assert torch.allclose(weights, average[name], atol=1e-5)
-    assert not all(
-        torch.allclose(weights, average[name], atol=1e-3)
-        for name, weights in model.state_dict().items()
-    )
-
-
-@pytest.mark.parametrize("saves", [1, 6, 8, 10])
-def test_an_interrupted_learner_ends_as_an_undisturbed_one(
-    bright: Images, tmp_path: Path, interrupt_after: Callable, saves: int
-) -> None:
-    recipe = LEARNER | {"cutmix": True, "patience": 100}
-    undisturbed, curve = train_to_plateau(student(), bright, None, recipe, ("key",), NOWHERE)
-    interrupt_after(saves)
-    with pytest.raises(KeyboardInterrupt):
-        train_to_plateau(student(), bright, None, recipe, ("key",), Resume(tmp_path, 0))
-    resumed, found = train_to_plateau(
-        student(7), bright, None, recipe, ("key",), Resume(tmp_path, 0)
-    )
-    assert len(curve) == 10
-    assert found == curve
-    assert same(resumed, undisturbed)
