@@ -78,17 +78,20 @@ def _read_folder(recipe: dict, raw: Path) -> list[tuple[np.ndarray, np.ndarray]]
     parts = []
     for part in ("train", "test"):
         tree = ImageFolder(str(Path(recipe["source"]["folder"]) / part), transform=to_array)
-        label_of = _folder_labels(tree.classes, recipe["classes"])
+        label_of = folder_labels(tree.root, tree.classes, recipe["classes"])
         images, labels = zip(*tree, strict=True)
         labels = np.array([label_of[label] for label in labels], dtype=np.int64)
         parts.append((torch.stack(images).numpy(), labels))
     return parts
 
 
-def _folder_labels(folders: list[str], names: list[str]) -> list[int]:
-    """Return the label of every folder: by name where all names match, else by sorted position."""
+def folder_labels(root: str | Path, folders: list[str], names: list[str]) -> list[int]:
+    """Return the label of every sorted folder in ``root``: by name where all match, else in order.
+
+    Raises UserError where there are more or fewer folders than classes.
+    """
     if len(folders) != len(names):
-        raise UserError(f"source.folder: found {len(folders)} class folders, expected {len(names)}")
+        raise UserError(f"{root}: found {len(folders)} class folders, expected {len(names)}")
     if set(folders) == set(names):
         return [names.index(folder) for folder in folders]
     return list(range(len(names)))

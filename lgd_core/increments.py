@@ -8,7 +8,7 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms.v2.functional import center_crop, pil_to_tensor, resize
 
-from lgd_core.data import load_split, real_increment
+from lgd_core.data import folder_labels, load_split, real_increment
 from lgd_core.errors import UserError
 from lgd_core.methods import strength_at
 from lgd_core.priors import Prior
@@ -133,25 +133,28 @@ def folder_candidates(
 ) -> dict[str, Tensor]:
     """Return the first images by name of every class folder, resized and cropped to the data set.
 
-    Folders are taken in sorted order. Raises UserError where folders or images are too few.
+    Folders are matched as those of a data set are, see data.folder_labels. Raises UserError where
+    folders or images are too few.
     """
-    classes, size = len(dataset["classes"]), dataset["image"]["size"]
+    size, count = dataset["image"]["size"], method["ipc_per_increment"]
     mode = "L" if dataset["image"]["channels"] == 1 else "RGB"
     folders = sorted(path for path in Path(folder).iterdir() if path.is_dir())
-    if len(folders) != classes:
-        raise UserError(f"{folder}: found {len(folders)} class folders, expected {classes}")
-    images = []
-    for path in folders:
+    labels = folder_labels(folder, [path.name for path in folders], dataset["classes"])
+    images: dict[int, list[Tensor]] = {}
+    for label, path in zip(labels, folders, strict=True):
         files = sorted(p for p in path.iterdir() if p.suffix.lower() in (".png", ".jpg", ".jpeg"))
-        if len(files) < method["ipc_per_increment"]:
-            raise UserError(
-                f"{path}: found {len(files)} images, expected {method['ipc_per_increment']}"
-            )
-        for file in files[: method["ipc_per_increment"]]:
-            with Image.open(file) as image:
-                tensor = pil_to_tensor(image.convert(mode))
-            images.append(center_crop(resize(tensor, [size], antialias=True), [size, size]))
-    return as_candidates(torch.stack(images), classes, method, prior, max_batch)
+        if len(files) < count:
+            raise UserError(f"{path}: found {len(files)} images, expected {count}")
+        images[label] = [_read_image(file, mode, size) for file in files[:count]]
+    ordered = torch.stack([image for label in sorted(images) for image in images[label]])
+    return as_candidates(ordered, len(images), method, prior, max_batch)
+
+
+def _read_image(file: Path, mode: str, size: int) -> Tensor:
+    """Read an image as uint8 (C, size, size): short side resized, then centre-cropped."""
+    with Image.open(file) as image:
+        pixels = pil_to_tensor(image.convert(mode))
+    return center_crop(resize(pixels, [size], antialias=True), [size, size])
 
 
 def as_candidates(

@@ -1,0 +1,187 @@
+"""Inputs and parameters of stages, as far as recipes decide them."""
+
+from pathlib import Path
+
+from lgd_core.methods import epochs_at, needs_learner
+
+
+def network_facts(dataset):
+    """Return what every network needs to know of a data set."""
+    return {
+        "classes": dataset["classes"],
+        "image": dataset["image"],
+        "normalise": dataset["normalise"],
+        "augment": dataset["augment"],
+    }
+
+
+def arrays(*splits):
+    """Return an input function for the prepared arrays of some splits."""
+    return [
+        f"results/{{dataset}}/data/{split}_{part}.npy"
+        for split in splits
+        for part in ("images", "labels")
+    ]
+
+
+def prior_files(wildcards):
+    """Return the files of the prior; none for a hub name, whose revision is a parameter."""
+    checked(RECIPES.check_prior, wildcards.dataset)
+    source = dataset_of(wildcards)["prior"]["source"]
+    if source == "train":
+        return [f"results/{wildcards.dataset}/prior"]
+    return sorted(
+        str(path)
+        for path in Path(source).rglob("*.*")
+        if path.suffix in (".json", ".safetensors")
+    )
+
+
+def prior_facts(dataset, name):
+    """Return how to load the prior."""
+    source = dataset["prior"]["source"]
+    return {
+        "source": f"results/{name}/prior" if source == "train" else source,
+        "revision": dataset["prior"]["revision"],
+        "labels": dataset["prior"]["labels"],
+    }
+
+
+def increments_before(wildcards):
+    """Return increments 0 to k - 1."""
+    return expand(
+        "results/{{dataset}}/{{method}}/s{{seed}}/k{j}/increment.safetensors",
+        j=range(int(wildcards.k)),
+    )
+
+
+def increments_until(wildcards):
+    """Return increments 0 to k."""
+    return expand(
+        "results/{{dataset}}/{{method}}/s{{seed}}/k{j}/increment.safetensors",
+        j=range(int(wildcards.k) + 1),
+    )
+
+
+def last_increment(wildcards, method):
+    """Return the index of the last increment of a target's images per class."""
+    return (
+        checked(RECIPES.increments, wildcards.dataset, method, int(wildcards.ipc)) - 1
+    )
+
+
+def over_methods(pattern, **values):
+    """Return an input function: the pattern for every method, seed and value of a target."""
+
+    def inputs(wildcards):
+        return [
+            path
+            for method in config["methods"]
+            for path in expand(
+                pattern,
+                dataset=wildcards.dataset,
+                method=method,
+                seed=config["seeds"],
+                k=last_increment(wildcards, method),
+                **{name: value(wildcards) for name, value in values.items()},
+            )
+        ]
+
+    return inputs
+
+
+def students_of(wildcards):
+    return checked(RECIPES.students, wildcards.dataset)
+
+
+def seed_inputs(wildcards):
+    """Return what increment 0 is made from: another method's, real images, or the prior."""
+    source = method_of(wildcards)["seed"]["source"]
+    if source not in ("prior", "real", "folder"):
+        path = "results/{dataset}/{source}/s{seed}/k0/increment.safetensors"
+        return {"shared": path.format(source=source, **wildcards)}
+    real = (
+        [path.format(**wildcards) for path in arrays("train")]
+        if source == "real"
+        else []
+    )
+    return {"prior": prior_files(wildcards), "real": real}
+
+
+def candidate_inputs(wildcards):
+    """Return what candidates are drawn from: the set so far, and the learner where one is used."""
+    method = method_of(wildcards)
+    if method["source"] == "real":
+        real = [path.format(**wildcards) for path in arrays("train")]
+        return {"prior": prior_files(wildcards), "real": real}
+    inputs = {"prior": prior_files(wildcards)}
+    if method["deviation"]["strength"]:
+        inputs["memory"] = increments_before(wildcards)
+    if needs_learner(method):
+        inputs["learner"] = learner_before(wildcards)
+        inputs["reference"] = f"results/{wildcards.dataset}/reference/model.safetensors"
+    return inputs
+
+
+def learner_before(wildcards):
+    """Return the learner of increment k - 1; none at k = 0, where learning starts."""
+    previous = int(wildcards.k) - 1
+    path = "results/{dataset}/{method}/s{seed}/k{previous}/learner.safetensors"
+    values = {
+        "dataset": wildcards.dataset,
+        "method": wildcards.method,
+        "seed": wildcards.seed,
+    }
+    return path.format(previous=previous, **values) if previous >= 0 else []
+
+
+def sampling_facts(wildcards):
+    """Return the keys of a method that decide what its candidates look like."""
+    method = method_of(wildcards)
+    keys = ["source", "through_autoencoder", "ipc_per_increment"]
+    if method["source"] == "prior":
+        keys += ["sampler", "window", "candidates", "learnability", "deviation"]
+    return {key: method[key] for key in keys}
+
+
+def seed_facts(wildcards):
+    """Return the keys of a method that decide what its increment 0 looks like."""
+    method = method_of(wildcards)
+    keys = ["seed", "ipc_per_increment"]
+    if method["seed"]["source"] == "prior":
+        keys += ["sampler"]
+    if method["seed"]["source"] in ("real", "folder"):
+        keys += ["through_autoencoder"]
+    return {key: method[key] for key in keys}
+
+
+def evaluation_facts(wildcards):
+    """Return the protocol of a student at the images per class that k increments make."""
+    dataset = dataset_of(wildcards)
+    ipc = (int(wildcards.k) + 1) * method_of(wildcards)["ipc_per_increment"]
+    recipe = {
+        key: dataset["evaluation"][key]
+        for key in dataset["evaluation"]
+        if key != "students"
+    }
+    return recipe | {"epochs": epochs_at(recipe["epochs"], ipc), "runs": config["runs"]}
+
+
+def redundancy_facts(wildcards):
+    """Return the protocol of a network trained on one increment alone."""
+    dataset = dataset_of(wildcards)
+    recipe = {
+        key: dataset["evaluation"][key]
+        for key in dataset["evaluation"]
+        if key != "students"
+    }
+    return recipe | dataset["redundancy"] | {"evaluations": 1}
+
+
+def compared(wildcards):
+    """Return the methods that a table or figure compares, with their order and increments."""
+    return {
+        "methods": config["methods"],
+        "increments": {m: last_increment(wildcards, m) + 1 for m in config["methods"]},
+        "seeds": config["seeds"],
+    }

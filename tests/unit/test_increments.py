@@ -1,0 +1,131 @@
+"""Increments: what a recipe makes of a task, and sets that were not drawn."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from lgd_core.errors import UserError
+from lgd_core.increments import (
+    folder_candidates,
+    guided_task,
+    prior_labels,
+    real_candidates,
+    shard_classes,
+    unguided_task,
+)
+from lgd_core.priors import Prior
+
+DATASET = {
+    "classes": ["red", "green", "blue"],
+    "image": {"size": 16, "channels": 3},
+    "prior": {"labels": [2, 0, 1]},
+}
+METHOD = {
+    "ipc_per_increment": 2,
+    "through_autoencoder": False,
+    "sampler": {"steps": 20, "cfg_scale": 1.5, "cfg_channels": None},
+    "window": [3, 15],
+    "candidates": 4,
+    "learnability": {
+        "strength": 0.1,
+        "strength_by_increment": [0.2, 0.3],
+        "norm": "relative",
+        "reference_weight": 0.5,
+        "gradient": "full",
+    },
+    "deviation": {"strength": 0.05, "norm": "relative", "memory": 7},
+}
+
+
+def test_shards_are_runs_that_cover_every_class_once() -> None:
+    shards = [shard_classes(10, shard, 3) for shard in range(3)]
+    assert shards == [[0, 1, 2, 3], [4, 5, 6], [7, 8, 9]]
+
+
+def test_the_prior_s_labels_are_those_of_the_data_set_unless_listed() -> None:
+    assert prior_labels(DATASET) == [2, 0, 1]
+    assert prior_labels(DATASET | {"prior": {"labels": []}}) == [0, 1, 2]
+
+
+def test_an_unguided_task_is_one_candidate_without_guidance() -> None:
+    task = unguided_task(DATASET, METHOD, [1, 2], (5, 0), 32)
+    assert (task.classes, task.positions, task.candidates, task.max_batch) == ([1, 2], 2, 1, 32)
+    assert (task.key, task.prior_labels) == ((5, 0), [2, 0, 1])
+    assert (task.sampling.steps, task.sampling.cfg_scale) == (20, 1.5)
+    assert task.learnability["strength"] == task.deviation["strength"] == 0
+
+
+@pytest.mark.parametrize(("increment", "strength"), [(1, 0.2), (2, 0.3), (3, 0.3)])
+def test_a_guided_task_has_its_increment_s_strength_and_its_classes_memory(
+    increment: int, strength: float
+) -> None:
+    memory = torch.arange(3.0).view(3, 1, 1, 1, 1)
+    task = guided_task(DATASET, METHOD, [2, 0], (5, increment), memory, 32)
+    assert task.learnability["strength"] == strength
+    assert task.deviation["strength"] == 0.05
+    assert (task.candidates, task.memory_limit) == (4, 7)
+    assert (task.sampling.window, task.sampling.through_transformer) == ((3, 15), True)
+    assert task.memory.flatten().tolist() == [2.0, 0.0]
+
+
+def colours(root: Path, folders: dict[str, tuple[int, int, int]], count: int = 3) -> Path:
+    """Write ``count`` images of 20 x 32 pixels per folder, each of one colour, numbered in blue."""
+    for name, (red, green, blue) in folders.items():
+        (root / name).mkdir(parents=True)
+        for i in range(count):
+            Image.new("RGB", (20, 32), (red, green, blue + i)).save(root / name / f"{i}.png")
+    return root
+
+
+@pytest.mark.parametrize("names", [("red", "green", "blue"), ("0_r", "1_g", "2_b")])
+def test_a_folder_seed_is_labelled_by_name_or_else_in_order(
+    tmp_path: Path, fixed_prior: Prior, names: tuple[str, str, str]
+) -> None:
+    shades = [(200, 0, 0), (0, 200, 0), (0, 0, 200)]
+    root = colours(tmp_path / "seed", dict(zip(names, shades, strict=True)))
+    found = folder_candidates(root, DATASET, METHOD, fixed_prior, 4)
+    assert found["images"].shape == (3, 2, 1, 3, 16, 16)
+    corner = found["images"][:, :, 0, :, 0, 0].tolist()
+    assert corner == [[[r, g, b + i] for i in range(2)] for r, g, b in shades]
+    expected = fixed_prior.encode(found["images"].flatten(0, 2), 4)
+    torch.testing.assert_close(found["latents"].flatten(0, 2), expected, rtol=1e-4, atol=1e-5)
+    assert found["scores"].shape == (3, 2, 1)
+    assert found["scores"].isnan().all()
+
+
+@pytest.mark.parametrize(
+    ("folders", "count", "message"),
+    [
+        (["red", "green"], 3, "seed: found 2 class folders, expected 3"),
+        (["red", "green", "blue"], 1, "blue: found 1 images, expected 2"),
+    ],
+)
+def test_a_folder_seed_that_is_too_small_is_one_line(
+    tmp_path: Path, fixed_prior: Prior, folders: list[str], count: int, message: str
+) -> None:
+    root = colours(tmp_path / "seed", dict.fromkeys(folders, (0, 0, 0)), count)
+    with pytest.raises(UserError, match=message):
+        folder_candidates(root, DATASET, METHOD, fixed_prior, 4)
+
+
+@pytest.mark.parametrize("through", [False, True])
+def test_real_images_are_stored_as_they_are_or_as_the_autoencoder_gives_them_back(
+    tmp_path: Path, fixed_prior: Prior, through: bool
+) -> None:
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (12, 3, 16, 16), dtype=np.uint8)
+    labels = np.repeat(np.arange(3), 4)
+    np.save(tmp_path / "train_images.npy", images)
+    np.save(tmp_path / "train_labels.npy", labels)
+    method = METHOD | {"through_autoencoder": through}
+    found = real_candidates(tmp_path, 3, method, (0, 1), fixed_prior, 4)
+    latents = found["latents"].flatten(0, 2)
+    stored = found["images"].flatten(0, 2)
+    if through:
+        assert torch.equal(stored, fixed_prior.decode_images(latents, 4))
+    else:
+        real = {image.tobytes() for image in images}
+        assert all(image.numpy().tobytes() in real for image in stored)
