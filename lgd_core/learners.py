@@ -9,7 +9,6 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision.models import resnet
 
 from lgd_core.architectures import Architecture, parse_architecture
 from lgd_core.distilled import load_tensors, save_tensors
@@ -102,6 +101,8 @@ class ResNetAP(nn.Sequential):
 
 def resnet_in(architecture: Architecture, channels: int, size: int, classes: int) -> nn.Module:
     """Return torchvision's ResNet with instance norm; smaller inputs get a smaller stem."""
+    from torchvision.models import resnet  # two seconds that the other networks do not need
+
     layers = {10: [1, 1, 1, 1], 18: [2, 2, 2, 2]}[architecture.depth]
     model = resnet.ResNet(resnet.BasicBlock, layers, num_classes=classes, norm_layer=instance_norm)
     kernel, stride = (7, 2) if size > 128 else (3, 1)

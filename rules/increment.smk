@@ -10,7 +10,8 @@ rule seed_increment:
         "results/benchmarks/seed_increment/{dataset}_{method}_s{seed}.tsv"
     conda:
         "../environment.yml"
-    threads: ALL_CORES
+    priority: INCREMENTS_FIRST
+    threads: HALF_THE_CORES
     resources:
         gpu=GPU,
     params:
@@ -38,7 +39,8 @@ rule sample_candidates:
         k="[1-9][0-9]*",
     conda:
         "../environment.yml"
-    threads: ALL_CORES
+    priority: INCREMENTS_FIRST
+    threads: HALF_THE_CORES
     resources:
         gpu=GPU,
     params:
@@ -68,6 +70,7 @@ rule select_increment:
         k="[1-9][0-9]*",
     conda:
         "../environment.yml"
+    priority: INCREMENTS_FIRST
     params:
         hp=stage("select_increment"),
     script:
@@ -84,6 +87,7 @@ rule merge_increment:
         "results/logs/merge_increment/{dataset}_{method}_s{seed}_k{k}.log",
     conda:
         "../environment.yml"
+    priority: INCREMENTS_FIRST
     params:
         hp=lambda wildcards: stage(
             "merge_increment", classes=dataset_of(wildcards)["classes"]
@@ -107,6 +111,7 @@ rule train_learner:
         "results/benchmarks/train_learner/{dataset}_{method}_s{seed}_k{k}.tsv"
     conda:
         "../environment.yml"
+    priority: INCREMENTS_FIRST
     threads: 1
     resources:
         gpu=GPU,
