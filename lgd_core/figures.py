@@ -44,7 +44,8 @@ def heatmaps(table: pd.DataFrame, colormap: str) -> Figure:
             )
         ticks = range(len(matrix))
         axis.set(
-            title=f"{method}\nmean off-diagonal {mean:.1f} %",
+            title=f"{method}\n"
+            + ("one increment" if mean is None else f"mean off-diagonal {mean:.1f} %"),
             xlabel="tested on increment",
             ylabel="trained on increment",
             xticks=ticks,

@@ -13,11 +13,11 @@ def mean_std(values: Sequence[float]) -> tuple[float, float]:
     return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
 
 
-def mean_off_diagonal(matrix: Sequence[Sequence[float]]) -> float:
-    """Return the mean of a K x K matrix without its diagonal; NaN for K = 1."""
+def mean_off_diagonal(matrix: Sequence[Sequence[float]]) -> float | None:
+    """Return the mean of a K x K matrix without its diagonal; None for K = 1."""
     square = np.asarray(matrix, dtype=float)
     away = ~np.eye(len(square), dtype=bool)
-    return float(square[away].mean()) if away.any() else math.nan
+    return float(square[away].mean()) if away.any() else None
 
 
 def frechet_distance(features: np.ndarray, others: np.ndarray) -> float:

@@ -73,8 +73,8 @@ def matrix_of(table: pd.DataFrame, method: str) -> pd.DataFrame:
     return rows.pivot(index="train_increment", columns="test_increment", values="top1")
 
 
-def mean_redundancy(table: pd.DataFrame) -> dict[str, float]:
-    """Return the mean off-diagonal accuracy of every method, in percent."""
+def mean_redundancy(table: pd.DataFrame) -> dict[str, float | None]:
+    """Return the mean off-diagonal accuracy of every method, in percent; None for K = 1."""
     return {m: mean_off_diagonal(matrix_of(table, m).to_numpy()) for m in table["method"].unique()}
 
 

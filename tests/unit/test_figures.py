@@ -28,6 +28,11 @@ def test_heatmap_titles_give_the_mean_off_diagonal(tmp_path):
         assert picture.info["Description"] == "fingerprint abc"
 
 
+def test_one_increment_has_no_redundancy():
+    figure = heatmaps(redundancy_table({"dit": [[[100.0]]]}), "viridis")
+    assert figure.axes[0].get_title() == "dit\none increment"
+
+
 def test_curves_and_grids_draw_every_method():
     point = {"phase": "plateau", "loss": 1.0, "monitored": 1.0}
     learner = {"curve": [point] * 3, "top1": 50.0}
