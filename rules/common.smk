@@ -37,11 +37,11 @@ MALLOC = {
 for name, value in MALLOC.items():
     os.environ.setdefault(name, value)
 
-# Threads of jobs that everything waits for; Snakemake scales it down to --cores.
+# Threads of the prior's own jobs; Snakemake scales it down to --cores.
 ALL_CORES = 1024
 
-# Threads of sampling. A job that claims all cores starts only when nothing else runs, so that on a
-# small machine increments would wait for every evaluation.
+# Threads of sampling and of the reference. A job that claims all cores starts only when nothing else
+# runs, so that on a small machine increments would wait for every evaluation.
 HALF_THE_CORES = max(1, os.cpu_count() // 2)
 
 # Increments wait for one another, evaluations for nobody: who is ahead of whom for a free core.

@@ -11,7 +11,8 @@ rule train_reference:
         "results/benchmarks/train_reference/{dataset}.tsv"
     conda:
         "../environment.yml"
-    threads: ALL_CORES
+    priority: INCREMENTS_FIRST
+    threads: HALF_THE_CORES
     resources:
         gpu=GPU,
     params:
