@@ -8,9 +8,9 @@ rule seed_increment:
         "results/logs/seed_increment/{dataset}_{method}_s{seed}.log",
     benchmark:
         "results/benchmarks/seed_increment/{dataset}_{method}_s{seed}.tsv"
+    priority: INCREMENTS_FIRST
     conda:
         "../environment.yml"
-    priority: INCREMENTS_FIRST
     threads: HALF_THE_CORES
     resources:
         gpu=GPU,
@@ -37,9 +37,9 @@ rule sample_candidates:
         "results/benchmarks/sample_candidates/{dataset}_{method}_s{seed}_k{k}_{shard}of{shards}.tsv"
     wildcard_constraints:
         k="[1-9][0-9]*",
+    priority: INCREMENTS_FIRST
     conda:
         "../environment.yml"
-    priority: INCREMENTS_FIRST
     threads: HALF_THE_CORES
     resources:
         gpu=GPU,
@@ -68,9 +68,9 @@ rule select_increment:
         "results/logs/select_increment/{dataset}_{method}_s{seed}_k{k}.log",
     wildcard_constraints:
         k="[1-9][0-9]*",
+    priority: INCREMENTS_FIRST
     conda:
         "../environment.yml"
-    priority: INCREMENTS_FIRST
     params:
         hp=stage("select_increment"),
     script:
@@ -85,9 +85,9 @@ rule merge_increment:
         folder=directory("results/{dataset}/{method}/s{seed}/k{k}/distilled"),
     log:
         "results/logs/merge_increment/{dataset}_{method}_s{seed}_k{k}.log",
+    priority: INCREMENTS_FIRST
     conda:
         "../environment.yml"
-    priority: INCREMENTS_FIRST
     params:
         hp=lambda wildcards: stage(
             "merge_increment", classes=dataset_of(wildcards)["classes"]
@@ -109,9 +109,9 @@ rule train_learner:
         "results/logs/train_learner/{dataset}_{method}_s{seed}_k{k}.log",
     benchmark:
         "results/benchmarks/train_learner/{dataset}_{method}_s{seed}_k{k}.tsv"
+    priority: INCREMENTS_FIRST
     conda:
         "../environment.yml"
-    priority: INCREMENTS_FIRST
     threads: 1
     resources:
         gpu=GPU,

@@ -9,9 +9,9 @@ rule train_reference:
         "results/logs/train_reference/{dataset}.log",
     benchmark:
         "results/benchmarks/train_reference/{dataset}.tsv"
+    priority: INCREMENTS_FIRST
     conda:
         "../environment.yml"
-    priority: INCREMENTS_FIRST
     threads: HALF_THE_CORES
     resources:
         gpu=GPU,
