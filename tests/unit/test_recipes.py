@@ -55,6 +55,16 @@ def test_shipped_configuration_is_accepted(folder):
     assert "extends" not in lgd
 
 
+def test_the_comparison_covers_every_shipped_method(folder):
+    run = yaml.safe_load((folder / "config.yaml").read_text())
+    comparison = yaml.safe_load((folder / "comparison.yaml").read_text())
+    recipes = Recipes(folder, run | comparison)
+    assert sorted(recipes.config["methods"]) == sorted(recipes.names("method"))
+    for method in comparison["methods"]:
+        for ipc in comparison["ipc"]:
+            assert recipes.increments("fashionmnist", method, ipc) == ipc // 10
+
+
 def test_every_schema_key_has_type_description_and_default_or_is_required(folder):
     def walk(schema, path, required):
         for key, rule in schema.get("properties", {}).items():
