@@ -13,7 +13,14 @@ from lgd_core.methods import is_guided
 from lgd_core.schema import check, fill_defaults, load_yaml, merge, suggest
 
 RESERVED_NAMES = ("data", "prior", "reference")
-PRIOR_COMPONENTS = ("transformer", "vae", "scheduler")
+PRIOR_FILES = (
+    "model_index.json",
+    "scheduler/scheduler_config.json",
+    "transformer/config.json",
+    "transformer/diffusion_pytorch_model*",
+    "vae/config.json",
+    "vae/diffusion_pytorch_model*",
+)
 
 
 class Recipes:
@@ -192,11 +199,17 @@ class Recipes:
         if source == "train" or is_hub_name(source):
             return
         where = f"config/datasets/{dataset}.yaml: prior.source: '{source}'"
-        for part in ("model_index.json", *(f"{c}/" for c in PRIOR_COMPONENTS)):
-            if not (folder / part).exists():
-                raise UserError(f"{where}: no {part}, expected a folder written by DiTPipeline")
-        known = json.loads((folder / "transformer" / "config.json").read_text())
-        known = known["num_embeds_ada_norm"]
+        for file in PRIOR_FILES:
+            if not any(path.is_file() for path in folder.glob(file)):
+                raise UserError(f"{where}: no {file}, expected a folder written by DiTPipeline")
+        transformer = folder / "transformer" / "config.json"
+        try:
+            known = json.loads(transformer.read_text())["num_embeds_ada_norm"]
+        except (ValueError, KeyError) as error:
+            raise UserError(
+                f"{where}: found no num_embeds_ada_norm in {transformer}, expected the "
+                "configuration of a DiTTransformer2DModel"
+            ) from error
         labels = recipe["prior"]["labels"] or range(len(recipe["classes"]))
         if max(labels) >= known or (not recipe["prior"]["labels"] and len(labels) != known):
             raise UserError(

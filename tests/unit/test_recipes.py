@@ -220,13 +220,29 @@ def test_recipe_file_not_yaml(folder, content):
     assert "lgd.yaml" in complaint(folder)
 
 
-@pytest.mark.parametrize("part", ["model_index.json", "transformer", "vae", "scheduler"])
+@pytest.mark.parametrize(
+    "part", ["model_index.json", "transformer", "vae", "scheduler", "transformer/config.json"]
+)
 def test_prior_folder_without_a_component(folder, part):
     path = Path("priors/fashionmnist") / part
     shutil.rmtree(path) if path.is_dir() else path.unlink()
     text = complaint(folder)
     assert "priors/fashionmnist" in text
     assert part in text
+
+
+@pytest.mark.parametrize("part", ["transformer", "vae"])
+def test_prior_folder_without_weights(folder, part):
+    next(Path("priors/fashionmnist", part).glob("*.safetensors")).unlink()
+    assert f"no {part}/diffusion_pytorch_model" in complaint(folder)
+
+
+@pytest.mark.parametrize("content", ["{", "{}"])
+def test_prior_folder_with_a_broken_transformer_config(folder, content):
+    Path("priors/fashionmnist/transformer/config.json").write_text(content)
+    text = complaint(folder)
+    assert "num_embeds_ada_norm" in text
+    assert "transformer/config.json" in text
 
 
 def test_misspelt_prior_folder_is_not_taken_for_a_hub_name(folder):
