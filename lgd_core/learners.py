@@ -32,6 +32,23 @@ def build_network(name: str, channels: int, size: int, classes: int, *key: int |
         return builders[architecture.family](architecture, channels, size, classes)
 
 
+class AveragePool(nn.Module):
+    """Mean over square windows of (N, C, H, W) without overlap, as ``nn.AvgPool2d(size)``.
+
+    Written as a depthwise convolution with a constant kernel: on a CPU its backward pass takes a
+    fifth of the time of AvgPool2d's, which was the dearest step of training a ConvNet.
+    """
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.size = size
+
+    def forward(self, x: Tensor) -> Tensor:
+        channels, size = x.shape[1], self.size
+        kernel = x.new_full((channels, 1, size, size), 1 / size**2)
+        return F.conv2d(x, kernel, stride=size, groups=channels)
+
+
 class ConvNet(nn.Sequential):
     """Blocks of 3x3 convolution, instance norm, ReLU and 2x2 average pooling, then one layer.
 
@@ -45,7 +62,7 @@ class ConvNet(nn.Sequential):
                 nn.Conv2d(channels if i == 0 else width, width, 3, padding=1),
                 instance_norm(width),
                 nn.ReLU(inplace=True),
-                nn.AvgPool2d(2),
+                AveragePool(2),
             )
             for i in range(depth)
         ]
@@ -60,7 +77,7 @@ class AveragePoolBlock(nn.Module):
         super().__init__()
         self.conv1 = nn.Conv2d(channels, width, 3, padding=1, bias=False)
         self.norm1 = instance_norm(width)
-        self.pool = nn.AvgPool2d(2) if halve else nn.Identity()
+        self.pool = AveragePool(2) if halve else nn.Identity()
         self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
         self.norm2 = instance_norm(width)
         self.shortcut = nn.Identity()
@@ -87,7 +104,7 @@ class ResNetAP(nn.Sequential):
             nn.Conv2d(channels, width, kernel, padding=kernel // 2, bias=False),
             instance_norm(width),
             nn.ReLU(inplace=True),
-            nn.AvgPool2d(pool),
+            AveragePool(pool),
         )
         widths = [width * 2**i for i in range(4)]
         stages = [

@@ -9,7 +9,13 @@ from torchvision.models import resnet18
 
 from lgd_core.architectures import parse_architecture
 from lgd_core.errors import UserError
-from lgd_core.learners import Normalise, build_network, load_network, save_network
+from lgd_core.learners import (
+    AveragePool,
+    Normalise,
+    build_network,
+    load_network,
+    save_network,
+)
 from lgd_core.seeding import generator
 
 FAMILIES = [("ConvNet-3-w8", 16), ("ResNetAP-10-w8", 32), ("ResNet-10", 32), ("ResNet-18", 32)]
@@ -56,6 +62,17 @@ def test_resnet_18_is_torchvision_s_with_instance_norm() -> None:
 def test_networks_map_images_of_their_size_to_logits(name: str, size: int, channels: int) -> None:
     model = build_network(name, channels, size, 7)
     assert model(torch.zeros(2, channels, size, size)).shape == (2, 7)
+
+
+@pytest.mark.parametrize(("window", "size"), [(2, 8), (2, 7), (4, 8)])
+def test_average_pool_is_torch_s(window: int, size: int) -> None:
+    images = torch.rand(3, 5, size, size, dtype=torch.double, requires_grad=True)
+    ours, theirs = AveragePool(window)(images), nn.AvgPool2d(window)(images)
+    torch.testing.assert_close(ours, theirs)
+    weights = torch.rand_like(ours)
+    (of_ours,) = torch.autograd.grad((ours * weights).sum(), images)
+    (of_theirs,) = torch.autograd.grad((theirs * weights).sum(), images)
+    torch.testing.assert_close(of_ours, of_theirs)
 
 
 @pytest.mark.parametrize(
