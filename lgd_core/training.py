@@ -89,7 +89,7 @@ def train_epoch(
 
 
 @torch.inference_mode()
-def accuracy(model: nn.Module, data: Images, batch: int = 1000) -> float:
+def accuracy(model: nn.Module, data: Images, batch: int = 250) -> float:
     """Return the top-1 accuracy of a model in percent, on unaugmented images."""
     model.eval()
     correct = torch.zeros((), device=data.device)
@@ -100,7 +100,7 @@ def accuracy(model: nn.Module, data: Images, batch: int = 1000) -> float:
 
 
 @torch.inference_mode()
-def mean_loss(model: nn.Module, data: Images, batch: int = 1000) -> float:
+def mean_loss(model: nn.Module, data: Images, batch: int = 250) -> float:
     """Return the mean cross-entropy of a model on unaugmented images."""
     model.eval()
     total = torch.zeros((), device=data.device)
