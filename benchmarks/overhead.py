@@ -8,7 +8,7 @@ from pathlib import Path
 
 IMPORTS = {
     "train_reference": "lgd_core.training",
-    "train_learner": "lgd_core.training",
+    "train_learner": "lgd_core.plateau",
     "evaluate": "lgd_core.training",
     "cross_increment": "lgd_core.training",
     "seed_increment": "lgd_core.increments",
