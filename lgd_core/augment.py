@@ -9,30 +9,66 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+TRIES = 10  # of a random crop's box, as in torchvision
+LUMA = (0.299, 0.587, 0.114)
+# Principal components of ImageNet's colours (Krizhevsky et al., 2012).
+EIGENVALUES = (0.2175, 0.0188, 0.0045)
+EIGENVECTORS = (
+    (-0.5675, 0.7192, 0.4009),
+    (-0.5808, -0.0045, -0.8140),
+    (-0.5836, -0.6948, 0.4203),
+)
+
 
 def random_resized_crop(
     images: Tensor, scale: list[float], ratio: list[float], rng: torch.Generator
 ) -> Tensor:
-    """Crop every image (N, C, H, W) to a random box and resize it bilinearly to (H, W).
+    """Crop every image (N, C, H, W) to a box of its own and resize it bilinearly to (H, W).
 
-    A box keeps a share of the area drawn from ``scale`` with an aspect ratio drawn log-uniformly
-    from ``ratio``, as torchvision's RandomResizedCrop; a side longer than the image is cut to it.
+    Boxes and pixels are those of torchvision's RandomResizedCrop without antialiasing.
     """
-    n = len(images)
-    area, aspect, left, top = torch.rand(4, n, generator=rng)
-    area = scale[0] + (scale[1] - scale[0]) * area
+    height, width = images.shape[2:]
+    top, left, tall, wide = crop_boxes(len(images), height, width, scale, ratio, rng)
+    y, x = _sample_points(top, tall, height), _sample_points(left, wide, width)
+    shape = (len(images), height, width)
+    grid = torch.stack([x[:, None, :].expand(shape), y[:, :, None].expand(shape)], dim=-1)
+    return F.grid_sample(images, grid.to(images.device), align_corners=False)
+
+
+def crop_boxes(
+    n: int, height: int, width: int, scale: list[float], ratio: list[float], rng: torch.Generator
+) -> Tensor:
+    """Draw n boxes in whole pixels; returns top, left, height and width, (4, n).
+
+    Up to ten tries each of a share of the area from ``scale`` and a log-uniform aspect ratio from
+    ``ratio``; where none fits into the image, the largest centred box of the nearest ratio.
+    """
+    share, log_ratio = torch.rand(2, TRIES, n, generator=rng)
+    area = height * width * (scale[0] + (scale[1] - scale[0]) * share)
     low, high = math.log(ratio[0]), math.log(ratio[1])
-    aspect = torch.exp(low + (high - low) * aspect)
-    width = (area * aspect).sqrt().clamp(max=1)
-    height = (area / aspect).sqrt().clamp(max=1)
-    # In affine_grid's coordinates the image spans [-1, 1], so that a box of relative width w can
-    # have its centre anywhere in [w - 1, 1 - w].
-    theta = torch.zeros(n, 2, 3)
-    theta[:, 0, 0], theta[:, 1, 1] = width, height
-    theta[:, 0, 2] = (1 - width) * (2 * left - 1)
-    theta[:, 1, 2] = (1 - height) * (2 * top - 1)
-    grid = F.affine_grid(theta.to(images.device), list(images.shape), align_corners=False)
-    return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
+    aspect = torch.exp(low + (high - low) * log_ratio)
+    wide, tall = (area * aspect).sqrt().round().long(), (area / aspect).sqrt().round().long()
+    fits = (wide > 0) & (wide <= width) & (tall > 0) & (tall <= height)
+    first = fits.int().argmax(0, keepdim=True)
+    wide, tall = wide.gather(0, first)[0], tall.gather(0, first)[0]
+    nearest = min(max(width / height, ratio[0]), ratio[1])
+    wide = wide.where(fits.any(0), min(width, round(height * nearest)))
+    tall = tall.where(fits.any(0), min(height, round(width / nearest)))
+    spare = torch.stack([height - tall, width - wide])
+    corner = (torch.rand(2, n, generator=rng) * (spare + 1)).long()
+    corner = corner.where(fits.any(0), spare // 2)
+    return torch.cat([corner, tall[None], wide[None]])
+
+
+def _sample_points(start: Tensor, length: Tensor, size: int) -> Tensor:
+    """Return where ``size`` pixels of a resized box lie in the image, in grid_sample's units.
+
+    Points beyond the centres of the box's outermost pixels are moved onto them, so that a crop
+    never sees what lies beside its box.
+    """
+    start, length = start[:, None], length[:, None]
+    points = start + (torch.arange(size) + 0.5) * length / size
+    return points.clamp(start + 0.5, start + length - 0.5) * 2 / size - 1
 
 
 def random_flip(images: Tensor, probability: float, rng: torch.Generator) -> Tensor:
@@ -41,10 +77,51 @@ def random_flip(images: Tensor, probability: float, rng: torch.Generator) -> Ten
     return torch.where(flipped.view(-1, 1, 1, 1), images.flip(3), images)
 
 
+def color_jitter(images: Tensor, limits: dict[str, float], rng: torch.Generator) -> Tensor:
+    """Change brightness, contrast and saturation of every image (N, C, H, W) in random order.
+
+    ``limits`` has the largest change of each. An image moves by a share, drawn from +- its limit,
+    towards black, the mean of its grey version, or its grey version. Nothing is clamped: the
+    field's own jitter (IDC and its heirs), which is not torchvision's.
+    """
+    n = len(images)
+    order = torch.rand(n, 3, generator=rng).argsort(1).to(images.device)
+    largest = torch.tensor([limits["brightness"], limits["contrast"], limits["saturation"]])
+    shares = ((2 * torch.rand(n, 3, generator=rng) - 1) * largest).to(images.device)
+    for turn in order.T:
+        grey = greyscale(images)
+        operation = turn.view(-1, 1, 1, 1)
+        target = torch.where(operation == 1, grey.mean((1, 2, 3), keepdim=True), grey)
+        target = target * (operation > 0)
+        images = images.lerp(target, shares.gather(1, turn[:, None]).view(-1, 1, 1, 1))
+    return images
+
+
+def greyscale(images: Tensor) -> Tensor:
+    """Return the luma of images (N, C, H, W), (N, 1, H, W); grey images as they are."""
+    if images.shape[1] == 1:
+        return images
+    return (images * images.new_tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
+
+
+def lighting(images: Tensor, std: float, rng: torch.Generator) -> Tensor:
+    """Shift the colours of every image (N, 3, H, W) along ImageNet's principal components.
+
+    Krizhevsky et al. (2012): the j-th component times its eigenvalue times a draw from N(0, std).
+    """
+    amounts = std * torch.randn(len(images), 3, generator=rng)
+    shift = (amounts * torch.tensor(EIGENVALUES)) @ torch.tensor(EIGENVECTORS).T
+    return images + shift.to(images.device).view(-1, 3, 1, 1)
+
+
 def augment(images: Tensor, recipe: dict, rng: torch.Generator) -> Tensor:
-    """Apply the random crop and flip of an ``augment`` recipe to images on [0, 1] (N, C, H, W)."""
+    """Crop, flip, jitter and light images on [0, 1] (N, C, H, W), as an ``augment`` recipe says."""
     images = random_resized_crop(images, recipe["crop_scale"], recipe["crop_ratio"], rng)
-    return random_flip(images, recipe["flip"], rng) if recipe["flip"] else images
+    if recipe["flip"]:
+        images = random_flip(images, recipe["flip"], rng)
+    if any(recipe["jitter"].values()):
+        images = color_jitter(images, recipe["jitter"], rng)
+    return lighting(images, recipe["lighting"], rng) if recipe["lighting"] else images
 
 
 def cutmix(images: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor, float]:

@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lgd_core.chunks import Chunks
+
 
 @dataclass(frozen=True)
 class Denoising:
@@ -56,15 +58,22 @@ class LearnabilityGuidance:
 
     score: Callable[[Tensor, Tensor], Tensor]
     strength: float
-    norm: str = "rms"
+    norm: str
+    chunks: Chunks
 
     def __call__(self, step: Denoising) -> Tensor:
-        gradient = _gradient(self.score(step.x0, step.labels).sum(), step.x_t)
+        uphill = self.chunks.map("guidance", self._uphill, step.x0.detach(), step.labels)
+        gradient = _gradient(step.x0, step.x_t, uphill)
         size = _norm(step.noise)
         if self.norm == "rms":
             size = size / step.noise[0].numel() ** 0.5
         rho = (1 - step.alpha_bar).sqrt() * size / _norm(gradient).clamp_min(1e-12)
         return -self.strength * rho * gradient
+
+    def _uphill(self, x0: Tensor, labels: Tensor) -> Tensor:
+        """Return the gradient of the score with respect to x0: the part that fills the memory."""
+        x0 = x0.clone().requires_grad_(True)
+        return _gradient(self.score(x0, labels).sum(), x0)
 
 
 @dataclass(frozen=True)
@@ -94,9 +103,9 @@ def nearest_similarity(latents: Tensor, memory: Tensor) -> Tensor:
     return F.cosine_similarity(latents.flatten(1)[:, None], memory.flatten(2), dim=2).amax(1)
 
 
-def _gradient(value: Tensor, x_t: Tensor) -> Tensor:
+def _gradient(value: Tensor, at: Tensor, weights: Tensor | None = None) -> Tensor:
     # The graph is kept: every guidance of a step differentiates through the same x0.
-    return torch.autograd.grad(value, x_t, retain_graph=True)[0]
+    return torch.autograd.grad(value, at, weights, retain_graph=True)[0]
 
 
 def _norm(x: Tensor) -> Tensor:

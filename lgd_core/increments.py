@@ -27,9 +27,7 @@ def prior_labels(dataset: dict) -> list[int]:
     return dataset["prior"]["labels"] or list(range(len(dataset["classes"])))
 
 
-def unguided_task(
-    dataset: dict, method: dict, classes: list[int], key: tuple, max_batch: int
-) -> Task:
+def unguided_task(dataset: dict, method: dict, classes: list[int], key: tuple) -> Task:
     """Describe an increment drawn from the prior alone, one candidate per position."""
     return Task(
         classes=classes,
@@ -43,15 +41,14 @@ def unguided_task(
         ),
         key=key,
         memory=torch.empty(len(classes), 0),
-        max_batch=max_batch,
     )
 
 
 def guided_task(
-    dataset: dict, method: dict, classes: list[int], key: tuple, memory: Tensor, max_batch: int
+    dataset: dict, method: dict, classes: list[int], key: tuple, memory: Tensor
 ) -> Task:
     """Describe increment k >= 1 of a method; ``memory`` (all classes, M, c, h, w)."""
-    plain = unguided_task(dataset, method, classes, key, max_batch)
+    plain = unguided_task(dataset, method, classes, key)
     sampling = Sampling(
         steps=plain.sampling.steps,
         cfg_scale=plain.sampling.cfg_scale,
@@ -70,7 +67,6 @@ def guided_task(
         memory_limit=method["deviation"]["memory"],
         learnability=method["learnability"] | {"strength": strength_at(method, key[1])},
         deviation=method["deviation"],
-        max_batch=max_batch,
     )
 
 
@@ -80,16 +76,15 @@ def draw_seed(
     method: dict,
     seed: int,
     real: Path | None,
-    max_batch: int,
     resume: Resume,
 ) -> dict[str, Tensor]:
     """Return increment 0 of a method as single candidates; ``real`` is the folder of arrays."""
     classes, source = len(dataset["classes"]), method["seed"]["source"]
     if source == "real":
-        return real_candidates(real, classes, method, (seed, 0), prior, max_batch)
+        return real_candidates(real, classes, method, (seed, 0), prior)
     if source == "folder":
-        return folder_candidates(method["seed"]["folder"], dataset, method, prior, max_batch)
-    task = unguided_task(dataset, method, list(range(classes)), (seed, 0), max_batch)
+        return folder_candidates(method["seed"]["folder"], dataset, method, prior)
+    task = unguided_task(dataset, method, list(range(classes)), (seed, 0))
     return draw(prior, None, task, resume)[0]
 
 
@@ -102,7 +97,6 @@ def draw_candidates(
     key: tuple[int, int],
     memory: Tensor | None,
     real: Path | None,
-    max_batch: int,
     resume: Resume,
 ) -> tuple[dict[str, Tensor], dict]:
     """Return the candidates of increment k >= 1 for the classes ``labels``, and guidance ratios.
@@ -111,25 +105,25 @@ def draw_candidates(
     """
     classes = len(dataset["classes"])
     if method["source"] == "real":
-        candidates = real_candidates(real, classes, method, key, prior, max_batch)
+        candidates = real_candidates(real, classes, method, key, prior)
         return {name: tensor[labels] for name, tensor in candidates.items()}, {}
     if memory is None:
         memory = torch.empty(classes, 0, *prior.latent_shape)
-    task = guided_task(dataset, method, labels, key, memory, max_batch)
+    task = guided_task(dataset, method, labels, key, memory)
     return draw(prior, scorer, task, resume)
 
 
 def real_candidates(
-    folder: str | Path, classes: int, method: dict, key: tuple, prior: Prior, max_batch: int
+    folder: str | Path, classes: int, method: dict, key: tuple, prior: Prior
 ) -> dict[str, Tensor]:
     """Return random real images as one candidate per position, shaped as selection.draw does."""
     images, labels = load_split(folder, "train")
     rows = real_increment(labels, classes, method["ipc_per_increment"], *key)
-    return as_candidates(images[rows.flatten()], classes, method, prior, max_batch)
+    return as_candidates(images[rows.flatten()], classes, method, prior)
 
 
 def folder_candidates(
-    folder: str | Path, dataset: dict, method: dict, prior: Prior, max_batch: int
+    folder: str | Path, dataset: dict, method: dict, prior: Prior
 ) -> dict[str, Tensor]:
     """Return the first images by name of every class folder, resized and cropped to the data set.
 
@@ -147,7 +141,7 @@ def folder_candidates(
             raise UserError(f"{path}: found {len(files)} images, expected {count}")
         images[label] = [_read_image(file, mode, size) for file in files[:count]]
     ordered = torch.stack([image for label in sorted(images) for image in images[label]])
-    return as_candidates(ordered, len(images), method, prior, max_batch)
+    return as_candidates(ordered, len(images), method, prior)
 
 
 def _read_image(file: Path, mode: str, size: int) -> Tensor:
@@ -157,13 +151,11 @@ def _read_image(file: Path, mode: str, size: int) -> Tensor:
     return center_crop(resize(pixels, [size], antialias=True), [size, size])
 
 
-def as_candidates(
-    images: Tensor, classes: int, method: dict, prior: Prior, max_batch: int
-) -> dict[str, Tensor]:
+def as_candidates(images: Tensor, classes: int, method: dict, prior: Prior) -> dict[str, Tensor]:
     """Shape class-major uint8 images as single candidates, with their latents and no scores."""
-    latents = prior.encode(images, max_batch)
+    latents = prior.encode(images)
     if method["through_autoencoder"]:
-        images = prior.decode_images(latents, max_batch)
+        images = prior.decode_images(latents)
     shape = (classes, method["ipc_per_increment"], 1)
     return {
         "images": images.unflatten(0, shape),

@@ -18,25 +18,25 @@ def penultimate(network: nn.Module, data: Images, batch: int = 1000) -> tuple[Te
     last = [module for module in network.modules() if isinstance(module, nn.Linear)][-1]
     hook = last.register_forward_pre_hook(lambda _, inputs: features.append(inputs[0].cpu()))
     rows = torch.arange(len(data.labels)).split(batch)
-    logits = [network(data.normalise(data.batch(part)[0])).cpu() for part in rows]
+    logits = [network(data.preprocess(data.batch(part)[0])).cpu() for part in rows]
     hook.remove()
     return torch.cat(features), torch.cat(logits)
 
 
-def reconstruction_psnr(prior: Prior, images: Tensor, max_batch: int) -> float:
+def reconstruction_psnr(prior: Prior, images: Tensor) -> float:
     """Return the PSNR in dB, over all pixels, of uint8 images passed through the autoencoder."""
-    decoded = prior.decode_images(prior.encode(images, max_batch), max_batch)
+    decoded = prior.decode_images(prior.encode(images))
     error = (decoded.float() / 255 - images.float() / 255).square().mean()
     return -10 * error.log10().item()
 
 
 def draw_samples(
-    prior: Prior, dataset: dict, sampler: dict, per_class: int, max_batch: int, resume: Resume
+    prior: Prior, dataset: dict, sampler: dict, per_class: int, resume: Resume
 ) -> dict[str, Tensor]:
     """Draw unguided samples: uint8 ``images`` (classes x per_class, C, H, W) and ``labels``."""
     classes = len(dataset["classes"])
     method = {"sampler": sampler, "ipc_per_increment": per_class}
-    task = unguided_task(dataset, method, list(range(classes)), ("assess", 0), max_batch)
+    task = unguided_task(dataset, method, list(range(classes)), ("assess", 0))
     images = draw(prior, None, task, resume)[0]["images"]
     labels = torch.arange(classes).repeat_interleave(per_class)
     return {"images": images.flatten(0, 2), "labels": labels}

@@ -7,16 +7,23 @@ import torch
 from diffusers import AutoencoderKL, DDPMScheduler, DiTTransformer2DModel
 from torch import Tensor, nn
 
+from lgd_core.chunks import Chunks
 from lgd_core.errors import UserError
+from lgd_core.learners import place
 
 
 @dataclass(frozen=True)
 class Prior:
-    """A latent diffusion prior; every size comes from the configs of its components."""
+    """A latent diffusion prior; every size comes from the configs of its components.
+
+    ``chunks`` bounds what is computed at once; ``half`` computes in bfloat16 where that is safe.
+    """
 
     transformer: DiTTransformer2DModel
     autoencoder: AutoencoderKL
     scheduler_config: dict
+    chunks: Chunks
+    half: bool = False
 
     @property
     def device(self) -> torch.device:
@@ -51,28 +58,40 @@ class Prior:
         scheduler.set_timesteps(steps)
         return scheduler
 
+    def predict(self, x_t: Tensor, t: Tensor, labels: Tensor) -> Tensor:
+        """Return the transformer's output (N, c or 2c, h, w) for steps and labels, each (N,)."""
+
+        def forward(x_t: Tensor, t: Tensor, labels: Tensor) -> Tensor:
+            with self._autocast():
+                return self.transformer(x_t, t, labels).sample.to(x_t.dtype)
+
+        return self.chunks.map("denoising", forward, x_t, t, labels)
+
     def decode(self, latents: Tensor) -> Tensor:
         """Decode scaled latents (N, c, h, w) to images (N, C, H, W) on [0, 1], not clamped."""
-        return (
-            self.autoencoder.decode(latents / self.autoencoder.config.scaling_factor).sample / 2
-            + 0.5
-        )
+        with self._autocast():
+            decoded = self.autoencoder.decode(latents / self.autoencoder.config.scaling_factor)
+        return decoded.sample.to(latents.dtype) / 2 + 0.5
 
     @torch.inference_mode()
-    def encode(self, images: Tensor, max_batch: int) -> Tensor:
+    def encode(self, images: Tensor) -> Tensor:
         """Encode uint8 images (N, C, H, W) to the scaled means of their latents, on the CPU."""
-        parts = [
-            self.autoencoder.encode(part.to(self.device).float() / 127.5 - 1).latent_dist.mean
-            for part in images.split(max_batch)
-        ]
-        return torch.cat(parts).cpu() * self.autoencoder.config.scaling_factor
+
+        def forward(images: Tensor) -> Tensor:
+            scaled = images.to(self.device).float() / 127.5 - 1
+            return self.autoencoder.encode(scaled).latent_dist.mean.cpu()
+
+        return self.chunks.map("encoding", forward, images) * self.autoencoder.config.scaling_factor
 
     @torch.inference_mode()
-    def decode_images(self, latents: Tensor, max_batch: int) -> Tensor:
+    def decode_images(self, latents: Tensor) -> Tensor:
         """Decode scaled latents (N, c, h, w) to uint8 images (N, C, H, W) as they are stored."""
-        return torch.cat(
-            [to_uint8(self.decode(part.to(self.device))) for part in latents.split(max_batch)]
+        return self.chunks.map(
+            "decoding", lambda part: to_uint8(self.decode(part.to(self.device))), latents
         )
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.half)
 
 
 def to_uint8(images: Tensor) -> Tensor:
@@ -80,34 +99,58 @@ def to_uint8(images: Tensor) -> Tensor:
     return (images.clamp(0, 1) * 255).round().to(torch.uint8).cpu()
 
 
-def load_prior(source: str, device: torch.device, revision: str | None = None) -> Prior:
+def load_prior(
+    source: str,
+    device: torch.device,
+    *,
+    revision: str | None = None,
+    vae: str | None = None,
+    vae_revision: str | None = None,
+    max_batch: int = 64,
+    precision: str = "auto",
+    compiled: bool = False,
+    gradient_checkpointing: bool = False,
+) -> Prior:
     """Load a prior from a ``DiTPipeline`` folder or from a hub name, in single precision.
 
-    Raises UserError if a component is missing or broken.
+    ``vae`` names another autoencoder, folder or hub name, than the pipeline's own. ``precision``
+    bf16 computes in bfloat16 where that is safe; auto does so on a GPU. Raises UserError if a
+    component is missing or broken.
     """
-
-    def component(cls: type[nn.Module], name: str) -> nn.Module:
-        try:
-            model, info = cls.from_pretrained(
-                source,
-                subfolder=name,
-                revision=revision,
-                torch_dtype=torch.float32,
-                low_cpu_mem_usage=False,
-                output_loading_info=True,
-            )
-            if info["missing_keys"]:
-                raise KeyError(f"no weights for {info['missing_keys'][0]}")
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
-            raise UserError(f"{Path(source) / name}: {_first_line(error)}") from error
-        return model.to(device).eval().requires_grad_(False)
-
     try:
         scheduler = DDPMScheduler.load_config(source, subfolder="scheduler", revision=revision)
     except OSError as error:
         raise UserError(f"{Path(source) / 'scheduler'}: {_first_line(error)}") from error
-    transformer = component(DiTTransformer2DModel, "transformer")
-    return Prior(transformer, component(AutoencoderKL, "vae"), scheduler)
+    transformer = _component(DiTTransformer2DModel, source, "transformer", revision, device)
+    whole = (source, "vae", revision) if vae is None else (vae, None, vae_revision)
+    autoencoder = _component(AutoencoderKL, *whole, device)
+    if gradient_checkpointing:
+        transformer.enable_gradient_checkpointing()
+        autoencoder.enable_gradient_checkpointing()
+    if compiled:
+        transformer.compile()
+    half = precision == "bf16" or (precision == "auto" and device.type == "cuda")
+    return Prior(transformer, autoencoder, scheduler, Chunks(max_batch), half)
+
+
+def _component(
+    cls: type[nn.Module], source: str, part: str | None, revision: str | None, device: torch.device
+) -> nn.Module:
+    where = Path(source) / (part or "")
+    try:
+        model, info = cls.from_pretrained(
+            source,
+            subfolder=part,
+            revision=revision,
+            torch_dtype=torch.float32,
+            low_cpu_mem_usage=False,
+            output_loading_info=True,
+        )
+        if info["missing_keys"]:
+            raise KeyError(f"no weights for {info['missing_keys'][0]}")
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise UserError(f"{where}: {_first_line(error)}") from error
+    return place(model, device).eval().requires_grad_(False)
 
 
 def _first_line(error: Exception) -> str:

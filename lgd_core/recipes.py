@@ -112,6 +112,11 @@ class Recipes:
                     f"{where}: normalise.{key}: found {found} values, expected {channels}, "
                     "one per image channel"
                 )
+        if recipe["augment"]["lighting"] and channels != 3:
+            raise UserError(
+                f"{where}: augment.lighting: found {recipe['augment']['lighting']}, expected 0 for "
+                "grey images, since it shifts colours"
+            )
         labels = recipe["prior"]["labels"]
         if labels and len(labels) != classes:
             raise UserError(
@@ -126,7 +131,8 @@ class Recipes:
 
     def _check_input(self, name: str, dataset: str, key: str, recipe: dict | None = None) -> None:
         """Raise UserError unless the architecture exists and takes the data set's images."""
-        size = (recipe or self.dataset(dataset))["image"]["size"]
+        image = (recipe or self.dataset(dataset))["image"]
+        size = image["train_size"] or image["size"]
         smallest = parse_architecture(name).smallest_input
         if size < smallest:
             raise UserError(

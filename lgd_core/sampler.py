@@ -48,9 +48,9 @@ def predict_noise(
     """
     t = t.expand(len(x_t))
     if scale == 1.0:
-        return prior.transformer(x_t, t, labels).sample
+        return prior.predict(x_t, t, labels)
     null = torch.full_like(labels, prior.classes)
-    both = prior.transformer(x_t.repeat(2, 1, 1, 1), t.repeat(2), torch.cat([labels, null])).sample
+    both = prior.predict(x_t.repeat(2, 1, 1, 1), t.repeat(2), torch.cat([labels, null]))
     conditional, unconditional = both.chunk(2)
     guided = min(channels or x_t.shape[1], x_t.shape[1])
     change = (scale - 1) * (conditional - unconditional)[:, :guided]

@@ -13,7 +13,7 @@ from lgd_core.guidance import (
     LearnabilityGuidance,
     learnability,
 )
-from lgd_core.learners import Normalise
+from lgd_core.learners import Preprocess
 from lgd_core.priors import Prior
 from lgd_core.runtime import Resume, progress
 from lgd_core.sampler import Sampling, Trace, sample
@@ -26,12 +26,12 @@ class Scorer:
 
     learner: nn.Module
     reference: nn.Module
-    normalise: Normalise
+    preprocess: Preprocess
     reference_weight: float
 
     def __call__(self, images: Tensor, labels: Tensor) -> Tensor:
         """Score images on [0, 1] (B, C, H, W); returns (B,)."""
-        images = self.normalise(images)
+        images = self.preprocess(images)
         return learnability(self.learner, self.reference, images, labels, self.reference_weight)
 
 
@@ -54,10 +54,9 @@ class Task:
     memory_limit: int | None = None
     learnability: dict = field(default_factory=lambda: {"strength": 0.0})
     deviation: dict = field(default_factory=lambda: {"strength": 0.0})
-    max_batch: int = 64
 
 
-def rounds(task: Task, done: int = 0) -> Iterator[range]:
+def rounds(task: Task, max_batch: int, done: int = 0) -> Iterator[range]:
     """Yield the positions that are drawn together, from position ``done`` on.
 
     With deviation guidance each position looks at the choice before it; without, positions are
@@ -65,7 +64,7 @@ def rounds(task: Task, done: int = 0) -> Iterator[range]:
     """
     together = 1
     if not task.deviation["strength"]:
-        together = max(1, task.max_batch // (len(task.classes) * task.candidates))
+        together = max(1, max_batch // (len(task.classes) * task.candidates))
     for start in range(done, task.positions, together):
         yield range(start, min(start + together, task.positions))
 
@@ -84,7 +83,7 @@ def draw(
     trace = Trace(state["ratios"])
     done = sum(part.shape[1] for part in parts["scores"])
     with progress("candidates", task.positions, done) as bar:
-        for positions in rounds(task, done):
+        for positions in rounds(task, prior.chunks.largest, done):
             guidances = _guidances(prior, scorer, task, parts)
             drawn = _draw_round(prior, scorer, task, positions, guidances, trace)
             for name, part in parts.items():
@@ -115,6 +114,7 @@ def _guidances(
             lambda x0, labels: scorer(prior.decode(x0), labels),
             task.learnability["strength"],
             task.learnability["norm"],
+            prior.chunks,
         )
     if task.deviation["strength"]:
         memory = _memory(task, parts)
@@ -134,7 +134,7 @@ def _draw_round(
     guidances: dict[str, Guidance],
     trace: Trace,
 ) -> dict[str, Tensor]:
-    """Draw and score every class, position and candidate of a round, in parts of ``max_batch``."""
+    """Draw and score every class, position and candidate of a round, in batches."""
     shape = (len(task.classes), len(positions), task.candidates)
     keys = [
         (label, position, candidate)
@@ -143,8 +143,8 @@ def _draw_round(
         for candidate in range(task.candidates)
     ]
     latents, images, scores = [], [], []
-    for start in range(0, len(keys), task.max_batch):
-        part = keys[start : start + task.max_batch]
+    for start in range(0, len(keys), prior.chunks.largest):
+        part = keys[start : start + prior.chunks.largest]
         labels = torch.tensor([label for label, _, _ in part])
         generators = [generator(*task.key, *key) for key in part]
         drawn = sample(
@@ -157,7 +157,7 @@ def _draw_round(
             trace,
         )
         latents.append(drawn.cpu())
-        images.append(prior.decode_images(drawn, task.max_batch))
+        images.append(prior.decode_images(drawn))
         scores.append(_score(scorer, images[-1], labels, prior.device))
     drawn = {"latents": latents, "images": images, "scores": scores}
     return {name: torch.cat(part).unflatten(0, shape) for name, part in drawn.items()}

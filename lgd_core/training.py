@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lgd_core.augment import augment, cutmix
-from lgd_core.learners import Normalise, build_network
+from lgd_core.learners import Preprocess, build_network, resized
 from lgd_core.runtime import Resume, progress
 from lgd_core.seeding import generator
 
@@ -20,14 +20,15 @@ class Images:
 
     images: Tensor
     labels: Tensor
-    normalise: Normalise
+    preprocess: Preprocess
     augment: dict
 
     @classmethod
     def on(cls, device: torch.device, images: Tensor, labels: Tensor, facts: dict) -> "Images":
-        """Put images on a device; ``facts`` has the data set's ``normalise`` and ``augment``."""
-        normalise = normaliser(facts).to(device)
-        return cls(images.to(device), labels.to(device), normalise, facts["augment"])
+        """Put images on a device at the size that networks see, see preprocessor for ``facts``."""
+        preprocess = preprocessor(facts).to(device)
+        images = resize_stored(images, preprocess.size, device)
+        return cls(images, labels.to(device), preprocess, facts["augment"])
 
     @property
     def device(self) -> torch.device:
@@ -39,15 +40,28 @@ class Images:
         return self.images[rows].float() / 255, self.labels[rows]
 
 
-def normaliser(facts: dict) -> Normalise:
-    """Return the normalisation of a data set."""
-    return Normalise(facts["normalise"]["mean"], facts["normalise"]["std"])
+def preprocessor(facts: dict) -> Preprocess:
+    """Return what a data set's networks do first; ``facts`` has its ``normalise`` and ``image``."""
+    normalise = facts["normalise"]
+    return Preprocess(normalise["mean"], normalise["std"], network_size(facts))
+
+
+def network_size(facts: dict) -> int:
+    """Return the side in pixels of the images that a data set's networks see."""
+    return facts["image"]["train_size"] or facts["image"]["size"]
+
+
+def resize_stored(images: Tensor, size: int, device: torch.device, batch: int = 500) -> Tensor:
+    """Put uint8 images (N, C, H, W) on a device, resized to a side of ``size`` pixels."""
+    if images.shape[-1] == size:
+        return images.to(device)
+    parts = (resized(part.to(device).float(), size) for part in images.split(batch))
+    return torch.cat([part.clamp(0, 255).round().to(torch.uint8) for part in parts])
 
 
 def network_shape(name: str, facts: dict) -> dict:
     """Return what build_network takes, in its order: name, channels, size, classes."""
-    image = facts["image"]
-    sizes = {"channels": image["channels"], "size": image["size"]}
+    sizes = {"channels": facts["image"]["channels"], "size": network_size(facts)}
     return {"name": name, **sizes, "classes": len(facts["classes"])}
 
 
@@ -56,7 +70,7 @@ def loss_of(
 ) -> Tensor:
     """Return the mean cross-entropy of one augmented batch, with CutMix if ``mix``."""
     images, labels = data.batch(rows)
-    images = data.normalise(augment(images, data.augment, rng))
+    images = data.preprocess(augment(images, data.augment, rng))
     if not mix:
         return F.cross_entropy(model(images), labels)
     images, order, own = cutmix(images, rng)
@@ -95,7 +109,7 @@ def accuracy(model: nn.Module, data: Images, batch: int = 250) -> float:
     correct = torch.zeros((), device=data.device)
     for rows in torch.arange(len(data.labels)).split(batch):
         images, labels = data.batch(rows)
-        correct += (model(data.normalise(images)).argmax(1) == labels).sum()
+        correct += (model(data.preprocess(images)).argmax(1) == labels).sum()
     return 100.0 * correct.item() / len(data.labels)
 
 
@@ -106,7 +120,7 @@ def mean_loss(model: nn.Module, data: Images, batch: int = 250) -> float:
     total = torch.zeros((), device=data.device)
     for rows in torch.arange(len(data.labels)).split(batch):
         images, labels = data.batch(rows)
-        total += F.cross_entropy(model(data.normalise(images)), labels, reduction="sum")
+        total += F.cross_entropy(model(data.preprocess(images)), labels, reduction="sum")
     return total.item() / len(data.labels)
 
 

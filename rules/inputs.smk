@@ -43,6 +43,8 @@ def prior_facts(dataset, name):
     return {
         "source": f"results/{name}/prior" if source == "train" else source,
         "revision": dataset["prior"]["revision"],
+        "vae": dataset["prior"]["vae"],
+        "vae_revision": dataset["prior"]["vae_revision"],
         "labels": dataset["prior"]["labels"],
     }
 

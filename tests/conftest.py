@@ -1,5 +1,6 @@
 """Real components at toy size: a prior with fixed and one with learned variance, two networks."""
 
+import dataclasses
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,7 +10,8 @@ import torch
 from diffusers import AutoencoderKL, DiTTransformer2DModel
 from torch import nn
 
-from lgd_core.learners import Normalise, build_network
+from lgd_core.chunks import Chunks
+from lgd_core.learners import Preprocess, build_network
 from lgd_core.prior_training import build_autoencoder, build_transformer, save_prior
 from lgd_core.priors import Prior, load_prior
 from lgd_core.runtime import Resume
@@ -19,6 +21,10 @@ from lgd_core.training import Images
 CLASSES = 3
 SIZE = 16
 CPU = torch.device("cpu")
+PLAIN_COLOURS = {
+    "jitter": {"brightness": 0, "contrast": 0, "saturation": 0},
+    "lighting": 0,
+}
 AUTOENCODER = {"widths": [8, 16], "norm_groups": 4, "latent_channels": 4}
 TRANSFORMER = {"heads": 2, "head_dim": 8, "layers": 2, "patch_size": 2}
 
@@ -81,6 +87,12 @@ def network(key: str) -> nn.Module:
 
 
 @pytest.fixture
+def batched() -> Callable[[Prior, int], Prior]:
+    """Return a function that gives a prior another limit of its batches."""
+    return lambda prior, largest: dataclasses.replace(prior, chunks=Chunks(largest))
+
+
+@pytest.fixture
 def learner() -> nn.Module:
     return network("learner")
 
@@ -91,13 +103,13 @@ def reference() -> nn.Module:
 
 
 @pytest.fixture
-def normalise() -> Normalise:
-    return Normalise([0.5, 0.4, 0.3], [0.2, 0.25, 0.3])
+def preprocess() -> Preprocess:
+    return Preprocess([0.5, 0.4, 0.3], [0.2, 0.25, 0.3], SIZE)
 
 
 @pytest.fixture
-def scorer(learner: nn.Module, reference: nn.Module, normalise: Normalise) -> Scorer:
-    return Scorer(learner, reference, normalise, reference_weight=0.5)
+def scorer(learner: nn.Module, reference: nn.Module, preprocess: Preprocess) -> Scorer:
+    return Scorer(learner, reference, preprocess, reference_weight=0.5)
 
 
 @pytest.fixture
@@ -109,7 +121,9 @@ def bright() -> Images:
     images = (noise + 100 * labels.view(-1, 1, 1, 1)).to(torch.uint8)
     facts = {
         "normalise": {"mean": [0.45, 0.45, 0.45], "std": [0.3, 0.3, 0.3]},
-        "augment": {"crop_scale": [0.8, 1.0], "crop_ratio": [0.9, 1.1], "flip": 0.5},
+        "image": {"size": SIZE, "train_size": None},
+        "augment": PLAIN_COLOURS
+        | {"crop_scale": [0.8, 1.0], "crop_ratio": [0.9, 1.1], "flip": 0.5},
     }
     return Images.on(CPU, images, labels, facts)
 

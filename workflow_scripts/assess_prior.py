@@ -2,13 +2,12 @@
 
 from pathlib import Path
 
-from job import running
+from job import open_prior, running
 
 from lgd_core.data import load_split, real_increment
 from lgd_core.figures import sample_grids, save_figure
 from lgd_core.learners import load_network
 from lgd_core.prior_quality import draw_samples, reconstruction_psnr, sample_quality
-from lgd_core.priors import load_prior
 from lgd_core.runtime import write_json
 from lgd_core.training import Images
 
@@ -16,20 +15,18 @@ PER_CLASS = 100
 
 with running(snakemake) as job:
     facts, source = job.hp["network"], job.hp["prior"]
-    folder, max_batch = Path(snakemake.input[0]).parent, snakemake.config["max_batch"]
+    folder = Path(snakemake.input[0]).parent
     network = load_network(snakemake.input.reference, job.device)
-    prior = load_prior(source["source"], job.device, source["revision"])
+    prior = open_prior(job)
     real = Images.on(job.device, *load_split(folder, "validation"), facts)
-    quality = {"psnr": reconstruction_psnr(prior, real.images, max_batch)}
+    quality = {"psnr": reconstruction_psnr(prior, real.images)}
     images, labels = load_split(folder, "train")
     rows = real_increment(labels, len(facts["classes"]), PER_CLASS, 0, 0).flatten()
     train = Images.on(job.device, images[rows], labels[rows], facts)
     quality["real training images"] = sample_quality(network, train, real)
     for scale in sorted({1.0, job.hp["sampler"]["cfg_scale"]}):
         sampler = job.hp["sampler"] | {"cfg_scale": scale}
-        drawn = draw_samples(
-            prior, facts | {"prior": source}, sampler, PER_CLASS, max_batch, job.resume
-        )
+        drawn = draw_samples(prior, facts | {"prior": source}, sampler, PER_CLASS, job.resume)
         job.resume.clear()
         data = Images.on(job.device, drawn["images"], drawn["labels"], facts)
         quality[f"samples at CFG {scale:g}"] = sample_quality(network, data, real)

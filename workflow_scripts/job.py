@@ -54,6 +54,22 @@ class Job:
         return stamp(self.device, **recipe, **dict(self.snakemake.wildcards.items()), **facts)
 
 
+def open_prior(job: Job):
+    """Load the prior of a job's parameters, as the run's configuration wants it computed."""
+    from lgd_core.priors import load_prior  # diffusers takes seconds that other jobs do not need
+
+    config = job.snakemake.config
+    return load_prior(
+        job.hp["prior"]["source"],
+        job.device,
+        **{key: job.hp["prior"][key] for key in ("revision", "vae", "vae_revision")},
+        max_batch=config["max_batch"],
+        precision=config["precision"],
+        compiled=config["compile"],
+        gradient_checkpointing=config["gradient_checkpointing"],
+    )
+
+
 @contextlib.contextmanager
 def running(snakemake: object) -> Iterator[Job]:
     """Run a script's body as a job; where the user is at fault, end with one line and status 1."""

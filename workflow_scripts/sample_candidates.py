@@ -2,15 +2,14 @@
 
 from pathlib import Path
 
-from job import running
+from job import open_prior, running
 
 from lgd_core.candidates import memory_of
 from lgd_core.distilled import load_tensors, save_tensors
 from lgd_core.increments import draw_candidates, shard_classes
 from lgd_core.learners import load_network
-from lgd_core.priors import load_prior
 from lgd_core.selection import Scorer
-from lgd_core.training import normaliser
+from lgd_core.training import preprocessor
 
 with running(snakemake) as job:
     method, facts, prior = job.hp["method"], job.hp["network"], job.hp["prior"]
@@ -21,7 +20,7 @@ with running(snakemake) as job:
         scorer = Scorer(
             load_network(inputs.learner, job.device),
             load_network(inputs.reference, job.device),
-            normaliser(facts).to(job.device),
+            preprocessor(facts).to(job.device),
             method["learnability"]["reference_weight"],
         )
     memory = None
@@ -29,7 +28,7 @@ with running(snakemake) as job:
         memory = memory_of([load_tensors(path)[0] for path in inputs.memory], classes)
     labels = shard_classes(classes, int(wildcards.shard), int(wildcards.shards))
     candidates, ratios = draw_candidates(
-        load_prior(prior["source"], job.device, prior["revision"]),
+        open_prior(job),
         scorer,
         facts | {"prior": prior},
         method,
@@ -37,7 +36,6 @@ with running(snakemake) as job:
         (int(wildcards.seed), int(wildcards.k)),
         memory,
         Path(inputs.real[0]).parent if inputs.get("real") else None,
-        snakemake.config["max_batch"],
         job.resume,
     )
     for name, steps in ratios.items():

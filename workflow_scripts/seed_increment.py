@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from job import running
+from job import open_prior, running
 
 from lgd_core.distilled import save_tensors
 from lgd_core.runtime import atomic
@@ -15,17 +15,14 @@ with running(snakemake) as job:
     else:
         from lgd_core.candidates import increment_of
         from lgd_core.increments import draw_seed
-        from lgd_core.priors import load_prior
 
         method, facts, prior = job.hp["method"], job.hp["network"], job.hp["prior"]
-        config = snakemake.config
         candidates = draw_seed(
-            load_prior(prior["source"], job.device, prior["revision"]),
+            open_prior(job),
             facts | {"prior": prior},
             method,
             int(snakemake.wildcards.seed),
             Path(snakemake.input.real[0]).parent if snakemake.input.get("real") else None,
-            config["max_batch"],
             job.resume,
         )
         increment = increment_of(candidates, list(range(len(facts["classes"]))))

@@ -1,6 +1,7 @@
 """Signs, sizes and gradients of guidance."""
 
 import copy
+import dataclasses
 from collections.abc import Callable
 
 import pytest
@@ -8,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lgd_core.chunks import Chunks
 from lgd_core.guidance import (
     Denoising,
     DeviationGuidance,
@@ -21,6 +23,9 @@ from lgd_core.seeding import generator
 from lgd_core.selection import Scorer
 
 LABELS = torch.tensor([0, 1, 2, 1])
+
+
+CHUNKS = Chunks(64)
 
 
 def tweedie(x_t: Tensor, noise: Tensor, alpha_bar: Tensor) -> Tensor:
@@ -39,9 +44,10 @@ def step(double: None) -> Denoising:
 @pytest.fixture
 def score(double: None, fixed_prior: Prior, scorer: Scorer) -> Callable[[Tensor, Tensor], Tensor]:
     """Return S of decoded latents, in float64."""
-    prior = Prior(fixed_prior.transformer, copy.deepcopy(fixed_prior.autoencoder).double(), {})
+    autoencoder = copy.deepcopy(fixed_prior.autoencoder).double()
+    prior = dataclasses.replace(fixed_prior, autoencoder=autoencoder)
     networks = [copy.deepcopy(part).double() for part in (scorer.learner, scorer.reference)]
-    precise = Scorer(*networks, scorer.normalise.double(), scorer.reference_weight)
+    precise = Scorer(*networks, scorer.preprocess.double(), scorer.reference_weight)
     return lambda x0, labels: precise(prior.decode(x0), labels)
 
 
@@ -67,7 +73,7 @@ def slope(function: Callable[[Tensor], Tensor], at: Tensor, direction: Tensor) -
 
 
 def test_learnability_guidance_raises_the_score_and_the_other_sign_lowers_it(step, score) -> None:
-    change = LearnabilityGuidance(score, 1e-3, "relative")(step)
+    change = LearnabilityGuidance(score, 1e-3, "relative", CHUNKS)(step)
     before = score(step.x0, LABELS)
     assert (score(moved(step, change), LABELS) > before).all()
     assert (score(moved(step, -change), LABELS) < before).all()
@@ -82,7 +88,7 @@ def test_deviation_guidance_lowers_the_nearest_similarity(step, memory, norm: st
 
 
 def test_learnability_change_lies_along_the_finite_difference_gradient(step, score) -> None:
-    change = LearnabilityGuidance(score, 1.0, "relative")(step)
+    change = LearnabilityGuidance(score, 1.0, "relative", CHUNKS)(step)
 
     def total(x_t: Tensor) -> Tensor:
         return score(tweedie(x_t, step.noise, step.alpha_bar), LABELS).sum()
@@ -124,7 +130,7 @@ def test_only_memory_of_the_own_class_repels(step, memory) -> None:
 def test_learnability_change_has_the_documented_size(
     step, score, strength: float, norm: str, divisor: float
 ) -> None:
-    change = LearnabilityGuidance(score, strength, norm)(step)
+    change = LearnabilityGuidance(score, strength, norm, CHUNKS)(step)
     expected = torch.full((4,), strength * 0.6**0.5 / divisor)
     assert torch.allclose(size(change) / size(step.noise), expected, rtol=1e-9)
 
@@ -135,7 +141,10 @@ def test_relative_deviation_has_the_documented_size(step, memory) -> None:
 
 
 def test_a_gradient_of_zero_changes_nothing_and_is_no_nan(step) -> None:
-    change = LearnabilityGuidance(lambda x0, _: 0 * x0.flatten(1).sum(1), 15.0, "rms")(step)
+    def flat(x0: Tensor, _: Tensor) -> Tensor:
+        return 0 * x0.flatten(1).sum(1)
+
+    change = LearnabilityGuidance(flat, 15.0, "rms", CHUNKS)(step)
     assert torch.equal(change, torch.zeros_like(step.x_t))
 
 
@@ -180,11 +189,8 @@ def gradient_in_sampler(prior: Prior, full: bool) -> tuple[Denoising, Tensor]:
 
 
 def test_full_gradient_passes_the_transformer_and_tweedie_does_not(double, fixed_prior) -> None:
-    prior = Prior(
-        copy.deepcopy(fixed_prior.transformer).double(),
-        fixed_prior.autoencoder,
-        fixed_prior.scheduler_config,
-    )
+    transformer = copy.deepcopy(fixed_prior.transformer).double()
+    prior = dataclasses.replace(fixed_prior, transformer=transformer)
     step, plain = gradient_in_sampler(prior, full=False)
     _, full = gradient_in_sampler(prior, full=True)
     assert (size(full - plain) > 0.01 * size(plain)).all()

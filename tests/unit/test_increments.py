@@ -51,8 +51,8 @@ def test_the_prior_s_labels_are_those_of_the_data_set_unless_listed() -> None:
 
 
 def test_an_unguided_task_is_one_candidate_without_guidance() -> None:
-    task = unguided_task(DATASET, METHOD, [1, 2], (5, 0), 32)
-    assert (task.classes, task.positions, task.candidates, task.max_batch) == ([1, 2], 2, 1, 32)
+    task = unguided_task(DATASET, METHOD, [1, 2], (5, 0))
+    assert (task.classes, task.positions, task.candidates) == ([1, 2], 2, 1)
     assert (task.key, task.prior_labels) == ((5, 0), [2, 0, 1])
     assert (task.sampling.steps, task.sampling.cfg_scale) == (20, 1.5)
     assert task.learnability["strength"] == task.deviation["strength"] == 0
@@ -63,7 +63,7 @@ def test_a_guided_task_has_its_increment_s_strength_and_its_classes_memory(
     increment: int, strength: float
 ) -> None:
     memory = torch.arange(3.0).view(3, 1, 1, 1, 1)
-    task = guided_task(DATASET, METHOD, [2, 0], (5, increment), memory, 32)
+    task = guided_task(DATASET, METHOD, [2, 0], (5, increment), memory)
     assert task.learnability["strength"] == strength
     assert task.deviation["strength"] == 0.05
     assert (task.candidates, task.memory_limit) == (4, 7)
@@ -86,11 +86,11 @@ def test_a_folder_seed_is_labelled_by_name_or_else_in_order(
 ) -> None:
     shades = [(200, 0, 0), (0, 200, 0), (0, 0, 200)]
     root = colours(tmp_path / "seed", dict(zip(names, shades, strict=True)))
-    found = folder_candidates(root, DATASET, METHOD, fixed_prior, 4)
+    found = folder_candidates(root, DATASET, METHOD, fixed_prior)
     assert found["images"].shape == (3, 2, 1, 3, 16, 16)
     corner = found["images"][:, :, 0, :, 0, 0].tolist()
     assert corner == [[[r, g, b + i] for i in range(2)] for r, g, b in shades]
-    expected = fixed_prior.encode(found["images"].flatten(0, 2), 4)
+    expected = fixed_prior.encode(found["images"].flatten(0, 2))
     torch.testing.assert_close(found["latents"].flatten(0, 2), expected, rtol=1e-4, atol=1e-5)
     assert found["scores"].shape == (3, 2, 1)
     assert found["scores"].isnan().all()
@@ -108,7 +108,7 @@ def test_a_folder_seed_that_is_too_small_is_one_line(
 ) -> None:
     root = colours(tmp_path / "seed", dict.fromkeys(folders, (0, 0, 0)), count)
     with pytest.raises(UserError, match=message):
-        folder_candidates(root, DATASET, METHOD, fixed_prior, 4)
+        folder_candidates(root, DATASET, METHOD, fixed_prior)
 
 
 @pytest.mark.parametrize("through", [False, True])
@@ -121,11 +121,11 @@ def test_real_images_are_stored_as_they_are_or_as_the_autoencoder_gives_them_bac
     np.save(tmp_path / "train_images.npy", images)
     np.save(tmp_path / "train_labels.npy", labels)
     method = METHOD | {"through_autoencoder": through}
-    found = real_candidates(tmp_path, 3, method, (0, 1), fixed_prior, 4)
+    found = real_candidates(tmp_path, 3, method, (0, 1), fixed_prior)
     latents = found["latents"].flatten(0, 2)
     stored = found["images"].flatten(0, 2)
     if through:
-        assert torch.equal(stored, fixed_prior.decode_images(latents, 4))
+        assert torch.equal(stored, fixed_prior.decode_images(latents))
     else:
         real = {image.tobytes() for image in images}
         assert all(image.numpy().tobytes() in real for image in stored)

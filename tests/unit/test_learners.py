@@ -11,7 +11,7 @@ from lgd_core.architectures import parse_architecture
 from lgd_core.errors import UserError
 from lgd_core.learners import (
     AveragePool,
-    Normalise,
+    Preprocess,
     build_network,
     load_network,
     save_network,
@@ -131,7 +131,7 @@ def test_a_network_on_disk_comes_back_frozen_and_the_same(
 
 def test_normalisation_is_by_channel() -> None:
     images = torch.rand(2, 3, 4, 4, generator=generator("images"))
-    found = Normalise([0.1, 0.2, 0.3], [1.0, 2.0, 4.0])(images)
+    found = Preprocess([0.1, 0.2, 0.3], [1.0, 2.0, 4.0], images.shape[-1])(images)
     for channel, (mean, std) in enumerate([(0.1, 1.0), (0.2, 2.0), (0.3, 4.0)]):
         assert torch.allclose(found[:, channel], (images[:, channel] - mean) / std)
 

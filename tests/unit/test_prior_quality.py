@@ -1,6 +1,7 @@
 """The measures of a prior, on planted answers."""
 
 import dataclasses
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -32,15 +33,16 @@ def test_psnr_counts_the_error_over_all_pixels(
     images = torch.full((5, 3, 16, 16), 100, dtype=torch.uint8)
     off = torch.where(torch.arange(16) % 2 == 0, 110, 100).to(torch.uint8).expand_as(images)
     monkeypatch.setattr(Prior, "decode_images", lambda *_: off)
-    found = reconstruction_psnr(fixed_prior, images, 2)
+    found = reconstruction_psnr(fixed_prior, images)
     mean_square = (10 / 255) ** 2 / 2
     assert found == pytest.approx(-10 * torch.tensor(mean_square).log10().item(), rel=1e-5)
 
 
-def test_samples_are_drawn_class_by_class(fixed_prior: Prior) -> None:
+def test_samples_are_drawn_class_by_class(batched: Callable, fixed_prior: Prior) -> None:
     dataset = {"classes": ["ant", "bee", "cat"], "prior": {"labels": []}}
     few, more = (
-        draw_samples(fixed_prior, dataset, SAMPLER, 2, batch, Resume(None)) for batch in (2, 64)
+        draw_samples(batched(fixed_prior, largest), dataset, SAMPLER, 2, Resume(None))
+        for largest in (2, 64)
     )
     assert few["labels"].tolist() == [0, 0, 1, 1, 2, 2]
     assert few["images"].shape == (6, 3, 16, 16)

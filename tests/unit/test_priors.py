@@ -1,5 +1,6 @@
 """Priors on disk and in memory."""
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 import torch
 from safetensors import safe_open
 
+from lgd_core.chunks import Chunks
 from lgd_core.errors import UserError
 from lgd_core.priors import Prior, load_prior, to_uint8
 from lgd_core.seeding import generator
@@ -44,8 +46,8 @@ def test_scaling_factor_of_the_config_is_applied(fixed_prior: Prior, broken_fold
     edit(broken_folder / "vae" / "config.json", scaling_factor=0.25)
     other = load_prior(str(broken_folder), CPU)
     images = torch.randint(0, 256, (2, 3, 16, 16), generator=generator("images")).to(torch.uint8)
-    latents = fixed_prior.encode(images, 8)
-    assert torch.allclose(other.encode(images, 8), latents / 2, atol=1e-6)
+    latents = fixed_prior.encode(images)
+    assert torch.allclose(other.encode(images), latents / 2, atol=1e-6)
     assert torch.allclose(other.decode(latents / 2), fixed_prior.decode(latents), atol=1e-5)
 
 
@@ -68,15 +70,16 @@ def test_encoding_is_the_scaled_posterior_mean_for_any_batch(fixed_prior: Prior)
     images = torch.randint(0, 256, (5, 3, 16, 16), generator=generator("images")).to(torch.uint8)
     with torch.no_grad():
         expected = fixed_prior.autoencoder.encode(images / 127.5 - 1).latent_dist.mode() * 0.5
-    for max_batch in (2, 64):
-        assert torch.allclose(fixed_prior.encode(images, max_batch), expected, atol=1e-5)
+    for largest in (2, 64):
+        prior = dataclasses.replace(fixed_prior, chunks=Chunks(largest))
+        assert torch.allclose(prior.encode(images), expected, atol=1e-5)
 
 
 def test_decoded_images_are_stored_as_clamped_and_rounded(fixed_prior: Prior) -> None:
     latents = 3 * torch.randn(5, 4, 8, 8, generator=generator("latents"))
     with torch.no_grad():
         decoded = fixed_prior.decode(latents)
-    images = fixed_prior.decode_images(latents, 2)
+    images = fixed_prior.decode_images(latents)
     assert images.dtype == torch.uint8
     assert (images / 255 - decoded.clamp(0, 1)).abs().max() <= 0.5 / 255 + 1e-5
 

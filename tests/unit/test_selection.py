@@ -13,7 +13,7 @@ from lgd_core import selection
 from lgd_core.candidates import increment_of, select, take
 from lgd_core.guidance import DeviationGuidance, nearest_similarity
 from lgd_core.increments import shard_classes
-from lgd_core.learners import Normalise
+from lgd_core.learners import Preprocess
 from lgd_core.priors import Prior
 from lgd_core.runtime import Resume
 from lgd_core.sampler import Sampling
@@ -52,10 +52,10 @@ def initial_noise(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("max_batch", [1, 7, 64])
 def test_initial_noise_is_the_same_for_any_batch(
-    initial_noise: None, fixed_prior: Prior, max_batch: int
+    batched: Callable, initial_noise: None, fixed_prior: Prior, max_batch: int
 ) -> None:
-    expected = draw(fixed_prior, None, task(max_batch=9), NOWHERE)[0]["latents"]
-    found = draw(fixed_prior, None, task(max_batch=max_batch), NOWHERE)[0]["latents"]
+    expected = draw(batched(fixed_prior, 9), None, task(), NOWHERE)[0]["latents"]
+    found = draw(batched(fixed_prior, max_batch), None, task(), NOWHERE)[0]["latents"]
     assert torch.equal(found, expected)
     assert len(found.flatten(0, 2).flatten(1).unique(dim=0)) == 3 * 2 * 3
 
@@ -80,10 +80,10 @@ def test_initial_noise_depends_on_seed_and_increment(
 
 @pytest.mark.parametrize("max_batch", [1, 7, 64])
 def test_guided_latents_are_the_same_for_any_batch(
-    fixed_prior: Prior, scorer: Scorer, max_batch: int
+    batched: Callable, fixed_prior: Prior, scorer: Scorer, max_batch: int
 ) -> None:
-    expected = draw(fixed_prior, scorer, task(max_batch=9), NOWHERE)[0]
-    found = draw(fixed_prior, scorer, task(max_batch=max_batch), NOWHERE)[0]
+    expected = draw(batched(fixed_prior, 9), scorer, task(), NOWHERE)[0]
+    found = draw(batched(fixed_prior, max_batch), scorer, task(), NOWHERE)[0]
     assert torch.allclose(found["latents"], expected["latents"], rtol=1e-4, atol=1e-4)
 
 
@@ -144,9 +144,9 @@ def memories(monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
 
 
 def test_each_position_sees_the_choices_before_it(
-    fixed_prior: Prior, learner: nn.Module, normalise: Normalise, memories: list[Tensor]
+    fixed_prior: Prior, learner: nn.Module, preprocess: Preprocess, memories: list[Tensor]
 ) -> None:
-    scorer = RisingScorer(learner, learner, normalise, 0.0)
+    scorer = RisingScorer(learner, learner, preprocess, 0.0)
     asked = task(positions=3, learnability={"strength": 0.0})
     candidates = draw(fixed_prior, scorer, asked, NOWHERE)[0]
     chosen = [candidates["latents"][:, position, 2 - position] for position in range(3)]
@@ -242,7 +242,7 @@ def test_an_interrupted_draw_resumes_to_the_same_tensors(
         draw(fixed_prior, scorer, asked, Resume(tmp_path))
     calls = []
     counted = dataclasses.replace(
-        scorer, normalise=lambda x: calls.append(1) or scorer.normalise(x)
+        scorer, preprocess=lambda x: calls.append(1) or scorer.preprocess(x)
     )
     tensors, ratios = draw(fixed_prior, counted, asked, Resume(tmp_path))
     assert all(torch.equal(tensors[name], expected[0][name]) for name in expected[0])
@@ -251,21 +251,25 @@ def test_an_interrupted_draw_resumes_to_the_same_tensors(
 
 
 def test_a_draw_resumed_with_another_batch_loses_no_position(
-    initial_noise: None, fixed_prior: Prior, tmp_path: Path, interrupt_after: Callable
+    batched: Callable,
+    initial_noise: None,
+    fixed_prior: Prior,
+    tmp_path: Path,
+    interrupt_after: Callable,
 ) -> None:
     off = {"strength": 0.0}
-    asked = task(positions=6, candidates=1, learnability=off, deviation=off, max_batch=6)
-    expected = draw(fixed_prior, None, asked, NOWHERE)[0]["latents"]
+    asked = task(positions=6, candidates=1, learnability=off, deviation=off)
+    six, nine = batched(fixed_prior, 6), batched(fixed_prior, 9)
+    expected = draw(six, None, asked, NOWHERE)[0]["latents"]
     interrupt_after(1)
     with pytest.raises(KeyboardInterrupt):
-        draw(fixed_prior, None, asked, Resume(tmp_path))
-    larger = dataclasses.replace(asked, max_batch=9)
-    assert torch.equal(draw(fixed_prior, None, larger, Resume(tmp_path))[0]["latents"], expected)
+        draw(six, None, asked, Resume(tmp_path))
+    assert torch.equal(draw(nine, None, asked, Resume(tmp_path))[0]["latents"], expected)
 
 
 def test_positions_are_drawn_one_by_one_under_deviation_and_together_without() -> None:
-    def lengths(**changes: object) -> list[range]:
-        return list(rounds(task(positions=5, **changes)))
+    def lengths(max_batch: int = 64, **changes: object) -> list[range]:
+        return list(rounds(task(positions=5, **changes), max_batch))
 
     off = {"strength": 0.0}
     assert lengths() == [range(i, i + 1) for i in range(5)]

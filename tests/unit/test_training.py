@@ -195,8 +195,8 @@ def _without_class(data: Images) -> Images:
 def test_an_epoch_is_shuffled_by_its_key_and_sees_every_image(bright: Images) -> None:
     seen: list[Tensor] = []
     rows = torch.arange(24).view(24, 1, 1, 1).expand(24, 3, 16, 16).to(torch.uint8)
-    plain = {"crop_scale": [1.0, 1.0], "crop_ratio": [1.0, 1.0], "flip": 0.0}
-    data = dataclasses.replace(bright, images=rows, augment=plain, normalise=lambda x: x)
+    plain = bright.augment | {"crop_scale": [1.0, 1.0], "crop_ratio": [1.0, 1.0], "flip": 0.0}
+    data = dataclasses.replace(bright, images=rows, augment=plain, preprocess=lambda x: x)
     model = student()
     model.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0][:, 0, 8, 8] * 255))
     for key in (("a", 0), ("a", 0), ("a", 1)):
@@ -216,7 +216,7 @@ def test_an_epoch_s_loss_is_the_mean_over_images_not_batches(bright: Images) -> 
         def forward(self, images: Tensor) -> Tensor:
             return images.mean((1, 2, 3))[:, None] * torch.tensor([1.0, 0.0, 0.0]) + 0 * self.bias
 
-    plain = {"crop_scale": [1.0, 1.0], "crop_ratio": [1.0, 1.0], "flip": 0.0}
+    plain = bright.augment | {"crop_scale": [1.0, 1.0], "crop_ratio": [1.0, 1.0], "flip": 0.0}
     data = dataclasses.replace(bright, augment=plain)
     model = Fixed()
     recipe = STUDENT | {"lr": 0.0}
@@ -229,7 +229,7 @@ def test_cutmix_weighs_the_labels_by_area(bright: Images) -> None:
     weights = torch.linspace(-1, 1, 3 * 16 * 16 * 3).view(3, -1) / 10
     for seed in range(5):
         rng = generator("loss", seed)
-        images = bright.normalise(augment(bright.images[rows] / 255, bright.augment, rng))
+        images = bright.preprocess(augment(bright.images[rows] / 255, bright.augment, rng))
         mixed, order, own = cutmix(images, rng)
         log_p = (mixed.flatten(1) @ weights.T).log_softmax(1)
         labels = F.one_hot(bright.labels[rows], 3)
