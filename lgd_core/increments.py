@@ -1,5 +1,6 @@
 """Increments from every source: the prior, real images, a folder, another method's seed."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +42,7 @@ def unguided_task(dataset: dict, method: dict, classes: list[int], key: tuple) -
         ),
         key=key,
         memory=torch.empty(len(classes), 0),
+        classes_per_batch=method["sampler"]["classes_per_batch"],
     )
 
 
@@ -49,20 +51,15 @@ def guided_task(
 ) -> Task:
     """Describe increment k >= 1 of a method; ``memory`` (all classes, M, c, h, w)."""
     plain = unguided_task(dataset, method, classes, key)
-    sampling = Sampling(
-        steps=plain.sampling.steps,
-        cfg_scale=plain.sampling.cfg_scale,
-        cfg_channels=plain.sampling.cfg_channels,
+    sampling = dataclasses.replace(
+        plain.sampling,
         window=tuple(method["window"]),
         through_transformer=method["learnability"]["gradient"] == "full",
     )
-    return Task(
-        classes=classes,
-        prior_labels=plain.prior_labels,
-        positions=plain.positions,
+    return dataclasses.replace(
+        plain,
         candidates=method["candidates"],
         sampling=sampling,
-        key=key,
         memory=memory[classes],
         memory_limit=method["deviation"]["memory"],
         learnability=method["learnability"] | {"strength": strength_at(method, key[1])},

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import product
 
 import torch
 from torch import Tensor, nn
@@ -41,7 +42,7 @@ class Task:
 
     ``classes`` are the labels of the shard, ``prior_labels`` what the prior calls every class of
     the data set, ``memory`` (classes of the shard, M, c, h, w) the latents already in the set.
-    ``key`` is (seed, increment).
+    ``key`` is (seed, increment). ``classes_per_batch`` classes share a batch; None means all.
     """
 
     classes: list[int]
@@ -51,6 +52,7 @@ class Task:
     sampling: Sampling
     key: tuple[int, int]
     memory: Tensor
+    classes_per_batch: int | None = 1
     memory_limit: int | None = None
     learnability: dict = field(default_factory=lambda: {"strength": 0.0})
     deviation: dict = field(default_factory=lambda: {"strength": 0.0})
@@ -64,9 +66,23 @@ def rounds(task: Task, max_batch: int, done: int = 0) -> Iterator[range]:
     """
     together = 1
     if not task.deviation["strength"]:
-        together = max(1, max_batch // (len(task.classes) * task.candidates))
+        classes = task.classes_per_batch or len(task.classes)
+        together = max(1, max_batch // (classes * task.candidates))
     for start in range(done, task.positions, together):
         yield range(start, min(start + together, task.positions))
+
+
+def batches(task: Task, positions: range, max_batch: int) -> Iterator[list[tuple[int, int, int]]]:
+    """Yield the (class, position, candidate) of a round, class by class, in batches.
+
+    What shares a batch decides the last bits of floating-point sums. With one class per batch they
+    do not depend on how classes are split into shards.
+    """
+    size = task.classes_per_batch or len(task.classes)
+    for first in range(0, len(task.classes), size):
+        keys = list(product(task.classes[first : first + size], positions, range(task.candidates)))
+        for start in range(0, len(keys), max_batch):
+            yield keys[start : start + max_batch]
 
 
 def draw(
@@ -136,17 +152,10 @@ def _draw_round(
 ) -> dict[str, Tensor]:
     """Draw and score every class, position and candidate of a round, in batches."""
     shape = (len(task.classes), len(positions), task.candidates)
-    keys = [
-        (label, position, candidate)
-        for label in task.classes
-        for position in positions
-        for candidate in range(task.candidates)
-    ]
     latents, images, scores = [], [], []
-    for start in range(0, len(keys), prior.chunks.largest):
-        part = keys[start : start + prior.chunks.largest]
-        labels = torch.tensor([label for label, _, _ in part])
-        generators = [generator(*task.key, *key) for key in part]
+    for keys in batches(task, positions, prior.chunks.largest):
+        labels = torch.tensor([label for label, _, _ in keys])
+        generators = [generator(*task.key, *key) for key in keys]
         drawn = sample(
             prior,
             labels.to(prior.device),

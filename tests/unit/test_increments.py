@@ -26,7 +26,7 @@ DATASET = {
 METHOD = {
     "ipc_per_increment": 2,
     "through_autoencoder": False,
-    "sampler": {"steps": 20, "cfg_scale": 1.5, "cfg_channels": None},
+    "sampler": {"steps": 20, "cfg_scale": 1.5, "cfg_channels": None, "classes_per_batch": 2},
     "window": [3, 15],
     "candidates": 4,
     "learnability": {
@@ -66,7 +66,7 @@ def test_a_guided_task_has_its_increment_s_strength_and_its_classes_memory(
     task = guided_task(DATASET, METHOD, [2, 0], (5, increment), memory)
     assert task.learnability["strength"] == strength
     assert task.deviation["strength"] == 0.05
-    assert (task.candidates, task.memory_limit) == (4, 7)
+    assert (task.candidates, task.memory_limit, task.classes_per_batch) == (4, 7, 2)
     assert (task.sampling.window, task.sampling.through_transformer) == ((3, 15), True)
     assert task.memory.flatten().tolist() == [2.0, 0.0]
 

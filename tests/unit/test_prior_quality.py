@@ -17,7 +17,7 @@ from lgd_core.priors import Prior
 from lgd_core.runtime import Resume
 from lgd_core.training import Images
 
-SAMPLER = {"steps": 3, "cfg_scale": 1.0, "cfg_channels": None}
+SAMPLER = {"steps": 3, "cfg_scale": 1.0, "cfg_channels": None, "classes_per_batch": None}
 
 
 def test_features_are_what_the_last_linear_layer_reads(bright: Images, learner: nn.Module) -> None:

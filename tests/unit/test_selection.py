@@ -17,7 +17,7 @@ from lgd_core.learners import Preprocess
 from lgd_core.priors import Prior
 from lgd_core.runtime import Resume
 from lgd_core.sampler import Sampling
-from lgd_core.selection import Scorer, Task, draw, rounds
+from lgd_core.selection import Scorer, Task, batches, draw, rounds
 
 NOWHERE = Resume(None)
 
@@ -87,13 +87,17 @@ def test_guided_latents_are_the_same_for_any_batch(
     assert torch.allclose(found["latents"], expected["latents"], rtol=1e-4, atol=1e-4)
 
 
-def test_guided_latents_are_the_same_for_any_shards(fixed_prior: Prior, scorer: Scorer) -> None:
-    expected = draw(fixed_prior, scorer, task(), NOWHERE)[0]["latents"]
-    for shard in range(3):
-        labels = shard_classes(3, shard, 3)
-        part = task(classes=labels, memory=task().memory[labels])
-        found = draw(fixed_prior, scorer, part, NOWHERE)[0]["latents"]
-        assert torch.allclose(found, expected[labels], rtol=1e-4, atol=1e-4)
+def test_guided_draws_are_the_same_bit_for_bit_for_any_shards(
+    fixed_prior: Prior, scorer: Scorer
+) -> None:
+    expected = draw(fixed_prior, scorer, task(), NOWHERE)[0]
+    for shards in (2, 3):
+        for shard in range(shards):
+            labels = shard_classes(3, shard, shards)
+            part = task(classes=labels, memory=task().memory[labels])
+            found = draw(fixed_prior, scorer, part, NOWHERE)[0]
+            for name, tensor in found.items():
+                assert torch.equal(tensor, expected[name][labels]), name
 
 
 def test_the_highest_score_of_the_image_as_stored_is_kept(
@@ -273,6 +277,30 @@ def test_positions_are_drawn_one_by_one_under_deviation_and_together_without() -
 
     off = {"strength": 0.0}
     assert lengths() == [range(i, i + 1) for i in range(5)]
-    assert lengths(deviation=off, max_batch=18) == [range(0, 2), range(2, 4), range(4, 5)]
+    together = {"deviation": off, "classes_per_batch": None}
+    assert lengths(**together, max_batch=18) == [range(0, 2), range(2, 4), range(4, 5)]
+    assert lengths(deviation=off, max_batch=9) == [range(0, 3), range(3, 5)]
     assert lengths(deviation=off, max_batch=1) == [range(i, i + 1) for i in range(5)]
     assert lengths(deviation=off, max_batch=1000) == [range(0, 5)]
+
+
+@pytest.mark.parametrize(
+    ("classes_per_batch", "max_batch", "expected"),
+    [
+        (1, 64, [(3, [4]), (3, [0]), (3, [2])]),
+        (2, 64, [(6, [4, 0]), (3, [2])]),
+        (None, 64, [(9, [4, 0, 2])]),
+        (None, 5, [(5, [4, 0]), (4, [0, 2])]),
+    ],
+)
+def test_batches_hold_as_many_classes_as_asked_for(
+    classes_per_batch: int | None, max_batch: int, expected: list[tuple[int, list[int]]]
+) -> None:
+    asked = task(classes=[4, 0, 2], classes_per_batch=classes_per_batch)
+    found = list(batches(asked, range(1, 2), max_batch))
+    assert [(len(keys), list(dict.fromkeys(label for label, *_ in keys))) for keys in found] == (
+        expected
+    )
+    assert [key for keys in found for key in keys] == [
+        (label, 1, candidate) for label in (4, 0, 2) for candidate in range(3)
+    ]

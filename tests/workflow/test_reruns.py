@@ -98,8 +98,5 @@ def test_shards_draw_what_one_job_draws(finished, copied):
     path = "results/digits/lgd/s0/k1/increment.safetensors"
     copied.make("--config", "shards=3", "--", path)
     one, three = (load_tensors(project.folder / path)[0] for project in (finished, copied))
-    assert torch.equal(one["candidates"], three["candidates"])
-    assert torch.equal(one["labels"], three["labels"])
-    assert torch.allclose(one["latents"], three["latents"], atol=1e-3)
-    difference = (one["images"].int() - three["images"].int()).abs()
-    assert difference.max() <= 1, "rounding of the last bit at most"
+    for name, tensor in one.items():
+        assert torch.equal(tensor, three[name]), f"{name}: bit for bit"
