@@ -8,7 +8,15 @@ import torch
 from torch import Tensor
 from torchvision.transforms.v2.functional import resized_crop
 
-from lgd_core.augment import augment, crop_boxes, cutmix, random_flip, random_resized_crop
+from lgd_core.augment import (
+    augment,
+    color_jitter,
+    crop_boxes,
+    cutmix,
+    lighting,
+    random_flip,
+    random_resized_crop,
+)
 from lgd_core.seeding import generator
 
 PLAIN_COLOURS = {
@@ -97,6 +105,71 @@ def test_a_recipe_without_flips_never_flips() -> None:
     assert torch.allclose(augment(ramp, recipe, generator("augment")), ramp, atol=1e-5)
     always = augment(ramp, recipe | {"flip": 1.0}, generator("augment"))
     assert torch.allclose(always, ramp.flip(3), atol=1e-5)
+
+
+JITTER = {"brightness": 0.4, "contrast": 0.3, "saturation": 0.2}
+
+
+def plain_jitter(image: Tensor, order: list[int], shares: list[float]) -> Tensor:
+    """Jitter one image (3, H, W) step by step; operations: brightness, contrast, saturation."""
+    for operation in order:
+        luma = 0.299 * image[0] + 0.587 * image[1] + 0.114 * image[2]
+        targets = [torch.zeros_like(image), luma.mean().expand_as(image), luma.expand_as(image)]
+        image = image + shares[operation] * (targets[operation] - image)
+    return image
+
+
+def test_jitter_is_that_of_images_taken_one_by_one(images: Tensor) -> None:
+    found = color_jitter(images, JITTER, generator("jitter"))
+    rng = generator("jitter")
+    orders = torch.rand(6, 3, generator=rng).argsort(1)
+    shares = (2 * torch.rand(6, 3, generator=rng) - 1) * torch.tensor([0.4, 0.3, 0.2])
+    for image, order, share, jittered in zip(images, orders, shares, found, strict=True):
+        expected = plain_jitter(image, order.tolist(), share.tolist())
+        assert torch.allclose(jittered, expected, atol=1e-5)
+    assert len(orders.unique(dim=0)) > 1, "images differ in the order of operations"
+
+
+@pytest.mark.parametrize("operation", ["brightness", "contrast", "saturation"])
+def test_jitter_goes_up_to_its_limit_either_way(operation: str) -> None:
+    image = torch.tensor([0.8, 0.2, 0.5]).view(1, 3, 1, 1).expand(4000, 3, 2, 2).clone()
+    image[:, :, 0] += 0.1
+    off = dict.fromkeys(JITTER, 0.0)
+    found = color_jitter(image, off | {operation: 0.4}, generator("limits"))
+    luma = 0.299 * image[:, :1] + 0.587 * image[:, 1:2] + 0.114 * image[:, 2:]
+    targets = {"brightness": 0.0, "contrast": luma.mean((1, 2, 3), keepdim=True)}
+    step = targets.get(operation, luma) - image
+    share = ((found - image) / step)[:, 0, 0, 0]
+    assert -0.4 - 1e-4 <= share.min() < -0.39
+    assert 0.39 < share.max() <= 0.4 + 1e-4
+    assert abs(share.mean()) < 0.02
+
+
+def test_lighting_is_that_of_images_taken_one_by_one(images: Tensor) -> None:
+    found = lighting(images, 0.1, generator("lighting"))
+    amounts = 0.1 * torch.randn(6, 3, generator=generator("lighting"))
+    values = [0.2175, 0.0188, 0.0045]
+    vectors = [[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]]
+    for image, amount, lit in zip(images, amounts.tolist(), found, strict=True):
+        for channel in range(3):
+            shift = sum(vectors[channel][j] * amount[j] * values[j] for j in range(3))
+            assert torch.allclose(lit[channel], image[channel] + shift, atol=1e-6)
+
+
+def test_augmentations_come_in_the_field_s_order(images: Tensor) -> None:
+    recipe = {
+        "crop_scale": [0.5, 1.0],
+        "crop_ratio": [0.75, 4 / 3],
+        "flip": 0.5,
+        "jitter": JITTER,
+        "lighting": 0.1,
+    }
+    rng = generator("chain")
+    expected = random_resized_crop(images, recipe["crop_scale"], recipe["crop_ratio"], rng)
+    expected = random_flip(expected, 0.5, rng)
+    expected = lighting(color_jitter(expected, JITTER, rng), 0.1, rng)
+    assert torch.equal(augment(images, recipe, generator("chain")), expected)
+    assert expected.min() < 0 or expected.max() > 1, "nothing is clamped"
 
 
 def test_augmentation_is_a_function_of_its_generator(images: Tensor) -> None:

@@ -140,3 +140,42 @@ def test_broken_configs_are_named(broken_folder: Path, component: str, file: str
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     assert_refused(tmp_path / "nowhere", "")
+
+
+def test_half_precision_is_near_single_and_returns_single(fixed_folder: Path) -> None:
+    single = load_prior(str(fixed_folder), CPU)
+    half = load_prior(str(fixed_folder), CPU, precision="bf16")
+    assert (single.half, half.half) == (False, True), "auto is single precision on a CPU"
+    latents = torch.randn(3, 4, 8, 8, generator=generator("latents"))
+    t, labels = torch.full((3,), 500), torch.arange(3)
+    with torch.no_grad():
+        for exact, near in (
+            (single.predict(latents, t, labels), half.predict(latents, t, labels)),
+            (single.decode(latents), half.decode(latents)),
+        ):
+            assert near.dtype == torch.float32
+            assert not torch.equal(near, exact)
+            assert torch.allclose(near, exact, atol=0.05 * exact.abs().max())
+
+
+def test_recomputed_activations_give_the_same_gradient(fixed_folder: Path) -> None:
+    gradients = []
+    for recompute in (False, True):
+        prior = load_prior(str(fixed_folder), CPU, gradient_checkpointing=recompute)
+        latents = torch.randn(2, 4, 8, 8, generator=generator("latents")).requires_grad_(True)
+        noise = prior.predict(latents, torch.full((2,), 500), torch.arange(2))
+        (prior.decode(latents - noise).square().sum()).backward()
+        gradients.append(latents.grad)
+    assert torch.allclose(*gradients, rtol=1e-4, atol=1e-5)
+    assert prior.transformer.is_gradient_checkpointing
+    assert prior.autoencoder.decoder.gradient_checkpointing
+
+
+def test_another_autoencoder_replaces_the_pipeline_s_own(
+    fixed_folder: Path, broken_folder: Path
+) -> None:
+    vae = broken_folder / "vae"
+    edit(vae / "config.json", scaling_factor=0.25)
+    assert load_prior(str(fixed_folder), CPU).autoencoder.config.scaling_factor == 0.5
+    other = load_prior(str(fixed_folder), CPU, vae=str(vae))
+    assert other.autoencoder.config.scaling_factor == 0.25

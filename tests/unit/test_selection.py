@@ -34,6 +34,7 @@ def task(**changes: object) -> Task:
         memory=torch.randn(3, 2, 4, 8, 8, generator=torch.Generator().manual_seed(0)),
         learnability={"strength": 0.1, "norm": "relative"},
         deviation={"strength": 0.05, "norm": "relative"},
+        classes_per_batch=None,
     )
     return dataclasses.replace(plain, **changes)
 
@@ -90,11 +91,12 @@ def test_guided_latents_are_the_same_for_any_batch(
 def test_guided_draws_are_the_same_bit_for_bit_for_any_shards(
     fixed_prior: Prior, scorer: Scorer
 ) -> None:
-    expected = draw(fixed_prior, scorer, task(), NOWHERE)[0]
+    expected = draw(fixed_prior, scorer, task(classes_per_batch=1), NOWHERE)[0]
     for shards in (2, 3):
         for shard in range(shards):
             labels = shard_classes(3, shard, shards)
-            part = task(classes=labels, memory=task().memory[labels])
+            memory = task().memory[labels]
+            part = task(classes=labels, memory=memory, classes_per_batch=1)
             found = draw(fixed_prior, scorer, part, NOWHERE)[0]
             for name, tensor in found.items():
                 assert torch.equal(tensor, expected[name][labels]), name
@@ -277,9 +279,8 @@ def test_positions_are_drawn_one_by_one_under_deviation_and_together_without() -
 
     off = {"strength": 0.0}
     assert lengths() == [range(i, i + 1) for i in range(5)]
-    together = {"deviation": off, "classes_per_batch": None}
-    assert lengths(**together, max_batch=18) == [range(0, 2), range(2, 4), range(4, 5)]
-    assert lengths(deviation=off, max_batch=9) == [range(0, 3), range(3, 5)]
+    assert lengths(deviation=off, max_batch=18) == [range(0, 2), range(2, 4), range(4, 5)]
+    assert lengths(deviation=off, max_batch=9, classes_per_batch=1) == [range(0, 3), range(3, 5)]
     assert lengths(deviation=off, max_batch=1) == [range(i, i + 1) for i in range(5)]
     assert lengths(deviation=off, max_batch=1000) == [range(0, 5)]
 
