@@ -25,7 +25,7 @@ def shard_classes(classes: int, shard: int, shards: int) -> list[int]:
 
 def prior_labels(dataset: dict) -> list[int]:
     """Return the prior's class index of every class of a data set."""
-    return dataset["prior"]["labels"] or list(range(len(dataset["classes"])))
+    return dataset["prior_labels"] or list(range(len(dataset["classes"])))
 
 
 def unguided_task(dataset: dict, method: dict, classes: list[int], key: tuple) -> Task:

@@ -103,26 +103,24 @@ def load_prior(
     source: str,
     device: torch.device,
     *,
-    revision: str | None = None,
     vae: str | None = None,
-    vae_revision: str | None = None,
     max_batch: int = 64,
     precision: str = "auto",
     compiled: bool = False,
     gradient_checkpointing: bool = False,
 ) -> Prior:
-    """Load a prior from a ``DiTPipeline`` folder or from a hub name, in single precision.
+    """Load a prior from a ``DiTPipeline`` folder or a hub name, weights in single precision.
 
-    ``vae`` names another autoencoder, folder or hub name, than the pipeline's own. ``precision``
+    ``vae`` is another autoencoder, folder or hub name, than the pipeline's own. ``precision``
     bf16 computes in bfloat16 where that is safe; auto does so on a GPU. Raises UserError if a
     component is missing or broken.
     """
     try:
-        scheduler = DDPMScheduler.load_config(source, subfolder="scheduler", revision=revision)
+        scheduler = DDPMScheduler.load_config(source, subfolder="scheduler")
     except OSError as error:
         raise UserError(f"{Path(source) / 'scheduler'}: {_first_line(error)}") from error
-    transformer = _component(DiTTransformer2DModel, source, "transformer", revision, device)
-    whole = (source, "vae", revision) if vae is None else (vae, None, vae_revision)
+    transformer = _component(DiTTransformer2DModel, source, "transformer", device)
+    whole = (source, "vae") if vae is None else (vae, None)
     autoencoder = _component(AutoencoderKL, *whole, device)
     if gradient_checkpointing:
         transformer.enable_gradient_checkpointing()
@@ -134,14 +132,13 @@ def load_prior(
 
 
 def _component(
-    cls: type[nn.Module], source: str, part: str | None, revision: str | None, device: torch.device
+    cls: type[nn.Module], source: str, part: str | None, device: torch.device
 ) -> nn.Module:
     where = Path(source) / (part or "")
     try:
         model, info = cls.from_pretrained(
             source,
             subfolder=part,
-            revision=revision,
             torch_dtype=torch.float32,
             low_cpu_mem_usage=False,
             output_loading_info=True,

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -21,6 +22,7 @@ PRIOR_FILES = (
     "vae/config.json",
     "vae/diffusion_pytorch_model*",
 )
+AUTOENCODER_FILES = ("config.json", "diffusion_pytorch_model*")
 
 
 class Recipes:
@@ -205,9 +207,9 @@ class Recipes:
         if source == "train" or is_hub_name(source):
             return
         where = f"config/datasets/{dataset}.yaml: prior.source: '{source}'"
-        for file in PRIOR_FILES:
-            if not any(path.is_file() for path in folder.glob(file)):
-                raise UserError(f"{where}: no {file}, expected a folder written by DiTPipeline")
+        for file in missing_files(folder, PRIOR_FILES):
+            raise UserError(f"{where}: no {file}, expected a folder written by DiTPipeline")
+        self._check_autoencoder(recipe["prior"]["vae"], dataset)
         transformer = folder / "transformer" / "config.json"
         try:
             known = json.loads(transformer.read_text())["num_embeds_ada_norm"]
@@ -222,6 +224,20 @@ class Recipes:
                 f"{where}: has {known} classes, but data set '{dataset}' has "
                 f"{len(recipe['classes'])}; expected equal numbers or prior.labels"
             )
+
+    def _check_autoencoder(self, vae: str | None, dataset: str) -> None:
+        if vae is None or is_hub_name(vae):
+            return
+        for file in missing_files(vae, AUTOENCODER_FILES):
+            raise UserError(
+                f"config/datasets/{dataset}.yaml: prior.vae: '{vae}': no {file}, expected a folder "
+                "written by AutoencoderKL"
+            )
+
+
+def missing_files(folder: str | Path, patterns: Sequence[str]) -> list[str]:
+    """Return the glob patterns that no file in a folder matches."""
+    return [p for p in patterns if not any(path.is_file() for path in Path(folder).glob(p))]
 
 
 def is_hub_name(source: str) -> bool:

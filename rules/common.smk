@@ -13,6 +13,7 @@ VERSIONS = {
     "prepare_dataset": 1,
     "train_reference": 1,
     "train_prior": 1,
+    "fetch_prior": 1,
     "assess_prior": 1,
     "seed_increment": 1,
     "sample_candidates": 1,
@@ -46,6 +47,9 @@ HALF_THE_CORES = max(1, os.cpu_count() // 2)
 
 # Increments wait for one another, evaluations for nobody: who is ahead of whom for a free core.
 INCREMENTS_FIRST = 1
+
+# Whatever cannot be fetched should be known before hours are spent on what can.
+FETCHING_FIRST = 2
 
 
 def checked(function, *arguments):

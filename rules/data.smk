@@ -5,6 +5,7 @@ rule fetch_dataset:
         raw=directory("results/{dataset}/data/raw"),
     log:
         "results/logs/fetch_dataset/{dataset}.log",
+    priority: FETCHING_FIRST
     conda:
         "../environment.yml"
     params:

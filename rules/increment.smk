@@ -18,7 +18,7 @@ rule seed_increment:
         hp=lambda wildcards: stage(
             "seed_increment",
             method=seed_facts(wildcards),
-            prior=prior_facts(dataset_of(wildcards), wildcards.dataset),
+            prior_labels=dataset_of(wildcards)["prior"]["labels"],
             network=network_facts(dataset_of(wildcards)),
         ),
     script:
@@ -47,7 +47,7 @@ rule sample_candidates:
         hp=lambda wildcards: stage(
             "sample_candidates",
             method=sampling_facts(wildcards),
-            prior=prior_facts(dataset_of(wildcards), wildcards.dataset),
+            prior_labels=dataset_of(wildcards)["prior"]["labels"],
             network=network_facts(dataset_of(wildcards)),
         ),
     script:

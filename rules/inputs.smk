@@ -3,6 +3,9 @@
 from pathlib import Path
 
 from lgd_core.methods import epochs_at, needs_learner
+from lgd_core.recipes import is_hub_name
+
+PRIOR = "results/{dataset}/prior_source.json"
 
 
 def network_facts(dataset):
@@ -25,27 +28,29 @@ def arrays(*splits):
 
 
 def prior_files(wildcards):
-    """Return the files of the prior; none for a hub name, whose revision is a parameter."""
+    """Return the files of the prior that lie here before the workflow fetches any."""
     checked(RECIPES.check_prior, wildcards.dataset)
-    source = dataset_of(wildcards)["prior"]["source"]
-    if source == "train":
+    prior = dataset_of(wildcards)["prior"]
+    if prior["source"] == "train":
         return [f"results/{wildcards.dataset}/prior"]
     return sorted(
         str(path)
-        for path in Path(source).rglob("*.*")
-        if path.suffix in (".json", ".safetensors")
+        for folder in (prior["source"], prior["vae"])
+        if folder and not is_hub_name(folder)
+        for path in Path(folder).rglob("*.*")
+        if path.suffix in (".json", ".safetensors", ".bin")
     )
 
 
-def prior_facts(dataset, name):
-    """Return how to load the prior."""
-    source = dataset["prior"]["source"]
+def prior_source(wildcards):
+    """Return where the prior comes from: folders or hub names, and revisions."""
+    prior = dataset_of(wildcards)["prior"]
+    made = f"results/{wildcards.dataset}/prior"
     return {
-        "source": f"results/{name}/prior" if source == "train" else source,
-        "revision": dataset["prior"]["revision"],
-        "vae": dataset["prior"]["vae"],
-        "vae_revision": dataset["prior"]["vae_revision"],
-        "labels": dataset["prior"]["labels"],
+        "source": made if prior["source"] == "train" else prior["source"],
+        "revision": prior["revision"],
+        "vae": prior["vae"],
+        "vae_revision": prior["vae_revision"],
     }
 
 
@@ -107,7 +112,7 @@ def seed_inputs(wildcards):
         if source == "real"
         else []
     )
-    return {"prior": prior_files(wildcards), "real": real}
+    return {"prior": PRIOR.format(**wildcards), "real": real}
 
 
 def candidate_inputs(wildcards):
@@ -115,8 +120,8 @@ def candidate_inputs(wildcards):
     method = method_of(wildcards)
     if method["source"] == "real":
         real = [path.format(**wildcards) for path in arrays("train")]
-        return {"prior": prior_files(wildcards), "real": real}
-    inputs = {"prior": prior_files(wildcards)}
+        return {"prior": PRIOR.format(**wildcards), "real": real}
+    inputs = {"prior": PRIOR.format(**wildcards)}
     if method["deviation"]["strength"]:
         inputs["memory"] = increments_before(wildcards)
     if needs_learner(method):

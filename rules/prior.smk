@@ -25,12 +25,29 @@ rule train_prior:
         "../workflow_scripts/train_prior.py"
 
 
+rule fetch_prior:
+    """Find the prior's files, or download them, and note what they are."""
+    input:
+        prior_files,
+    output:
+        facts="results/{dataset}/prior_source.json",
+    log:
+        "results/logs/fetch_prior/{dataset}.log",
+    priority: FETCHING_FIRST
+    conda:
+        "../environment.yml"
+    params:
+        hp=lambda wildcards: stage("fetch_prior", prior=prior_source(wildcards)),
+    script:
+        "../workflow_scripts/fetch_prior.py"
+
+
 rule assess_prior:
     """Measure a prior: reconstruction, recognition, Frechet distance, precision and recall."""
     input:
         arrays("train", "validation"),
         reference="results/{dataset}/reference/model.safetensors",
-        prior=prior_files,
+        prior="results/{dataset}/prior_source.json",
     output:
         metrics="results/{dataset}/prior_quality.json",
         grid="results/{dataset}/prior_samples.png",
@@ -46,7 +63,7 @@ rule assess_prior:
     params:
         hp=lambda wildcards: stage(
             "assess_prior",
-            prior=prior_facts(dataset_of(wildcards), wildcards.dataset),
+            prior_labels=dataset_of(wildcards)["prior"]["labels"],
             sampler=checked(RECIPES.method, wildcards.dataset, "dit")["sampler"],
             network=network_facts(dataset_of(wildcards)),
         ),

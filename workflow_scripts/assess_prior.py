@@ -14,7 +14,8 @@ from lgd_core.training import Images
 PER_CLASS = 100
 
 with running(snakemake) as job:
-    facts, source = job.hp["network"], job.hp["prior"]
+    facts = job.hp["network"]
+    dataset = facts | {"prior_labels": job.hp["prior_labels"]}
     folder = Path(snakemake.input[0]).parent
     network = load_network(snakemake.input.reference, job.device)
     prior = open_prior(job)
@@ -26,7 +27,7 @@ with running(snakemake) as job:
     quality["real training images"] = sample_quality(network, train, real)
     for scale in sorted({1.0, job.hp["sampler"]["cfg_scale"]}):
         sampler = job.hp["sampler"] | {"cfg_scale": scale}
-        drawn = draw_samples(prior, facts | {"prior": source}, sampler, PER_CLASS, job.resume)
+        drawn = draw_samples(prior, dataset, sampler, PER_CLASS, job.resume)
         job.resume.clear()
         data = Images.on(job.device, drawn["images"], drawn["labels"], facts)
         quality[f"samples at CFG {scale:g}"] = sample_quality(network, data, real)

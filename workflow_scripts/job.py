@@ -1,6 +1,7 @@
 """What every script of the workflow shares: log, threads, device, resumption, one-line errors."""
 
 import contextlib
+import json
 import sys
 import time
 import traceback
@@ -55,14 +56,15 @@ class Job:
 
 
 def open_prior(job: Job):
-    """Load the prior of a job's parameters, as the run's configuration wants it computed."""
+    """Load the prior that fetch_prior found, as the run's configuration wants it computed."""
     from lgd_core.priors import load_prior  # diffusers takes seconds that other jobs do not need
 
     config = job.snakemake.config
+    folders = json.loads(Path(job.snakemake.input.prior).read_text())["folders"]
     return load_prior(
-        job.hp["prior"]["source"],
+        folders["pipeline"],
         job.device,
-        **{key: job.hp["prior"][key] for key in ("revision", "vae", "vae_revision")},
+        vae=folders.get("vae"),
         max_batch=config["max_batch"],
         precision=config["precision"],
         compiled=config["compile"],

@@ -12,7 +12,7 @@ from lgd_core.selection import Scorer
 from lgd_core.training import preprocessor
 
 with running(snakemake) as job:
-    method, facts, prior = job.hp["method"], job.hp["network"], job.hp["prior"]
+    method, facts = job.hp["method"], job.hp["network"]
     wildcards, inputs = snakemake.wildcards, snakemake.input
     classes = len(facts["classes"])
     scorer = None
@@ -30,7 +30,7 @@ with running(snakemake) as job:
     candidates, ratios = draw_candidates(
         open_prior(job),
         scorer,
-        facts | {"prior": prior},
+        facts | {"prior_labels": job.hp["prior_labels"]},
         method,
         labels,
         (int(wildcards.seed), int(wildcards.k)),

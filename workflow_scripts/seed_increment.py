@@ -16,10 +16,10 @@ with running(snakemake) as job:
         from lgd_core.candidates import increment_of
         from lgd_core.increments import draw_seed
 
-        method, facts, prior = job.hp["method"], job.hp["network"], job.hp["prior"]
+        method, facts = job.hp["method"], job.hp["network"]
         candidates = draw_seed(
             open_prior(job),
-            facts | {"prior": prior},
+            facts | {"prior_labels": job.hp["prior_labels"]},
             method,
             int(snakemake.wildcards.seed),
             Path(snakemake.input.real[0]).parent if snakemake.input.get("real") else None,

@@ -21,7 +21,7 @@ from lgd_core.priors import Prior
 DATASET = {
     "classes": ["red", "green", "blue"],
     "image": {"size": 16, "channels": 3},
-    "prior": {"labels": [2, 0, 1]},
+    "prior_labels": [2, 0, 1],
 }
 METHOD = {
     "ipc_per_increment": 2,
@@ -47,7 +47,7 @@ def test_shards_are_runs_that_cover_every_class_once() -> None:
 
 def test_the_prior_s_labels_are_those_of_the_data_set_unless_listed() -> None:
     assert prior_labels(DATASET) == [2, 0, 1]
-    assert prior_labels(DATASET | {"prior": {"labels": []}}) == [0, 1, 2]
+    assert prior_labels(DATASET | {"prior_labels": []}) == [0, 1, 2]
 
 
 def test_an_unguided_task_is_one_candidate_without_guidance() -> None:

@@ -39,7 +39,7 @@ def test_psnr_counts_the_error_over_all_pixels(
 
 
 def test_samples_are_drawn_class_by_class(batched: Callable, fixed_prior: Prior) -> None:
-    dataset = {"classes": ["ant", "bee", "cat"], "prior": {"labels": []}}
+    dataset = {"classes": ["ant", "bee", "cat"], "prior_labels": []}
     few, more = (
         draw_samples(batched(fixed_prior, largest), dataset, SAMPLER, 2, Resume(None))
         for largest in (2, 64)

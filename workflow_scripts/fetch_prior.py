@@ -1,0 +1,12 @@
+"""Find the prior's files, or download them."""
+
+from job import running
+
+from lgd_core.hub import locate_prior
+from lgd_core.runtime import fingerprint, write_json
+
+with running(snakemake) as job:
+    folders = locate_prior(**job.hp["prior"])
+    job.log(f"prior in {', '.join(folders.values())}")
+    facts = {"folders": folders, "contents": fingerprint(job.hp["prior"], folders.values())}
+    write_json(snakemake.output.facts, job.stamp(**facts))
