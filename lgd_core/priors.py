@@ -5,9 +5,13 @@ from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKL, DDPMScheduler, DiTTransformer2DModel
+from diffusers.models.embeddings import Timesteps
 from torch import Tensor, nn
 
 from lgd_core.errors import UserError
+
+# Private by its underscore: diffusers keeps such keys of a config without a warning.
+FREQUENCY_SHIFT = "_timestep_frequency_shift"
 
 
 @dataclass(frozen=True)
@@ -85,29 +89,51 @@ def load_prior(source: str, device: torch.device, revision: str | None = None) -
 
     Raises UserError if a component is missing or broken.
     """
-
-    def component(cls: type[nn.Module], name: str) -> nn.Module:
-        try:
-            model, info = cls.from_pretrained(
-                source,
-                subfolder=name,
-                revision=revision,
-                torch_dtype=torch.float32,
-                low_cpu_mem_usage=False,
-                output_loading_info=True,
-            )
-            if info["missing_keys"]:
-                raise KeyError(f"no weights for {info['missing_keys'][0]}")
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
-            raise UserError(f"{Path(source) / name}: {_first_line(error)}") from error
-        return model.to(device).eval().requires_grad_(False)
-
     try:
         scheduler = DDPMScheduler.load_config(source, subfolder="scheduler", revision=revision)
     except OSError as error:
         raise UserError(f"{Path(source) / 'scheduler'}: {_first_line(error)}") from error
-    transformer = component(DiTTransformer2DModel, "transformer")
-    return Prior(transformer, component(AutoencoderKL, "vae"), scheduler)
+    transformer = load_component(DiTTransformer2DModel, source, "transformer", revision, device)
+    set_time_frequencies(transformer)
+    autoencoder = load_component(AutoencoderKL, source, "vae", revision, device)
+    return Prior(transformer, autoencoder, scheduler)
+
+
+def load_component(
+    cls: type[nn.Module], source: str, part: str | None, revision: str | None, device: torch.device
+) -> nn.Module:
+    """Load a model in single precision from a folder or hub name, or from their subfolder ``part``.
+
+    Raises UserError if it is missing or broken.
+    """
+    where = Path(source) / (part or "")
+    try:
+        model, info = cls.from_pretrained(
+            source,
+            subfolder=part,
+            revision=revision,
+            torch_dtype=torch.float32,
+            low_cpu_mem_usage=False,
+            output_loading_info=True,
+        )
+        if info["missing_keys"]:
+            raise KeyError(f"no weights for {info['missing_keys'][0]}")
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise UserError(f"{where}: {_first_line(error)}") from error
+    return model.to(device).eval().requires_grad_(False)
+
+
+def set_time_frequencies(transformer: DiTTransformer2DModel) -> None:
+    """Embed timesteps at the frequencies that ``FREQUENCY_SHIFT`` in the config asks for.
+
+    Of the 128 frequencies 10000^(-i / (128 - shift)), DiT's authors take shift 0 and diffusers'
+    transformer takes 1, without a key for it: late steps differ by radians. A config without the
+    key is left as diffusers has it.
+    """
+    shift = transformer.config.get(FREQUENCY_SHIFT)
+    for module in transformer.modules():
+        if shift is not None and isinstance(module, Timesteps):
+            module.downscale_freq_shift = shift
 
 
 def _first_line(error: Exception) -> str:
