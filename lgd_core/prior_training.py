@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderKL, DDPMScheduler, DiTPipeline, DiTTransformer2DModel
 from diffusers.optimization import get_cosine_schedule_with_warmup
+from safetensors import SafetensorError
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
@@ -204,13 +205,29 @@ def train_transformer(
 
 
 def save_prior(
-    folder: str, transformer: DiTTransformer2DModel, autoencoder: AutoencoderKL, names: list[str]
+    folder: str,
+    transformer: DiTTransformer2DModel,
+    autoencoder: AutoencoderKL,
+    names: list[str] | None = None,
+    dtype: torch.dtype | None = torch.float16,
 ) -> None:
-    """Write a ``DiTPipeline`` folder in half precision; ``names`` are classes in label order."""
+    """Write a ``DiTPipeline`` folder; ``names`` are classes in label order, where known.
+
+    ``dtype`` None keeps the precision of every tensor. Raises OSError on a full disk.
+    """
+    learned = transformer.out_channels == 2 * transformer.config.in_channels
     pipeline = DiTPipeline(
         transformer=transformer,
         vae=autoencoder,
-        scheduler=DDPMScheduler(clip_sample=False, variance_type="fixed_small"),
+        scheduler=DDPMScheduler(
+            clip_sample=False, variance_type="learned_range" if learned else "fixed_small"
+        ),
     )
-    pipeline.register_to_config(id2label={str(label): name for label, name in enumerate(names)})
-    pipeline.to(torch.float16).save_pretrained(folder)
+    if names is not None:
+        pipeline.register_to_config(id2label={str(label): name for label, name in enumerate(names)})
+    if dtype is not None:
+        pipeline.to(dtype)
+    try:
+        pipeline.save_pretrained(folder)
+    except SafetensorError as error:  # which is what a full disk gets
+        raise OSError(str(error)) from error

@@ -5,11 +5,15 @@ from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKL, DDPMScheduler, DiTTransformer2DModel
+from diffusers.models.embeddings import Timesteps
 from torch import Tensor, nn
 
 from lgd_core.chunks import Chunks
 from lgd_core.errors import UserError
 from lgd_core.learners import place
+
+# Private by its underscore: diffusers keeps such keys of a config without a warning.
+FREQUENCY_SHIFT = "_timestep_frequency_shift"
 
 
 @dataclass(frozen=True)
@@ -104,6 +108,7 @@ def load_prior(
     device: torch.device,
     *,
     vae: str | None = None,
+    frequency_shift: int | None = None,
     max_batch: int = 64,
     precision: str = "auto",
     compiled: bool = False,
@@ -111,7 +116,8 @@ def load_prior(
 ) -> Prior:
     """Load a prior from a ``DiTPipeline`` folder or a hub name, weights in single precision.
 
-    ``vae`` is another autoencoder, folder or hub name, than the pipeline's own. ``precision``
+    ``vae`` is another autoencoder, folder or hub name, than the pipeline's own;
+    ``frequency_shift`` is that of set_time_frequencies. ``precision``
     bf16 computes in bfloat16 where that is safe; auto does so on a GPU. Raises UserError if a
     component is missing or broken.
     """
@@ -119,9 +125,10 @@ def load_prior(
         scheduler = DDPMScheduler.load_config(source, subfolder="scheduler")
     except OSError as error:
         raise UserError(f"{Path(source) / 'scheduler'}: {_first_line(error)}") from error
-    transformer = _component(DiTTransformer2DModel, source, "transformer", device)
+    transformer = load_component(DiTTransformer2DModel, source, "transformer", device)
+    set_time_frequencies(transformer, frequency_shift)
     whole = (source, "vae") if vae is None else (vae, None)
-    autoencoder = _component(AutoencoderKL, *whole, device)
+    autoencoder = load_component(AutoencoderKL, *whole, device)
     if gradient_checkpointing:
         transformer.enable_gradient_checkpointing()
         autoencoder.enable_gradient_checkpointing()
@@ -131,9 +138,13 @@ def load_prior(
     return Prior(transformer, autoencoder, scheduler, Chunks(max_batch), half)
 
 
-def _component(
+def load_component(
     cls: type[nn.Module], source: str, part: str | None, device: torch.device
 ) -> nn.Module:
+    """Load a model in single precision from a folder or hub name, or from their subfolder ``part``.
+
+    Raises UserError if it is missing or broken.
+    """
     where = Path(source) / (part or "")
     try:
         model, info = cls.from_pretrained(
@@ -148,6 +159,19 @@ def _component(
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise UserError(f"{where}: {_first_line(error)}") from error
     return place(model, device).eval().requires_grad_(False)
+
+
+def set_time_frequencies(transformer: DiTTransformer2DModel, shift: int | None = None) -> None:
+    """Embed timesteps at the 128 frequencies 10000^(-i / (128 - shift)).
+
+    DiT's authors take shift 0; diffusers' transformer takes 1 and has no key for it, so that weights
+    of the authors see late timesteps shifted by radians. None takes what the config has under
+    ``FREQUENCY_SHIFT``, and without it leaves the transformer as diffusers has it.
+    """
+    shift = transformer.config.get(FREQUENCY_SHIFT) if shift is None else shift
+    for module in transformer.modules():
+        if shift is not None and isinstance(module, Timesteps):
+            module.downscale_freq_shift = shift
 
 
 def _first_line(error: Exception) -> str:

@@ -37,7 +37,11 @@ rule fetch_prior:
     conda:
         "../environment.yml"
     params:
-        hp=lambda wildcards: stage("fetch_prior", prior=prior_source(wildcards)),
+        hp=lambda wildcards: stage(
+            "fetch_prior",
+            prior=prior_source(wildcards),
+            frequency_shift=dataset_of(wildcards)["prior"]["frequency_shift"],
+        ),
     script:
         "../workflow_scripts/fetch_prior.py"
 

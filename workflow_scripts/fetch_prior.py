@@ -8,5 +8,9 @@ from lgd_core.runtime import fingerprint, write_json
 with running(snakemake) as job:
     folders = locate_prior(**job.hp["prior"])
     job.log(f"prior in {', '.join(folders.values())}")
-    facts = {"folders": folders, "contents": fingerprint(job.hp["prior"], folders.values())}
+    facts = {
+        "folders": folders,
+        "frequency_shift": job.hp["frequency_shift"],
+        "contents": fingerprint(job.hp["prior"], folders.values()),
+    }
     write_json(snakemake.output.facts, job.stamp(**facts))

@@ -60,11 +60,12 @@ def open_prior(job: Job):
     from lgd_core.priors import load_prior  # diffusers takes seconds that other jobs do not need
 
     config = job.snakemake.config
-    folders = json.loads(Path(job.snakemake.input.prior).read_text())["folders"]
+    facts = json.loads(Path(job.snakemake.input.prior).read_text())
     return load_prior(
-        folders["pipeline"],
+        facts["folders"]["pipeline"],
         job.device,
-        vae=folders.get("vae"),
+        vae=facts["folders"].get("vae"),
+        frequency_shift=facts["frequency_shift"],
         max_batch=config["max_batch"],
         precision=config["precision"],
         compiled=config["compile"],
