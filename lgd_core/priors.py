@@ -164,8 +164,8 @@ def load_component(
 def set_time_frequencies(transformer: DiTTransformer2DModel, shift: int | None = None) -> None:
     """Embed timesteps at the 128 frequencies 10000^(-i / (128 - shift)).
 
-    DiT's authors take shift 0; diffusers' transformer takes 1 and has no key for it, so that weights
-    of the authors see late timesteps shifted by radians. None takes what the config has under
+    DiT's authors take shift 0; diffusers' transformer takes 1 and has no key for it, so that the
+    authors' weights see late timesteps off by radians. None takes what the config has under
     ``FREQUENCY_SHIFT``, and without it leaves the transformer as diffusers has it.
     """
     shift = transformer.config.get(FREQUENCY_SHIFT) if shift is None else shift

@@ -155,6 +155,12 @@ class Recipes:
                 f"{where}: window: found [{first}, {last}], expected first <= last < {steps}, "
                 "the number of sampling steps"
             )
+        held_out = self.dataset(dataset)["source"]["validation_fraction"]
+        if recipe["learner"]["monitor"] == "validation" and not held_out:
+            raise UserError(
+                f"{where}: learner.monitor: found validation, but source.validation_fraction of "
+                f"data set '{dataset}' is 0, expected training"
+            )
         self._check_seed(recipe, dataset, name, where)
         self._check_input(recipe["learner"]["architecture"], dataset, f"{where}: learner")
         return recipe

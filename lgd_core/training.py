@@ -188,7 +188,7 @@ def train_students(
     """Train ``recipe['runs']`` networks from scratch; return the accuracies of each, in percent.
 
     Beside ``top1`` and ``best_top1`` on the test set, ``validation_top1`` after the last epoch is
-    the number to choose hyperparameters by.
+    the number to choose hyperparameters by; None where no real images are held out.
     """
     done = resume.load("runs") or {"runs": []}
     runs = done["runs"]
@@ -196,7 +196,8 @@ def train_students(
         name = f"run {run + 1} of {recipe['runs']}"
         model = build_network(*shape.values(), *key, run).to(data.device)
         result = train_to_length(model, data, test, recipe, (*key, run), resume, name)
-        runs.append({"run": run, **result, "validation_top1": accuracy(model, validation)})
+        held_out = accuracy(model, validation) if len(validation.labels) else None
+        runs.append({"run": run, **result, "validation_top1": held_out})
         resume.save("runs", {"runs": runs})
     return runs
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from job import open_prior, running
 
 from lgd_core.data import load_split, real_increment
+from lgd_core.errors import UserError
 from lgd_core.figures import sample_grids, save_figure
 from lgd_core.learners import load_network
 from lgd_core.prior_quality import draw_samples, reconstruction_psnr, sample_quality
@@ -21,6 +22,10 @@ with running(snakemake) as job:
     prior = open_prior(job)
     real = Images.on(job.device, *load_split(folder, "validation"), facts)
     quality = {"psnr": reconstruction_psnr(prior, real.images)}
+    if not len(real.labels):
+        raise UserError(
+            "source.validation_fraction: found 0, expected some to compare samples with"
+        )
     images, labels = load_split(folder, "train")
     rows = real_increment(labels, len(facts["classes"]), PER_CLASS, 0, 0).flatten()
     train = Images.on(job.device, images[rows], labels[rows], facts)
