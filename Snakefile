@@ -20,6 +20,15 @@ include: "rules/evaluate.smk"
 include: "rules/analyse.smk"
 
 
+# ---- Said once, before the first job; neither dry runs nor jobs on other machines come here ----
+onstart:
+    if config["device"] == "auto" and not GPU:
+        print(
+            "device: no GPU on this machine, all jobs run on the CPU",
+            file=sys.stderr,
+        )
+
+
 # ---- Target, and what the report opens with ----
 report: "report/workflow.rst"
 

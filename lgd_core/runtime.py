@@ -35,6 +35,15 @@ def resolve_device(name: str) -> torch.device:
     return torch.device(name)
 
 
+def cuda_cards() -> list[str]:
+    """Return a name per visible GPU, in torch's order: its UUID, which no visibility setting moves.
+
+    Where torch knows no UUIDs, the index.
+    """
+    cards = map(torch.cuda.get_device_properties, range(torch.cuda.device_count()))
+    return [str(getattr(card, "uuid", index)) for index, card in enumerate(cards)]
+
+
 def hardware(device: torch.device) -> str:
     """Describe the hardware in words: the accelerator, or the processor and its threads."""
     if device.type == "cuda":

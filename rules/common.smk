@@ -1,10 +1,10 @@
 """Configuration, versions of stages, and what every rule needs to name its keys."""
 
 import os
-import shutil
 import sys
 
 from lgd_core.errors import UserError
+from lgd_core.leases import has_gpu
 from lgd_core.recipes import Recipes, check_writable
 
 # Bumping a number invalidates what the stage has made; editing code alone does not.
@@ -64,11 +64,14 @@ checked(check_writable, "results")
 RECIPES = checked(Recipes, "config", config)
 config.update(RECIPES.config)
 
-# GPUs per job; none where tensors live on the CPU, so that such jobs may run side by side.
-GPU = int(
-    config["device"] == "cuda"
-    or (config["device"] == "auto" and bool(shutil.which("nvidia-smi")))
-)
+# GPUs per job; none where tensors live on the CPU, so that such jobs may run side by side. `cuda` is
+# not questioned here: on a cluster this machine may have no GPU while those that run the jobs do.
+GPU = int(config["device"] == "cuda" or (config["device"] == "auto" and has_gpu()))
+
+
+# On a cluster only the login node may have a way to the internet.
+localrules:
+    fetch_dataset,
 
 
 wildcard_constraints:

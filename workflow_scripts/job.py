@@ -6,21 +6,26 @@ import sys
 import time
 import traceback
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 import torch
 
 from lgd_core.errors import UserError
-from lgd_core.runtime import Resume, fingerprint, resolve_device, stamp
+from lgd_core.leases import lease, lease_folder
+from lgd_core.runtime import Resume, cuda_cards, fingerprint, resolve_device, stamp
 
 
 @dataclass
 class Job:
-    """A Snakemake job as the library sees it; ``hp`` holds its parameters."""
+    """A Snakemake job as the library sees it; ``hp`` holds its parameters.
+
+    ``held`` ends with the script, and what the job holds, such as its GPU, with it.
+    """
 
     snakemake: object
+    held: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
     @property
     def hp(self) -> dict:
@@ -28,7 +33,14 @@ class Job:
 
     @cached_property
     def device(self) -> torch.device:
-        return resolve_device(self.snakemake.config["device"])
+        """Where tensors live. A GPU is this job's alone from the first use on: may wait for one."""
+        device = resolve_device(self.snakemake.config["device"])
+        if device.type == "cuda":
+            index = self.held.enter_context(lease(cuda_cards(), lease_folder(), self.log))
+            device = torch.device("cuda", index)
+            torch.cuda.set_device(device)
+        self.log(f"device: {device}")
+        return device
 
     @cached_property
     def fingerprint(self) -> str:
@@ -51,8 +63,10 @@ class Job:
 
     def stamp(self, **facts: object) -> dict:
         """Return the evidence an artifact carries; no times, so that reruns give equal bytes."""
+        # A job that never asked for the device worked on the CPU, and needs no GPU to say so.
+        device = vars(self).get("device", torch.device("cpu"))
         recipe = {"recipe": self.hp, "fingerprint": self.fingerprint}
-        return stamp(self.device, **recipe, **dict(self.snakemake.wildcards.items()), **facts)
+        return stamp(device, **recipe, **dict(self.snakemake.wildcards.items()), **facts)
 
 
 def open_prior(job: Job):
@@ -80,7 +94,7 @@ def running(snakemake: object) -> Iterator[Job]:
     torch.set_num_threads(snakemake.threads)
     log = Path(snakemake.log[0])
     log.parent.mkdir(parents=True, exist_ok=True)
-    with open(log, "w", buffering=1) as stream:
+    with open(log, "w", buffering=1) as stream, job.held:
         try:
             with contextlib.redirect_stderr(stream), contextlib.redirect_stdout(stream):
                 job.log(f"{snakemake.rule}: {torch.get_num_threads()} threads")

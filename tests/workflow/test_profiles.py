@@ -1,0 +1,81 @@
+"""Profiles: commented, about rules that exist, and what a user gets who names one."""
+
+import re
+
+import pytest
+import yaml
+from conftest import ROOT
+
+PROFILES = sorted((ROOT / "profiles").glob("*/config.yaml"))
+REFERENCE = "results/digits/reference/metrics.json"
+RULES = {
+    name
+    for path in (ROOT / "rules").glob("*.smk")
+    for name in re.findall(r"^rule (\w+):", path.read_text(), re.M)
+}
+each_profile = pytest.mark.parametrize("path", PROFILES, ids=lambda path: path.parent.name)
+
+
+@each_profile
+def test_every_line_is_commented(path):
+    """Beside the key or above it; items of a list share the comment of their key."""
+    before = ""
+    for line in path.read_text().splitlines():
+        if re.match(r" *[a-z_-]+:", line):
+            assert " # " in line or before.lstrip().startswith("# "), line
+        before = line
+
+
+@each_profile
+def test_rules_that_are_named_exist(path):
+    profile = yaml.safe_load(path.read_text())
+    for key in ("set-resources", "set-threads"):
+        assert set(profile.get(key, {})) <= RULES
+
+
+def test_slurm_knows_time_memory_and_cores_of_every_gpu_rule():
+    profile = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text())
+    text = "".join(path.read_text() for path in (ROOT / "rules").glob("*.smk"))
+    blocks = re.split(r"^rule ", text, flags=re.M)[1:]
+    on_gpu = {block.split(":")[0] for block in blocks if "gpu=GPU" in block}
+    assert len(on_gpu) >= 8
+    assert on_gpu <= set(profile["set-threads"])
+    for rule in on_gpu:
+        assert set(profile["set-resources"][rule]) == {"runtime", "mem_mb"}
+
+
+def job(output: str, rule: str) -> str:
+    """Return what a dry run says of the first job of a rule."""
+    return re.search(rf"^(?:local)?rule {rule}:\n(?:    .*\n)+", output, re.M)[0]
+
+
+def test_h100_asks_for_the_card_on_a_machine_without_one(fresh):
+    output = fresh.make("-n", "--profile", "profiles/h100", "--", REFERENCE)
+    assert "profiles/h100 and workflow specific profile profiles/default" in output
+    assert "gpu=1" in job(output, "train_reference")
+    assert "threads: 2" in job(output, "train_reference"), "all cores of --cores 2"
+    assert "gpu" not in job(output, "prepare_dataset")
+
+
+def test_slurm_asks_for_time_memory_and_a_card(fresh):
+    pytest.importorskip(
+        "snakemake_executor_plugin_slurm", reason="needs snakemake-executor-plugin-slurm"
+    )
+    output = fresh.make("-n", "--profile", "profiles/slurm", "--", REFERENCE)
+    for fact in ("mem_mb=16000", "runtime=480", "gpu=1"):
+        assert fact in job(output, "train_reference")
+    assert "gpu" not in job(output, "prepare_dataset")
+
+
+def test_absence_of_a_gpu_is_said_once_and_only_when_jobs_run(fresh, tmp_path):
+    (tmp_path / "nvidia-smi").write_text("#!/bin/sh\nexit 9\n")
+    (tmp_path / "nvidia-smi").chmod(0o755)
+    gpus = ("--resources", "gpu=4", "--config", "device=auto", "--")
+    env = {"PATH": f"{tmp_path}:/usr/bin:/bin", "CUDA_VISIBLE_DEVICES": ""}
+    notice = "device: no GPU on this machine, all jobs run on the CPU"
+    assert notice not in fresh.run("-n", *gpus, REFERENCE, env=env).stderr
+    done = fresh.run(*gpus, REFERENCE, env=env)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count(notice) == 1
+    log = fresh.folder / "results/logs/train_reference/digits.log"
+    assert "device: cpu" in log.read_text()
