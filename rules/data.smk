@@ -1,3 +1,9 @@
+def source_of(wildcards, *keys):
+    """Return some keys of a data set's source; its folder is checked before any job starts."""
+    source = checked(RECIPES.source_of, wildcards.dataset)
+    return {key: source[key] for key in keys}
+
+
 rule fetch_dataset:
     """Bring the raw files of a data set from the first source that works."""
     output:
@@ -9,7 +15,8 @@ rule fetch_dataset:
         "../environment.yml"
     params:
         hp=lambda wildcards: stage(
-            "fetch_dataset", source=dataset_of(wildcards)["source"]
+            "fetch_dataset",
+            source=source_of(wildcards, "kind", "folder", "archive"),
         ),
     script:
         "../workflow_scripts/fetch_dataset.py"
@@ -21,17 +28,22 @@ rule prepare_dataset:
         facts="results/{dataset}/data/source.json",
         raw="results/{dataset}/data/raw",
     output:
-        arrays("train", "validation", "test"),
+        arrays("train", "originals", "validation", "test"),
+        facts="results/{dataset}/data/prepared.json",
     log:
         "results/logs/prepare_dataset/{dataset}.log",
     conda:
         "../environment.yml"
+    threads: ALL_CORES
     params:
         hp=lambda wildcards: stage(
             "prepare_dataset",
-            source=dataset_of(wildcards)["source"],
+            source=source_of(
+                wildcards, "kind", "folder", "validation_fraction", "skip_broken"
+            ),
             image=dataset_of(wildcards)["image"],
             classes=dataset_of(wildcards)["classes"],
+            wnids=dataset_of(wildcards)["wnids"],
         ),
     script:
         "../workflow_scripts/prepare_dataset.py"

@@ -7,12 +7,14 @@ from lgd_core.methods import epochs_at, needs_learner
 
 def network_facts(dataset):
     """Return what every network needs to know of a data set."""
-    return {
+    facts = {
         "classes": dataset["classes"],
         "image": dataset["image"],
         "normalise": dataset["normalise"],
         "augment": dataset["augment"],
     }
+    # Folders of a seed are named by wnid where there are wnids, and must not be taken in order.
+    return facts | ({"wnids": dataset["wnids"]} if dataset["wnids"] else {})
 
 
 def arrays(*splits):

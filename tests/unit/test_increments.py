@@ -100,7 +100,7 @@ def test_a_folder_seed_is_labelled_by_name_or_else_in_order(
     ("folders", "count", "message"),
     [
         (["red", "green"], 3, "seed: found 2 class folders, expected 3"),
-        (["red", "green", "blue"], 1, "blue: found 1 images, expected 2"),
+        (["red", "green", "blue"], 1, "red: found 1 images, expected 2"),
     ],
 )
 def test_a_folder_seed_that_is_too_small_is_one_line(
