@@ -1,9 +1,3 @@
-def source_of(wildcards, *keys):
-    """Return some keys of a data set's source; its folder is checked before any job starts."""
-    source = checked(RECIPES.source_of, wildcards.dataset)
-    return {key: source[key] for key in keys}
-
-
 rule fetch_dataset:
     """Bring the raw files of a data set from the first source that works."""
     output:

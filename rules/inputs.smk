@@ -5,6 +5,12 @@ from pathlib import Path
 from lgd_core.methods import epochs_at, needs_learner
 
 
+def source_of(wildcards, *keys):
+    """Return some keys of a data set's source; its folder is checked before any job starts."""
+    source = checked(RECIPES.source_of, wildcards.dataset)
+    return {key: source[key] for key in keys}
+
+
 def network_facts(dataset):
     """Return what every network needs to know of a data set."""
     facts = {
