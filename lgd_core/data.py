@@ -1,14 +1,32 @@
 """Real images: how they are split, and the arrays that training reads."""
 
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
+from lgd_core.arrays import link, write_images, write_labels
+from lgd_core.decoding import decode
 from lgd_core.errors import UserError
-from lgd_core.runtime import atomic
 from lgd_core.seeding import generator
+from lgd_core.sources import list_images
+
+
+@dataclass(frozen=True)
+class Part:
+    """Images of a source and their labels, int64 (N,); ``read`` raises UserError where it fails."""
+
+    labels: np.ndarray
+    read: Callable[[int], Image.Image]
+
+    def take(self, rows: Tensor) -> "Part":
+        """Return the part made of some rows."""
+        return Part(self.labels[rows], lambda number: self.read(int(rows[number])))
 
 
 def hold_out(labels: Tensor, fraction: float, *key: int | str) -> tuple[Tensor, Tensor]:
@@ -21,87 +39,113 @@ def hold_out(labels: Tensor, fraction: float, *key: int | str) -> tuple[Tensor, 
     return (~held).nonzero().flatten(), held.nonzero().flatten()
 
 
-def prepare(name: str, recipe: dict, raw: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Return per split the images, uint8 (N, C, H, W), and labels, int64 (N,), of a data set.
+def prepare(
+    name: str, recipe: dict, root: Path, folder: Path, threads: int, log: Callable[[str], None]
+) -> dict[str, dict | list]:
+    """Write a data set's arrays into ``folder``; return its images per class, and the skipped.
 
-    The validation split is held out of the training images, class by class, keyed by the data
-    set's name; the test images are never mixed with either.
+    Networks read the splits ``train``, ``validation`` and ``test``, at ``image.train_size`` where
+    it is set and at ``image.size`` otherwise; ``originals`` are the images of ``train`` at
+    ``image.size``. Each is two .npy files: images, uint8 (N, C, H, W), and labels, int64 (N,). The
+    validation split is held out of the training images, class by class, keyed by the data set's
+    name; the test images are never mixed with either. Every file is decoded once. Raises UserError
+    for a broken file, unless ``source.skip_broken`` is set, and where a class has no image left.
     """
-    readers = {"fashion-mnist": _read_fashion, "digits": _read_digits, "folder": _read_folder}
-    train, test = readers[recipe["source"]["kind"]](recipe, raw)
-    _check_shape(name, recipe, *train)
-    kept, held = hold_out(torch.from_numpy(train[1]), recipe["source"]["validation_fraction"], name)
-    return {
-        "train": (train[0][kept], train[1][kept]),
-        "validation": (train[0][held], train[1][held]),
-        "test": test,
-    }
+    readers = {"fashion-mnist": _read_fashion, "digits": _read_digits}
+    train, test = readers.get(recipe["source"]["kind"], _read_tree)(name, recipe, root)
+    fraction = recipe["source"]["validation_fraction"]
+    kept, held = hold_out(torch.from_numpy(train.labels), fraction, name)
+    cache = _Cache(recipe, folder, threads, log)
+    with warnings.catch_warnings():
+        # Pillow warns of odd EXIF and of large images; what it cannot decode raises.
+        warnings.filterwarnings("ignore", module="PIL")
+        counts = {
+            "train": cache.write("train", train.take(kept)),
+            "validation": cache.write("validation", train.take(held)),
+            "test": cache.write("test", test),
+        }
+    for split in ("train", "test"):
+        for class_name, count in counts[split].items():
+            if not count:
+                raise UserError(f"{name}: {split}: found no image of {class_name} that decodes")
+    return {"images": counts, "skipped": cache.skipped}
 
 
-def _check_shape(name: str, recipe: dict, images: np.ndarray, labels: np.ndarray) -> None:
-    image = recipe["image"]
-    expected = (image["channels"], image["size"], image["size"])
-    if images.shape[1:] != expected:
-        raise UserError(f"{name}: found images of {images.shape[1:]}, expected {expected}")
-    if len(np.unique(labels)) != len(recipe["classes"]):
-        raise UserError(
-            f"{name}: found {len(np.unique(labels))} classes, expected {len(recipe['classes'])}"
-        )
+@dataclass
+class _Cache:
+    """The arrays of a data set while they are made."""
+
+    recipe: dict
+    folder: Path
+    threads: int
+    log: Callable[[str], None]
+    skipped: list[str] = field(default_factory=list)
+
+    def write(self, split: str, part: Part) -> dict[str, int]:
+        """Write a split, and the originals beside ``train``; return its images per class."""
+        image, classes = self.recipe["image"], self.recipe["classes"]
+        sizes = {split: image.get("train_size") or image["size"]}
+        larger = split == "train" and image["size"] != sizes[split]
+        if larger:
+            sizes["originals"] = image["size"]
+        files = {self._file(name, "images"): size for name, size in sizes.items()}
+        shape = (len(part.labels), image["channels"])
+        written = write_images(files, part.read, *shape, self.threads, self.on_broken)
+        labels = part.labels[written]
+        write_labels(self._file(split, "labels"), labels)
+        if split == "train":
+            for kind in ("labels",) if larger else ("labels", "images"):
+                link(self._file("train", kind), self._file("originals", kind))
+        self.log(f"{split}: {len(labels)} images")
+        return dict(zip(classes, np.bincount(labels, minlength=len(classes)).tolist(), strict=True))
+
+    def on_broken(self, error: UserError) -> None:
+        """Leave a broken image out where the recipe says so; otherwise raise its error."""
+        if not self.recipe["source"]["skip_broken"]:
+            raise UserError(f"{error}, or source.skip_broken: true") from error
+        self.log(f"skipped: {error}")
+        self.skipped.append(str(error))
+
+    def _file(self, split: str, kind: str) -> Path:
+        return self.folder / f"{split}_{kind}.npy"
 
 
-def _read_fashion(recipe: dict, raw: Path) -> list[tuple[np.ndarray, np.ndarray]]:
-    from torchvision.datasets import FashionMNIST
-
-    parts = (FashionMNIST(str(raw), train=train) for train in (True, False))
-    return [(part.data.numpy()[:, None], part.targets.numpy().astype(np.int64)) for part in parts]
-
-
-def _read_digits(recipe: dict, raw: Path) -> list[tuple[np.ndarray, np.ndarray]]:
-    from sklearn.datasets import load_digits
-
-    digits = load_digits()
-    images = (digits.images[:, None] * (255 / 16)).round().astype(np.uint8)
-    labels = digits.target.astype(np.int64)
-    return [
-        (images[rows], labels[rows]) for rows in hold_out(torch.from_numpy(labels), 0.2, "test")
-    ]
-
-
-def _read_folder(recipe: dict, raw: Path) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Read class folders under train/ and test/: short side resized, then centre-cropped."""
-    from torchvision.datasets import ImageFolder
-    from torchvision.transforms import v2
-
-    size, channels = recipe["image"]["size"], recipe["image"]["channels"]
-    grey = [v2.Grayscale(1)] if channels == 1 else []
-    to_array = v2.Compose([v2.Resize(size), v2.CenterCrop(size), *grey, v2.PILToTensor()])
+def _read_tree(name: str, recipe: dict, root: Path) -> list[Part]:
+    channels = recipe["image"]["channels"]
     parts = []
-    for part in ("train", "test"):
-        tree = ImageFolder(str(Path(recipe["source"]["folder"]) / part), transform=to_array)
-        label_of = folder_labels(tree.root, tree.classes, recipe["classes"])
-        images, labels = zip(*tree, strict=True)
-        labels = np.array([label_of[label] for label in labels], dtype=np.int64)
-        parts.append((torch.stack(images).numpy(), labels))
+    for images in list_images(recipe, root):
+        paths, labels = zip(*images, strict=True)
+        parts.append(
+            Part(np.array(labels, np.int64), lambda n, paths=paths: decode(paths[n], channels))
+        )
     return parts
 
 
-def folder_labels(root: str | Path, folders: list[str], names: list[str]) -> list[int]:
-    """Return the label of every sorted folder in ``root``: by name where all match, else in order.
+def _read_fashion(name: str, recipe: dict, root: Path) -> list[Part]:
+    from torchvision.datasets import FashionMNIST
 
-    Raises UserError where there are more or fewer folders than classes.
-    """
-    if len(folders) != len(names):
-        raise UserError(f"{root}: found {len(folders)} class folders, expected {len(names)}")
-    if set(folders) == set(names):
-        return [names.index(folder) for folder in folders]
-    return list(range(len(names)))
+    parts = (FashionMNIST(str(root), train=train) for train in (True, False))
+    return [_array(name, recipe, p.data.numpy(), p.targets.numpy().astype(np.int64)) for p in parts]
 
 
-def save_split(folder: Path, split: str, images: np.ndarray, labels: np.ndarray) -> None:
-    """Write one split as two .npy files, each atomically."""
-    for part, array in (("images", images), ("labels", labels)):
-        with atomic(folder / f"{split}_{part}.npy") as temporary, open(temporary, "wb") as stream:
-            np.save(stream, np.ascontiguousarray(array), allow_pickle=False)
+def _read_digits(name: str, recipe: dict, root: Path) -> list[Part]:
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    images = (digits.images * (255 / 16)).round().astype(np.uint8)
+    digits = _array(name, recipe, images, digits.target.astype(np.int64))
+    return [digits.take(rows) for rows in hold_out(torch.from_numpy(digits.labels), 0.2, "test")]
+
+
+def _array(name: str, recipe: dict, images: np.ndarray, labels: np.ndarray) -> Part:
+    """Return grey images (N, H, W) in memory as a part; raises UserError for another shape."""
+    image, classes = recipe["image"], recipe["classes"]
+    expected = (image["channels"], image["size"], image["size"])
+    if (1, *images.shape[1:]) != expected:
+        raise UserError(f"{name}: found images of {(1, *images.shape[1:])}, expected {expected}")
+    if len(np.unique(labels)) != len(classes):
+        raise UserError(f"{name}: found {len(np.unique(labels))} classes, expected {len(classes)}")
+    return Part(labels, lambda number: Image.fromarray(images[number]))
 
 
 def load_split(folder: str | Path, split: str) -> tuple[Tensor, Tensor]:

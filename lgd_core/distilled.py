@@ -2,8 +2,6 @@
 
 import csv
 import json
-import re
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from lgd_core.classes import class_folder
 from lgd_core.errors import UserError
 from lgd_core.runtime import atomic
 
@@ -40,12 +39,6 @@ def load_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict]:
         raise UserError(f"{path}: not found, expected a safetensors file") from None
     except SafetensorError as error:
         raise UserError(f"{path}: found a broken safetensors file ({error})") from None
-
-
-def class_folder(label: int, names: Sequence[str]) -> str:
-    """Return the folder of a class, whose sorted position is its label."""
-    slug = re.sub(r"[^A-Za-z0-9]+", "_", names[label]).strip("_")
-    return f"{label:0{len(str(len(names) - 1))}d}_{slug}"
 
 
 def write_folder(folder: str | Path, increments: list[dict[str, Tensor]], names: list[str]) -> None:

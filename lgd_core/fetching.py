@@ -2,17 +2,16 @@
 
 import gzip
 import hashlib
-import http.client
 import socket
 import subprocess
-import threading
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
+from lgd_core.archives import NOTE, fetch_archive
 from lgd_core.errors import UserError
 from lgd_core.runtime import atomic, fingerprint, scratch
+from lgd_core.sources import tree_parts
+from lgd_core.web import reachable
 
 FASHION_PACKAGE = "dataset-fashion-mnist"
 FASHION_SYSTEM_FOLDER = Path("/usr/share/datasets/fashion-mnist")
@@ -26,17 +25,25 @@ FASHION_FILES = {
 
 
 def fetch(source: dict, folder: Path, log: Callable[[str], None]) -> dict[str, str]:
-    """Bring the raw files of a data set into ``folder``; return which source served them."""
+    """Bring the raw files of a data set into ``folder``; a tree on disk is read where it is.
+
+    Return which source served them, the ``root`` under which ``prepare`` finds them, and perhaps a
+    ``note`` for those who read the scores.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    if source["kind"] == "fashion-mnist":
-        return {"served_by": _fetch_fashion(source["folder"], folder, log)}
-    if source["kind"] == "folder":
-        root = Path(source["folder"] or "")
-        for part in ("train", "test"):
-            if not (root / part).is_dir():
-                raise UserError(f"source.folder: no folder {root / part}, expected class folders")
-        return {"served_by": str(root), "listing": fingerprint(sorted(map(str, root.rglob("*.*"))))}
-    return {"served_by": "scikit-learn"}
+    kind, local = source["kind"], source["folder"]
+    if kind == "fashion-mnist":
+        return {"served_by": _fetch_fashion(local, folder, log), "root": str(folder)}
+    if kind == "fastai":
+        served_by, root = fetch_archive(source["archive"], local, folder, log)
+        return {"served_by": served_by, "root": str(root), "note": NOTE}
+    if kind == "digits":
+        return {"served_by": "scikit-learn", "root": str(folder)}
+    tree_parts(kind, Path(local))
+    facts = {"served_by": local, "root": local}
+    if kind == "folder":  # ImageNet's would be a million files
+        facts["listing"] = fingerprint(sorted(map(str, Path(local).rglob("*.*"))))
+    return facts
 
 
 def _fetch_fashion(local: str | None, folder: Path, log: Callable[[str], None]) -> str:
@@ -98,28 +105,6 @@ def _download_fashion(folder: Path) -> Path:
     finally:
         socket.setdefaulttimeout(before)
     return folder / "FashionMNIST" / "raw"
-
-
-def reachable(address: str, seconds: float = 15) -> bool:
-    """Whether a web address answers in time; name resolution and redirects are counted in."""
-    answered = threading.Event()
-
-    def ask() -> None:
-        try:
-            urllib.request.urlopen(address, timeout=seconds).close()
-        except urllib.error.HTTPError:
-            answered.set()
-        except (OSError, http.client.HTTPException):
-            return
-        else:
-            answered.set()
-        finally:
-            finished.set()
-
-    finished = threading.Event()
-    threading.Thread(target=ask, daemon=True).start()
-    finished.wait(seconds)
-    return answered.is_set()
 
 
 def _unpack_fashion_package(folder: Path) -> Path:

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
-from torchvision.transforms.v2.functional import center_crop, pil_to_tensor, resize
 
-from lgd_core.data import folder_labels, load_split, real_increment
+from lgd_core.classes import class_folders
+from lgd_core.data import load_split, real_increment
+from lgd_core.decoding import decode, fit
 from lgd_core.errors import UserError
 from lgd_core.methods import strength_at
 from lgd_core.priors import Prior
@@ -124,28 +124,18 @@ def folder_candidates(
 ) -> dict[str, Tensor]:
     """Return the first images by name of every class folder, resized and cropped to the data set.
 
-    Folders are matched as those of a data set are, see data.folder_labels. Raises UserError where
-    folders or images are too few.
+    Folders are matched as those of a data set are, see classes.class_folders. Raises UserError
+    where folders or images are too few.
     """
-    size, count = dataset["image"]["size"], method["ipc_per_increment"]
-    mode = "L" if dataset["image"]["channels"] == 1 else "RGB"
-    folders = sorted(path for path in Path(folder).iterdir() if path.is_dir())
-    labels = folder_labels(folder, [path.name for path in folders], dataset["classes"])
-    images: dict[int, list[Tensor]] = {}
-    for label, path in zip(labels, folders, strict=True):
+    image, count = dataset["image"], method["ipc_per_increment"]
+    images = []
+    for path in class_folders(folder, dataset["classes"], dataset.get("wnids", ())):
         files = sorted(p for p in path.iterdir() if p.suffix.lower() in (".png", ".jpg", ".jpeg"))
         if len(files) < count:
             raise UserError(f"{path}: found {len(files)} images, expected {count}")
-        images[label] = [_read_image(file, mode, size) for file in files[:count]]
-    ordered = torch.stack([image for label in sorted(images) for image in images[label]])
-    return as_candidates(ordered, len(images), method, prior)
-
-
-def _read_image(file: Path, mode: str, size: int) -> Tensor:
-    """Read an image as uint8 (C, size, size): short side resized, then centre-cropped."""
-    with Image.open(file) as image:
-        pixels = pil_to_tensor(image.convert(mode))
-    return center_crop(resize(pixels, [size], antialias=True), [size, size])
+        images += [fit(decode(file, image["channels"]), image["size"]) for file in files[:count]]
+    ordered = torch.from_numpy(np.stack(images))
+    return as_candidates(ordered, len(dataset["classes"]), method, prior)
 
 
 def as_candidates(images: Tensor, classes: int, method: dict, prior: Prior) -> dict[str, Tensor]:

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
-import yaml
-
 from lgd_core.architectures import parse_architecture
+from lgd_core.classes import resolve_classes
 from lgd_core.errors import UserError
 from lgd_core.methods import is_guided
-from lgd_core.schema import check, fill_defaults, load_yaml, merge, suggest
+from lgd_core.schema import check, fill_defaults, load_yaml, merge, reread, suggest
+from lgd_core.sources import check_source, resolve_source
 
 RESERVED_NAMES = ("data", "prior", "reference")
 PRIOR_FILES = (
@@ -37,7 +37,7 @@ class Recipes:
             name: load_yaml(self.folder / "schemas" / f"{name}.schema.yaml")
             for name in ("config", "dataset", "method")
         }
-        config = _reread(config, self.schemas["config"])
+        config = reread(config)
         check(config, self.schemas["config"], "config")
         self.config = fill_defaults(config, self.schemas["config"])
         self.dataset = cache(self._dataset)
@@ -51,6 +51,10 @@ class Recipes:
     def students(self, dataset: str) -> list[str]:
         """Return the architectures that judge distilled sets of a data set."""
         return self.config["students"] or self.dataset(dataset)["evaluation"]["students"]
+
+    def source_of(self, dataset: str) -> dict:
+        """Return where a data set's images come from, its folder checked: see resolve_source."""
+        return resolve_source(self.dataset(dataset), str(self.folder / f"datasets/{dataset}.yaml"))
 
     def increments(self, dataset: str, method: str, ipc: int) -> int:
         """Return the number of increments K that make ``ipc`` images per class."""
@@ -97,7 +101,8 @@ class Recipes:
         where = str(self.folder / "datasets" / f"{name}.yaml")
         recipe = merge(own, self.config["overrides"]["datasets"].get(name) or {})
         check(recipe, self.schemas["dataset"], where)
-        recipe = fill_defaults(recipe, self.schemas["dataset"])
+        recipe = resolve_classes(fill_defaults(recipe, self.schemas["dataset"]), where)
+        check_source(recipe, where)
         for method, changes in recipe["recipes"].items():
             self._layer("method", method, changes, f"{where}: recipes.{method}")
         self._check_dataset(recipe, where)
@@ -158,8 +163,8 @@ class Recipes:
         held_out = self.dataset(dataset)["source"]["validation_fraction"]
         if recipe["learner"]["monitor"] == "validation" and not held_out:
             raise UserError(
-                f"{where}: learner.monitor: found validation, but source.validation_fraction of "
-                f"data set '{dataset}' is 0, expected training"
+                f"{where}: learner.monitor: found validation, expected training, since the data "
+                "set's source.validation_fraction is 0"
             )
         self._check_seed(recipe, dataset, name, where)
         self._check_input(recipe["learner"]["architecture"], dataset, f"{where}: learner")
@@ -224,11 +229,16 @@ class Recipes:
                 f"{where}: found no num_embeds_ada_norm in {transformer}, expected the "
                 "configuration of a DiTTransformer2DModel"
             ) from error
-        labels = recipe["prior"]["labels"] or range(len(recipe["classes"]))
-        if max(labels) >= known or (not recipe["prior"]["labels"] and len(labels) != known):
+        labels, classes = recipe["prior"]["labels"], recipe["classes"]
+        if labels and max(labels) >= known:
+            raise UserError(
+                f"{where}: has {known} classes, but data set '{dataset}' asks for label "
+                f"{max(labels)} ({classes[labels.index(max(labels))]}); expected a larger prior"
+            )
+        if not labels and len(classes) != known:
             raise UserError(
                 f"{where}: has {known} classes, but data set '{dataset}' has "
-                f"{len(recipe['classes'])}; expected equal numbers or prior.labels"
+                f"{len(classes)}; expected equal numbers or prior.labels"
             )
 
     def _check_autoencoder(self, vae: str | None, dataset: str) -> None:
@@ -260,19 +270,3 @@ def check_writable(folder: str | Path) -> None:
     if not path.is_dir() or not os.access(path, os.W_OK | os.X_OK):
         found = "a folder without write permission" if path.is_dir() else "a file"
         raise UserError(f"{folder}: found {found}, expected a folder to write results to")
-
-
-def _reread(config: dict, schema: dict) -> dict:
-    """Give the types back that ``--config`` takes from values inside lists and mappings."""
-
-    def reread(value: object) -> object:
-        if isinstance(value, dict):
-            return {key: reread(child) for key, child in value.items()}
-        if isinstance(value, list):
-            return [reread(child) for child in value]
-        return yaml.safe_load(value) if isinstance(value, str) and value else value
-
-    def nested(value: object) -> bool:
-        return isinstance(value, dict | list)
-
-    return {key: reread(value) if nested(value) else value for key, value in config.items()}

@@ -124,3 +124,19 @@ def merge(base: dict, changes: dict) -> dict:
         both = isinstance(value, dict) and isinstance(merged.get(key), dict)
         merged[key] = merge(merged[key], value) if both else deepcopy(value)
     return merged
+
+
+def reread(config: dict) -> dict:
+    """Give the types back that ``--config`` takes from values inside lists and mappings."""
+
+    def typed(value: object) -> object:
+        if isinstance(value, dict):
+            return {key: typed(child) for key, child in value.items()}
+        if isinstance(value, list):
+            return [typed(child) for child in value]
+        return yaml.safe_load(value) if isinstance(value, str) and value else value
+
+    def nested(value: object) -> bool:
+        return isinstance(value, dict | list)
+
+    return {key: typed(value) if nested(value) else value for key, value in config.items()}

@@ -38,7 +38,7 @@ MALLOC = {
 for name, value in MALLOC.items():
     os.environ.setdefault(name, value)
 
-# Threads of the prior's own jobs; Snakemake scales it down to --cores.
+# Threads of the prior's own jobs and of decoding; Snakemake scales it down to --cores.
 ALL_CORES = 1024
 
 # Threads of sampling and of the reference. A job that claims all cores starts only when nothing else

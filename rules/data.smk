@@ -10,7 +10,8 @@ rule fetch_dataset:
         "../environment.yml"
     params:
         hp=lambda wildcards: stage(
-            "fetch_dataset", source=dataset_of(wildcards)["source"]
+            "fetch_dataset",
+            source=source_of(wildcards, "kind", "folder", "archive"),
         ),
     script:
         "../workflow_scripts/fetch_dataset.py"
@@ -22,17 +23,22 @@ rule prepare_dataset:
         facts="results/{dataset}/data/source.json",
         raw="results/{dataset}/data/raw",
     output:
-        arrays("train", "validation", "test"),
+        arrays("train", "originals", "validation", "test"),
+        facts="results/{dataset}/data/prepared.json",
     log:
         "results/logs/prepare_dataset/{dataset}.log",
     conda:
         "../environment.yml"
+    threads: ALL_CORES
     params:
         hp=lambda wildcards: stage(
             "prepare_dataset",
-            source=dataset_of(wildcards)["source"],
+            source=source_of(
+                wildcards, "kind", "folder", "validation_fraction", "skip_broken"
+            ),
             image=dataset_of(wildcards)["image"],
             classes=dataset_of(wildcards)["classes"],
+            wnids=dataset_of(wildcards)["wnids"],
         ),
     script:
         "../workflow_scripts/prepare_dataset.py"

@@ -8,14 +8,22 @@ from lgd_core.recipes import is_hub_name
 PRIOR = "results/{dataset}/prior_source.json"
 
 
+def source_of(wildcards, *keys):
+    """Return some keys of a data set's source; its folder is checked before any job starts."""
+    source = checked(RECIPES.source_of, wildcards.dataset)
+    return {key: source[key] for key in keys}
+
+
 def network_facts(dataset):
     """Return what every network needs to know of a data set."""
-    return {
+    facts = {
         "classes": dataset["classes"],
         "image": dataset["image"],
         "normalise": dataset["normalise"],
         "augment": dataset["augment"],
     }
+    # Folders of a seed are named by wnid where there are wnids, and must not be taken in order.
+    return facts | ({"wnids": dataset["wnids"]} if dataset["wnids"] else {})
 
 
 def arrays(*splits):

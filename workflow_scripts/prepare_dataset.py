@@ -1,13 +1,16 @@
 """Split real images into arrays."""
 
+import json
 from pathlib import Path
 
 from job import running
 
-from lgd_core.data import prepare, save_split
+from lgd_core.data import prepare
+from lgd_core.runtime import write_json
 
 with running(snakemake) as job:
-    splits = prepare(snakemake.wildcards.dataset, job.hp, Path(snakemake.input.raw))
-    for split, (images, labels) in splits.items():
-        save_split(Path(snakemake.output[0]).parent, split, images, labels)
-        job.log(f"{split}: {len(labels)} images")
+    root = Path(json.loads(Path(snakemake.input.facts).read_text())["root"])
+    folder = Path(snakemake.output.facts).parent
+    name, threads = snakemake.wildcards.dataset, snakemake.threads
+    facts = prepare(name, job.hp, root, folder, threads, job.log)
+    write_json(snakemake.output.facts, job.stamp(**facts))

@@ -1,5 +1,6 @@
 """Real images: splits, arrays."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,21 +10,27 @@ import torch
 from PIL import Image
 from sklearn.datasets import load_digits
 from torch import Tensor
+from trees import WOOF, class_tree, recipe, shade
 
-from lgd_core.data import (
-    hold_out,
-    load_split,
-    prepare,
-    real_increment,
-    save_split,
-)
+from lgd_core import data
+from lgd_core.data import hold_out, load_split, prepare, real_increment
 from lgd_core.errors import UserError
+from lgd_core.recipes import Recipes
 
+ROOT = Path(__file__).parents[2]
 DIGITS = {
-    "source": {"kind": "digits", "validation_fraction": 0.1},
+    "source": {"kind": "digits", "validation_fraction": 0.1, "skip_broken": False},
     "classes": [str(i) for i in range(10)],
+    "wnids": [],
     "image": {"size": 8, "channels": 1},
 }
+
+
+def prepared(name: str, recipe: dict, folder: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Prepare a data set in ``folder`` and return what comes back of its splits."""
+    prepare(name, recipe, Path(recipe["source"].get("folder") or folder), folder, 2, print)
+    splits = {split: load_split(folder, split) for split in ("train", "validation", "test")}
+    return {split: (images.numpy(), labels.numpy()) for split, (images, labels) in splits.items()}
 
 
 @pytest.fixture
@@ -47,8 +54,7 @@ def test_what_is_held_out_depends_on_the_key_alone(labels: Tensor) -> None:
 
 
 def test_digits_are_split_into_disjoint_and_complete_parts(tmp_path: Path) -> None:
-    splits = prepare("digits", DIGITS, tmp_path)
-    assert list(splits) == ["train", "validation", "test"]
+    splits = prepared("digits", DIGITS, tmp_path)
     sizes = {split: len(labels) for split, (_, labels) in splits.items()}
     assert sum(sizes.values()) == 1797
     assert sizes["test"] == pytest.approx(0.2 * 1797, abs=10)
@@ -71,14 +77,15 @@ def test_digits_are_split_into_disjoint_and_complete_parts(tmp_path: Path) -> No
 
 def test_images_of_another_shape_or_class_count_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="found images of"):
-        prepare("digits", DIGITS | {"image": {"size": 16, "channels": 1}}, tmp_path)
+        prepared("digits", DIGITS | {"image": {"size": 16, "channels": 1}}, tmp_path)
     with pytest.raises(UserError, match="found 10 classes, expected 9"):
-        prepare("digits", DIGITS | {"classes": list("123456789")}, tmp_path)
+        prepared("digits", DIGITS | {"classes": list("123456789")}, tmp_path)
 
 
 def test_arrays_on_disk_come_back_and_cannot_be_changed_by_their_reader(tmp_path: Path) -> None:
     images = np.arange(2 * 3 * 4 * 4, dtype=np.uint8).reshape(2, 3, 4, 4)
-    save_split(tmp_path, "train", images[:, ::-1], np.array([1, 0]))
+    np.save(tmp_path / "train_images.npy", np.ascontiguousarray(images[:, ::-1]))
+    np.save(tmp_path / "train_labels.npy", np.array([1, 0]))
     found, labels = load_split(tmp_path, "train")
     assert np.array_equal(found.numpy(), images[:, ::-1])
     assert labels.tolist() == [1, 0]
@@ -107,6 +114,7 @@ def test_too_few_real_images_are_one_line(labels: Tensor) -> None:
 
 FOLDER = {
     "classes": ["cat", "ant"],
+    "wnids": [],
     "image": {"size": 8, "channels": 3},
 }
 
@@ -119,7 +127,8 @@ def class_folders(root: Path, names: list[str], shade: Callable[[int], int]) -> 
             for j in range(n):
                 colour = (shade(i), shade(i), 20 * j)
                 Image.new("RGB", (20, 12), colour).save(root / part / name / f"{j}.png")
-    return {"kind": "folder", "folder": str(root), "validation_fraction": 0.25}
+    source = {"kind": "folder", "folder": str(root), "validation_fraction": 0.25}
+    return source | {"skip_broken": False}
 
 
 @pytest.mark.parametrize(
@@ -131,7 +140,7 @@ def test_class_folders_are_labelled_by_name_or_else_by_position(
     tmp_path: Path, names: list[str], first: int
 ) -> None:
     source = class_folders(tmp_path, names, lambda i: 255 * i)
-    splits = prepare("mine", FOLDER | {"source": source}, tmp_path / "raw")
+    splits = prepared("mine", FOLDER | {"source": source}, tmp_path / "raw")
     assert [len(labels) for _, labels in splits.values()] == [6, 2, 4]
     for images, labels in splits.values():
         assert images.shape[1:] == (3, 8, 8)
@@ -141,7 +150,7 @@ def test_class_folders_are_labelled_by_name_or_else_by_position(
 
 def test_class_folders_keep_their_colours(tmp_path: Path) -> None:
     source = class_folders(tmp_path, ["ant", "cat"], lambda i: 50 * i)
-    splits = prepare("mine", FOLDER | {"source": source}, tmp_path / "raw")
+    splits = prepared("mine", FOLDER | {"source": source}, tmp_path / "raw")
     for images, labels in splits.values():
         colours = images[:, :, 4, 4]
         assert colours[:, 0].tolist() == [0 if label == 1 else 50 for label in labels]
@@ -152,10 +161,133 @@ def test_class_folders_keep_their_colours(tmp_path: Path) -> None:
 def test_class_folders_can_be_read_as_grey(tmp_path: Path) -> None:
     source = class_folders(tmp_path, ["ant", "cat"], lambda i: 50 * i)
     grey = FOLDER | {"source": source, "image": {"size": 8, "channels": 1}}
-    assert prepare("mine", grey, tmp_path / "raw")["train"][0].shape == (6, 1, 8, 8)
+    assert prepared("mine", grey, tmp_path / "raw")["train"][0].shape == (6, 1, 8, 8)
 
 
 def test_a_wrong_number_of_class_folders_is_refused(tmp_path: Path) -> None:
     source = class_folders(tmp_path, ["ant", "bee", "cat"], lambda i: i)
     with pytest.raises(UserError, match="found 3 class folders, expected 2"):
-        prepare("mine", FOLDER | {"source": source}, tmp_path / "raw")
+        prepared("mine", FOLDER | {"source": source}, tmp_path / "raw")
+
+
+@pytest.fixture
+def woof(tmp_path: Path) -> Path:
+    """Write a root that holds only the ten breeds, whose sorted order is not that of the labels."""
+    assert sorted(WOOF) != list(WOOF)
+    return class_tree(tmp_path / "woof", sorted(WOOF))
+
+
+@pytest.mark.parametrize("kind", ["imagenet", "folder"])
+def test_labels_come_from_the_wnid_never_from_the_place_of_a_folder(
+    tmp_path: Path, woof: Path, kind: str
+) -> None:
+    shipped = Recipes(ROOT / "config", {}).dataset("imagewoof")
+    assert shipped["prior"]["labels"] == list(WOOF.values())
+    splits = prepared("imagewoof", shipped | recipe(kind, woof), tmp_path / "data")
+    images, labels = splits["train"]
+    assert len(labels) == 40
+    for image, label in zip(images, labels, strict=True):
+        assert tuple(image[:, 4, 4]) == shade(shipped["wnids"][label])
+
+
+def test_every_image_is_stored_at_both_sizes_but_decoded_once(
+    tmp_path: Path, woof: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded = []
+    real = data.decode
+    monkeypatch.setattr(data, "decode", lambda *args: decoded.append(args) or real(*args))
+    sizes = {"image": {"size": 10, "train_size": 6, "channels": 3}}
+    counts = prepare("woof", recipe("imagenet", woof) | sizes, woof, tmp_path, 2, print)["images"]
+    assert len(decoded) == 60
+    assert counts["train"] == {f"dog {index}": 4 for index in WOOF.values()}
+    train, labels = load_split(tmp_path, "train")
+    originals, same = load_split(tmp_path, "originals")
+    assert train.shape == (40, 3, 6, 6)
+    assert originals.shape == (40, 3, 10, 10)
+    assert load_split(tmp_path, "test")[0].shape == (20, 3, 6, 6)
+    assert torch.equal(labels, same)
+    assert torch.equal(train[:, :, 3, 3], originals[:, :, 5, 5])
+
+
+def test_originals_of_one_size_are_the_training_images_themselves(
+    tmp_path: Path, woof: Path
+) -> None:
+    prepare("woof", recipe("imagenet", woof), woof, tmp_path, 1, print)
+    for kind in ("images", "labels"):
+        files = [tmp_path / f"{split}_{kind}.npy" for split in ("train", "originals")]
+        assert files[0].samefile(files[1])
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_where_there_are_no_links_originals_are_a_copy(
+    tmp_path: Path, woof: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*paths: object) -> None:
+        raise OSError("no links here")
+
+    monkeypatch.setattr(os, "link", refuse)
+    prepare("woof", recipe("imagenet", woof), woof, tmp_path, 1, print)
+    pair = [load_split(tmp_path, split)[0] for split in ("train", "originals")]
+    assert torch.equal(*pair)
+
+
+def test_nothing_held_out_is_a_split_without_images(tmp_path: Path, woof: Path) -> None:
+    prepare("woof", recipe("imagenet", woof), woof, tmp_path, 2, print)
+    images, labels = load_split(tmp_path, "validation")
+    assert images.shape == (0, 3, 8, 8)
+    assert images.dtype == torch.uint8
+    assert labels.shape == (0,)
+    assert labels.dtype == torch.int64
+
+
+def test_arrays_do_not_depend_on_threads_and_are_what_numpy_writes(
+    tmp_path: Path, woof: Path
+) -> None:
+    asked = recipe("imagenet", woof, validation_fraction=0.25)
+    for threads in (1, 4):
+        prepare("woof", asked, woof, tmp_path / str(threads), threads, print)
+    for file in (tmp_path / "1").iterdir():
+        assert file.read_bytes() == (tmp_path / "4" / file.name).read_bytes()
+        np.save(tmp_path / "again.npy", np.load(file))
+        assert file.read_bytes() == (tmp_path / "again.npy").read_bytes()
+
+
+def test_a_broken_image_stops_the_run_by_its_name(tmp_path: Path, woof: Path) -> None:
+    path = woof / "train" / "n02111889" / "n02111889_1.JPEG"
+    path.write_bytes(path.read_bytes()[:50])
+    with pytest.raises(UserError, match=r"found a broken image.*source\.skip_broken") as error:
+        prepare("woof", recipe("imagenet", woof), woof, tmp_path / "data", 2, print)
+    assert str(path) in str(error.value)
+    assert not list((tmp_path / "data").iterdir())
+
+
+def test_broken_images_are_skipped_and_listed_where_asked_for(tmp_path: Path, woof: Path) -> None:
+    broken = [woof / part / "n02111889" / "n02111889_0.JPEG" for part in ("train", "val")]
+    for path in broken:
+        path.write_bytes(path.read_bytes()[:50])
+    asked, log = recipe("imagenet", woof, skip_broken=True), []
+    facts = prepare("woof", asked, woof, tmp_path / "data", 2, log.append)
+    assert [line.split(": ")[0] for line in facts["skipped"]] == list(map(str, broken))
+    assert all(any(str(path) in line for line in log) for path in broken)
+    assert facts["images"]["train"]["dog 258"] == 3
+    for split, count in (("train", 39), ("originals", 39), ("test", 19)):
+        images, labels = load_split(tmp_path / "data", split)
+        assert len(images) == len(labels) == count
+        for image, label in zip(images, labels.tolist(), strict=True):
+            assert tuple(image[:, 4, 4].tolist()) == shade(list(WOOF)[label])
+
+
+def test_a_class_of_broken_images_alone_is_refused(tmp_path: Path, woof: Path) -> None:
+    for path in (woof / "train" / "n02111889").iterdir():
+        path.write_bytes(b"")
+    asked = recipe("imagenet", woof, skip_broken=True)
+    with pytest.raises(UserError, match="train: found no image of dog 258 that decodes"):
+        prepare("woof", asked, woof, tmp_path / "data", 2, print)
+
+
+def test_an_imagenet_class_with_too_few_images_for_an_increment(tmp_path: Path, woof: Path) -> None:
+    prepare("woof", recipe("imagenet", woof), woof, tmp_path, 1, print)
+    labels = load_split(tmp_path, "train")[1]
+    assert real_increment(labels, 10, 2, 0, 1).shape == (10, 2)
+    with pytest.raises(UserError, match="found 4 training images, expected at least 6"):
+        real_increment(labels, 10, 2, 0, 2)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from lgd_core import fetching
-from lgd_core.data import prepare
+from lgd_core.data import load_split, prepare
 from lgd_core.errors import UserError
 from lgd_core.fetching import fetch, reachable
 
@@ -86,13 +86,14 @@ def test_the_system_folder_serves_whole_archives(
     fake_fashion(offline, packed)
     assert bring(tmp_path)[0] == f"system folder {offline}"
     recipe = {
-        "source": {"kind": "fashion-mnist", "validation_fraction": 0.5},
+        "source": {"kind": "fashion-mnist", "validation_fraction": 0.5, "skip_broken": False},
         "classes": list("abcdefghij"),
         "image": {"size": 28, "channels": 1},
     }
-    splits = prepare("fashion", recipe, tmp_path / "raw")
-    assert [len(labels) for _, labels in splits.values()] == [10, 10, 10]
-    assert splits["train"][0].shape == (10, 1, 28, 28)
+    prepare("fashion", recipe, tmp_path / "raw", tmp_path / "data", 1, print)
+    splits = [load_split(tmp_path / "data", split) for split in ("train", "validation", "test")]
+    assert [len(labels) for _, labels in splits] == [10, 10, 10]
+    assert splits[0][0].shape == (10, 1, 28, 28)
 
 
 @pytest.mark.parametrize(

@@ -96,11 +96,23 @@ def test_a_folder_seed_is_labelled_by_name_or_else_in_order(
     assert found["scores"].isnan().all()
 
 
+def test_a_folder_seed_of_imagenet_classes_is_labelled_by_wnid(
+    tmp_path: Path, fixed_prior: Prior
+) -> None:
+    shades = {"n02111889": (200, 0, 0), "n02086240": (0, 200, 0), "n02099601": (0, 0, 200)}
+    root = colours(tmp_path / "seed", dict(sorted(shades.items())))
+    found = folder_candidates(root, DATASET | {"wnids": list(shades)}, METHOD, fixed_prior, 4)
+    assert found["images"][:, 0, 0, :, 0, 0].tolist() == [list(shade) for shade in shades.values()]
+    colours(root, {"n01440764": (0, 0, 0)})
+    with pytest.raises(UserError, match="extra: n01440764"):
+        folder_candidates(root, DATASET | {"wnids": list(shades)}, METHOD, fixed_prior, 4)
+
+
 @pytest.mark.parametrize(
     ("folders", "count", "message"),
     [
         (["red", "green"], 3, "seed: found 2 class folders, expected 3"),
-        (["red", "green", "blue"], 1, "blue: found 1 images, expected 2"),
+        (["red", "green", "blue"], 1, "red: found 1 images, expected 2"),
     ],
 )
 def test_a_folder_seed_that_is_too_small_is_one_line(

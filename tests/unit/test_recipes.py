@@ -197,6 +197,79 @@ def test_bad_dataset(folder, changes, parts):
         assert part in text, text
 
 
+WOOF = [193, 182, 258, 162, 155, 167, 159, 273, 207, 229]
+NETTE = [0, 217, 482, 491, 497, 566, 569, 571, 574, 701]
+
+
+@pytest.mark.parametrize(("name", "labels"), [("imagenette", NETTE), ("imagewoof", WOOF)])
+def test_shipped_imagenet_subsets_are_the_field_s(folder, name, labels):
+    recipes = Recipes(folder, {"datasets": [name], "ipc": [50, 100]})
+    recipe = recipes.dataset(name)
+    assert recipe["prior"]["labels"] == labels
+    assert len(set(recipe["classes"])) == len(set(recipe["wnids"])) == 10
+    assert all(isinstance(class_name, str) for class_name in recipe["classes"])
+    assert recipes.method(name, "lgd")["learnability"]["strength"] == 15.0
+    assert recipes.students(name) == ["ConvNet-6", "ResNetAP-10", "ResNet-18"]
+    assert recipes.dataset("digits")["wnids"] == []
+
+
+def imagewoof(folder, item, **changes):
+    """Change keys of the third class, which is Samoyed, in ImageWoof's recipe."""
+    path = folder / "datasets" / "imagewoof.yaml"
+    value = yaml.safe_load(path.read_text())
+    value["classes"][2] = value["classes"][2] | item if isinstance(item, dict) else item
+    path.write_text(yaml.safe_dump(value))
+    edit(path, **changes)
+
+
+@pytest.mark.parametrize(
+    ("item", "changes", "parts"),
+    [
+        ({"wnid": "n02111890"}, {}, ["classes.2.wnid", "n02111890", "1000"]),
+        ({"wnid": "Samoyed"}, {}, ["classes.2.wnid", "'Samoyed'"]),
+        ({"index": 2}, {}, ["classes.2.index", "found 2", "expected 258"]),
+        ({"label": 258}, {}, ["classes.2.label", "unknown key"]),
+        ("Samoyed", {}, ["classes", "names and mappings"]),
+        ({}, {"prior__labels": WOOF}, ["prior.labels", "beside wnids"]),
+        ({}, {"prior__source": "priors/fashionmnist"}, ["10 classes", "label 273 (dingo)"]),
+        ({}, {"source__kind": "fastai", "source__archive": None}, ["source.archive", "imagewoof2"]),
+        ({}, {"source__archive": "imagewang"}, ["source.archive", "'imagewang'", "imagewoof2"]),
+        (
+            {},
+            {"recipes": {"lgd": {"learner": {"monitor": "validation"}}}},
+            ["learner.monitor", "validation_fraction is 0"],
+        ),
+    ],
+)
+def test_bad_imagenet_subset(folder, item, changes, parts):
+    imagewoof(folder, item, **changes)
+    text = complaint(folder, {"datasets": ["imagewoof"]})
+    for part in ["imagewoof", *parts]:
+        assert part in text, text
+
+
+@pytest.mark.parametrize("kind", ["imagenet", "fastai"])
+def test_plain_names_cannot_be_imagenet_s(folder, kind):
+    edit(folder / "datasets" / "fashionmnist.yaml", source__kind=kind)
+    assert "expected wnids" in complaint(folder)
+
+
+def test_the_data_of_a_run_are_looked_for_before_it(folder, monkeypatch):
+    monkeypatch.delenv("LGD_DATA", raising=False)
+    recipes = Recipes(folder, {})
+    with pytest.raises(UserError, match=r"imagenette\.yaml: source.folder: .* LGD_DATA unset"):
+        recipes.source_of("imagenette")
+    monkeypatch.setenv("LGD_DATA", "nowhere")
+    with pytest.raises(UserError, match="LGD_DATA: no folder nowhere/train"):
+        recipes.source_of("imagenette")
+    for part in ("train", "val"):
+        for wnid in recipes.dataset("imagenette")["wnids"]:
+            Path("somewhere", part, wnid).mkdir(parents=True)
+    monkeypatch.setenv("LGD_DATA", "somewhere")
+    assert recipes.source_of("imagenette")["folder"] == "somewhere"
+    assert recipes.source_of("digits")["folder"] is None
+
+
 def test_extends_cycle(folder):
     edit(folder / "methods" / "dit.yaml", extends="lgd")
     assert re.search(r"extends: cycle .*-> ", complaint(folder))

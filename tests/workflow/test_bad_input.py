@@ -45,6 +45,23 @@ def test_prior_of_a_target_outside_the_run_is_checked(fresh):
     assert "vae" in line
 
 
+@pytest.mark.parametrize(
+    ("folder", "parts"),
+    [
+        ("", ["imagenette.yaml: source.folder", "LGD_DATA unset"]),
+        ("nowhere", ["LGD_DATA: no folder nowhere/train", "ILSVRC-2012"]),
+        ("empty", ["LGD_DATA: empty/train: found 0 class folders", "missing: n01440764"]),
+    ],
+)
+def test_imagenet_that_is_not_there(fresh, folder, parts):
+    for part in ("train", "val"):
+        (fresh.folder / "empty" / part).mkdir(parents=True)
+    target = "results/imagenette_ipc20/table.csv"
+    line = refusal(fresh, "-n", "--", target, env={"LGD_DATA": folder})
+    for part in parts:
+        assert part in line
+
+
 def test_gpu_by_name_where_there_is_none(copied):
     path = "results/digits/reference/metrics.json"
     (copied.folder / path).unlink()

@@ -1,0 +1,112 @@
+"""fast.ai's archives of ImageNette and ImageWoof: downloaded, checked, unpacked."""
+
+import hashlib
+import http.client
+import tarfile
+import urllib.request
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+from lgd_core.errors import UserError
+from lgd_core.runtime import atomic, progress, scratch
+from lgd_core.sources import find_archive
+from lgd_core.web import reachable
+
+ADDRESS = "https://s3.amazonaws.com/fast-ai-imageclas/{}.tgz"
+# Bytes, from fastai's fastai/data/checks.txt, and SHA-256, from TensorFlow Datasets'
+# imagenette/checksums.tsv (imagenette2) and FastAI.jl's src/datasets/fastaidatasets.jl (both).
+ARCHIVES = {
+    "imagenette2": (
+        1557161267,
+        "6cbfac238434d89fe99e651496f0812ebc7a10fa62bd42d6874042bf01de4efd",
+    ),
+    "imagewoof2": (
+        1343715595,
+        "de3f58c4ea3e042cf3f8365fbc699288cfe1d8c151059040d181c221bd5a55b8",
+    ),
+}
+NOTE = (
+    "fast.ai's archives split training and validation images anew, 70 to 30: their test images are "
+    "not ImageNet's validation images, there are fewer to train on, and scores do not compare with "
+    "the paper's"
+)
+
+
+def fetch_archive(
+    name: str, local: str | None, folder: Path, log: Callable[[str], None]
+) -> tuple[str, Path]:
+    """Return what served an archive, and the folder with its ``train`` and ``val``.
+
+    ``local`` is an unpacked archive, the archive, or a folder that holds either under its own name;
+    without one the archive is downloaded into ``folder``. Raises UserError for a wrong digest.
+    """
+    if local is not None:
+        path = find_archive(name, Path(local))
+        if path.is_dir():
+            return f"folder {path}", path
+        check_digest(name, path)
+        return f"archive {path}", unpack(path, folder / name) / name
+    with scratch(folder) as temporary:
+        archive = download(name, Path(temporary) / f"{name}.tgz", log)
+        return f"download {ADDRESS.format(name)}", unpack(archive, folder / name) / name
+
+
+def download(name: str, target: Path, log: Callable[[str], None]) -> Path:
+    """Download an archive and check it; raises UserError within 20 s where nobody answers."""
+    address = ADDRESS.format(name)
+    if not reachable(address):
+        raise UserError(
+            f"{address}: cannot be reached, expected {name}.tgz; source.folder takes a copy of it"
+        )
+    log(f"downloading {address}")
+    try:
+        with (
+            urllib.request.urlopen(address, timeout=15) as answer,
+            open(target, "wb") as stream,
+            progress(name, ARCHIVES[name][0]) as bar,
+        ):
+            while block := answer.read(2**20):
+                stream.write(block)
+                bar.update(len(block))
+    except (OSError, http.client.HTTPException) as error:
+        raise UserError(f"{address}: download failed ({error})") from error
+    check_digest(name, target)
+    return target
+
+
+def check_digest(name: str, archive: Path) -> None:
+    """Raise UserError unless an archive has the published size and SHA-256."""
+    size, expected = ARCHIVES[name]
+    if archive.stat().st_size != size:
+        raise UserError(f"{archive}: found {archive.stat().st_size} bytes, expected {size}")
+    with open(archive, "rb") as stream:
+        found = hashlib.file_digest(stream, "sha256").hexdigest()
+    if found != expected:
+        raise UserError(f"{archive}: found SHA-256 {found}, expected {expected}")
+
+
+def unpack(archive: Path, folder: Path) -> Path:
+    """Unpack a tar archive as ``folder``, all or nothing; return the folder.
+
+    Raises UserError for an entry that is absolute, leads out of the folder or is no plain file.
+    """
+    try:
+        with tarfile.open(archive) as tar, atomic(folder) as temporary:
+            temporary.mkdir()
+            tar.extractall(temporary, filter=_inside)
+    except tarfile.FilterError as error:
+        raise UserError(
+            f"{archive}: found entry '{error.tarinfo.name}' ({error}), expected entries that stay "
+            "in their folder; nothing was unpacked"
+        ) from error
+    except (tarfile.TarError, EOFError, zlib.error) as error:
+        raise UserError(f"{archive}: cannot be unpacked ({error})") from error
+    return folder
+
+
+def _inside(entry: tarfile.TarInfo, folder: str) -> tarfile.TarInfo:
+    """Refuse what tarfile's own filter would make relative, and all that it refuses."""
+    if entry.name.startswith("/"):
+        raise tarfile.AbsolutePathError(entry)
+    return tarfile.data_filter(entry, folder)

@@ -1,0 +1,28 @@
+"""The network, where it cannot be relied on."""
+
+import http.client
+import threading
+import urllib.error
+import urllib.request
+
+
+def reachable(address: str, seconds: float = 15) -> bool:
+    """Whether a web address answers in time; name resolution and redirects are counted in."""
+    answered = threading.Event()
+
+    def ask() -> None:
+        try:
+            urllib.request.urlopen(address, timeout=seconds).close()
+        except urllib.error.HTTPError:
+            answered.set()
+        except (OSError, http.client.HTTPException):
+            return
+        else:
+            answered.set()
+        finally:
+            finished.set()
+
+    finished = threading.Event()
+    threading.Thread(target=ask, daemon=True).start()
+    finished.wait(seconds)
+    return answered.is_set()

@@ -1,0 +1,124 @@
+"""Classes: what a wnid decides, and which folder is whose."""
+
+from pathlib import Path
+
+import pytest
+
+from lgd_core.classes import class_folder, class_folders, imagenet_indices, resolve_classes
+from lgd_core.errors import UserError
+
+DOGS = [
+    {"wnid": "n02096294", "index": 193, "name": "Australian terrier"},
+    {"wnid": "n02086240", "name": "Shih-Tzu"},
+]
+PRIOR = {"source": "owner/name", "labels": []}
+NAMES = ["cat", "ant"]
+WNIDS = ["n02096294", "n02086240"]
+
+
+def folders(root: Path, names: list[str]) -> Path:
+    for name in names:
+        (root / name).mkdir(parents=True)
+    return root
+
+
+def test_imagenet_has_a_thousand_indices_that_are_those_of_the_field() -> None:
+    indices = imagenet_indices()
+    assert sorted(indices.values()) == list(range(1000))
+    known = {"n01440764": 0, "n02086240": 155, "n03888257": 701, "n15075141": 999}
+    assert {wnid: indices[wnid] for wnid in known} == known
+
+
+def test_names_and_labels_of_the_prior_come_from_the_mappings() -> None:
+    recipe = resolve_classes({"classes": DOGS, "prior": PRIOR}, "dogs.yaml")
+    assert recipe["classes"] == ["Australian terrier", "Shih-Tzu"]
+    assert recipe["wnids"] == WNIDS
+    assert recipe["prior"]["labels"] == [193, 155]
+
+
+def test_a_prior_trained_on_the_data_set_keeps_its_labels() -> None:
+    prior = PRIOR | {"source": "train"}
+    assert resolve_classes({"classes": DOGS, "prior": prior}, "d")["prior"]["labels"] == []
+
+
+def test_plain_names_stay_and_have_no_wnids() -> None:
+    recipe = {"classes": NAMES, "prior": PRIOR | {"labels": [3, 4]}}
+    assert resolve_classes(recipe, "pets.yaml") == recipe | {"wnids": []}
+
+
+@pytest.mark.parametrize(
+    ("classes", "labels", "parts"),
+    [
+        ([*DOGS, "cat"], [], ["classes", "one kind"]),
+        ([DOGS[0] | {"index": 0}, DOGS[1]], [], ["classes.0.index", "found 0", "expected 193"]),
+        ([DOGS[0], {"wnid": "n00000001", "name": "x"}], [], ["classes.1.wnid", "n00000001"]),
+        ([DOGS[0], DOGS[0] | {"name": "other"}], [], ["wnids", "n02096294 twice"]),
+        ([DOGS[0], DOGS[1] | {"name": DOGS[0]["name"]}], [], ["classes", "terrier twice"]),
+        (DOGS, [193, 155], ["prior.labels", "expected none"]),
+    ],
+)
+def test_classes_that_contradict_themselves_are_one_line(
+    classes: list, labels: list[int], parts: list[str]
+) -> None:
+    with pytest.raises(UserError) as error:
+        resolve_classes({"classes": classes, "prior": PRIOR | {"labels": labels}}, "dogs.yaml")
+    for part in ["dogs.yaml", *parts]:
+        assert part in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("found", "wnids", "expected"),
+    [
+        (WNIDS, WNIDS, WNIDS),
+        (["ant", "cat"], WNIDS, ["cat", "ant"]),
+        (["ant", "cat"], [], ["cat", "ant"]),
+        (["0_cat", "1_ant"], [], ["0_cat", "1_ant"]),
+        (["first", "second"], [], ["first", "second"]),
+        (["ant", "cat", ".cache"], [], ["cat", "ant"]),
+    ],
+    ids=["wnids", "names beside wnids", "names", "distilled", "position", "hidden"],
+)
+def test_folders_are_known_by_wnid_by_name_or_else_by_position(
+    tmp_path: Path, found: list[str], wnids: list[str], expected: list[str]
+) -> None:
+    root = folders(tmp_path / "tree", found)
+    (root / "README.txt").touch()
+    assert class_folders(root, NAMES, wnids) == [root / name for name in expected]
+
+
+def test_folders_of_a_distilled_set_are_known_whatever_their_names(tmp_path: Path) -> None:
+    names = ["T-shirt/top", *(f"class {i}" for i in range(1, 11))]
+    own = [class_folder(label, names) for label in range(11)]
+    root = folders(tmp_path / "tree", own)
+    assert class_folders(root, names) == [root / name for name in own]
+
+
+@pytest.mark.parametrize(
+    ("found", "wnids", "missing", "extra"),
+    [
+        (["ant", "dog"], [], "missing: cat;", "extra: dog)"),
+        (["ant", "bee", "cat"], [], "missing: none;", "extra: bee)"),
+        (["one", "two", "three"], [], "missing: cat, ant;", "extra: one, three, two)"),
+        (["first", "second"], WNIDS, f"missing: {', '.join(WNIDS)};", "extra: first, second)"),
+        ([WNIDS[1], "n01440764"], WNIDS, f"missing: {WNIDS[0]};", "extra: n01440764)"),
+    ],
+)
+def test_folders_that_do_not_match_are_listed_on_both_sides(
+    tmp_path: Path, found: list[str], wnids: list[str], missing: str, extra: str
+) -> None:
+    with pytest.raises(UserError, match="class folders, expected 2") as error:
+        class_folders(folders(tmp_path / "tree", found), NAMES, wnids)
+    assert missing in str(error.value)
+    assert extra in str(error.value)
+
+
+def test_long_lists_of_folders_are_cut(tmp_path: Path) -> None:
+    root = folders(tmp_path / "tree", [f"n{i:08d}" for i in range(30)])
+    with pytest.raises(UserError, match="and 20 more"):
+        class_folders(root, NAMES)
+
+
+def test_other_folders_may_be_allowed(tmp_path: Path) -> None:
+    root = folders(tmp_path / "tree", [*WNIDS, "n01440764"])
+    assert class_folders(root, NAMES, WNIDS, others=True) == [root / wnid for wnid in WNIDS]

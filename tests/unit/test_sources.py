@@ -1,0 +1,196 @@
+"""Where images lie: ImageNet roots of every layout, LGD_DATA, what is refused before any job."""
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.io import savemat
+from trees import WOOF, class_tree, flatten, recipe
+
+from lgd_core.errors import UserError
+from lgd_core.sources import list_images, resolve_source
+
+
+@pytest.fixture(autouse=True)
+def no_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LGD_DATA", raising=False)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return class_tree(tmp_path / "imagenet", sorted(WOOF))
+
+
+def devkit(root: Path, wnids: list[str], place: str) -> None:
+    """Write the devkit's ground truth, whose numbers follow an order of its own."""
+    order = sorted(WOOF, key=lambda wnid: wnid[::-1])
+    words = np.zeros(12, dtype=[("ILSVRC2012_ID", "O"), ("WNID", "O"), ("num_children", "O")])
+    words["ILSVRC2012_ID"] = range(1, 13)
+    words["WNID"] = [*order, "n00001740", "n00001930"]
+    words["num_children"] = [0] * 10 + [3, 4]
+    (root / place).mkdir(parents=True, exist_ok=True)
+    savemat(root / place / "meta.mat", {"synsets": words})
+    lines = "".join(f"{order.index(wnid) + 1}\n" for wnid in wnids)
+    (root / place / "ILSVRC2012_validation_ground_truth.txt").write_text(lines)
+
+
+def solution(root: Path, wnids: list[str], place: str) -> None:
+    """Write Kaggle's ground truth, unsorted, with more than one box in places."""
+    (root / place).mkdir(parents=True, exist_ok=True)
+    with open(root / place / "LOC_val_solution.csv", "w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["ImageId", "PredictionString"])
+        for number, wnid in reversed(list(enumerate(wnids, start=1))):
+            boxes = f"{wnid} 111 108 230 235 " * (1 + number % 2)
+            writer.writerow([f"ILSVRC2012_val_{number:08d}", boxes])
+
+
+def refusal(kind: str, root: Path | None, **changes: object) -> str:
+    with pytest.raises(UserError) as error:
+        resolve_source(recipe(kind, root) | changes, "woof.yaml")
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_an_imagenet_root_gives_the_images_of_its_classes_sorted(root: Path) -> None:
+    (root / "train" / "n01440764").mkdir()
+    (root / "train" / "n01440764" / "n01440764_0.JPEG").touch()
+    (root / "train" / "notes.txt").touch()
+    (root / "val" / "n02086240" / "._n02086240_0.JPEG").touch()
+    (root / "val" / "n02086240" / "Thumbs.db").touch()
+    train, test = list_images(recipe("imagenet", root), root)
+    assert (len(train), len(test)) == (40, 20)
+    assert [path for path, _ in train] == sorted(path for path, _ in train)
+    for path, label in train + test:
+        assert Path(path).parent.name == list(WOOF)[label]
+    resolve_source(recipe("imagenet", root), "woof.yaml")
+
+
+@pytest.mark.parametrize("place", [".", "devkit/data", "ILSVRC2012_devkit_t12/data"])
+@pytest.mark.parametrize("write", [devkit, solution])
+def test_a_flat_val_gets_its_classes_from_either_ground_truth(
+    root: Path, write: Callable, place: str
+) -> None:
+    wnids = flatten(root)
+    assert wnids != sorted(wnids)
+    write(root, wnids, place)
+    resolve_source(recipe("imagenet", root), "woof.yaml")
+    _, test = list_images(recipe("imagenet", root), root)
+    assert [list(WOOF)[label] for _, label in test] == wnids
+    assert [int(Path(path).stem[-8:]) for path, _ in test] == list(range(1, 21))
+
+
+def test_a_flat_val_of_a_thousand_classes_gives_those_of_the_recipe(root: Path) -> None:
+    solution(root, flatten(root), ".")
+    two = recipe("imagenet", root) | {"wnids": list(WOOF)[:2], "classes": ["a", "b"]}
+    _, test = list_images(two, root)
+    assert sorted(label for _, label in test) == [0, 0, 1, 1]
+
+
+def test_the_layout_of_kaggle_is_found(root: Path, tmp_path: Path) -> None:
+    solution(tmp_path / "kaggle", flatten(root), ".")
+    inner = tmp_path / "kaggle" / "ILSVRC" / "Data"
+    inner.mkdir(parents=True)
+    root.rename(inner / "CLS-LOC")
+    asked = recipe("imagenet", tmp_path / "kaggle")
+    resolve_source(asked, "woof.yaml")
+    assert [len(part) for part in list_images(asked, tmp_path / "kaggle")] == [40, 20]
+
+
+def test_a_flat_val_without_ground_truth_says_what_was_looked_for(root: Path) -> None:
+    flatten(root)
+    text = refusal("imagenet", root)
+    for part in ("LOC_val_solution.csv", "validation_ground_truth.txt", "meta.mat", "devkit/data"):
+        assert part in text
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("meta.mat", "no mat file at all"),
+        ("ILSVRC2012_validation_ground_truth.txt", "one\ntwo\n"),
+        ("ILSVRC2012_validation_ground_truth.txt", "1001\n"),
+        ("LOC_val_solution.csv", "a,b\n1,2\n"),
+    ],
+)
+def test_a_broken_ground_truth_is_one_line(root: Path, file: str, content: str) -> None:
+    devkit(root, flatten(root), ".")
+    (root / file).write_text(content)
+    with pytest.raises(UserError, match="cannot be read") as error:
+        list_images(recipe("imagenet", root), root)
+    assert "\n" not in str(error.value)
+
+
+def test_an_image_that_the_ground_truth_does_not_know_is_named(root: Path) -> None:
+    devkit(root, flatten(root)[:-1], ".")
+    with pytest.raises(UserError, match=r"ILSVRC2012_val_00000020\.JPEG: found no such image"):
+        list_images(recipe("imagenet", root), root)
+
+
+@pytest.mark.parametrize("part", ["train", "val"])
+def test_a_root_without_a_class_or_a_part_is_refused_before_any_job(root: Path, part: str) -> None:
+    folder = root / part / "n02111889"
+    folder.rename(root / "elsewhere")
+    text = refusal("imagenet", root)
+    assert text.startswith("woof.yaml: source.folder: ")
+    assert str(root / part) in text
+    assert "missing: n02111889" in text
+    (root / part).rename(root / "gone")
+    assert f"no folder {root / part}" in refusal("imagenet", root)
+
+
+@pytest.mark.parametrize("part", ["train", "val"])
+def test_a_class_without_images_is_named(root: Path, part: str) -> None:
+    for path in (root / part / "n02111889").iterdir():
+        path.rename(path.with_suffix(".txt"))
+    with pytest.raises(UserError, match=f"{part}: found no images of class n02111889"):
+        list_images(recipe("imagenet", root), root)
+
+
+@pytest.mark.parametrize("kind", ["imagenet", "fastai", "folder"])
+def test_the_variable_stands_in_for_a_folder(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setenv("LGD_DATA", str(root))
+    assert resolve_source(recipe(kind, None), "woof.yaml")["folder"] == str(root)
+    other = class_tree(tmp_path / "other", list(WOOF))
+    assert resolve_source(recipe(kind, other), "woof.yaml")["folder"] == str(other)
+    monkeypatch.setenv("LGD_DATA", str(tmp_path / "nowhere"))
+    assert refusal(kind, None).startswith(f"LGD_DATA: {'' if kind == 'fastai' else 'no folder'}")
+
+
+def test_without_folder_and_variable_the_line_names_both() -> None:
+    for kind in ("imagenet", "folder"):
+        text = refusal(kind, None)
+        assert text.startswith("woof.yaml: source.folder: ")
+        assert "LGD_DATA" in text
+    assert resolve_source(recipe("fastai", None), "woof.yaml")["folder"] is None
+
+
+@pytest.mark.parametrize("kind", ["fashion-mnist", "digits"])
+def test_the_variable_is_nothing_to_other_kinds(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    monkeypatch.setenv("LGD_DATA", "/nowhere")
+    assert resolve_source(recipe(kind, None), "x.yaml") == recipe(kind, None)["source"]
+
+
+def test_other_classes_are_let_be_in_imagenet_but_not_in_ones_own_folder(root: Path) -> None:
+    (root / "train" / "n01440764").mkdir()
+    resolve_source(recipe("imagenet", root), "woof.yaml")
+    assert "extra: n01440764" in refusal("folder", root)
+
+
+@pytest.mark.parametrize("name", ["test", "val"])
+def test_ones_own_folder_has_a_test_or_a_val(root: Path, name: str) -> None:
+    if name != "val":
+        (root / "val").rename(root / name)
+    resolve_source(recipe("folder", root), "woof.yaml")
+    _, test = list_images(recipe("folder", root), root)
+    assert {Path(path).parents[1].name for path, _ in test} == {name}
+
+
+def test_a_home_folder_is_understood(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(root.parent))
+    asked = recipe("imagenet", Path("~") / root.name)
+    assert resolve_source(asked, "woof.yaml")["folder"] == str(root)
