@@ -1,7 +1,7 @@
-"""Measure sampling at the size of ImageNette: DiT-XL/2, Stable Diffusion's autoencoder, ResNetAP-10.
+"""Measure sampling at ImageNette's size: DiT-XL/2, Stable Diffusion's autoencoder, ResNetAP-10.
 
-Weights are random, which changes neither speed nor memory. ``python benchmarks/full_scale.py`` takes
-a GPU; without one, ``--small`` shows on a CPU that it runs.
+Weights are random, which changes neither speed nor memory. ``python benchmarks/full_scale.py``
+wants a GPU; without one, ``--small`` shows on a CPU that it runs.
 """
 
 import argparse

@@ -1,10 +1,17 @@
 """Where a prior's files are: a local folder, the hub's cache, or downloaded there once."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from lgd_core.errors import UserError
-from lgd_core.fetching import reachable
-from lgd_core.recipes import AUTOENCODER_FILES, PRIOR_FILES, is_hub_name, missing_files
+from lgd_core.prior_files import (
+    AUTOENCODER_FILES,
+    PIPELINE_FILES,
+    PRIOR_FILES,
+    is_hub_name,
+    missing_files,
+)
+from lgd_core.web import reachable
 
 
 def locate_prior(
@@ -14,14 +21,14 @@ def locate_prior(
 
     Raises UserError that names the missing files and the command that fetches them.
     """
-    own = [file for file in PRIOR_FILES if vae is None or not file.startswith("vae/")]
+    own = PRIOR_FILES if vae is None else PIPELINE_FILES
     folders = {"pipeline": str(locate(source, revision, own))}
     if vae is not None:
-        folders["vae"] = str(locate(vae, vae_revision, list(AUTOENCODER_FILES)))
+        folders["vae"] = str(locate(vae, vae_revision, AUTOENCODER_FILES))
     return folders
 
 
-def locate(name: str, revision: str | None, files: list[str]) -> Path:
+def locate(name: str, revision: str | None, files: Sequence[str]) -> Path:
     """Return the folder of a local folder's or hub name's files, given as glob patterns.
 
     What lies in the hub's cache already is used without asking the hub. Raises UserError.
@@ -42,7 +49,7 @@ def locate(name: str, revision: str | None, files: list[str]) -> Path:
     )
 
 
-def _download(name: str, revision: str | None, files: list[str]) -> Path | None:
+def _download(name: str, revision: str | None, files: Sequence[str]) -> Path | None:
     from huggingface_hub import constants
 
     if constants.HF_HUB_OFFLINE or not reachable(constants.ENDPOINT):
@@ -50,12 +57,16 @@ def _download(name: str, revision: str | None, files: list[str]) -> Path | None:
     return _snapshot(name, revision, files)
 
 
-def _snapshot(name: str, revision: str | None, files: list[str], **options: bool) -> Path | None:
+def _snapshot(
+    name: str, revision: str | None, files: Sequence[str], **options: bool
+) -> Path | None:
     """Return the snapshot's folder, or None where it cannot be had."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError
 
     try:
-        return Path(snapshot_download(name, revision=revision, allow_patterns=files, **options))
+        return Path(
+            snapshot_download(name, revision=revision, allow_patterns=list(files), **options)
+        )
     except (OSError, HfHubHTTPError):
         return None

@@ -114,7 +114,7 @@ def real_candidates(
     folder: str | Path, classes: int, method: dict, key: tuple, prior: Prior
 ) -> dict[str, Tensor]:
     """Return random real images as one candidate per position, shaped as selection.draw does."""
-    images, labels = load_split(folder, "train")
+    images, labels = load_split(folder, "originals")
     rows = real_increment(labels, classes, method["ipc_per_increment"], *key)
     return as_candidates(images[rows.flatten()], classes, method, prior)
 

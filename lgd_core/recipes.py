@@ -1,8 +1,6 @@
 """The run, the data sets and the methods: read, checked and resolved before any job starts."""
 
-import json
 import os
-from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -10,19 +8,11 @@ from lgd_core.architectures import parse_architecture
 from lgd_core.classes import resolve_classes
 from lgd_core.errors import UserError
 from lgd_core.methods import is_guided
+from lgd_core.prior_files import check_prior
 from lgd_core.schema import check, fill_defaults, load_yaml, merge, reread, suggest
 from lgd_core.sources import check_source, resolve_source
 
 RESERVED_NAMES = ("data", "prior", "reference")
-PRIOR_FILES = (
-    "model_index.json",
-    "scheduler/scheduler_config.json",
-    "transformer/config.json",
-    "transformer/diffusion_pytorch_model*",
-    "vae/config.json",
-    "vae/diffusion_pytorch_model*",
-)
-AUTOENCODER_FILES = ("config.json", "diffusion_pytorch_model*")
 
 
 class Recipes:
@@ -208,58 +198,9 @@ class Recipes:
         return recipe
 
     def check_prior(self, dataset: str) -> None:
-        """Raise UserError unless a local prior folder is whole and its classes fit the data set.
-
-        Hub names and priors still to be trained are checked when they are loaded.
-        """
+        """Raise UserError unless a local prior folder is whole and its classes fit the data set."""
         recipe = self.dataset(dataset)
-        source = recipe["prior"]["source"]
-        folder = Path(source)
-        if source == "train" or is_hub_name(source):
-            return
-        where = f"config/datasets/{dataset}.yaml: prior.source: '{source}'"
-        for file in missing_files(folder, PRIOR_FILES):
-            raise UserError(f"{where}: no {file}, expected a folder written by DiTPipeline")
-        self._check_autoencoder(recipe["prior"]["vae"], dataset)
-        transformer = folder / "transformer" / "config.json"
-        try:
-            known = json.loads(transformer.read_text())["num_embeds_ada_norm"]
-        except (ValueError, KeyError) as error:
-            raise UserError(
-                f"{where}: found no num_embeds_ada_norm in {transformer}, expected the "
-                "configuration of a DiTTransformer2DModel"
-            ) from error
-        labels, classes = recipe["prior"]["labels"], recipe["classes"]
-        if labels and max(labels) >= known:
-            raise UserError(
-                f"{where}: has {known} classes, but data set '{dataset}' asks for label "
-                f"{max(labels)} ({classes[labels.index(max(labels))]}); expected a larger prior"
-            )
-        if not labels and len(classes) != known:
-            raise UserError(
-                f"{where}: has {known} classes, but data set '{dataset}' has "
-                f"{len(classes)}; expected equal numbers or prior.labels"
-            )
-
-    def _check_autoencoder(self, vae: str | None, dataset: str) -> None:
-        if vae is None or is_hub_name(vae):
-            return
-        for file in missing_files(vae, AUTOENCODER_FILES):
-            raise UserError(
-                f"config/datasets/{dataset}.yaml: prior.vae: '{vae}': no {file}, expected a folder "
-                "written by AutoencoderKL"
-            )
-
-
-def missing_files(folder: str | Path, patterns: Sequence[str]) -> list[str]:
-    """Return the glob patterns that no file in a folder matches."""
-    return [p for p in patterns if not any(path.is_file() for path in Path(folder).glob(p))]
-
-
-def is_hub_name(source: str) -> bool:
-    """Whether a prior's source reads ``owner/name`` and is no path into a folder that exists."""
-    parts = Path(source).parts
-    return len(parts) == 2 and not Path(parts[0]).exists()
+        check_prior(recipe["prior"], recipe["classes"], f"config/datasets/{dataset}.yaml")
 
 
 def check_writable(folder: str | Path) -> None:

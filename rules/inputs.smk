@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from lgd_core.methods import epochs_at, needs_learner
-from lgd_core.recipes import is_hub_name
+from lgd_core.prior_files import is_hub_name
 
 PRIOR = "results/{dataset}/prior_source.json"
 
@@ -116,7 +116,7 @@ def seed_inputs(wildcards):
         path = "results/{dataset}/{source}/s{seed}/k0/increment.safetensors"
         return {"shared": path.format(source=source, **wildcards)}
     real = (
-        [path.format(**wildcards) for path in arrays("train")]
+        [path.format(**wildcards) for path in arrays("originals")]
         if source == "real"
         else []
     )
@@ -127,7 +127,7 @@ def candidate_inputs(wildcards):
     """Return what candidates are drawn from: the set so far, and the learner where one is used."""
     method = method_of(wildcards)
     if method["source"] == "real":
-        real = [path.format(**wildcards) for path in arrays("train")]
+        real = [path.format(**wildcards) for path in arrays("originals")]
         return {"prior": PRIOR.format(**wildcards), "real": real}
     inputs = {"prior": PRIOR.format(**wildcards)}
     if method["deviation"]["strength"]:

@@ -1,7 +1,7 @@
 rule train_prior:
     """Train a latent diffusion transformer from scratch, in the folder format of DiTPipeline."""
     input:
-        arrays("train", "validation"),
+        arrays("originals"),
         reference="results/{dataset}/reference/model.safetensors",
     output:
         folder=directory("results/{dataset}/prior"),
@@ -41,6 +41,8 @@ rule fetch_prior:
             "fetch_prior",
             prior=prior_source(wildcards),
             frequency_shift=dataset_of(wildcards)["prior"]["frequency_shift"],
+            labels=dataset_of(wildcards)["prior"]["labels"],
+            classes=dataset_of(wildcards)["classes"],
         ),
     script:
         "../workflow_scripts/fetch_prior.py"

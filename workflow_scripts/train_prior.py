@@ -13,7 +13,7 @@ from lgd_core.training import preprocessor
 
 with running(snakemake) as job:
     recipe, facts = job.hp["train"], job.hp["network"]
-    images, labels = load_split(Path(snakemake.input[0]).parent, "train")
+    images, labels = load_split(Path(snakemake.input[0]).parent, "originals")
     reference = load_network(snakemake.input.reference, job.device)
     features = torch.nn.Sequential(preprocessor(facts).to(job.device), *reference.children())
     seed, classes = recipe["seed"], len(facts["classes"])

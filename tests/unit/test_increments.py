@@ -101,11 +101,11 @@ def test_a_folder_seed_of_imagenet_classes_is_labelled_by_wnid(
 ) -> None:
     shades = {"n02111889": (200, 0, 0), "n02086240": (0, 200, 0), "n02099601": (0, 0, 200)}
     root = colours(tmp_path / "seed", dict(sorted(shades.items())))
-    found = folder_candidates(root, DATASET | {"wnids": list(shades)}, METHOD, fixed_prior, 4)
+    found = folder_candidates(root, DATASET | {"wnids": list(shades)}, METHOD, fixed_prior)
     assert found["images"][:, 0, 0, :, 0, 0].tolist() == [list(shade) for shade in shades.values()]
     colours(root, {"n01440764": (0, 0, 0)})
     with pytest.raises(UserError, match="extra: n01440764"):
-        folder_candidates(root, DATASET | {"wnids": list(shades)}, METHOD, fixed_prior, 4)
+        folder_candidates(root, DATASET | {"wnids": list(shades)}, METHOD, fixed_prior)
 
 
 @pytest.mark.parametrize(
