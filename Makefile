@@ -7,7 +7,7 @@ CORES ?= $(shell nproc)
 SNAKEMAKE := $(BIN)/snakemake --cores $(CORES)
 DEMO := results/fashionmnist_ipc50
 
-.PHONY: help install demo comparison test lint report prior
+.PHONY: help install demo comparison test lint report mini prior
 
 help:  ## Show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -41,6 +41,12 @@ test: install lint  ## Run linters and all tests but those marked slow or gpu
 
 report: install  ## Write results/report.html from what has been made
 	$(SNAKEMAKE) --report results/report.html
+
+mini: install  ## Run ImageNette's own command on a miniature, in results of a scratch folder
+	scratch=$$(mktemp -d) && $(BIN)/python tests/miniature.py $$scratch && cd $$scratch && \
+		PATH=$(CURDIR)/$(BIN):$$PATH LGD_DATA=miniature/imagenet \
+		snakemake --cores 1 --resources gpu=1 --configfile config/test/imagenette_mini.yaml \
+		-- results/imagenette_ipc100/table.csv && cat results/imagenette_ipc100/table.csv && pwd
 
 prior: install  ## Train the prior that ships with the project, and measure it
 	$(SNAKEMAKE) --config 'overrides={datasets: {fashionmnist: {prior: {source: train}}}}' \

@@ -8,8 +8,6 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import torch
-from diffusers import AutoencoderKL, DDPMScheduler, DiTPipeline, DiTTransformer2DModel
 from PIL import Image, ImageDraw
 
 from lgd_core.schema import load_yaml
@@ -64,7 +62,11 @@ def build_imagenet(root: Path) -> None:
 
 
 def build_prior(folder: Path) -> None:
-    """Write a small random DiTPipeline: 1000 classes, learned variance, images of 80 pixels."""
+    """Write a small random DiTPipeline: 1000 classes, learned variance, images of 72 pixels."""
+    # Here, since building a project's folder alone should not take seconds.
+    import torch
+    from diffusers import AutoencoderKL, DDPMScheduler, DiTPipeline, DiTTransformer2DModel
+
     torch.manual_seed(0)
     widths = (8, 8, 16, 16)  # three halvings, as Stable Diffusion's autoencoder
     autoencoder = AutoencoderKL(
@@ -73,7 +75,7 @@ def build_prior(folder: Path) -> None:
         block_out_channels=widths,
         latent_channels=4,
         norm_num_groups=4,
-        sample_size=80,
+        sample_size=72,
     )
     transformer = DiTTransformer2DModel(
         num_attention_heads=2,
@@ -81,8 +83,8 @@ def build_prior(folder: Path) -> None:
         in_channels=4,
         out_channels=8,
         num_layers=2,
-        sample_size=10,
-        patch_size=2,
+        sample_size=9,
+        patch_size=3,
     )
     scheduler = DDPMScheduler(clip_sample=False, variance_type="learned_range")
     DiTPipeline(transformer=transformer, vae=autoencoder, scheduler=scheduler).save_pretrained(

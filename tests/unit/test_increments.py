@@ -130,8 +130,8 @@ def test_real_images_are_stored_as_they_are_or_as_the_autoencoder_gives_them_bac
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (12, 3, 16, 16), dtype=np.uint8)
     labels = np.repeat(np.arange(3), 4)
-    np.save(tmp_path / "train_images.npy", images)
-    np.save(tmp_path / "train_labels.npy", labels)
+    np.save(tmp_path / "originals_images.npy", images)
+    np.save(tmp_path / "originals_labels.npy", labels)
     method = METHOD | {"through_autoencoder": through}
     found = real_candidates(tmp_path, 3, method, (0, 1), fixed_prior)
     latents = found["latents"].flatten(0, 2)

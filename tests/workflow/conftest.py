@@ -11,18 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from miniature import copy_product
 
-ROOT = Path(__file__).parents[2]
-PRODUCT = (
-    "Snakefile",
-    "environment.yml",
-    "rules",
-    "workflow_scripts",
-    "config",
-    "profiles",
-    "report",
-    "priors",
-)
 TARGETS = [
     f"results/digits_ipc20/{name}"
     for name in ("table.csv", "redundancy.png", "curve.png", "samples.png")
@@ -34,10 +24,10 @@ class Project:
     """A copy of the product in a folder of its own."""
 
     folder: Path
+    options: tuple[str, ...] = ("--cores", "2", "--configfile", "tiny.yaml")
 
     def command(self, *words: str) -> list[str]:
-        tiny = ["--configfile", "tiny.yaml"]
-        return [sys.executable, "-m", "snakemake", "--cores", "2", *tiny, *words]
+        return [sys.executable, "-m", "snakemake", *self.options, *words]
 
     def run(self, *words: str, env: dict | None = None) -> subprocess.CompletedProcess:
         """Call Snakemake here and return what it printed."""
@@ -95,10 +85,7 @@ def _line(block: str, key: str) -> str:
 
 def new_project(folder: Path) -> Project:
     """Copy the product and the tiny configuration into an empty folder."""
-    folder.mkdir(parents=True)
-    for name in PRODUCT:
-        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy2
-        copy(ROOT / name, folder / name)
+    copy_product(folder)
     shutil.copy2(Path(__file__).parent / "tiny.yaml", folder / "tiny.yaml")
     return Project(folder)
 

@@ -1,0 +1,121 @@
+"""The commands for ImageNette and ImageWoof, on a miniature of ImageNet and of DiT."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections import Counter
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from conftest import Project
+from miniature import DATASETS, build, copy_product
+
+from lgd_core.distilled import load_tensors
+from lgd_core.schema import load_yaml
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "imagenette_jobs.json"
+MINIATURE = ("--configfile", "config/test/imagenette_mini.yaml")
+STUDENTS = ["ConvNet-6", "ResNetAP-10", "ResNet-18"]
+
+
+@pytest.fixture(scope="module")
+def miniature(tmp_path_factory):
+    """A project folder with the miniature in it."""
+    folder = tmp_path_factory.mktemp("miniature") / "project"
+    build(folder)
+    return Project(folder, ("--cores", "1", "--resources", "gpu=1", *MINIATURE))
+
+
+@pytest.fixture(autouse=True)
+def data(monkeypatch):
+    monkeypatch.setenv("LGD_DATA", "miniature/imagenet")
+
+
+def test_imagenette_at_100_images_per_class(miniature):
+    """Ten increments, all three students; the second call has nothing to do."""
+    target = "results/imagenette_ipc100/table.csv"
+    miniature.make("--", target)
+    table = pd.read_csv(miniature.folder / target)
+    assert list(table["student"]) == [*STUDENTS, "ResNetAP-10-w16"]
+    assert list(table["method"]) == ["lgd", "lgd", "lgd", "full"]
+    assert table["paper_top1"].notna()[:3].all(), "the paper's own numbers stand beside ours"
+    increment, metadata = load_tensors(
+        miniature.folder / "results/imagenette/lgd/s0/k9/increment.safetensors"
+    )
+    assert increment["images"].shape == (100, 3, 72, 72)
+    assert increment["latents"].shape == (100, 4, 9, 9)
+    assert metadata["sampling"]["prior_labels"] == [0, 217, 482, 491, 497, 566, 569, 571, 574, 701]
+    assert "Nothing to be done" in miniature.make("--", target)
+
+
+def test_imagewoof_with_a_killed_shard(miniature):
+    """Two increments in two shards, one of them killed; options in the other order."""
+    woof = Project(miniature.folder, ("--resources", "gpu=1", "--cores", "1", *MINIATURE))
+    target = "results/imagewoof_ipc20/table.csv"
+    words = ("--config", "shards=2", "checkpoint_seconds=0.1", "--", target)
+    process = subprocess.Popen(
+        woof.command(*words),
+        cwd=woof.folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    while process.poll() is None and not list(
+        woof.folder.glob("results/.resume/sample_candidates-*/*.pt")
+    ):
+        time.sleep(0.02)
+    assert process.poll() is None, "ended before a position was kept"
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    woof.make("--unlock")
+    woof.make(*words)
+    log = woof.folder / "results/logs/sample_candidates/imagewoof_lgd_s0_k1_0of2.log"
+    first = next(line for line in log.read_text().splitlines() if "candidates:" in line)
+    assert "| 0/10" not in first, "goes on from the positions that were kept"
+    table = pd.read_csv(woof.folder / target)
+    assert list(table["student"][:3]) == STUDENTS
+    _, metadata = load_tensors(woof.folder / "results/imagewoof/lgd/s0/k1/increment.safetensors")
+    assert metadata["sampling"]["prior_labels"] == [
+        193,
+        182,
+        258,
+        162,
+        155,
+        167,
+        159,
+        273,
+        207,
+        229,
+    ]
+
+
+@pytest.fixture
+def real(tmp_path):
+    """A project with the real configuration, and folders where ImageNet's classes would be."""
+    copy_product(tmp_path / "project")
+    for dataset in DATASETS:
+        for known in load_yaml(tmp_path / f"project/config/datasets/{dataset}.yaml")["classes"]:
+            for part in ("train", "val"):
+                (tmp_path / "imagenet" / part / known["wnid"]).mkdir(parents=True)
+    return Project(tmp_path / "project", ("--cores", "1", "--resources", "gpu=1"))
+
+
+@pytest.mark.parametrize("ipc", ["50", "100"])
+def test_real_configuration_has_the_jobs_of_the_golden_file(real, monkeypatch, ipc):
+    monkeypatch.setenv("LGD_DATA", str(real.folder.parent / "imagenet"))
+    jobs = Counter()
+    for (rule, *_), number in real.planned("--", f"results/imagenette_ipc{ipc}/table.csv").items():
+        jobs[rule] += number
+    assert jobs == json.loads(GOLDEN.read_text())[ipc]
+
+
+def test_imagenet_that_is_nowhere_is_one_line(real, monkeypatch):
+    monkeypatch.delenv("LGD_DATA")
+    done = real.run("-n", "--", "results/imagenette_ipc100/table.csv")
+    lines = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert done.returncode != 0
+    assert len(lines) == 1
+    assert "LGD_DATA" in lines[0]
