@@ -14,8 +14,8 @@ from diffusers import AutoencoderKL, DDPMScheduler, DiTTransformer2DModel
 from torch import Tensor
 
 from lgd_core.chunks import Chunks
-from lgd_core.learners import Preprocess, build_network, place
-from lgd_core.priors import Prior
+from lgd_core.learners import Preprocess, build_network
+from lgd_core.priors import Prior, place
 from lgd_core.runtime import Resume, resolve_device, stamp
 from lgd_core.sampler import Sampling
 from lgd_core.selection import Scorer, Task, draw
@@ -74,7 +74,7 @@ def build_prior(size: dict, device: torch.device, options: argparse.Namespace) -
 def build_scorer(size: dict, device: torch.device) -> Scorer:
     """Return a scorer of two ResNetAP-10."""
     networks = [
-        place(build_network("ResNetAP-10", 3, size["train_size"], 10, key), device).eval()
+        build_network("ResNetAP-10", 3, size["train_size"], 10, key).to(device).eval()
         for key in ("learner", "reference")
     ]
     for network in networks:

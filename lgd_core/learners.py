@@ -15,13 +15,6 @@ from lgd_core.distilled import load_tensors, save_tensors
 from lgd_core.seeding import derive_seed
 
 
-def place(model: nn.Module, device: torch.device) -> nn.Module:
-    """Move a network to a device, on a GPU in the memory layout that its convolutions like best."""
-    if device.type == "cuda":
-        return model.to(device, memory_format=torch.channels_last)
-    return model.to(device)
-
-
 def instance_norm(channels: int) -> nn.GroupNorm:
     """Return affine instance normalisation over (N, C, H, W)."""
     return nn.GroupNorm(channels, channels)
@@ -176,4 +169,4 @@ def load_network(path: str | Path, device: torch.device) -> nn.Module:
     shape = metadata["network"]
     model = build_network(shape["name"], shape["channels"], shape["size"], shape["classes"])
     model.load_state_dict(tensors)
-    return place(model, device).eval().requires_grad_(False)
+    return model.to(device).eval().requires_grad_(False)

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from lgd_core.chunks import Chunks
 from lgd_core.errors import UserError
-from lgd_core.learners import place
 
 # Private by its underscore: diffusers keeps such keys of a config without a warning.
 FREQUENCY_SHIFT = "_timestep_frequency_shift"
@@ -159,6 +158,13 @@ def load_component(
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise UserError(f"{where}: {_first_line(error)}") from error
     return place(model, device).eval().requires_grad_(False)
+
+
+def place(model: nn.Module, device: torch.device) -> nn.Module:
+    """Move a model to a device; on a GPU, laid out as half-precision convolutions want it."""
+    if device.type == "cuda":
+        return model.to(device, memory_format=torch.channels_last)
+    return model.to(device)
 
 
 def set_time_frequencies(transformer: DiTTransformer2DModel, shift: int | None = None) -> None:

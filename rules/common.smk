@@ -72,6 +72,7 @@ GPU = int(config["device"] == "cuda" or (config["device"] == "auto" and has_gpu(
 # On a cluster only the login node may have a way to the internet.
 localrules:
     fetch_dataset,
+    fetch_prior,
 
 
 wildcard_constraints:

@@ -39,6 +39,8 @@ class Job:
             index = self.held.enter_context(lease(cuda_cards(), lease_folder(), self.log))
             device = torch.device("cuda", index)
             torch.cuda.set_device(device)
+            torch.set_float32_matmul_precision("high")  # TF32, as convolutions have by default
+            torch.backends.cudnn.deterministic = True  # a resumed job must give the same bytes
         self.log(f"device: {device}")
         return device
 
