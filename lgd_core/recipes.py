@@ -46,6 +46,16 @@ class Recipes:
         """Return where a data set's images come from, its folder checked: see resolve_source."""
         return resolve_source(self.dataset(dataset), str(self.folder / f"datasets/{dataset}.yaml"))
 
+    def shards(self, dataset: str) -> int:
+        """Return the number of jobs that share the classes of a data set's increment."""
+        shards, classes = self.config["shards"], len(self.dataset(dataset)["classes"])
+        if shards > classes:
+            raise UserError(
+                f"shards: found {shards}, expected at most {classes}, the number of classes of "
+                f"data set '{dataset}'"
+            )
+        return shards
+
     def increments(self, dataset: str, method: str, ipc: int) -> int:
         """Return the number of increments K that make ``ipc`` images per class."""
         size = self.method(dataset, method)["ipc_per_increment"]
@@ -65,6 +75,7 @@ class Recipes:
                 self.method(name, method)
         for dataset in self.config["datasets"]:
             self.check_prior(dataset)
+            self.shards(dataset)
             for student in self.students(dataset):
                 self._check_input(student, dataset, "students")
             for method in self.config["methods"]:

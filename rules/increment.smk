@@ -59,8 +59,8 @@ rule select_increment:
     input:
         lambda wildcards: expand(
             "results/{{dataset}}/{{method}}/s{{seed}}/k{{k}}/candidates/{shard}of{shards}.safetensors",
-            shard=range(min(config["shards"], len(dataset_of(wildcards)["classes"]))),
-            shards=min(config["shards"], len(dataset_of(wildcards)["classes"])),
+            shard=range(checked(RECIPES.shards, wildcards.dataset)),
+            shards=config["shards"],
         ),
     output:
         increment="results/{dataset}/{method}/s{seed}/k{k}/increment.safetensors",

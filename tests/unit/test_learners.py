@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 from torchvision.models import resnet18
 
@@ -134,6 +136,16 @@ def test_normalisation_is_by_channel() -> None:
     found = Preprocess([0.1, 0.2, 0.3], [1.0, 2.0, 4.0], images.shape[-1])(images)
     for channel, (mean, std) in enumerate([(0.1, 1.0), (0.2, 2.0), (0.3, 4.0)]):
         assert torch.allclose(found[:, channel], (images[:, channel] - mean) / std)
+
+
+def test_networks_see_images_at_their_own_size_as_pillow_resizes_them() -> None:
+    pixels = torch.randint(0, 256, (2, 3, 64, 64), generator=generator("pixels")).to(torch.uint8)
+    found = 255 * Preprocess([0.0] * 3, [1.0] * 3, 56)(pixels / 255)
+    for image, small in zip(pixels, found, strict=True):
+        picture = Image.fromarray(image.permute(1, 2, 0).numpy())
+        expected = np.asarray(picture.resize((56, 56), Image.Resampling.BILINEAR))
+        difference = small.permute(1, 2, 0).numpy() - expected
+        assert np.abs(difference).max() < 1.01, "Pillow rounds to 8 bits after each axis"
 
 
 @pytest.mark.parametrize(

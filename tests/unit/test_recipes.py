@@ -46,6 +46,13 @@ def complaint(folder: Path, config: dict | None = None) -> str:
     return text
 
 
+def test_more_shards_than_classes(folder):
+    text = complaint(folder, {"shards": 11})
+    assert "shards: found 11, expected at most 10" in text
+    assert "fashionmnist" in text
+    assert Recipes(folder, {"shards": 10}).shards("fashionmnist") == 10
+
+
 def test_shipped_configuration_is_accepted(folder):
     recipes = Recipes(folder, yaml.safe_load((folder / "config.yaml").read_text()))
     lgd = recipes.method("fashionmnist", "lgd")

@@ -22,6 +22,7 @@ from lgd_core.training import (
     evaluation_epochs,
     loss_of,
     mean_loss,
+    network_shape,
     optimiser_for,
     train_epoch,
     train_students,
@@ -255,3 +256,31 @@ def test_the_optimiser_is_adamw_with_the_recipe_s_rate_and_decay() -> None:
     assert isinstance(optimiser, torch.optim.AdamW)
     (group,) = optimiser.param_groups
     assert (group["lr"], group["weight_decay"], group["betas"]) == (0.01, 0.03, (0.9, 0.999))
+
+
+@pytest.mark.parametrize("size", [None, 12])
+def test_images_lie_on_the_device_at_the_size_of_networks(bright: Images, size: int | None) -> None:
+    facts = {
+        "normalise": {"mean": [0.5] * 3, "std": [0.25] * 3},
+        "image": {"size": 16, "channels": 3, "train_size": size},
+        "augment": bright.augment,
+        "classes": ["ant", "bee", "cat"],
+    }
+    data = Images.on(torch.device("cpu"), bright.images, bright.labels, facts)
+    side = size or 16
+    assert data.images.shape == (24, 3, side, side)
+    assert data.images.dtype == torch.uint8
+    assert network_shape("ConvNet-2-w8", facts)["size"] == side
+    exact = data.preprocess(bright.images / 255)
+    stored = data.preprocess(data.images / 255)
+    assert (exact - stored).abs().max() <= 0.51 / 255 / 0.25, "rounded to 8 bits, no more"
+
+
+def test_students_without_held_out_images_have_no_accuracy_on_them(bright: Images) -> None:
+    shape = {"name": "ConvNet-2-w8", "channels": 3, "size": 16, "classes": 3}
+    nothing = dataclasses.replace(bright, images=bright.images[:0], labels=bright.labels[:0])
+    (run,) = train_students(
+        shape, bright, bright, nothing, STUDENT | {"epochs": 1, "runs": 1}, ("key",), NOWHERE
+    )
+    assert run["validation_top1"] is None
+    assert run["top1"] >= 0

@@ -17,6 +17,8 @@ RULES = [
     "fetch_dataset",
     "prepare_dataset",
     "train_prior",
+    "fetch_prior",
+    "assess_prior",
     "train_reference",
     "seed_increment",
     "train_learner",

@@ -4,7 +4,7 @@ import re
 
 import pytest
 import yaml
-from conftest import ROOT
+from miniature import ROOT
 
 PROFILES = sorted((ROOT / "profiles").glob("*/config.yaml"))
 REFERENCE = "results/digits/reference/metrics.json"
