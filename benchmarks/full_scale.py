@@ -8,6 +8,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable
+from statistics import median
 
 import torch
 from diffusers import AutoencoderKL, DDPMScheduler, DiTTransformer2DModel
@@ -92,7 +93,7 @@ def seconds(work: Callable[[], object], device: torch.device, repeats: int = 5) 
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         times.append(time.perf_counter() - start)
-    return sorted(times[1:])[repeats // 2]
+    return median(times[1:])
 
 
 def position(prior: Prior, size: dict, classes_per_batch: int | None) -> Task:
@@ -153,7 +154,7 @@ def main() -> None:
     prior, scorer = build_prior(size, device, options), build_scorer(size, device)
     classes = options.classes_per_batch or None
     task = position(prior, size, classes)
-    whole = seconds(lambda: draw(prior, scorer, task, Resume(None)), device, repeats=2)
+    whole = seconds(lambda: draw(prior, scorer, task, Resume(None)), device, repeats=3)
     guided = size["window"][1] - size["window"][0] + 1
     batch = 3 * (options.classes_per_batch or 10)
     parts = parts_of_a_step(prior, scorer, batch, device)
