@@ -15,7 +15,7 @@ from lgd_core.methods import strength_at
 from lgd_core.priors import Prior
 from lgd_core.runtime import Resume
 from lgd_core.sampler import Sampling
-from lgd_core.selection import Scorer, Task, draw
+from lgd_core.selection import Materials, Task, draw
 
 
 def shard_classes(classes: int, shard: int, shards: int) -> list[int]:
@@ -41,15 +41,12 @@ def unguided_task(dataset: dict, method: dict, classes: list[int], key: tuple) -
             cfg_channels=method["sampler"]["cfg_channels"],
         ),
         key=key,
-        memory=torch.empty(len(classes), 0),
         classes_per_batch=method["sampler"]["classes_per_batch"],
     )
 
 
-def guided_task(
-    dataset: dict, method: dict, classes: list[int], key: tuple, memory: Tensor
-) -> Task:
-    """Describe increment k >= 1 of a method; ``memory`` (all classes, M, c, h, w)."""
+def guided_task(dataset: dict, method: dict, classes: list[int], key: tuple) -> Task:
+    """Describe an increment of a method as its recipe has it."""
     plain = unguided_task(dataset, method, classes, key)
     sampling = dataclasses.replace(
         plain.sampling,
@@ -60,7 +57,6 @@ def guided_task(
         plain,
         candidates=method["candidates"],
         sampling=sampling,
-        memory=memory[classes],
         memory_limit=method["deviation"]["memory"],
         learnability=method["learnability"] | {"strength": strength_at(method, key[1])},
         deviation=method["deviation"],
@@ -69,45 +65,42 @@ def guided_task(
 
 def draw_seed(
     prior: Prior,
+    materials: Materials,
     dataset: dict,
     method: dict,
     seed: int,
-    real: Path | None,
     resume: Resume,
 ) -> dict[str, Tensor]:
-    """Return increment 0 of a method as single candidates; ``real`` is the folder of arrays."""
-    classes, source = len(dataset["classes"]), method["seed"]["source"]
+    """Return increment 0 of a method, not shared with another, as candidates."""
+    labels, key = list(range(len(dataset["classes"]))), (seed, 0)
+    source = method["seed"]["source"]
+    if source == "own":
+        return draw_candidates(prior, materials, dataset, method, labels, key, resume)[0]
     if source == "real":
-        return real_candidates(real, classes, method, (seed, 0), prior)
+        return real_candidates(materials.real, len(labels), method, key, prior)
     if source == "folder":
         return folder_candidates(method["seed"]["folder"], dataset, method, prior)
-    task = unguided_task(dataset, method, list(range(classes)), (seed, 0))
-    return draw(prior, None, task, resume)[0]
+    task = unguided_task(dataset, method, labels, key)
+    return draw(prior, materials, task, resume)[0]
 
 
 def draw_candidates(
     prior: Prior,
-    scorer: Scorer | None,
+    materials: Materials,
     dataset: dict,
     method: dict,
     labels: list[int],
     key: tuple[int, int],
-    memory: Tensor | None,
-    real: Path | None,
     resume: Resume,
 ) -> tuple[dict[str, Tensor], dict]:
-    """Return the candidates of increment k >= 1 for the classes ``labels``, and guidance ratios.
+    """Return the candidates of an increment for the classes ``labels``, and guidance ratios.
 
-    ``key`` is (seed, increment), ``memory`` (classes, M, c, h, w) where deviation guidance acts.
+    ``key`` is (seed, increment).
     """
-    classes = len(dataset["classes"])
     if method["source"] == "real":
-        candidates = real_candidates(real, classes, method, key, prior)
+        candidates = real_candidates(materials.real, len(dataset["classes"]), method, key, prior)
         return {name: tensor[labels] for name, tensor in candidates.items()}, {}
-    if memory is None:
-        memory = torch.empty(classes, 0, *prior.latent_shape)
-    task = guided_task(dataset, method, labels, key, memory)
-    return draw(prior, scorer, task, resume)
+    return draw(prior, materials, guided_task(dataset, method, labels, key), resume)
 
 
 def real_candidates(

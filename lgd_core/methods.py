@@ -1,5 +1,8 @@
 """What follows from a method's recipe; free of PyTorch."""
 
+# Where increment 0 may come from; any other name is that of a method whose own it shares.
+SEED_SOURCES = ("own", "prior", "real", "folder")
+
 
 def needs_learner(method: dict) -> bool:
     """Whether the candidates of a method are guided or ranked by a learner."""
@@ -19,11 +22,11 @@ def _learnability_strengths(method: dict) -> list[float]:
 
 
 def strength_at(method: dict, increment: int) -> float:
-    """Return the learnability strength of increment k >= 1."""
+    """Return the learnability strength of an increment; the schedule begins with increment 1."""
     schedule = method["learnability"]["strength_by_increment"]
     if not schedule:
         return method["learnability"]["strength"]
-    return schedule[min(increment, len(schedule)) - 1]
+    return schedule[max(0, min(increment, len(schedule)) - 1)]
 
 
 def epochs_at(epochs: dict[int, int], ipc: int) -> int:

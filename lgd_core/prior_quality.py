@@ -7,7 +7,7 @@ from lgd_core.increments import unguided_task
 from lgd_core.metrics import frechet_distance, precision_recall
 from lgd_core.priors import Prior
 from lgd_core.runtime import Resume
-from lgd_core.selection import draw
+from lgd_core.selection import Materials, draw
 from lgd_core.training import Images
 
 
@@ -37,7 +37,7 @@ def draw_samples(
     classes = len(dataset["classes"])
     method = {"sampler": sampler, "ipc_per_increment": per_class}
     task = unguided_task(dataset, method, list(range(classes)), ("assess", 0))
-    images = draw(prior, None, task, resume)[0]["images"]
+    images = draw(prior, Materials(), task, resume)[0]["images"]
     labels = torch.arange(classes).repeat_interleave(per_class)
     return {"images": images.flatten(0, 2), "labels": labels}
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from lgd_core.architectures import parse_architecture
 from lgd_core.classes import resolve_classes
 from lgd_core.errors import UserError
-from lgd_core.methods import is_guided
+from lgd_core.methods import SEED_SOURCES, is_guided, needs_learner
 from lgd_core.prior_files import check_prior
 from lgd_core.schema import check, fill_defaults, load_yaml, merge, reread, suggest
 from lgd_core.sources import check_source, resolve_source
@@ -175,7 +175,12 @@ class Recipes:
         seed = recipe["seed"]
         if seed["source"] == "folder" and not Path(seed["folder"] or "").is_dir():
             raise UserError(f"{where}: seed.folder: found {seed['folder']!r}, expected a folder")
-        if seed["source"] in ("prior", "real", "folder"):
+        if seed["source"] == "own" and needs_learner(recipe):
+            raise UserError(
+                f"{where}: seed.source: found own, expected prior, real, folder or a method, since "
+                "there is no learner before increment 0"
+            )
+        if seed["source"] in SEED_SOURCES:
             return
         other = self._seed_owner(dataset, seed["source"], (name,))
         if other["ipc_per_increment"] != recipe["ipc_per_increment"]:
@@ -188,7 +193,7 @@ class Recipes:
         if name in chain:
             raise UserError(f"seed.source: cycle {' -> '.join((*chain, name))}")
         recipe = fill_defaults(self._layers(dataset, name, ()), self.schemas["method"])
-        if recipe["seed"]["source"] in ("prior", "real", "folder"):
+        if recipe["seed"]["source"] in SEED_SOURCES:
             return recipe
         return self._seed_owner(dataset, recipe["seed"]["source"], (*chain, name))
 

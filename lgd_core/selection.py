@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import product
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -37,12 +38,25 @@ class Scorer:
 
 
 @dataclass(frozen=True)
+class Materials:
+    """What a method's increments are made from beside the prior; None where it has no use for it.
+
+    ``memory`` (classes of the data set, M, c, h, w) holds the latents already in the set, ``real``
+    is the folder of the data set's arrays.
+    """
+
+    scorer: Scorer | None = None
+    memory: Tensor | None = None
+    real: Path | None = None
+
+
+@dataclass(frozen=True)
 class Task:
     """One increment, or one shard of its classes: what to draw and how.
 
     ``classes`` are the labels of the shard, ``prior_labels`` what the prior calls every class of
-    the data set, ``memory`` (classes of the shard, M, c, h, w) the latents already in the set.
-    ``key`` is (seed, increment). ``classes_per_batch`` classes share a batch; None means all.
+    the data set. ``key`` is (seed, increment). ``classes_per_batch`` classes share a batch; None
+    means all.
     """
 
     classes: list[int]
@@ -51,7 +65,6 @@ class Task:
     candidates: int
     sampling: Sampling
     key: tuple[int, int]
-    memory: Tensor
     classes_per_batch: int | None = 1
     memory_limit: int | None = None
     learnability: dict = field(default_factory=lambda: {"strength": 0.0})
@@ -86,7 +99,7 @@ def batches(task: Task, positions: range, max_batch: int) -> Iterator[list[tuple
 
 
 def draw(
-    prior: Prior, scorer: Scorer | None, task: Task, resume: Resume
+    prior: Prior, materials: Materials, task: Task, resume: Resume
 ) -> tuple[dict[str, Tensor], dict]:
     """Draw all candidates of a task, choosing greedily position by position.
 
@@ -100,8 +113,8 @@ def draw(
     done = sum(part.shape[1] for part in parts["scores"])
     with progress("candidates", task.positions, done) as bar:
         for positions in rounds(task, prior.chunks.largest, done):
-            guidances = _guidances(prior, scorer, task, parts)
-            drawn = _draw_round(prior, scorer, task, positions, guidances, trace)
+            guidances = _guidances(prior, materials, task, parts)
+            drawn = _draw_round(prior, materials.scorer, task, positions, guidances, trace)
             for name, part in parts.items():
                 part.append(drawn[name])
             bar.set_postfix(S=f"{_mean_best(drawn['scores']):.3f}", refresh=False)
@@ -111,29 +124,32 @@ def draw(
     return tensors, _mean_ratios(trace)
 
 
-def _memory(task: Task, parts: dict[str, list[Tensor]]) -> Tensor:
-    """Return the latents of the set so far and of the choices made in this task."""
+def _memory(known: Tensor | None, task: Task, parts: dict[str, list[Tensor]]) -> Tensor | None:
+    """Return the latents of the set so far and of the choices made in this task; None if empty."""
     chosen = [
         take(latents, select(scores))
         for latents, scores in zip(parts["latents"], parts["scores"], strict=True)
     ]
-    memory = torch.cat([task.memory, *chosen], dim=1)
+    before = [] if known is None else [known[task.classes]]
+    if not before and not chosen:
+        return None
+    memory = torch.cat([*before, *chosen], dim=1)
     return memory if task.memory_limit is None else memory[:, -task.memory_limit :]
 
 
 def _guidances(
-    prior: Prior, scorer: Scorer | None, task: Task, parts: dict[str, list[Tensor]]
+    prior: Prior, materials: Materials, task: Task, parts: dict[str, list[Tensor]]
 ) -> dict[str, Guidance]:
     guidances: dict[str, Guidance] = {}
     if task.learnability["strength"]:
         guidances["learnability"] = LearnabilityGuidance(
-            lambda x0, labels: scorer(prior.decode(x0), labels),
+            lambda x0, labels: materials.scorer(prior.decode(x0), labels),
             task.learnability["strength"],
             task.learnability["norm"],
             prior.chunks,
         )
-    if task.deviation["strength"]:
-        memory = _memory(task, parts)
+    memory = _memory(materials.memory, task, parts) if task.deviation["strength"] else None
+    if memory is not None:
         by_label = torch.zeros(len(task.prior_labels), *memory.shape[1:])
         by_label[task.classes] = memory
         guidances["deviation"] = DeviationGuidance(

@@ -15,7 +15,7 @@ VERSIONS = {
     "train_prior": 1,
     "fetch_prior": 1,
     "assess_prior": 1,
-    "seed_increment": 1,
+    "seed_increment": 2,
     "sample_candidates": 1,
     "select_increment": 1,
     "merge_increment": 1,

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from lgd_core.methods import epochs_at, needs_learner
+from lgd_core.methods import SEED_SOURCES, epochs_at, needs_learner
 from lgd_core.prior_files import is_hub_name
 
 PRIOR = "results/{dataset}/prior_source.json"
@@ -110,27 +110,33 @@ def students_of(wildcards):
 
 
 def seed_inputs(wildcards):
-    """Return what increment 0 is made from: another method's, real images, or the prior."""
+    """Return what increment 0 is made from: another method's, or what its source needs."""
     source = method_of(wildcards)["seed"]["source"]
-    if source not in ("prior", "real", "folder"):
+    if source == "own":
+        return drawing_inputs(wildcards)
+    if source not in SEED_SOURCES:
         path = "results/{dataset}/{source}/s{seed}/k0/increment.safetensors"
         return {"shared": path.format(source=source, **wildcards)}
-    real = (
-        [path.format(**wildcards) for path in arrays("originals")]
-        if source == "real"
-        else []
-    )
-    return {"prior": PRIOR.format(**wildcards), "real": real}
+    return prior_and_real(wildcards, real=source == "real")
+
+
+def prior_and_real(wildcards, real):
+    """Return the prior, and the real training images where they are wanted."""
+    inputs = {"prior": PRIOR.format(**wildcards)}
+    if real:
+        inputs["real"] = [path.format(**wildcards) for path in arrays("originals")]
+    return inputs
+
+
+def drawing_inputs(wildcards):
+    """Return what every increment of a method is made from, whatever came before it."""
+    return prior_and_real(wildcards, real=method_of(wildcards)["source"] == "real")
 
 
 def candidate_inputs(wildcards):
     """Return what candidates are drawn from: the set so far, and the learner where one is used."""
-    method = method_of(wildcards)
-    if method["source"] == "real":
-        real = [path.format(**wildcards) for path in arrays("originals")]
-        return {"prior": PRIOR.format(**wildcards), "real": real}
-    inputs = {"prior": PRIOR.format(**wildcards)}
-    if method["deviation"]["strength"]:
+    method, inputs = method_of(wildcards), drawing_inputs(wildcards)
+    if method["source"] == "prior" and method["deviation"]["strength"]:
         inputs["memory"] = increments_before(wildcards)
     if needs_learner(method):
         inputs["learner"] = learner_before(wildcards)
@@ -162,12 +168,15 @@ def sampling_facts(wildcards):
 def seed_facts(wildcards):
     """Return the keys of a method that decide what its increment 0 looks like."""
     method = method_of(wildcards)
-    keys = ["seed", "ipc_per_increment"]
-    if method["seed"]["source"] == "prior":
-        keys += ["sampler"]
-    if method["seed"]["source"] in ("real", "folder"):
-        keys += ["through_autoencoder"]
-    return {key: method[key] for key in keys}
+    source = method["seed"]["source"]
+    facts = {key: method[key] for key in ("seed", "ipc_per_increment")}
+    if source == "own":
+        return facts | sampling_facts(wildcards)
+    if source == "prior":
+        return facts | {"sampler": method["sampler"]}
+    if source in ("real", "folder"):
+        return facts | {"through_autoencoder": method["through_autoencoder"]}
+    return facts
 
 
 def evaluation_facts(wildcards):

@@ -1,7 +1,6 @@
 """Make increment 0."""
 
 import shutil
-from pathlib import Path
 
 from job import open_prior, running
 
@@ -13,16 +12,18 @@ with running(snakemake) as job:
         with atomic(snakemake.output.increment) as temporary:
             shutil.copyfile(shared, temporary)
     else:
+        from materials import materials_of
+
         from lgd_core.candidates import increment_of
         from lgd_core.increments import draw_seed
 
-        method, facts = job.hp["method"], job.hp["network"]
+        facts = job.hp["network"]
         candidates = draw_seed(
             open_prior(job),
+            materials_of(job),
             facts | {"prior_labels": job.hp["prior_labels"]},
-            method,
+            job.hp["method"],
             int(snakemake.wildcards.seed),
-            Path(snakemake.input.real[0]).parent if snakemake.input.get("real") else None,
             job.resume,
         )
         increment = increment_of(candidates, list(range(len(facts["classes"]))))

@@ -17,9 +17,14 @@ from lgd_core.learners import Preprocess
 from lgd_core.priors import Prior
 from lgd_core.runtime import Resume
 from lgd_core.sampler import Sampling
-from lgd_core.selection import Scorer, Task, batches, draw, rounds
+from lgd_core.selection import Materials, Scorer, Task, batches, draw, rounds
 
 NOWHERE = Resume(None)
+MEMORY = torch.randn(3, 2, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+
+
+def with_memory(scorer: Scorer | None = None) -> Materials:
+    return Materials(scorer, MEMORY)
 
 
 def task(**changes: object) -> Task:
@@ -31,7 +36,6 @@ def task(**changes: object) -> Task:
         candidates=3,
         sampling=Sampling(steps=4, cfg_scale=1.5, cfg_channels=None, window=(1, 2)),
         key=(0, 1),
-        memory=torch.randn(3, 2, 4, 8, 8, generator=torch.Generator().manual_seed(0)),
         learnability={"strength": 0.1, "norm": "relative"},
         deviation={"strength": 0.05, "norm": "relative"},
         classes_per_batch=None,
@@ -55,25 +59,27 @@ def initial_noise(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_initial_noise_is_the_same_for_any_batch(
     batched: Callable, initial_noise: None, fixed_prior: Prior, max_batch: int
 ) -> None:
-    expected = draw(batched(fixed_prior, 9), None, task(), NOWHERE)[0]["latents"]
-    found = draw(batched(fixed_prior, max_batch), None, task(), NOWHERE)[0]["latents"]
+    expected = draw(batched(fixed_prior, 9), with_memory(), task(), NOWHERE)[0]["latents"]
+    found = draw(batched(fixed_prior, max_batch), with_memory(), task(), NOWHERE)[0]["latents"]
     assert torch.equal(found, expected)
     assert len(found.flatten(0, 2).flatten(1).unique(dim=0)) == 3 * 2 * 3
 
 
 def test_initial_noise_is_the_same_for_any_shards(initial_noise: None, fixed_prior: Prior) -> None:
-    expected = draw(fixed_prior, None, task(), NOWHERE)[0]["latents"]
+    expected = draw(fixed_prior, with_memory(), task(), NOWHERE)[0]["latents"]
     for shard in range(3):
         labels = shard_classes(3, shard, 3)
-        part = task(classes=labels, memory=task().memory[labels])
-        assert torch.equal(draw(fixed_prior, None, part, NOWHERE)[0]["latents"], expected[labels])
+        part = task(classes=labels)
+        assert torch.equal(
+            draw(fixed_prior, with_memory(), part, NOWHERE)[0]["latents"], expected[labels]
+        )
 
 
 def test_initial_noise_depends_on_seed_and_increment(
     initial_noise: None, fixed_prior: Prior
 ) -> None:
     drawn = [
-        draw(fixed_prior, None, task(key=key), NOWHERE)[0]["latents"]
+        draw(fixed_prior, with_memory(), task(key=key), NOWHERE)[0]["latents"]
         for key in [(0, 1), (0, 2), (1, 1)]
     ]
     assert not any(torch.equal(drawn[i], drawn[j]) for i, j in [(0, 1), (0, 2), (1, 2)])
@@ -83,21 +89,20 @@ def test_initial_noise_depends_on_seed_and_increment(
 def test_guided_latents_are_the_same_for_any_batch(
     batched: Callable, fixed_prior: Prior, scorer: Scorer, max_batch: int
 ) -> None:
-    expected = draw(batched(fixed_prior, 9), scorer, task(), NOWHERE)[0]
-    found = draw(batched(fixed_prior, max_batch), scorer, task(), NOWHERE)[0]
+    expected = draw(batched(fixed_prior, 9), with_memory(scorer), task(), NOWHERE)[0]
+    found = draw(batched(fixed_prior, max_batch), with_memory(scorer), task(), NOWHERE)[0]
     assert torch.allclose(found["latents"], expected["latents"], rtol=1e-4, atol=1e-4)
 
 
 def test_guided_draws_are_the_same_bit_for_bit_for_any_shards(
     fixed_prior: Prior, scorer: Scorer
 ) -> None:
-    expected = draw(fixed_prior, scorer, task(classes_per_batch=1), NOWHERE)[0]
+    expected = draw(fixed_prior, with_memory(scorer), task(classes_per_batch=1), NOWHERE)[0]
     for shards in (2, 3):
         for shard in range(shards):
             labels = shard_classes(3, shard, shards)
-            memory = task().memory[labels]
-            part = task(classes=labels, memory=memory, classes_per_batch=1)
-            found = draw(fixed_prior, scorer, part, NOWHERE)[0]
+            part = task(classes=labels, classes_per_batch=1)
+            found = draw(fixed_prior, with_memory(scorer), part, NOWHERE)[0]
             for name, tensor in found.items():
                 assert torch.equal(tensor, expected[name][labels]), name
 
@@ -105,7 +110,7 @@ def test_guided_draws_are_the_same_bit_for_bit_for_any_shards(
 def test_the_highest_score_of_the_image_as_stored_is_kept(
     fixed_prior: Prior, scorer: Scorer, learner: nn.Module, reference: nn.Module
 ) -> None:
-    candidates = draw(fixed_prior, scorer, task(), NOWHERE)[0]
+    candidates = draw(fixed_prior, with_memory(scorer), task(), NOWHERE)[0]
     latents, images = candidates["latents"].flatten(0, 2), candidates["images"].flatten(0, 2)
     with torch.no_grad():
         decoded = fixed_prior.autoencoder.decode(latents / 0.5).sample
@@ -154,30 +159,41 @@ def test_each_position_sees_the_choices_before_it(
 ) -> None:
     scorer = RisingScorer(learner, learner, preprocess, 0.0)
     asked = task(positions=3, learnability={"strength": 0.0})
-    candidates = draw(fixed_prior, scorer, asked, NOWHERE)[0]
+    candidates = draw(fixed_prior, with_memory(scorer), asked, NOWHERE)[0]
     chosen = [candidates["latents"][:, position, 2 - position] for position in range(3)]
     assert [memory.shape[1] for memory in memories] == [2, 3, 4]
-    assert torch.equal(memories[0], asked.memory)
-    assert torch.equal(memories[1], torch.cat([asked.memory, chosen[0][:, None]], 1))
+    assert torch.equal(memories[0], MEMORY)
+    assert torch.equal(memories[1], torch.cat([MEMORY, chosen[0][:, None]], 1))
     assert torch.equal(memories[2], torch.cat([memories[1], chosen[1][:, None]], 1))
+
+
+def test_without_a_memory_the_first_position_deviates_from_nothing(
+    fixed_prior: Prior, scorer: Scorer
+) -> None:
+    asked = task(classes_per_batch=1)
+    found, ratios = draw(fixed_prior, Materials(scorer), asked, NOWHERE)
+    plain = draw(fixed_prior, Materials(scorer), task(deviation={"strength": 0.0}), NOWHERE)[0]
+    same = torch.isclose(found["latents"], plain["latents"], atol=1e-4).flatten(3).all(-1)
+    assert same[:, 0].all()
+    assert not same[:, 1].any()
+    assert "deviation" in ratios
 
 
 def test_a_limited_memory_forgets_the_oldest(
     fixed_prior: Prior, scorer: Scorer, memories: list[Tensor]
 ) -> None:
     asked = task(memory_limit=2)
-    candidates = draw(fixed_prior, scorer, asked, NOWHERE)[0]
+    candidates = draw(fixed_prior, with_memory(scorer), asked, NOWHERE)[0]
     first = take(candidates["latents"], select(candidates["scores"]))[:, 0]
-    assert torch.equal(memories[0], asked.memory)
-    assert torch.equal(memories[1], torch.stack([asked.memory[:, 1], first], 1))
+    assert torch.equal(memories[0], MEMORY)
+    assert torch.equal(memories[1], torch.stack([MEMORY[:, 1], first], 1))
 
 
 def test_a_shard_s_memory_is_found_by_label(
     fixed_prior: Prior, scorer: Scorer, memories: list[Tensor]
 ) -> None:
-    whole = task().memory
-    draw(fixed_prior, scorer, task(classes=[2], memory=whole[[2]], positions=1), NOWHERE)
-    assert torch.equal(memories[0][2], whole[2])
+    draw(fixed_prior, with_memory(scorer), task(classes=[2], positions=1), NOWHERE)
+    assert torch.equal(memories[0][2], MEMORY[2])
 
 
 @pytest.mark.parametrize("name", ["learnability", "deviation"])
@@ -188,8 +204,8 @@ def test_guided_samples_end_where_guidance_aims(
     found = []
     for strength in (0.5, -0.5):
         settings = off | {name: {"strength": strength, "norm": "relative"}}
-        drawn = draw(fixed_prior, scorer, task(positions=1, **settings), NOWHERE)[0]
-        memory = task().memory.repeat_interleave(3, 0)
+        drawn = draw(fixed_prior, with_memory(scorer), task(positions=1, **settings), NOWHERE)[0]
+        memory = MEMORY.repeat_interleave(3, 0)
         similarity = nearest_similarity(drawn["latents"].flatten(0, 2), memory).mean()
         found.append({"learnability": drawn["scores"].mean(), "deviation": -similarity}[name])
     assert found[0] > found[1] + 0.01
@@ -221,7 +237,7 @@ def test_take_picks_the_chosen_of_every_class_and_position() -> None:
 
 def test_an_unscored_task_has_nan_scores_and_no_ratios(fixed_prior: Prior) -> None:
     plain = task(candidates=1, learnability={"strength": 0.0}, deviation={"strength": 0.0})
-    candidates, ratios = draw(fixed_prior, None, plain, NOWHERE)
+    candidates, ratios = draw(fixed_prior, with_memory(), plain, NOWHERE)
     assert candidates["scores"].isnan().all()
     assert ratios == {}
 
@@ -229,7 +245,7 @@ def test_an_unscored_task_has_nan_scores_and_no_ratios(fixed_prior: Prior) -> No
 def test_ratios_cover_the_window_with_the_relative_strength(
     fixed_prior: Prior, scorer: Scorer
 ) -> None:
-    ratios = draw(fixed_prior, scorer, task(), NOWHERE)[1]
+    ratios = draw(fixed_prior, with_memory(scorer), task(), NOWHERE)[1]
     alphas = fixed_prior.scheduler(4).alphas_cumprod[[333, 666]]
     for name, strength in (("learnability", 0.1), ("deviation", 0.05)):
         assert list(ratios[name]) == [2, 1]
@@ -242,15 +258,15 @@ def test_an_interrupted_draw_resumes_to_the_same_tensors(
     fixed_prior: Prior, scorer: Scorer, tmp_path: Path, interrupt_after: Callable, saves: int
 ) -> None:
     asked = task(positions=3)
-    expected = draw(fixed_prior, scorer, asked, NOWHERE)
+    expected = draw(fixed_prior, with_memory(scorer), asked, NOWHERE)
     interrupt_after(saves)
     with pytest.raises(KeyboardInterrupt):
-        draw(fixed_prior, scorer, asked, Resume(tmp_path))
+        draw(fixed_prior, with_memory(scorer), asked, Resume(tmp_path))
     calls = []
     counted = dataclasses.replace(
         scorer, preprocess=lambda x: calls.append(1) or scorer.preprocess(x)
     )
-    tensors, ratios = draw(fixed_prior, counted, asked, Resume(tmp_path))
+    tensors, ratios = draw(fixed_prior, with_memory(counted), asked, Resume(tmp_path))
     assert all(torch.equal(tensors[name], expected[0][name]) for name in expected[0])
     assert ratios == expected[1]
     assert len(calls) == (3 - saves) * (1 + 2)
@@ -266,11 +282,11 @@ def test_a_draw_resumed_with_another_batch_loses_no_position(
     off = {"strength": 0.0}
     asked = task(positions=6, candidates=1, learnability=off, deviation=off)
     six, nine = batched(fixed_prior, 6), batched(fixed_prior, 9)
-    expected = draw(six, None, asked, NOWHERE)[0]["latents"]
+    expected = draw(six, with_memory(), asked, NOWHERE)[0]["latents"]
     interrupt_after(1)
     with pytest.raises(KeyboardInterrupt):
-        draw(six, None, asked, Resume(tmp_path))
-    assert torch.equal(draw(nine, None, asked, Resume(tmp_path))[0]["latents"], expected)
+        draw(six, with_memory(), asked, Resume(tmp_path))
+    assert torch.equal(draw(nine, with_memory(), asked, Resume(tmp_path))[0]["latents"], expected)
 
 
 def test_positions_are_drawn_one_by_one_under_deviation_and_together_without() -> None:
