@@ -1,0 +1,52 @@
+"""The documentation keeps step with the code and the schemas."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from lgd_core.config_reference import reference
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", ROOT / "config" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def test_the_configuration_reference_is_that_of_the_schemas() -> None:
+    written = (ROOT / "docs" / "configuration.md").read_text()
+    assert written == reference(ROOT / "config" / "schemas"), (
+        "run python -m lgd_core.config_reference docs/configuration.md"
+    )
+
+
+def test_the_reference_names_type_default_and_bounds(tmp_path: Path) -> None:
+    (tmp_path / "toy.schema.yaml").write_text(
+        "description: A toy.\n"
+        "type: object\n"
+        "properties:\n"
+        "  part:\n"
+        "    type: object\n"
+        "    description: A part.\n"
+        "    properties:\n"
+        "      size: {type: [integer, 'null'], description: Its a|b., minimum: 2, default: null}\n"
+        "      kinds: {type: array, items: {type: string}, maxItems: 3, description: Its kinds.}\n"
+        "    required: [kinds]\n"
+    )
+    rows = reference(tmp_path).splitlines()
+    assert "| `part` | object |  |  | A part. |" in rows
+    assert r"| `part.size` | integer or null | `null` | ≥ 2 | Its a\|b. |" in rows
+    assert "| `part.kinds` | list of string | required | at most 3 items | Its kinds. |" in rows
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_and_named_functions_exist(page: Path) -> None:
+    text = page.read_text()
+    for target in re.findall(r"\]\(([^)#:]+)\)", text):
+        assert (page.parent / target).exists(), target
+    for module, name, path in re.findall(r"\[`(\w+)\.(\w+)`\]\(([^)]+)\)", text):
+        code = (page.parent / path).read_text()
+        assert path.endswith(f"{module}.py")
+        assert re.search(rf"^(def|class) {name}\b", code, re.MULTILINE), f"{module}.{name}"
+
+
+def test_the_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 250
