@@ -14,6 +14,7 @@ include: "rules/inputs.smk"
 # ---- Stages, in reading order ----
 include: "rules/data.smk"
 include: "rules/reference.smk"
+include: "rules/influence.smk"
 include: "rules/prior.smk"
 include: "rules/increment.smk"
 include: "rules/evaluate.smk"

@@ -50,10 +50,8 @@ def learnability(
 class LearnabilityGuidance:
     """Raise the learnability of the image that x0 decodes to (Eq. 8).
 
-    ``noise - strength * rho * g`` with g the gradient of the score with respect to x_t and
-    ``rho = sqrt(1 - alpha_bar) * size(noise) / |g|``. ``size`` is the root mean square (``rms``)
-    or the L2 norm (``relative``: the change is strength x sqrt(1 - alpha_bar) of the noise norm,
-    whatever the latent's size). The sign is the one that raises the score.
+    ``noise - strength * rho * g`` with g the gradient of the score with respect to x_t and rho as
+    below. The sign is the one that raises the score.
     """
 
     score: Callable[[Tensor, Tensor], Tensor]
@@ -62,18 +60,8 @@ class LearnabilityGuidance:
     chunks: Chunks
 
     def __call__(self, step: Denoising) -> Tensor:
-        uphill = self.chunks.map("guidance", self._uphill, step.x0.detach(), step.labels)
-        gradient = _gradient(step.x0, step.x_t, uphill)
-        size = _norm(step.noise)
-        if self.norm == "rms":
-            size = size / step.noise[0].numel() ** 0.5
-        rho = (1 - step.alpha_bar).sqrt() * size / _norm(gradient).clamp_min(1e-12)
-        return -self.strength * rho * gradient
-
-    def _uphill(self, x0: Tensor, labels: Tensor) -> Tensor:
-        """Return the gradient of the score with respect to x0: the part that fills the memory."""
-        x0 = x0.clone().requires_grad_(True)
-        return _gradient(self.score(x0, labels).sum(), x0)
+        gradient = score_gradient(step, self.score, self.chunks, "learnability guidance")
+        return -self.strength * rho(step, gradient, self.norm) * gradient
 
 
 @dataclass(frozen=True)
@@ -82,7 +70,7 @@ class DeviationGuidance:
 
     ``memory`` (classes, M, c, h, w). ``raw`` adds strength x gradient, as the paper does, whose
     size depends on the latent's dimension; ``relative`` makes the strength a share of the noise
-    norm as in LearnabilityGuidance. The sign is the one that lowers the similarity.
+    norm, see rho. The sign is the one that lowers the similarity.
     """
 
     memory: Tensor
@@ -94,8 +82,35 @@ class DeviationGuidance:
         gradient = _gradient(similarity.sum(), step.x_t)
         if self.norm == "raw":
             return self.strength * gradient
-        scale = (1 - step.alpha_bar).sqrt() * _norm(step.noise)
-        return self.strength * scale * gradient / _norm(gradient).clamp_min(1e-12)
+        return self.strength * rho(step, gradient, self.norm) * gradient
+
+
+def rho(step: Denoising, gradient: Tensor, norm: str) -> Tensor:
+    """Return ``sqrt(1 - alpha_bar) * size(noise) / |gradient|``, shaped (B, 1, 1, 1).
+
+    ``size`` is the root mean square (``rms``) or the L2 norm (``relative``: a change of
+    strength x rho x gradient is strength x sqrt(1 - alpha_bar) of the noise norm, whatever the
+    latent's size).
+    """
+    size = _norm(step.noise)
+    if norm == "rms":
+        size = size / step.noise[0].numel() ** 0.5
+    return (1 - step.alpha_bar).sqrt() * size / _norm(gradient).clamp_min(1e-12)
+
+
+def score_gradient(
+    step: Denoising, score: Callable[[Tensor, Tensor], Tensor], chunks: Chunks, work: str
+) -> Tensor:
+    """Return the gradient (B, c, h, w) of ``score(x0, labels)`` (B,) with respect to x_t.
+
+    The part up to x0, which fills the memory, is computed in chunks that are known as ``work``.
+    """
+
+    def uphill(x0: Tensor, labels: Tensor) -> Tensor:
+        x0 = x0.clone().requires_grad_(True)
+        return _gradient(score(x0, labels).sum(), x0)
+
+    return _gradient(step.x0, step.x_t, chunks.map(work, uphill, step.x0.detach(), step.labels))
 
 
 def nearest_similarity(latents: Tensor, memory: Tensor) -> Tensor:

@@ -11,9 +11,15 @@ def needs_learner(method: dict) -> bool:
     return method["candidates"] > 1 or any(_learnability_strengths(method))
 
 
+def needs_influence(method: dict) -> bool:
+    """Whether the candidates of a method are guided by surrogates of the real images."""
+    return method["source"] == "prior" and method["influence"]["strength"] > 0
+
+
 def is_guided(method: dict) -> bool:
     """Whether any guidance beside the classifier-free one acts while a method samples."""
-    return any((*_learnability_strengths(method), method["deviation"]["strength"]))
+    strengths = (method["deviation"]["strength"], method["influence"]["strength"])
+    return any((*_learnability_strengths(method), *strengths))
 
 
 def _learnability_strengths(method: dict) -> list[float]:

@@ -12,7 +12,7 @@ from lgd_core.prior_files import check_prior
 from lgd_core.schema import check, fill_defaults, load_yaml, merge, reread, suggest
 from lgd_core.sources import check_source, resolve_source
 
-RESERVED_NAMES = ("data", "prior", "reference")
+RESERVED_NAMES = ("data", "prior", "reference", "influence")
 
 
 class Recipes:
@@ -107,8 +107,12 @@ class Recipes:
         for method, changes in recipe["recipes"].items():
             self._layer("method", method, changes, f"{where}: recipes.{method}")
         self._check_dataset(recipe, where)
-        for key in ("reference", "redundancy"):
-            self._check_input(recipe[key]["architecture"], name, f"{key}.architecture", recipe)
+        for key, part in (
+            ("reference", recipe["reference"]),
+            ("redundancy", recipe["redundancy"]),
+            ("influence.surrogate", recipe["influence"]["surrogate"]),
+        ):
+            self._check_input(part["architecture"], name, f"{key}.architecture", recipe)
         return recipe
 
     def _check_dataset(self, recipe: dict, where: str) -> None:

@@ -15,6 +15,7 @@ from lgd_core.guidance import (
     LearnabilityGuidance,
     learnability,
 )
+from lgd_core.influence import Influence, InfluenceGuidance
 from lgd_core.learners import Preprocess
 from lgd_core.priors import Prior
 from lgd_core.runtime import Resume, progress
@@ -48,6 +49,7 @@ class Materials:
     scorer: Scorer | None = None
     memory: Tensor | None = None
     real: Path | None = None
+    influence: Influence | None = None
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,7 @@ class Task:
     memory_limit: int | None = None
     learnability: dict = field(default_factory=lambda: {"strength": 0.0})
     deviation: dict = field(default_factory=lambda: {"strength": 0.0})
+    influence: dict = field(default_factory=lambda: {"strength": 0.0})
 
 
 def rounds(task: Task, max_batch: int, done: int = 0) -> Iterator[range]:
@@ -146,6 +149,13 @@ def _guidances(
             lambda x0, labels: materials.scorer(prior.decode(x0), labels),
             task.learnability["strength"],
             task.learnability["norm"],
+            prior.chunks,
+        )
+    if task.influence["strength"]:
+        guidances["influence"] = InfluenceGuidance(
+            lambda x0, labels: materials.influence(prior.decode(x0), labels),
+            task.influence["strength"],
+            task.influence["norm"],
             prior.chunks,
         )
     memory = _memory(materials.memory, task, parts) if task.deviation["strength"] else None

@@ -12,6 +12,8 @@ VERSIONS = {
     "fetch_dataset": 1,
     "prepare_dataset": 1,
     "train_reference": 1,
+    "train_surrogate": 1,
+    "influence_gradients": 1,
     "train_prior": 1,
     "fetch_prior": 1,
     "assess_prior": 1,

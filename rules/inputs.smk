@@ -2,7 +2,12 @@
 
 from pathlib import Path
 
-from lgd_core.methods import SEED_SOURCES, epochs_at, needs_learner
+from lgd_core.methods import (
+    SEED_SOURCES,
+    epochs_at,
+    needs_influence,
+    needs_learner,
+)
 from lgd_core.prior_files import is_hub_name
 
 PRIOR = "results/{dataset}/prior_source.json"
@@ -130,7 +135,12 @@ def prior_and_real(wildcards, real):
 
 def drawing_inputs(wildcards):
     """Return what every increment of a method is made from, whatever came before it."""
-    return prior_and_real(wildcards, real=method_of(wildcards)["source"] == "real")
+    method = method_of(wildcards)
+    inputs = prior_and_real(wildcards, real=method["source"] == "real")
+    if needs_influence(method):
+        path = "results/{dataset}/influence/gradients.safetensors"
+        inputs["influence"] = path.format(**wildcards)
+    return inputs
 
 
 def candidate_inputs(wildcards):
@@ -161,7 +171,8 @@ def sampling_facts(wildcards):
     method = method_of(wildcards)
     keys = ["source", "through_autoencoder", "ipc_per_increment"]
     if method["source"] == "prior":
-        keys += ["sampler", "window", "candidates", "learnability", "deviation"]
+        keys += ["sampler", "window", "candidates"]
+        keys += ["learnability", "deviation", "influence"]
     return {key: method[key] for key in keys}
 
 

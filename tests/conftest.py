@@ -11,6 +11,7 @@ from diffusers import AutoencoderKL, DiTTransformer2DModel
 from torch import nn
 
 from lgd_core.chunks import Chunks
+from lgd_core.influence import Influence
 from lgd_core.learners import Preprocess, build_network
 from lgd_core.prior_training import build_autoencoder, build_transformer, save_prior
 from lgd_core.priors import Prior, load_prior
@@ -110,6 +111,16 @@ def preprocess() -> Preprocess:
 @pytest.fixture
 def scorer(learner: nn.Module, reference: nn.Module, preprocess: Preprocess) -> Scorer:
     return Scorer(learner, reference, preprocess, reference_weight=0.5)
+
+
+@pytest.fixture
+def influence(preprocess: Preprocess) -> Influence:
+    """Return an influence with two checkpoints and class gradients of any direction."""
+    states = [network(key).state_dict() for key in ("early", "late")]
+    parameters = {name: torch.stack([state[name] for state in states]) for name in states[0]}
+    values = sum(tensor[0].numel() for tensor in parameters.values())
+    gradients = torch.randn(2, CLASSES, values, generator=torch.Generator().manual_seed(0))
+    return Influence(network("early"), parameters, gradients, preprocess)
 
 
 @pytest.fixture

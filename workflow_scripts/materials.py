@@ -6,6 +6,7 @@ from job import Job
 
 from lgd_core.candidates import memory_of
 from lgd_core.distilled import load_tensors
+from lgd_core.influence import load_influence
 from lgd_core.learners import load_network
 from lgd_core.selection import Materials, Scorer
 from lgd_core.training import preprocessor
@@ -14,12 +15,13 @@ from lgd_core.training import preprocessor
 def materials_of(job: Job) -> Materials:
     """Load whatever the job's rule has listed among its inputs."""
     method, facts, inputs = job.hp["method"], job.hp["network"], job.snakemake.input
-    scorer = memory = real = None
+    scorer = memory = real = influence = None
+    preprocess = preprocessor(facts).to(job.device)
     if inputs.get("learner"):
         scorer = Scorer(
             load_network(inputs.learner, job.device),
             load_network(inputs.reference, job.device),
-            preprocessor(facts).to(job.device),
+            preprocess,
             method["learnability"]["reference_weight"],
         )
     if inputs.get("memory"):
@@ -27,4 +29,6 @@ def materials_of(job: Job) -> Materials:
         memory = memory_of(increments, len(facts["classes"]))
     if inputs.get("real"):
         real = Path(inputs.real[0]).parent
-    return Materials(scorer, memory, real)
+    if inputs.get("influence"):
+        influence = load_influence(inputs.influence, preprocess, job.device)
+    return Materials(scorer, memory, real, influence)

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from lgd_core.errors import UserError
-from lgd_core.methods import epochs_at, needs_learner, strength_at
+from lgd_core.methods import epochs_at, needs_influence, needs_learner, strength_at
 from lgd_core.recipes import Recipes, check_writable
 
 ROOT = Path(__file__).parents[2]
@@ -100,7 +100,7 @@ def test_a_recipe_file_adds_a_method(folder):
     recipe = Recipes(folder, {"methods": ["gentle"]}).method("fashionmnist", "gentle")
     assert recipe["learnability"]["strength"] == 0.01
     assert recipe["learnability"]["norm"] == "relative", "inherited from the data set's lgd"
-    assert recipe["seed"]["source"] == "dit"
+    assert recipe["seed"]["source"] == "igd"
 
 
 def test_overrides_reach_methods_that_extend(folder):
@@ -155,6 +155,7 @@ def test_bad_run(folder, config, parts):
         ({"learnability__strenght": 1.0}, ["strenght", "did you mean 'strength'"]),
         ({"learnability__norm": "l2"}, ["learnability.norm", "'l2'", "rms, relative"]),
         ({"deviation__strength": -0.1}, ["deviation.strength", "-0.1"]),
+        ({"influence__strength": -5.0}, ["influence.strength", "-5.0", "at least 0"]),
         ({"candidates": 0}, ["candidates", "0", "at least 1"]),
         ({"candidates": 2.5}, ["candidates", "2.5", "integer"]),
         ({"window": [10]}, ["window", "at least 2 items"]),
@@ -172,9 +173,11 @@ def test_bad_method(folder, changes, parts):
         assert part in text, text
 
 
+@pytest.mark.parametrize("method", ["lgd", "igd"])
 @pytest.mark.parametrize("window", [[22, 5], [5, 25], [0, 60]])
-def test_window_outside_the_steps_or_reversed(folder, window):
-    config = {"overrides": {"datasets": {"fashionmnist": {"recipes": {"lgd": {"window": window}}}}}}
+def test_window_outside_the_steps_or_reversed(folder, window, method):
+    recipes = {method: {"window": window, "deviation": {"strength": 0.0}}}
+    config = {"overrides": {"datasets": {"fashionmnist": {"recipes": recipes}}}}
     text = complaint(folder, config)
     assert "window" in text
     assert str(window) in text
@@ -189,6 +192,9 @@ def test_window_outside_the_steps_or_reversed(folder, window):
         ({"image__channels": 3}, ["normalise.mean", "found 1", "expected 3"]),
         ({"reference__architecture": "ConvNet-6"}, ["reference.architecture", "64 pixels"]),
         ({"reference__lr": 0}, ["reference.lr", "0", "more than 0"]),
+        ({"influence__surrogate": {}}, ["influence.surrogate.architecture", "64 pixels", "28"]),
+        ({"influence__threshold": 1.5}, ["influence.threshold", "1.5", "at most 1"]),
+        ({"influence__gradient_images": 0}, ["influence.gradient_images", "0", "at least 1"]),
         ({"evaluation__epochs": {"ten": 5}}, ["evaluation.epochs", "ten"]),
         ({"evaluation__epochs": {10: 0}}, ["evaluation.epochs", "10: 0"]),
         ({"prior__labels": [0, 1]}, ["prior.labels", "found 2", "expected 10"]),
@@ -357,6 +363,30 @@ def test_needs_learner_and_strengths():
     scheduled = method | {"learnability": {"strength": 0.0, "strength_by_increment": [0.1, 0.2]}}
     assert needs_learner(scheduled)
     assert [strength_at(scheduled, k) for k in (1, 2, 3)] == [0.1, 0.2, 0.2]
+
+
+def test_needs_influence(folder):
+    recipes = Recipes(folder, {})
+    found = {
+        name for name in recipes.names("method") if needs_influence(recipes.method("digits", name))
+    }
+    assert found == {"igd"}
+    assert not needs_influence(recipes.method("digits", "igd") | {"source": "real"})
+
+
+def test_the_seeds_of_lgd_and_its_ablations(folder):
+    recipes = Recipes(folder, {})
+    methods = ("lgd", "lgd_no_reference", "lgd_seed_dit", "lgd_seed_random", "lgd_cfg4")
+    seeds = [recipes.method("imagenette", method)["seed"]["source"] for method in methods]
+    assert seeds == ["igd", "igd", "dit", "random", "dit_cfg4"]
+
+
+def test_igd_has_its_paper_s_values(folder):
+    recipe = Recipes(folder, {}).method("imagenette", "igd")
+    assert (recipe["influence"], recipe["window"]) == ({"strength": 5.0, "norm": "rms"}, [30, 45])
+    assert recipe["deviation"] == {"strength": 120.0, "norm": "raw", "memory": 64}
+    assert (recipe["seed"]["source"], recipe["candidates"]) == ("own", 1)
+    assert not needs_learner(recipe)
 
 
 def test_epochs_follow_the_next_amount_listed():

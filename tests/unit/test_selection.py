@@ -13,6 +13,7 @@ from lgd_core import selection
 from lgd_core.candidates import increment_of, select, take
 from lgd_core.guidance import DeviationGuidance, nearest_similarity
 from lgd_core.increments import shard_classes
+from lgd_core.influence import Influence
 from lgd_core.learners import Preprocess
 from lgd_core.priors import Prior
 from lgd_core.runtime import Resume
@@ -196,19 +197,51 @@ def test_a_shard_s_memory_is_found_by_label(
     assert torch.equal(memories[0][2], MEMORY[2])
 
 
+OFF = {name: {"strength": 0.0} for name in ("learnability", "deviation", "influence")}
+
+
 @pytest.mark.parametrize("name", ["learnability", "deviation"])
 def test_guided_samples_end_where_guidance_aims(
     fixed_prior: Prior, scorer: Scorer, name: str
 ) -> None:
-    off = {"learnability": {"strength": 0.0}, "deviation": {"strength": 0.0}}
     found = []
     for strength in (0.5, -0.5):
-        settings = off | {name: {"strength": strength, "norm": "relative"}}
+        settings = OFF | {name: {"strength": strength, "norm": "relative"}}
         drawn = draw(fixed_prior, with_memory(scorer), task(positions=1, **settings), NOWHERE)[0]
         memory = MEMORY.repeat_interleave(3, 0)
         similarity = nearest_similarity(drawn["latents"].flatten(0, 2), memory).mean()
         found.append({"learnability": drawn["scores"].mean(), "deviation": -similarity}[name])
     assert found[0] > found[1] + 0.01
+
+
+def test_influence_guidance_raises_the_influence_of_every_class_and_the_other_sign_lowers_it(
+    fixed_prior: Prior, influence: Influence
+) -> None:
+    found = []
+    for strength in (0.5, 0.0, -0.5):
+        settings = OFF | {"influence": {"strength": strength, "norm": "relative"}}
+        asked = task(candidates=8, positions=1, **settings)
+        drawn, ratios = draw(fixed_prior, Materials(influence=influence), asked, NOWHERE)
+        assert list(ratios) == (["influence"] if strength else [])
+        labels = torch.arange(3).repeat_interleave(8)
+        scores = influence(drawn["images"].flatten(0, 2) / 255, labels)
+        found.append(scores.view(3, 8).mean(1))
+    raised, plain, lowered = found
+    assert (raised > plain).all()
+    assert (plain > lowered).all()
+
+
+def test_influence_guided_draws_are_the_same_for_any_batch_and_shards(
+    batched: Callable, fixed_prior: Prior, influence: Influence
+) -> None:
+    settings = OFF | {"influence": {"strength": 0.5, "norm": "relative"}}
+    asked, materials = task(classes_per_batch=1, **settings), Materials(influence=influence)
+    expected = draw(batched(fixed_prior, 64), materials, asked, NOWHERE)[0]["latents"]
+    found = draw(batched(fixed_prior, 2), materials, asked, NOWHERE)[0]["latents"]
+    assert torch.allclose(found, expected, rtol=1e-4, atol=1e-4)
+    part = dataclasses.replace(asked, classes=[2])
+    shard = draw(batched(fixed_prior, 64), materials, part, NOWHERE)[0]["latents"]
+    assert torch.equal(shard, expected[[2]]), "bit for bit"
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,8 @@ from PIL import Image
 from torchvision.datasets import ImageFolder
 
 from lgd_core.distilled import load_tensors
+from lgd_core.influence import load_influence
+from lgd_core.learners import Preprocess
 from lgd_core.tables import TABLE_COLUMNS
 
 RULES = [
@@ -20,6 +22,8 @@ RULES = [
     "fetch_prior",
     "assess_prior",
     "train_reference",
+    "train_surrogate",
+    "influence_gradients",
     "seed_increment",
     "train_learner",
     "sample_candidates",
@@ -70,12 +74,37 @@ def test_increments_hold_what_they_promise(finished):
     assert len(set(tensors["candidates"].tolist())) > 1, "selection chose among candidates"
 
 
-def test_lgd_shares_the_seed_of_dit(finished):
-    dit, lgd = (
+def test_lgd_shares_the_seed_of_igd(finished):
+    dit, igd, lgd = (
         load_tensors(finished.folder / f"results/digits/{method}/s0/k0/increment.safetensors")[0]
-        for method in ("dit", "lgd")
+        for method in ("dit", "igd", "lgd")
     )
-    assert torch.equal(dit["images"], lgd["images"])
+    assert torch.equal(igd["images"], lgd["images"])
+    assert not torch.equal(igd["images"], dit["images"])
+
+
+def test_the_seed_of_igd_has_more_influence_than_that_of_dit(finished):
+    """They share noise and surrogate, so that guidance alone makes the difference."""
+    folder = finished.folder / "results/digits"
+    preprocess = Preprocess([0.305], [0.376], 8)
+    path = folder / "influence/gradients.safetensors"
+    influence = load_influence(path, preprocess, torch.device("cpu"))
+    scores = []
+    for method in ("dit", "igd"):
+        tensors, _ = load_tensors(folder / f"{method}/s0/k0/increment.safetensors")
+        scores.append(influence(tensors["images"] / 255, tensors["labels"]).mean().item())
+    assert scores[1] > scores[0]
+
+
+def test_checkpoints_of_the_surrogate_are_those_of_the_curve(finished):
+    folder = finished.folder / "results/digits/influence"
+    curve = json.loads((folder / "checkpoints.json").read_text())
+    kept = [epoch + 1 for epoch, row in enumerate(curve["curve"]) if row["kept"]]
+    assert curve["epochs_kept"] == kept
+    assert kept[0] == 1
+    tensors, metadata = load_tensors(folder / "gradients.safetensors")
+    assert tensors["gradients"].shape[:2] == (len(kept), 10)
+    assert {"versions", "hardware", "fingerprint", "recipe"} <= metadata.keys()
 
 
 def test_the_kept_candidate_is_the_best(finished):

@@ -71,6 +71,23 @@ def test_learner_recipe_leaves_dit_and_seed_alone(copied):
     )
 
 
+def test_checkpoints_of_the_surrogate_rerun_igd_and_what_starts_from_it(copied):
+    copied.replace("config/datasets/digits.yaml", "max_checkpoints: 2", "max_checkpoints: 3")
+    planned = rules(copied.planned("--", TABLE))
+    assert {("train_surrogate", "", ""), ("influence_gradients", "", "")} <= planned
+    assert {("seed_increment", "igd", ""), ("seed_increment", "lgd", "")} <= planned
+    assert planned >= LGD_FROM_1
+    assert all(method in ("igd", "lgd", "") for _, method, _ in planned)
+    assert not any(rule in ("train_prior", "train_reference") for rule, *_ in planned)
+
+
+def test_later_increments_of_igd_are_drawn_one_after_the_other(finished):
+    target = "results/digits/igd/s0/k2/increment.safetensors"
+    assert rules(finished.planned("--", target)) == {
+        (rule, "igd", k) for rule in ("sample_candidates", "select_increment") for k in "12"
+    }
+
+
 def test_execution_options_rerun_nothing(copied):
     with open(copied.folder / "tiny.yaml", "a") as stream:
         stream.write("max_batch: 7\n")

@@ -1,0 +1,105 @@
+"""Influence guidance (IGD): towards images that teach a network what the rest of their class does.
+
+Chen et al., "Influence-guided diffusion for dataset distillation" (ICLR 2025).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.func import functional_call, grad, vmap
+
+from lgd_core.chunks import Chunks
+from lgd_core.distilled import load_tensors, save_tensors
+from lgd_core.guidance import Denoising, rho, score_gradient
+from lgd_core.learners import Preprocess, build_network
+
+
+def parameter_gradients(
+    network: nn.Module, parameters: dict[str, Tensor], images: Tensor, labels: Tensor
+) -> Tensor:
+    """Return the gradients (B, P) of every image's cross-entropy, one row an image.
+
+    ``parameters`` stand in for the network's own; P counts their values, in their order.
+    ``images`` (B, C, H, W) are normalised; the result is differentiable with respect to them.
+    """
+
+    def loss(parameters: dict[str, Tensor], image: Tensor, label: Tensor) -> Tensor:
+        logits = functional_call(network, parameters, (image[None],))
+        return F.cross_entropy(logits, label[None])
+
+    gradients = vmap(grad(loss), in_dims=(None, 0, 0))(parameters, images, labels)
+    return torch.cat([gradients[name].flatten(1) for name in parameters], dim=1)
+
+
+@dataclass(frozen=True)
+class Influence:
+    """The influence score of images, by a surrogate at T checkpoints of its training.
+
+    ``parameters`` holds the checkpoints, each tensor (T, ...); ``gradients`` (T, classes, P) the
+    mean loss gradient of real images of every class at each, in the order of ``parameters``.
+    """
+
+    network: nn.Module
+    parameters: dict[str, Tensor]
+    gradients: Tensor
+    preprocess: Preprocess
+
+    def __call__(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Score images on [0, 1] (B, C, H, W); returns (B,).
+
+        The cosine between an image's parameter gradient and that of its class, averaged over the
+        checkpoints. High: a step on the image is a step on its class.
+        """
+        images = self.preprocess(images)
+
+        def at(parameters: dict[str, Tensor]) -> Tensor:
+            return parameter_gradients(self.network, parameters, images, labels)
+
+        own = vmap(at)(self.parameters)
+        return F.cosine_similarity(own, self.gradients[:, labels], dim=2).mean(0)
+
+
+@dataclass(frozen=True)
+class InfluenceGuidance:
+    """Raise the influence of the image that x0 decodes to; see Influence.
+
+    ``noise - strength * rho * g`` with g the gradient of ``score(x0, labels)`` with respect to x_t,
+    a gradient of gradients, and rho as in lgd_core.guidance. The sign is the one that raises
+    the score.
+    """
+
+    score: Callable[[Tensor, Tensor], Tensor]
+    strength: float
+    norm: str
+    chunks: Chunks
+
+    def __call__(self, step: Denoising) -> Tensor:
+        gradient = score_gradient(step, self.score, self.chunks, "influence guidance")
+        return -self.strength * rho(step, gradient, self.norm) * gradient
+
+
+def save_influence(
+    path: str | Path, parameters: dict[str, Tensor], gradients: Tensor, shape: dict, metadata: dict
+) -> None:
+    """Write checkpoints and class gradients as Influence holds them; ``shape`` as for save_network.
+
+    All that guidance needs is in this one file.
+    """
+    tensors = {f"parameters.{name}": tensor for name, tensor in parameters.items()}
+    save_tensors(path, tensors | {"gradients": gradients}, metadata | {"network": shape})
+
+
+def load_influence(path: str | Path, preprocess: Preprocess, device: torch.device) -> Influence:
+    """Rebuild what save_influence wrote, on a device."""
+    tensors, metadata = load_tensors(path)
+    shape = metadata["network"]
+    network = build_network(shape["name"], shape["channels"], shape["size"], shape["classes"])
+    parameters = {
+        name: tensors[f"parameters.{name}"].to(device) for name, _ in network.named_parameters()
+    }
+    network = network.to(device).eval().requires_grad_(False)
+    return Influence(network, parameters, tensors["gradients"].to(device), preprocess)

@@ -1,0 +1,52 @@
+rule train_surrogate:
+    """Train the surrogate of influence guidance on real images; keep checkpoints that differ."""
+    input:
+        arrays("train"),
+    output:
+        checkpoints="results/{dataset}/influence/checkpoints.safetensors",
+        curve="results/{dataset}/influence/checkpoints.json",
+    log:
+        "results/logs/train_surrogate/{dataset}.log",
+    benchmark:
+        "results/benchmarks/train_surrogate/{dataset}.tsv"
+    priority: INCREMENTS_FIRST
+    conda:
+        "../environment.yml"
+    threads: HALF_THE_CORES
+    resources:
+        gpu=GPU,
+    params:
+        hp=lambda wildcards: stage(
+            "train_surrogate",
+            influence=dataset_of(wildcards)["influence"],
+            network=network_facts(dataset_of(wildcards)),
+        ),
+    script:
+        "../workflow_scripts/train_surrogate.py"
+
+
+rule influence_gradients:
+    """Compute the mean loss gradient of every class at every checkpoint of the surrogate."""
+    input:
+        arrays("train"),
+        checkpoints="results/{dataset}/influence/checkpoints.safetensors",
+    output:
+        influence="results/{dataset}/influence/gradients.safetensors",
+    log:
+        "results/logs/influence_gradients/{dataset}.log",
+    benchmark:
+        "results/benchmarks/influence_gradients/{dataset}.tsv"
+    priority: INCREMENTS_FIRST
+    conda:
+        "../environment.yml"
+    threads: HALF_THE_CORES
+    resources:
+        gpu=GPU,
+    params:
+        hp=lambda wildcards: stage(
+            "influence_gradients",
+            influence=dataset_of(wildcards)["influence"],
+            network=network_facts(dataset_of(wildcards)),
+        ),
+    script:
+        "../workflow_scripts/influence_gradients.py"

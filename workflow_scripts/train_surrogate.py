@@ -1,0 +1,34 @@
+"""Train the surrogate of influence guidance on real images; keep checkpoints that differ."""
+
+from pathlib import Path
+
+from job import running
+
+from lgd_core.chunks import Chunks
+from lgd_core.data import load_split
+from lgd_core.distilled import save_tensors
+from lgd_core.learners import build_network
+from lgd_core.runtime import write_json
+from lgd_core.surrogates import class_rows, train_surrogate
+from lgd_core.training import Images, network_shape
+
+with running(snakemake) as job:
+    recipe, facts = job.hp["influence"], job.hp["network"]
+    surrogate = recipe["surrogate"]
+    images, labels = load_split(Path(snakemake.input[0]).parent, "train")
+    shape = network_shape(surrogate["architecture"], facts)
+    key = ("surrogate", surrogate["seed"])
+    checkpoints, curve = train_surrogate(
+        build_network(*shape.values(), *key).to(job.device),
+        Images.on(job.device, images, labels, facts),
+        class_rows(labels, shape["classes"], recipe["gradient_images"], surrogate["seed"]),
+        recipe,
+        key,
+        Chunks(snakemake.config["max_batch"]),
+        job.resume,
+    )
+    kept = [epoch + 1 for epoch, row in enumerate(curve) if row["kept"]]
+    job.log(f"kept the checkpoints after epochs {kept} of {len(curve)}")
+    stamp = job.stamp(epochs_kept=kept)
+    save_tensors(snakemake.output.checkpoints, checkpoints, stamp | {"network": shape})
+    write_json(snakemake.output.curve, stamp | {"curve": curve})
