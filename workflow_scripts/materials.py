@@ -14,11 +14,13 @@ from lgd_core.training import preprocessor
 def materials_of(job: Job) -> Materials:
     """Load whatever the job's rule has listed among its inputs."""
     method, facts, inputs = job.hp["method"], job.hp["network"], job.snakemake.input
-    scorer = memory = real = None
+    scorer = memory = real = reference = None
+    if inputs.get("reference"):
+        reference = load_network(inputs.reference, job.device)
     if inputs.get("learner"):
         scorer = Scorer(
             load_network(inputs.learner, job.device),
-            load_network(inputs.reference, job.device),
+            reference,
             preprocessor(facts).to(job.device),
             method["learnability"]["reference_weight"],
         )
@@ -27,4 +29,4 @@ def materials_of(job: Job) -> Materials:
         memory = memory_of(increments, len(facts["classes"]))
     if inputs.get("real"):
         real = Path(inputs.real[0]).parent
-    return Materials(scorer, memory, real)
+    return Materials(scorer, memory, real, reference)
