@@ -1,8 +1,8 @@
 """Multi-formation: stored images that hold several smaller ones.
 
 Kim et al., "Dataset Condensation via Efficient Synthetic-Data Parameterization" (ICML 2022): with
-factor f a stored image is a grid of f x f small ones, and networks train on each of them enlarged to
-the full size.
+factor f a stored image is a grid of f x f small ones, and networks train on each of them, enlarged
+to the full size.
 """
 
 import torch

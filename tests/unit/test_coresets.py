@@ -46,7 +46,7 @@ both = pytest.mark.parametrize("source", ["herding", "kcenter"])
 def test_classes_of_unequal_size_get_the_picks_of_a_plain_loop(source: str) -> None:
     rows = coreset_increment(source, features(), LABELS, [0, 1, 2], 8, 0)
     for label in range(3):
-        of_class = (LABELS == label).nonzero().flatten()
+        of_class = LABELS.eq(label).nonzero().flatten()
         picks = NAIVE[source](features()[of_class], 8)
         assert rows[label].tolist() == of_class[picks].tolist()
 
