@@ -1,6 +1,8 @@
 """Training augmentation as batched operations on the device, every image with its own draw.
 
 torchvision's transforms draw once per call and so once per batch; per image they would need a loop.
+Images are (N, ..., C, H, W): what lies along further axes shares the draw of its first index, so
+that real and synthetic images can be augmented alike.
 """
 
 import math
@@ -23,16 +25,19 @@ EIGENVECTORS = (
 def random_resized_crop(
     images: Tensor, scale: list[float], ratio: list[float], rng: torch.Generator
 ) -> Tensor:
-    """Crop every image (N, C, H, W) to a box of its own and resize it bilinearly to (H, W).
+    """Crop every image (N, ..., C, H, W) to a box of its own and resize it bilinearly to (H, W).
 
     Boxes and pixels are those of torchvision's RandomResizedCrop without antialiasing.
     """
-    height, width = images.shape[2:]
+    height, width = images.shape[-2:]
     top, left, tall, wide = crop_boxes(len(images), height, width, scale, ratio, rng)
     y, x = _sample_points(top, tall, height), _sample_points(left, wide, width)
     shape = (len(images), height, width)
     grid = torch.stack([x[:, None, :].expand(shape), y[:, :, None].expand(shape)], dim=-1)
-    return F.grid_sample(images, grid.to(images.device), align_corners=False)
+    # A box is cut from all channels alike, and what shares it may count as more of them.
+    planes = images.flatten(1, -3)
+    cropped = F.grid_sample(planes, grid.to(images.device), align_corners=False)
+    return cropped.reshape(images.shape)
 
 
 def crop_boxes(
@@ -72,13 +77,18 @@ def _sample_points(start: Tensor, length: Tensor, size: int) -> Tensor:
 
 
 def random_flip(images: Tensor, probability: float, rng: torch.Generator) -> Tensor:
-    """Mirror every image (N, C, H, W) left to right with the given probability."""
+    """Mirror every image (N, ..., C, H, W) left to right with the given probability."""
     flipped = (torch.rand(len(images), generator=rng) < probability).to(images.device)
-    return torch.where(flipped.view(-1, 1, 1, 1), images.flip(3), images)
+    return torch.where(_per_image(flipped, images), images.flip(-1), images)
+
+
+def _per_image(values: Tensor, images: Tensor) -> Tensor:
+    """Shape values (N,) so that they spread over images (N, ..., C, H, W)."""
+    return values.view(-1, *(1,) * (images.dim() - 1))
 
 
 def color_jitter(images: Tensor, limits: dict[str, float], rng: torch.Generator) -> Tensor:
-    """Change brightness, contrast and saturation of every image (N, C, H, W) in random order.
+    """Change brightness, contrast and saturation of images (N, ..., C, H, W) in random order.
 
     ``limits`` has the largest change of each. An image moves by a share, drawn from +- its limit,
     towards black, the mean of its grey version, or its grey version. Nothing is clamped: the
@@ -90,32 +100,36 @@ def color_jitter(images: Tensor, limits: dict[str, float], rng: torch.Generator)
     shares = ((2 * torch.rand(n, 3, generator=rng) - 1) * largest).to(images.device)
     for turn in order.T:
         grey = greyscale(images)
-        operation = turn.view(-1, 1, 1, 1)
-        target = torch.where(operation == 1, grey.mean((1, 2, 3), keepdim=True), grey)
+        operation = _per_image(turn, images)
+        target = torch.where(operation == 1, grey.mean((-3, -2, -1), keepdim=True), grey)
         target = target * (operation > 0)
-        images = images.lerp(target, shares.gather(1, turn[:, None]).view(-1, 1, 1, 1))
+        images = images.lerp(target, _per_image(shares.gather(1, turn[:, None]), images))
     return images
 
 
 def greyscale(images: Tensor) -> Tensor:
-    """Return the luma of images (N, C, H, W), (N, 1, H, W); grey images as they are."""
-    if images.shape[1] == 1:
+    """Return the luma of images (..., C, H, W), (..., 1, H, W); grey images as they are."""
+    if images.shape[-3] == 1:
         return images
-    return (images * images.new_tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
+    return (images * images.new_tensor(LUMA).view(3, 1, 1)).sum(-3, keepdim=True)
 
 
 def lighting(images: Tensor, std: float, rng: torch.Generator) -> Tensor:
-    """Shift the colours of every image (N, 3, H, W) along ImageNet's principal components.
+    """Shift the colours of images (N, ..., 3, H, W) along ImageNet's principal components.
 
     Krizhevsky et al. (2012): the j-th component times its eigenvalue times a draw from N(0, std).
     """
     amounts = std * torch.randn(len(images), 3, generator=rng)
     shift = (amounts * torch.tensor(EIGENVALUES)) @ torch.tensor(EIGENVECTORS).T
-    return images + shift.to(images.device).view(-1, 3, 1, 1)
+    between = (1,) * (images.dim() - 4)
+    return images + shift.to(images.device).view(-1, *between, 3, 1, 1)
 
 
 def augment(images: Tensor, recipe: dict, rng: torch.Generator) -> Tensor:
-    """Crop, flip, jitter and light images on [0, 1] (N, C, H, W), as an ``augment`` recipe says."""
+    """Crop, flip, jitter and light images on [0, 1] (N, ..., C, H, W), as a recipe says.
+
+    ``recipe`` is a data set's ``augment``. Differentiable.
+    """
     images = random_resized_crop(images, recipe["crop_scale"], recipe["crop_ratio"], rng)
     if recipe["flip"]:
         images = random_flip(images, recipe["flip"], rng)

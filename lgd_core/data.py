@@ -167,12 +167,18 @@ def real_increment(labels: Tensor, classes: int, size: int, seed: int, increment
     """
     rows = []
     for label in range(classes):
-        of_class = (labels == label).nonzero().flatten()
-        if len(of_class) < (increment + 1) * size:
-            raise UserError(
-                f"class {label}: found {len(of_class)} training images, expected at least "
-                f"{(increment + 1) * size} for increment {increment}"
-            )
+        of_class = rows_of_class(labels, label, (increment + 1) * size, increment)
         order = torch.randperm(len(of_class), generator=generator("real", seed, label))
         rows.append(of_class[order[increment * size : (increment + 1) * size]])
     return torch.stack(rows)
+
+
+def rows_of_class(labels: Tensor, label: int, needed: int, increment: int) -> Tensor:
+    """Return the rows of a class; raises UserError where they are fewer than an increment needs."""
+    rows = (labels == label).nonzero().flatten()
+    if len(rows) < needed:
+        raise UserError(
+            f"class {label}: found {len(rows)} training images, expected at least "
+            f"{needed} for increment {increment}"
+        )
+    return rows

@@ -7,15 +7,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lgd_core.chunks import Chunks
 from lgd_core.classes import class_folders
+from lgd_core.condensation import Condenser, condense, initial_pixels
+from lgd_core.coresets import coreset_increment
 from lgd_core.data import load_split, real_increment
 from lgd_core.decoding import decode, fit
 from lgd_core.errors import UserError
+from lgd_core.features import penultimate
 from lgd_core.methods import strength_at
-from lgd_core.priors import Prior
+from lgd_core.priors import Prior, to_uint8
 from lgd_core.runtime import Resume
 from lgd_core.sampler import Sampling
 from lgd_core.selection import Materials, Task, draw
+from lgd_core.training import Images, network_shape
 
 
 def shard_classes(classes: int, shard: int, shards: int) -> list[int]:
@@ -98,10 +103,16 @@ def draw_candidates(
 
     ``key`` is (seed, increment).
     """
-    if method["source"] == "real":
+    source = method["source"]
+    if source == "prior":
+        return draw(prior, materials, guided_task(dataset, method, labels, key), resume)
+    if source == "real":
         candidates = real_candidates(materials.real, len(dataset["classes"]), method, key, prior)
         return {name: tensor[labels] for name, tensor in candidates.items()}, {}
-    return draw(prior, materials, guided_task(dataset, method, labels, key), resume)
+    if source == "condensed":
+        arguments = (materials.real, dataset, method, labels, key, prior)
+        return condensed_candidates(*arguments, resume), {}
+    return coreset_candidates(materials, dataset, method, labels, key, prior), {}
 
 
 def real_candidates(
@@ -111,6 +122,51 @@ def real_candidates(
     images, labels = load_split(folder, "originals")
     rows = real_increment(labels, classes, method["ipc_per_increment"], *key)
     return as_candidates(images[rows.flatten()], classes, method, prior)
+
+
+def coreset_candidates(
+    materials: Materials, dataset: dict, method: dict, labels: list[int], key: tuple, prior: Prior
+) -> dict[str, Tensor]:
+    """Return real images chosen in the reference's features, as one candidate per position.
+
+    The same for every seed: see coresets.coreset_increment.
+    """
+    seen = Images.on(prior.device, *load_split(materials.real, "train"), dataset)
+    features, _ = penultimate(materials.reference, seen)
+    images, known = load_split(materials.real, "originals")
+    size = method["ipc_per_increment"]
+    rows = coreset_increment(method["source"], features, known, labels, size, key[1])
+    return as_candidates(images[rows.flatten()], len(labels), method, prior)
+
+
+def condensed_candidates(
+    folder: str | Path,
+    dataset: dict,
+    method: dict,
+    labels: list[int],
+    key: tuple,
+    prior: Prior,
+    resume: Resume,
+) -> dict[str, Tensor]:
+    """Return images optimised from random real ones, as one candidate per position.
+
+    Increment k starts from real images of its own, those of no other increment.
+    """
+    recipe, size = method["condensation"], method["ipc_per_increment"]
+    images, known = load_split(folder, "originals")
+    held = size * recipe["factor"] ** 2
+    rows = real_increment(known, len(dataset["classes"]), held, *key)[labels]
+    start = initial_pixels(images[rows.flatten()], len(labels), recipe["factor"])
+    condenser = Condenser(
+        Images.on(prior.device, *load_split(folder, "train"), dataset),
+        labels,
+        network_shape(recipe["network"]["architecture"], dataset),
+        recipe,
+        key,
+        Chunks(max(1, prior.chunks.largest // (held + recipe["real_batch"]))),
+    )
+    stored = to_uint8(condense(condenser, start, resume))
+    return as_candidates(stored.flatten(0, 1), len(labels), method, prior)
 
 
 def folder_candidates(

@@ -1,7 +1,12 @@
 """What follows from a method's recipe; free of PyTorch."""
 
+from lgd_core.errors import UserError
+
 # Where increment 0 may come from; any other name is that of a method whose own it shares.
 SEED_SOURCES = ("own", "prior", "real", "folder")
+
+# Sources that choose real images by what the reference model sees in them.
+CORESETS = ("herding", "kcenter")
 
 
 def needs_learner(method: dict) -> bool:
@@ -25,6 +30,30 @@ def is_guided(method: dict) -> bool:
 def _learnability_strengths(method: dict) -> list[float]:
     learnability = method["learnability"]
     return learnability["strength_by_increment"] or [learnability["strength"]]
+
+
+def formation(method: dict) -> int:
+    """Return the factor f by which a method's stored images hold f x f images each."""
+    return method["condensation"]["factor"] if method["source"] == "condensed" else 1
+
+
+def check_formation(method: dict, seed: dict | None, size: int, where: str) -> None:
+    """Raise UserError unless images of ``size`` pixels can hold as many as a method's should.
+
+    All increments must hold equally many: ``seed`` is the method whose increment 0 is shared, or
+    the method itself; None where it is drawn from the prior, real or a folder.
+    """
+    factor, of_seed = formation(method), 1 if seed is None else formation(seed)
+    if size % factor:
+        raise UserError(
+            f"{where}: condensation.factor: found {factor}, expected a divisor of {size}, the "
+            "data set's image size"
+        )
+    if factor != of_seed:
+        raise UserError(
+            f"{where}: seed.source: found images that hold {of_seed} x {of_seed}, expected "
+            f"{factor} x {factor}, as in the other increments; own does so"
+        )
 
 
 def strength_at(method: dict, increment: int) -> float:

@@ -7,7 +7,7 @@ from pathlib import Path
 from lgd_core.architectures import parse_architecture
 from lgd_core.classes import resolve_classes
 from lgd_core.errors import UserError
-from lgd_core.methods import SEED_SOURCES, is_guided, needs_learner
+from lgd_core.methods import SEED_SOURCES, check_formation, is_guided, needs_learner
 from lgd_core.prior_files import check_prior
 from lgd_core.schema import check, fill_defaults, load_yaml, merge, reread, suggest
 from lgd_core.sources import check_source, resolve_source
@@ -173,10 +173,13 @@ class Recipes:
             )
         self._check_seed(recipe, dataset, name, where)
         self._check_input(recipe["learner"]["architecture"], dataset, f"{where}: learner")
+        if recipe["source"] == "condensed":
+            network = recipe["condensation"]["network"]["architecture"]
+            self._check_input(network, dataset, f"{where}: condensation.network.architecture")
         return recipe
 
     def _check_seed(self, recipe: dict, dataset: str, name: str, where: str) -> None:
-        seed = recipe["seed"]
+        seed, size = recipe["seed"], self.dataset(dataset)["image"]["size"]
         if seed["source"] == "folder" and not Path(seed["folder"] or "").is_dir():
             raise UserError(f"{where}: seed.folder: found {seed['folder']!r}, expected a folder")
         if seed["source"] == "own" and needs_learner(recipe):
@@ -185,8 +188,10 @@ class Recipes:
                 "there is no learner before increment 0"
             )
         if seed["source"] in SEED_SOURCES:
+            check_formation(recipe, recipe if seed["source"] == "own" else None, size, where)
             return
         other = self._seed_owner(dataset, seed["source"], (name,))
+        check_formation(recipe, other, size, where)
         if other["ipc_per_increment"] != recipe["ipc_per_increment"]:
             raise UserError(
                 f"{where}: seed.source: method '{seed['source']}' has ipc_per_increment "

@@ -43,13 +43,14 @@ class Materials:
     """What a method's increments are made from beside the prior; None where it has no use for it.
 
     ``memory`` (classes of the data set, M, c, h, w) holds the latents already in the set, ``real``
-    is the folder of the data set's arrays.
+    is the folder of the data set's arrays, ``reference`` a network trained on all real images.
     """
 
     scorer: Scorer | None = None
     memory: Tensor | None = None
     real: Path | None = None
     influence: Influence | None = None
+    reference: nn.Module | None = None
 
 
 @dataclass(frozen=True)

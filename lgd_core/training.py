@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lgd_core.augment import augment, cutmix
+from lgd_core.formation import separate_stored
 from lgd_core.learners import Preprocess, build_network, resized
 from lgd_core.runtime import Resume, progress
 from lgd_core.seeding import generator
@@ -24,8 +25,14 @@ class Images:
     augment: dict
 
     @classmethod
-    def on(cls, device: torch.device, images: Tensor, labels: Tensor, facts: dict) -> "Images":
-        """Put images on a device at the size that networks see, see preprocessor for ``facts``."""
+    def on(
+        cls, device: torch.device, images: Tensor, labels: Tensor, facts: dict, formation: int = 1
+    ) -> "Images":
+        """Put images on a device at the size that networks see, see preprocessor for ``facts``.
+
+        Stored images that hold ``formation``^2 smaller ones are taken apart first.
+        """
+        images, labels = separate_stored(images, labels, formation)
         preprocess = preprocessor(facts).to(device)
         images = resize_stored(images, preprocess.size, device)
         return cls(images, labels.to(device), preprocess, facts["augment"])

@@ -19,6 +19,7 @@ rule evaluate:
             "evaluate",
             evaluation=evaluation_facts(wildcards),
             network=network_facts(dataset_of(wildcards)),
+            **formation_facts(wildcards),
         ),
     script:
         "../workflow_scripts/evaluate.py"
@@ -44,6 +45,7 @@ rule cross_increment:
             "cross_increment",
             redundancy=redundancy_facts(wildcards),
             network=network_facts(dataset_of(wildcards)),
+            **formation_facts(wildcards),
         ),
     script:
         "../workflow_scripts/cross_increment.py"

@@ -1,5 +1,5 @@
 rule seed_increment:
-    """Make increment 0: drawn from the prior, real images, a folder, or another method's seed."""
+    """Make increment 0: as the later ones, or of the prior, real images, a folder, another method."""
     input:
         unpack(seed_inputs),
     output:
@@ -120,6 +120,7 @@ rule train_learner:
             "train_learner",
             learner=method_of(wildcards)["learner"],
             network=network_facts(dataset_of(wildcards)),
+            **formation_facts(wildcards),
         ),
     script:
         "../workflow_scripts/train_learner.py"

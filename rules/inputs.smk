@@ -3,14 +3,17 @@
 from pathlib import Path
 
 from lgd_core.methods import (
+    CORESETS,
     SEED_SOURCES,
     epochs_at,
+    formation,
     needs_influence,
     needs_learner,
 )
 from lgd_core.prior_files import is_hub_name
 
 PRIOR = "results/{dataset}/prior_source.json"
+REFERENCE = "results/{dataset}/reference/model.safetensors"
 
 
 def source_of(wildcards, *keys):
@@ -136,7 +139,12 @@ def prior_and_real(wildcards, real):
 def drawing_inputs(wildcards):
     """Return what every increment of a method is made from, whatever came before it."""
     method = method_of(wildcards)
-    inputs = prior_and_real(wildcards, real=method["source"] == "real")
+    source = method["source"]
+    inputs = prior_and_real(wildcards, real=source != "prior")
+    if source in (*CORESETS, "condensed"):
+        inputs["seen"] = [path.format(**wildcards) for path in arrays("train")]
+    if source in CORESETS:
+        inputs["reference"] = REFERENCE.format(**wildcards)
     if needs_influence(method):
         path = "results/{dataset}/influence/gradients.safetensors"
         inputs["influence"] = path.format(**wildcards)
@@ -150,7 +158,7 @@ def candidate_inputs(wildcards):
         inputs["memory"] = increments_before(wildcards)
     if needs_learner(method):
         inputs["learner"] = learner_before(wildcards)
-        inputs["reference"] = f"results/{wildcards.dataset}/reference/model.safetensors"
+        inputs["reference"] = REFERENCE.format(**wildcards)
     return inputs
 
 
@@ -173,6 +181,8 @@ def sampling_facts(wildcards):
     if method["source"] == "prior":
         keys += ["sampler", "window", "candidates"]
         keys += ["learnability", "deviation", "influence"]
+    if method["source"] == "condensed":
+        keys.append("condensation")
     return {key: method[key] for key in keys}
 
 
@@ -190,10 +200,18 @@ def seed_facts(wildcards):
     return facts
 
 
+def formation_facts(wildcards):
+    """Return how many images a stored one holds, where it holds more than itself."""
+    factor = formation(method_of(wildcards))
+    return {"formation": factor} if factor > 1 else {}
+
+
 def evaluation_facts(wildcards):
     """Return the protocol of a student at the images per class that k increments make."""
-    dataset = dataset_of(wildcards)
-    ipc = (int(wildcards.k) + 1) * method_of(wildcards)["ipc_per_increment"]
+    dataset, method = dataset_of(wildcards), method_of(wildcards)
+    # Images that are held in others count, as in the field's table of epochs.
+    held = method["ipc_per_increment"] * formation(method) ** 2
+    ipc = (int(wildcards.k) + 1) * held
     recipe = {
         key: dataset["evaluation"][key]
         for key in dataset["evaluation"]

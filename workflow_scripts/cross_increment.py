@@ -10,9 +10,10 @@ from lgd_core.training import Images, cross_accuracies, network_shape
 with running(snakemake) as job:
     recipe, facts = job.hp["redundancy"], job.hp["network"]
     increments = [load_tensors(path)[0] for path in snakemake.input]
+    seen = (facts, job.hp.get("formation", 1))
     matrix = cross_accuracies(
         network_shape(recipe["architecture"], facts),
-        [Images.on(job.device, part["images"], part["labels"], facts) for part in increments],
+        [Images.on(job.device, part["images"], part["labels"], *seen) for part in increments],
         recipe,
         ("redundancy", int(snakemake.wildcards.seed)),
         job.resume,

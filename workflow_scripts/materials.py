@@ -15,12 +15,14 @@ from lgd_core.training import preprocessor
 def materials_of(job: Job) -> Materials:
     """Load whatever the job's rule has listed among its inputs."""
     method, facts, inputs = job.hp["method"], job.hp["network"], job.snakemake.input
-    scorer = memory = real = influence = None
+    scorer = memory = real = influence = reference = None
     preprocess = preprocessor(facts).to(job.device)
+    if inputs.get("reference"):
+        reference = load_network(inputs.reference, job.device)
     if inputs.get("learner"):
         scorer = Scorer(
             load_network(inputs.learner, job.device),
-            load_network(inputs.reference, job.device),
+            reference,
             preprocess,
             method["learnability"]["reference_weight"],
         )
@@ -31,4 +33,4 @@ def materials_of(job: Job) -> Materials:
         real = Path(inputs.real[0]).parent
     if inputs.get("influence"):
         influence = load_influence(inputs.influence, preprocess, job.device)
-    return Materials(scorer, memory, real, influence)
+    return Materials(scorer, memory, real, influence, reference)

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import nn
 
 from lgd_core.errors import UserError
 from lgd_core.increments import (
+    draw_candidates,
     folder_candidates,
     guided_task,
     prior_labels,
@@ -17,6 +19,8 @@ from lgd_core.increments import (
     unguided_task,
 )
 from lgd_core.priors import Prior
+from lgd_core.runtime import Resume
+from lgd_core.selection import Materials
 
 DATASET = {
     "classes": ["red", "green", "blue"],
@@ -140,3 +144,48 @@ def test_real_images_are_stored_as_they_are_or_as_the_autoencoder_gives_them_bac
     else:
         real = {image.tobytes() for image in images}
         assert all(image.numpy().tobytes() in real for image in stored)
+
+
+FACTS = DATASET | {
+    "image": {"size": 16, "channels": 3, "train_size": None},
+    "normalise": {"mean": [0.5, 0.4, 0.3], "std": [0.2, 0.25, 0.3]},
+    "augment": {
+        "crop_scale": [0.8, 1.0],
+        "crop_ratio": [1.0, 1.0],
+        "flip": 0.5,
+        "jitter": {"brightness": 0, "contrast": 0, "saturation": 0},
+        "lighting": 0,
+    },
+}
+CONDENSATION = {
+    "objective": "distribution",
+    "factor": 2,
+    "steps": 2,
+    "lr": 1.0,
+    "momentum": 0.5,
+    "real_batch": 5,
+    "network": {"architecture": "ConvNet-2-w8", "life": 1, "warm_up": 0, "steps": 0}
+    | {"lr": 0.01, "momentum": 0.9, "weight_decay": 0.0},
+}
+
+
+@pytest.mark.parametrize("source", ["real", "herding", "kcenter", "condensed"])
+def test_a_shard_holds_what_all_classes_together_do(
+    tmp_path: Path, fixed_prior: Prior, learner: nn.Module, source: str
+) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (48, 3, 16, 16), dtype=np.uint8)
+    for split in ("train", "originals"):
+        np.save(tmp_path / f"{split}_images.npy", images)
+        np.save(tmp_path / f"{split}_labels.npy", np.repeat(np.arange(3), 16))
+    method = METHOD | {"source": source, "condensation": CONDENSATION}
+    materials = Materials(real=tmp_path, reference=learner)
+
+    def drawn(labels: list[int], increment: int) -> dict[str, torch.Tensor]:
+        key = (0, increment)
+        return draw_candidates(fixed_prior, materials, FACTS, method, labels, key, Resume(None))[0]
+
+    whole, shard = drawn([0, 1, 2], 1), drawn([2], 1)
+    assert shard["images"].shape == (1, 2, 1, 3, 16, 16)
+    assert (shard["images"].int() - whole["images"][2:].int()).abs().max() <= 1, "but for rounding"
+    torch.testing.assert_close(shard["latents"], whole["latents"][2:], rtol=0, atol=0.05)
+    assert not torch.equal(drawn([2], 0)["images"], shard["images"]), "increments differ"

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import nn
 
+from lgd_core.features import penultimate
 from lgd_core.prior_quality import (
     draw_samples,
-    penultimate,
     reconstruction_psnr,
     sample_quality,
 )

@@ -11,7 +11,13 @@ import pytest
 import yaml
 
 from lgd_core.errors import UserError
-from lgd_core.methods import epochs_at, needs_influence, needs_learner, strength_at
+from lgd_core.methods import (
+    epochs_at,
+    formation,
+    needs_influence,
+    needs_learner,
+    strength_at,
+)
 from lgd_core.recipes import Recipes, check_writable
 
 ROOT = Path(__file__).parents[2]
@@ -171,6 +177,39 @@ def test_bad_method(folder, changes, parts):
     text = complaint(folder)
     for part in parts:
         assert part in text, text
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "parts"),
+    [
+        ("idc1", {"condensation__factor": 3}, ["condensation.factor", "3", "divisor of 8"]),
+        ("idc1", {"seed__source": "random"}, ["seed.source", "1 x 1", "2 x 2"]),
+        ("idc1", {"seed__source": "prior"}, ["seed.source", "1 x 1", "2 x 2"]),
+        ("lgd", {"seed__source": "idc1"}, ["seed.source", "2 x 2", "1 x 1"]),
+        ("dm", {"condensation__network": {"life": 0}}, ["network.life", "0", "at least 1"]),
+        ("herding", {"source": "hearding"}, ["source", "'hearding'", "herding"]),
+    ],
+)
+def test_bad_source(folder, name, changes, parts):
+    edit(folder / "methods" / f"{name}.yaml", **changes)
+    text = complaint(folder)
+    for part in parts:
+        assert part in text, text
+
+
+def test_condensing_networks_must_take_the_images(folder):
+    network = {"architecture": "ConvNet-6"}
+    override = {"idc1": {"condensation": {"network": network}}}
+    text = complaint(folder, {"overrides": {"datasets": {"digits": {"recipes": override}}}})
+    assert "condensation.network.architecture: 'ConvNet-6' takes images of at least 64" in text
+
+
+def test_only_condensed_images_hold_others(folder):
+    recipes = Recipes(folder, {})
+    held = {name: formation(recipes.method("digits", name)) for name in recipes.names("method")}
+    assert {name for name, factor in held.items() if factor > 1} == {"idc1"}
+    override = {"methods": {"idc1": {"source": "real", "condensation": {"factor": 2}}}}
+    assert formation(Recipes(folder, {"overrides": override}).method("digits", "idc1")) == 1
 
 
 @pytest.mark.parametrize("method", ["lgd", "igd"])

@@ -1,0 +1,47 @@
+"""Multi-formation: stored images that hold several smaller ones.
+
+Kim et al., "Dataset Condensation via Efficient Synthetic-Data Parameterization" (ICML 2022): with
+factor f a stored image is a grid of f x f small ones, and networks train on each of them, enlarged
+to the full size.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def separate(images: Tensor, factor: int) -> Tensor:
+    """Return the images on [0, 1] that stored ones (N, C, H, W) hold: (N x factor^2, C, H, W).
+
+    Row by row of the grid, the images of one stored image beside each other, enlarged bilinearly.
+    Differentiable. Height and width are multiples of the factor.
+    """
+    if factor == 1:
+        return images
+    cells = images.unflatten(3, (factor, -1)).unflatten(2, (factor, -1))
+    cells = cells.permute(0, 2, 4, 1, 3, 5).flatten(0, 2)
+    return F.interpolate(cells, images.shape[2:], mode="bilinear")
+
+
+def combine(images: Tensor, factor: int) -> Tensor:
+    """Return stored images (N, C, H, W) that hold the given ones (N x factor^2, C, H, W), reduced.
+
+    The inverse of separate but for what is lost by resizing, bilinear with antialiasing.
+    """
+    if factor == 1:
+        return images
+    height, width = (side // factor for side in images.shape[2:])
+    cells = F.interpolate(images, (height, width), mode="bilinear", antialias=True)
+    grids = cells.unflatten(0, (-1, factor, factor)).permute(0, 3, 1, 4, 2, 5)
+    return grids.flatten(4, 5).flatten(2, 3)
+
+
+def separate_stored(
+    images: Tensor, labels: Tensor, factor: int, batch: int = 500
+) -> tuple[Tensor, Tensor]:
+    """Return what uint8 images (N, C, H, W) and labels (N,) hold, as separate does, in 8 bits."""
+    if factor == 1:
+        return images, labels
+    parts = (separate(part.float(), factor) for part in images.split(batch))
+    stored = torch.cat([part.round().to(torch.uint8) for part in parts])
+    return stored, labels.repeat_interleave(factor**2)

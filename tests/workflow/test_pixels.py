@@ -1,0 +1,93 @@
+"""Selected and pixel-optimised baselines, made from what the finished project has."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import copy_of
+
+from lgd_core.distilled import load_tensors
+
+METHODS = ["herding", "kcenter", "dm", "idc1"]
+RUN = ("--config", "methods=[herding,kcenter,dm,idc1]", "ipc=[10]")
+TABLE = "results/digits_ipc10/table.csv"
+INCREMENT = "results/digits/{}/s0/k{}/increment.safetensors"
+IDC = "results/digits/idc1/s0/k0"
+
+
+@pytest.fixture(scope="module")
+def baselines(finished, tmp_path_factory):
+    """The finished project with the first increment of every baseline, and the second of one."""
+    project = copy_of(finished, tmp_path_factory.mktemp("baselines") / "project")
+    more = [INCREMENT.format("herding", 1), f"{IDC}/learner.json", f"{IDC}/cross_increment.json"]
+    project.make(*RUN, "--", TABLE, *more)
+    return project
+
+
+def images_of(project, method, k=0):
+    tensors, metadata = load_tensors(project.folder / INCREMENT.format(method, k))
+    return tensors["images"], metadata
+
+
+def test_every_baseline_has_a_row_and_a_recipe(baselines):
+    table = pd.read_csv(baselines.folder / TABLE)
+    assert list(table["method"]) == [*METHODS, "full"]
+    assert table["top1_mean"].between(15, 100).all()
+    for method in METHODS:
+        images, metadata = images_of(baselines, method)
+        assert images.shape == (100, 1, 8, 8)
+        assert ("condensation" in metadata["recipe"]["method"]) == (method in ("dm", "idc1"))
+
+
+def test_coresets_are_training_images_and_increments_share_none(baselines):
+    real = np.load(baselines.folder / "results/digits/data/originals_images.npy")
+    known = {image.tobytes() for image in real}
+    first, second = (
+        {image.numpy().tobytes() for image in images_of(baselines, "herding", k)[0]} for k in (0, 1)
+    )
+    assert first | second <= known
+    assert not first & second
+
+
+def test_networks_see_four_images_in_each_that_idc_stores(baselines):
+    learner = json.loads((baselines.folder / f"{IDC}/learner.json").read_text())
+    assert learner["images"] == 400
+    assert len(list((baselines.folder / IDC).glob("distilled/*/*.png"))) == 100
+    runs = json.loads((baselines.folder / f"{IDC}/evaluate/ConvNet-3-w32.json").read_text())
+    assert runs["recipe"]["formation"] == 2
+    others = json.loads(
+        (baselines.folder / "results/digits/dm/s0/k0/evaluate/ConvNet-3-w32.json").read_text()
+    )
+    assert "formation" not in others["recipe"]
+    assert json.loads((baselines.folder / f"{IDC}/cross_increment.json").read_text())["matrix"]
+
+
+def test_a_killed_condensation_ends_as_an_undisturbed_one(baselines, tmp_path):
+    project = copy_of(baselines, tmp_path / "project")
+    path = INCREMENT.format("idc1", 0)
+    shutil.rmtree(project.folder / IDC)
+    process = subprocess.Popen(
+        project.command(*RUN, "--", path),
+        cwd=project.folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    kept = "results/.resume/seed_increment-*/condensation.pt"
+    while process.poll() is None and not list(project.folder.glob(kept)):
+        time.sleep(0.02)
+    assert process.poll() is None, "ended before a step was kept"
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    project.make("--unlock")
+    project.make(*RUN, "--", path)
+    assert (project.folder / path).read_bytes() == (baselines.folder / path).read_bytes()
+    log = project.folder / "results/logs/seed_increment/digits_idc1_s0.log"
+    first = next(line for line in log.read_text().splitlines() if "condensation:" in line)
+    assert "| 0/" not in first, "goes on from the step that was kept"
