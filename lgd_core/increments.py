@@ -60,6 +60,7 @@ def guided_task(dataset: dict, method: dict, classes: list[int], key: tuple) -> 
         memory_limit=method["deviation"]["memory"],
         learnability=method["learnability"] | {"strength": strength_at(method, key[1])},
         deviation=method["deviation"],
+        modes=method["modes"],
     )
 
 

@@ -16,9 +16,10 @@ from lgd_core.guidance import (
     learnability,
 )
 from lgd_core.learners import Preprocess
+from lgd_core.modes import ModeGuidance
 from lgd_core.priors import Prior
 from lgd_core.runtime import Resume, progress
-from lgd_core.sampler import Sampling, Trace, sample
+from lgd_core.sampler import Sampling, Targets, Trace, sample
 from lgd_core.seeding import generator
 
 
@@ -42,12 +43,14 @@ class Materials:
     """What a method's increments are made from beside the prior; None where it has no use for it.
 
     ``memory`` (classes of the data set, M, c, h, w) holds the latents already in the set, ``real``
-    is the folder of the data set's arrays.
+    is the folder of the data set's arrays, ``modes`` (classes, M, c, h, w) the centres of real
+    latents.
     """
 
     scorer: Scorer | None = None
     memory: Tensor | None = None
     real: Path | None = None
+    modes: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,7 @@ class Task:
     memory_limit: int | None = None
     learnability: dict = field(default_factory=lambda: {"strength": 0.0})
     deviation: dict = field(default_factory=lambda: {"strength": 0.0})
+    modes: dict = field(default_factory=lambda: {"strength": 0.0})
 
 
 def rounds(task: Task, max_batch: int, done: int = 0) -> Iterator[range]:
@@ -155,6 +159,9 @@ def _guidances(
         guidances["deviation"] = DeviationGuidance(
             by_label.to(prior.device), task.deviation["strength"], task.deviation["norm"]
         )
+    if task.modes["strength"]:
+        centres = materials.modes.to(prior.device)
+        guidances["modes"] = ModeGuidance(centres, task.modes["strength"])
     return guidances
 
 
@@ -168,14 +175,18 @@ def _draw_round(
 ) -> dict[str, Tensor]:
     """Draw and score every class, position and candidate of a round, in batches."""
     shape = (len(task.classes), len(positions), task.candidates)
+    before = task.key[1] * task.positions
     latents, images, scores = [], [], []
     for keys in batches(task, positions, prior.chunks.largest):
         labels = torch.tensor([label for label, _, _ in keys])
         generators = [generator(*task.key, *key) for key in keys]
         drawn = sample(
             prior,
-            labels.to(prior.device),
-            torch.tensor(task.prior_labels)[labels].to(prior.device),
+            Targets(
+                labels.to(prior.device),
+                torch.tensor(task.prior_labels)[labels].to(prior.device),
+                torch.tensor([before + position for _, position, _ in keys]).to(prior.device),
+            ),
             generators,
             task.sampling,
             guidances,

@@ -2,10 +2,19 @@
 
 from pathlib import Path
 
-from lgd_core.methods import SEED_SOURCES, epochs_at, needs_learner
+from lgd_core.methods import (
+    SEED_SOURCES,
+    epochs_at,
+    mode_clusters,
+    mode_increment,
+    needs_learner,
+    tuned_by,
+)
 from lgd_core.prior_files import is_hub_name
 
 PRIOR = "results/{dataset}/prior_source.json"
+TUNED_PRIOR = "results/{dataset}/{method}/prior_source.json"
+MODES = "results/{dataset}/{method}/s{seed}/k{k}/modes.safetensors"
 
 
 def source_of(wildcards, *keys):
@@ -121,16 +130,29 @@ def seed_inputs(wildcards):
 
 
 def prior_and_real(wildcards, real):
-    """Return the prior, and the real training images where they are wanted."""
-    inputs = {"prior": PRIOR.format(**wildcards)}
+    """Return the method's prior, and the real training images where they are wanted."""
+    inputs = {"prior": prior_of(wildcards)}
     if real:
         inputs["real"] = [path.format(**wildcards) for path in arrays("originals")]
     return inputs
 
 
+def prior_of(wildcards):
+    """Return where a method's prior is noted: the data set's, or one that a method has tuned."""
+    owner = tuned_by(method_of(wildcards), wildcards.method)
+    if owner is None:
+        return PRIOR.format(**wildcards)
+    return TUNED_PRIOR.format(dataset=wildcards.dataset, method=owner)
+
+
 def drawing_inputs(wildcards):
     """Return what every increment of a method is made from, whatever came before it."""
-    return prior_and_real(wildcards, real=method_of(wildcards)["source"] == "real")
+    method = method_of(wildcards)
+    inputs = prior_and_real(wildcards, real=method["source"] == "real")
+    if method["source"] == "prior" and method["modes"]["strength"]:
+        increment = mode_increment(method, int(wildcards.get("k", 0)))
+        inputs["modes"] = MODES.format(**dict(wildcards.items()) | {"k": increment})
+    return inputs
 
 
 def candidate_inputs(wildcards):
@@ -161,8 +183,22 @@ def sampling_facts(wildcards):
     method = method_of(wildcards)
     keys = ["source", "through_autoencoder", "ipc_per_increment"]
     if method["source"] == "prior":
-        keys += ["sampler", "window", "candidates", "learnability", "deviation"]
+        keys += [
+            "sampler",
+            "window",
+            "candidates",
+            "learnability",
+            "deviation",
+            "modes",
+        ]
     return {key: method[key] for key in keys}
+
+
+def mode_facts(wildcards):
+    """Return what decides an increment's modes beside the latents."""
+    method = method_of(wildcards)
+    increment = mode_increment(method, int(wildcards.k))
+    return {"clusters": mode_clusters(method), "increment": increment}
 
 
 def seed_facts(wildcards):

@@ -14,7 +14,7 @@ from lgd_core.training import preprocessor
 def materials_of(job: Job) -> Materials:
     """Load whatever the job's rule has listed among its inputs."""
     method, facts, inputs = job.hp["method"], job.hp["network"], job.snakemake.input
-    scorer = memory = real = None
+    scorer = memory = real = modes = None
     if inputs.get("learner"):
         scorer = Scorer(
             load_network(inputs.learner, job.device),
@@ -27,4 +27,6 @@ def materials_of(job: Job) -> Materials:
         memory = memory_of(increments, len(facts["classes"]))
     if inputs.get("real"):
         real = Path(inputs.real[0]).parent
-    return Materials(scorer, memory, real)
+    if inputs.get("modes"):
+        modes = load_tensors(inputs.modes)[0]["centres"]
+    return Materials(scorer, memory, real, modes)

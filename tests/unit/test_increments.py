@@ -37,6 +37,7 @@ METHOD = {
         "gradient": "full",
     },
     "deviation": {"strength": 0.05, "norm": "relative", "memory": 7},
+    "modes": {"strength": 0.2, "clusters": None},
 }
 
 
@@ -55,14 +56,15 @@ def test_an_unguided_task_is_one_candidate_without_guidance() -> None:
     assert (task.classes, task.positions, task.candidates) == ([1, 2], 2, 1)
     assert (task.key, task.prior_labels) == ((5, 0), [2, 0, 1])
     assert (task.sampling.steps, task.sampling.cfg_scale) == (20, 1.5)
-    assert task.learnability["strength"] == task.deviation["strength"] == 0
+    strengths = [part["strength"] for part in (task.learnability, task.deviation, task.modes)]
+    assert strengths == [0, 0, 0]
 
 
 @pytest.mark.parametrize(("increment", "strength"), [(0, 0.2), (1, 0.2), (2, 0.3), (3, 0.3)])
 def test_a_guided_task_has_its_increment_s_strength(increment: int, strength: float) -> None:
     task = guided_task(DATASET, METHOD, [2, 0], (5, increment))
     assert task.learnability["strength"] == strength
-    assert task.deviation["strength"] == 0.05
+    assert (task.deviation["strength"], task.modes["strength"]) == (0.05, 0.2)
     assert (task.candidates, task.memory_limit, task.classes_per_batch) == (4, 7, 2)
     assert (task.sampling.window, task.sampling.through_transformer) == ((3, 15), True)
 
