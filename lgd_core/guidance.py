@@ -16,10 +16,14 @@ from lgd_core.chunks import Chunks
 
 @dataclass(frozen=True)
 class Denoising:
-    """One step of a batch on its way from noise to latents; all tensors (B, c, h, w).
+    """One step of a batch on its way from noise to latents; tensors (B, c, h, w) unless said.
 
     ``x0`` is differentiable with respect to ``x_t``; whether through the transformer as well is
-    the sampler's choice, not the guidance's.
+    the sampler's choice, not the guidance's. ``alpha_bar`` () is the signal's share of the
+    variance, ``beta`` () the variance of the noise that the forward process adds from the next
+    respaced timestep to this one. ``sigma`` is the standard deviation of the noise that the
+    sampler adds: (), or per element where the prior has learned it. ``labels`` (B,) are classes of
+    the data set, ``positions`` (B,) count a class's images over all increments.
     """
 
     x_t: Tensor
@@ -27,6 +31,9 @@ class Denoising:
     x0: Tensor
     alpha_bar: Tensor
     labels: Tensor
+    beta: Tensor
+    sigma: Tensor
+    positions: Tensor
 
 
 Guidance = Callable[[Denoising], Tensor]
@@ -111,6 +118,15 @@ def score_gradient(
         return _gradient(score(x0, labels).sum(), x0)
 
     return _gradient(step.x0, step.x_t, chunks.map(work, uphill, step.x0.detach(), step.labels))
+
+
+def noise_change(step: Denoising, shift: Tensor) -> Tensor:
+    """Return the change of the noise that moves the mean of the next latent by ``shift``.
+
+    That mean is ``(x_t - beta / sqrt(1 - alpha_bar) noise) / sqrt(alpha)`` with alpha = 1 - beta
+    (Ho et al., "Denoising diffusion probabilistic models", Eq. 11).
+    """
+    return -shift * ((1 - step.beta) * (1 - step.alpha_bar)).sqrt() / step.beta
 
 
 def nearest_similarity(latents: Tensor, memory: Tensor) -> Tensor:

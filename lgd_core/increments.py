@@ -66,6 +66,7 @@ def guided_task(dataset: dict, method: dict, classes: list[int], key: tuple) -> 
         learnability=method["learnability"] | {"strength": strength_at(method, key[1])},
         deviation=method["deviation"],
         influence=method["influence"],
+        modes=method["modes"],
     )
 
 

@@ -23,8 +23,8 @@ def needs_influence(method: dict) -> bool:
 
 def is_guided(method: dict) -> bool:
     """Whether any guidance beside the classifier-free one acts while a method samples."""
-    strengths = (method["deviation"]["strength"], method["influence"]["strength"])
-    return any((*_learnability_strengths(method), *strengths))
+    others = (method[guidance]["strength"] for guidance in ("deviation", "influence", "modes"))
+    return any((*_learnability_strengths(method), *others))
 
 
 def _learnability_strengths(method: dict) -> list[float]:
@@ -62,6 +62,21 @@ def strength_at(method: dict, increment: int) -> float:
     if not schedule:
         return method["learnability"]["strength"]
     return schedule[max(0, min(increment, len(schedule)) - 1)]
+
+
+def mode_clusters(method: dict) -> int:
+    """Return the number of clusters that a class's latents are put into."""
+    return method["modes"]["clusters"] or method["ipc_per_increment"]
+
+
+def mode_increment(method: dict, increment: int) -> int:
+    """Return the increment whose clusters an increment uses: its own, or 0 where all share them."""
+    return 0 if method["modes"]["clusters"] else increment
+
+
+def tuned_by(method: dict, name: str) -> str | None:
+    """Return the method whose tuned prior method ``name`` draws from; None: the data set's own."""
+    return name if method["prior"] == "own" else method["prior"]
 
 
 def epochs_at(epochs: dict[int, int], ipc: int) -> int:

@@ -15,8 +15,9 @@ from safetensors import SafetensorError
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
-from lgd_core.runtime import Resume, progress
+from lgd_core.runtime import Resume
 from lgd_core.seeding import epoch_batch, generator
+from lgd_core.stepping import run_steps
 
 
 def scale_images(images: Tensor) -> Tensor:
@@ -74,27 +75,20 @@ def optimise(
     optimiser = torch.optim.AdamW(model.parameters(), lr=recipe["lr"], weight_decay=0.01)
     schedule = get_cosine_schedule_with_warmup(optimiser, min(200, steps // 10), steps)
     ema = ModelEmaV3(model, decay=recipe["ema_decay"], use_warmup=True)
+
+    def train_step(step: int) -> float:
+        loss = loss_at(step)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        schedule.step()
+        ema.update(model, step=step)
+        return loss.item()
+
     parts = {"model": model, "optimiser": optimiser, "schedule": schedule, "ema": ema.module}
-    state = resume.load(name) or {"step": 0, "losses": []}
-    for key in parts.keys() & state.keys():
-        parts[key].load_state_dict(state[key])
-    losses = state["losses"]
-    with progress(name, steps, state["step"]) as bar:
-        for step in range(state["step"], steps):
-            loss = loss_at(step)
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()
-            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimiser.step()
-            schedule.step()
-            ema.update(model, step=step)
-            losses = [*losses, loss.item()][-max(1, steps // 100) :]
-            bar.set_postfix(loss=f"{sum(losses) / len(losses):.4f}", refresh=False)
-            bar.update()
-            if resume.due() or step + 1 == steps:
-                states = {key: part.state_dict() for key, part in parts.items()}
-                resume.save(name, states | {"step": step + 1, "losses": losses})
-    return ema.module.eval(), sum(losses) / len(losses)
+    loss = run_steps(parts, train_step, steps, name, resume)
+    return ema.module.eval(), loss
 
 
 def feature_distance(network: nn.Module, images: Tensor, others: Tensor) -> Tensor:
@@ -210,17 +204,21 @@ def save_prior(
     autoencoder: AutoencoderKL,
     names: list[str] | None = None,
     dtype: torch.dtype | None = torch.float16,
+    scheduler: dict | None = None,
 ) -> None:
     """Write a ``DiTPipeline`` folder; ``names`` are classes in label order, where known.
 
-    ``dtype`` None keeps the precision of every tensor. Raises OSError on a full disk.
+    ``dtype`` None keeps the precision of every tensor, ``scheduler`` is the config of another noise
+    schedule than DDPM's own. Raises OSError on a full disk.
     """
     learned = transformer.out_channels == 2 * transformer.config.in_channels
     pipeline = DiTPipeline(
         transformer=transformer,
         vae=autoencoder,
-        scheduler=DDPMScheduler(
-            clip_sample=False, variance_type="learned_range" if learned else "fixed_small"
+        scheduler=DDPMScheduler.from_config(
+            scheduler or {},
+            clip_sample=False,
+            variance_type="learned_range" if learned else "fixed_small",
         ),
     )
     if names is not None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from lgd_core.architectures import parse_architecture
 from lgd_core.classes import resolve_classes
 from lgd_core.errors import UserError
-from lgd_core.methods import SEED_SOURCES, check_formation, is_guided, needs_learner
+from lgd_core.methods import SEED_SOURCES, check_formation, is_guided, needs_learner, tuned_by
 from lgd_core.prior_files import check_prior
 from lgd_core.schema import check, fill_defaults, load_yaml, merge, reread, suggest
 from lgd_core.sources import check_source, resolve_source
@@ -172,6 +172,8 @@ class Recipes:
                 "set's source.validation_fraction is 0"
             )
         self._check_seed(recipe, dataset, name, where)
+        if owner := tuned_by(recipe, name):
+            self.finetune(dataset, owner, where)
         self._check_input(recipe["learner"]["architecture"], dataset, f"{where}: learner")
         if recipe["source"] == "condensed":
             network = recipe["condensation"]["network"]["architecture"]
@@ -197,6 +199,18 @@ class Recipes:
                 f"{where}: seed.source: method '{seed['source']}' has ipc_per_increment "
                 f"{other['ipc_per_increment']}, expected {recipe['ipc_per_increment']}"
             )
+
+    def finetune(self, dataset: str, name: str, asked_by: str = "finetune_prior") -> dict:
+        """Return how a method tunes the data set's prior; raises UserError where it does not."""
+        if name not in (known := self.names("method")):
+            raise UserError(f"{asked_by}: prior: unknown method '{name}'{suggest(name, known)}")
+        recipe = fill_defaults(self._layers(dataset, name, ()), self.schemas["method"])["finetune"]
+        if recipe is None:
+            raise UserError(
+                f"{asked_by}: prior: method '{name}' has no finetune on data set '{dataset}', "
+                "expected one that tunes a prior"
+            )
+        return recipe
 
     def _seed_owner(self, dataset: str, name: str, chain: tuple[str, ...]) -> dict:
         if name in chain:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import torch
+from diffusers import DDPMScheduler
 from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 
@@ -25,6 +26,19 @@ class Sampling:
     cfg_channels: int | None = 3
     window: tuple[int, int] = (10, 45)
     through_transformer: bool = False
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What every sample of a batch is to become; tensors (B,).
+
+    ``labels`` are classes of the data set, which guidance sees, ``prior_labels`` what the prior is
+    conditioned on, ``positions`` the places of the images in their classes over all increments.
+    """
+
+    labels: Tensor
+    prior_labels: Tensor
+    positions: Tensor
 
 
 @dataclass
@@ -59,53 +73,69 @@ def predict_noise(
 
 def sample(
     prior: Prior,
-    labels: Tensor,
-    prior_labels: Tensor,
+    targets: Targets,
     generators: list[torch.Generator],
     sampling: Sampling,
     guidances: Mapping[str, Guidance],
     trace: Trace,
 ) -> Tensor:
-    """Draw scaled latents (B, c, h, w), one per label, each from its own generator.
+    """Draw scaled latents (B, c, h, w), one per target, each from its own generator.
 
-    ``labels`` (B,) are what guidance sees, ``prior_labels`` (B,) what the prior is conditioned on.
     Outside the window, guidance is not evaluated at all.
     """
     scheduler = prior.scheduler(sampling.steps)
     first, last = sampling.window
+    labels = targets.prior_labels
     x = randn_tensor((len(labels), *prior.latent_shape), generator=generators, device=prior.device)
     for index, t in zip(reversed(range(sampling.steps)), scheduler.timesteps, strict=True):
         active = guidances if first <= index <= last else {}
         x = x.detach().requires_grad_(bool(active))
         with torch.set_grad_enabled(bool(active) and sampling.through_transformer):
             output = predict_noise(
-                prior, x, t.to(x.device), prior_labels, sampling.cfg_scale, sampling.cfg_channels
+                prior, x, t.to(x.device), labels, sampling.cfg_scale, sampling.cfg_channels
             )
-        noise, variance = output[:, : x.shape[1]], output[:, x.shape[1] :]
         if active:
-            noise = noise + _guide(
-                x, noise, scheduler.alphas_cumprod[t], labels, active, trace, index
-            )
+            step = denoising(scheduler, t, x, output, targets)
+            guided = step.noise + _guide(step, active, trace, index)
+            output = torch.cat([guided, output[:, x.shape[1] :]], dim=1)
         with torch.no_grad():
-            output = torch.cat([noise, variance], dim=1)
             x = scheduler.step(output, t, x, generator=generators).prev_sample
     return x.detach()
 
 
-def _guide(
-    x: Tensor,
-    noise: Tensor,
-    alpha_bar: Tensor,
-    labels: Tensor,
-    guidances: Mapping[str, Guidance],
-    trace: Trace,
-    index: int,
-) -> Tensor:
-    """Return the summed changes of the noise and note their sizes in the trace."""
-    alpha_bar = alpha_bar.to(x.device)
+def denoising(
+    scheduler: DDPMScheduler, t: Tensor, x: Tensor, output: Tensor, targets: Targets
+) -> Denoising:
+    """Return the step that a scheduler takes at ``t`` from ``x`` and the transformer's output."""
+    noise, predicted = output[:, : x.shape[1]], output[:, x.shape[1] :].detach()
+    previous = scheduler.previous_timestep(t)
+    alpha_bar = scheduler.alphas_cumprod[t].to(x.device)
+    before = scheduler.alphas_cumprod[previous].to(x.device) if previous >= 0 else 1.0
+    beta = 1 - alpha_bar / before
     with torch.enable_grad():
         x0 = (x - (1 - alpha_bar).sqrt() * noise) / alpha_bar.sqrt()
-        step = Denoising(x, noise.detach(), x0, alpha_bar, labels)
+    sigma = step_sigma(beta, (1 - before) / (1 - alpha_bar) * beta, predicted)
+    return Denoising(
+        x, noise.detach(), x0, alpha_bar, targets.labels, beta, sigma, targets.positions
+    )
+
+
+def step_sigma(beta: Tensor, smallest: Tensor, predicted: Tensor) -> Tensor:
+    """Return the standard deviation of a step's noise: the true posterior's, or a learned one.
+
+    ``smallest`` is the posterior's variance, ``predicted`` (B, c, h, w) on [-1, 1] interpolates
+    between it and ``beta`` in logarithms (Nichol and Dhariwal, "Improved denoising diffusion
+    probabilistic models", Eq. 15), or has no channels where the variance is fixed.
+    """
+    if not predicted.shape[1]:
+        return smallest.sqrt()
+    share = (predicted + 1) / 2
+    return (share * beta.log() + (1 - share) * smallest.clamp_min(1e-20).log()).div(2).exp()
+
+
+def _guide(step: Denoising, guidances: Mapping[str, Guidance], trace: Trace, index: int) -> Tensor:
+    """Return the summed changes of the noise and note their sizes in the trace."""
+    with torch.enable_grad():
         changes = {name: guidance(step).detach() for name, guidance in guidances.items()}
     for name, change in changes.items():
         trace.add(name, index, change, step.noise)

@@ -17,9 +17,10 @@ from lgd_core.guidance import (
 )
 from lgd_core.influence import Influence, InfluenceGuidance
 from lgd_core.learners import Preprocess
+from lgd_core.modes import ModeGuidance
 from lgd_core.priors import Prior
 from lgd_core.runtime import Resume, progress
-from lgd_core.sampler import Sampling, Trace, sample
+from lgd_core.sampler import Sampling, Targets, Trace, sample
 from lgd_core.seeding import generator
 
 
@@ -43,7 +44,8 @@ class Materials:
     """What a method's increments are made from beside the prior; None where it has no use for it.
 
     ``memory`` (classes of the data set, M, c, h, w) holds the latents already in the set, ``real``
-    is the folder of the data set's arrays, ``reference`` a network trained on all real images.
+    is the folder of the data set's arrays, ``reference`` a network trained on all real images,
+    ``modes`` (classes, M, c, h, w) are centres of real latents.
     """
 
     scorer: Scorer | None = None
@@ -51,6 +53,7 @@ class Materials:
     real: Path | None = None
     influence: Influence | None = None
     reference: nn.Module | None = None
+    modes: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,7 @@ class Task:
     learnability: dict = field(default_factory=lambda: {"strength": 0.0})
     deviation: dict = field(default_factory=lambda: {"strength": 0.0})
     influence: dict = field(default_factory=lambda: {"strength": 0.0})
+    modes: dict = field(default_factory=lambda: {"strength": 0.0})
 
 
 def rounds(task: Task, max_batch: int, done: int = 0) -> Iterator[range]:
@@ -166,6 +170,9 @@ def _guidances(
         guidances["deviation"] = DeviationGuidance(
             by_label.to(prior.device), task.deviation["strength"], task.deviation["norm"]
         )
+    if task.modes["strength"]:
+        centres = materials.modes.to(prior.device)
+        guidances["modes"] = ModeGuidance(centres, task.modes["strength"])
     return guidances
 
 
@@ -179,14 +186,18 @@ def _draw_round(
 ) -> dict[str, Tensor]:
     """Draw and score every class, position and candidate of a round, in batches."""
     shape = (len(task.classes), len(positions), task.candidates)
+    before = task.key[1] * task.positions
     latents, images, scores = [], [], []
     for keys in batches(task, positions, prior.chunks.largest):
         labels = torch.tensor([label for label, _, _ in keys])
         generators = [generator(*task.key, *key) for key in keys]
         drawn = sample(
             prior,
-            labels.to(prior.device),
-            torch.tensor(task.prior_labels)[labels].to(prior.device),
+            Targets(
+                labels.to(prior.device),
+                torch.tensor(task.prior_labels)[labels].to(prior.device),
+                torch.tensor([before + position for _, position, _ in keys]).to(prior.device),
+            ),
             generators,
             task.sampling,
             guidances,

@@ -1,3 +1,29 @@
+rule cluster_modes:
+    """Find the modes of every class's real latents that an increment's images are pulled to."""
+    input:
+        arrays("originals"),
+        latents="results/{dataset}/latents.safetensors",
+    output:
+        modes="results/{dataset}/{method}/s{seed}/k{k}/modes.safetensors",
+    log:
+        "results/logs/cluster_modes/{dataset}_{method}_s{seed}_k{k}.log",
+    benchmark:
+        "results/benchmarks/cluster_modes/{dataset}_{method}_s{seed}_k{k}.tsv"
+    priority: INCREMENTS_FIRST
+    conda:
+        "../environment.yml"
+    # More would add the threads' sums in any order: a rerun must give the same bytes.
+    threads: 1
+    params:
+        hp=lambda wildcards: stage(
+            "cluster_modes",
+            modes=mode_facts(wildcards),
+            classes=len(dataset_of(wildcards)["classes"]),
+        ),
+    script:
+        "../workflow_scripts/cluster_modes.py"
+
+
 rule seed_increment:
     """Make increment 0: as the later ones, or of the prior, real images, a folder, another method."""
     input:

@@ -7,13 +7,18 @@ from lgd_core.methods import (
     SEED_SOURCES,
     epochs_at,
     formation,
+    mode_clusters,
+    mode_increment,
     needs_influence,
     needs_learner,
+    tuned_by,
 )
 from lgd_core.prior_files import is_hub_name
 
 PRIOR = "results/{dataset}/prior_source.json"
 REFERENCE = "results/{dataset}/reference/model.safetensors"
+TUNED_PRIOR = "results/{dataset}/{method}/prior_source.json"
+MODES = "results/{dataset}/{method}/s{seed}/k{k}/modes.safetensors"
 
 
 def source_of(wildcards, *keys):
@@ -129,11 +134,19 @@ def seed_inputs(wildcards):
 
 
 def prior_and_real(wildcards, real):
-    """Return the prior, and the real training images where they are wanted."""
-    inputs = {"prior": PRIOR.format(**wildcards)}
+    """Return the method's prior, and the real training images where they are wanted."""
+    inputs = {"prior": prior_of(wildcards)}
     if real:
         inputs["real"] = [path.format(**wildcards) for path in arrays("originals")]
     return inputs
+
+
+def prior_of(wildcards):
+    """Return where a method's prior is noted: the data set's, or one that a method has tuned."""
+    owner = tuned_by(method_of(wildcards), wildcards.method)
+    if owner is None:
+        return PRIOR.format(**wildcards)
+    return TUNED_PRIOR.format(dataset=wildcards.dataset, method=owner)
 
 
 def drawing_inputs(wildcards):
@@ -148,6 +161,9 @@ def drawing_inputs(wildcards):
     if needs_influence(method):
         path = "results/{dataset}/influence/gradients.safetensors"
         inputs["influence"] = path.format(**wildcards)
+    if method["source"] == "prior" and method["modes"]["strength"]:
+        increment = mode_increment(method, int(wildcards.get("k", 0)))
+        inputs["modes"] = MODES.format(**dict(wildcards.items()) | {"k": increment})
     return inputs
 
 
@@ -180,10 +196,17 @@ def sampling_facts(wildcards):
     keys = ["source", "through_autoencoder", "ipc_per_increment"]
     if method["source"] == "prior":
         keys += ["sampler", "window", "candidates"]
-        keys += ["learnability", "deviation", "influence"]
+        keys += ["learnability", "deviation", "influence", "modes"]
     if method["source"] == "condensed":
         keys.append("condensation")
     return {key: method[key] for key in keys}
+
+
+def mode_facts(wildcards):
+    """Return what decides an increment's modes beside the latents."""
+    method = method_of(wildcards)
+    increment = mode_increment(method, int(wildcards.k))
+    return {"clusters": mode_clusters(method), "increment": increment}
 
 
 def seed_facts(wildcards):

@@ -75,3 +75,56 @@ rule assess_prior:
         ),
     script:
         "../workflow_scripts/assess_prior.py"
+
+
+rule encode_dataset:
+    """Encode the real training images into the prior's latent space, once for all methods."""
+    input:
+        arrays("originals"),
+        prior="results/{dataset}/prior_source.json",
+    output:
+        latents="results/{dataset}/latents.safetensors",
+    log:
+        "results/logs/encode_dataset/{dataset}.log",
+    benchmark:
+        "results/benchmarks/encode_dataset/{dataset}.tsv"
+    priority: INCREMENTS_FIRST
+    conda:
+        "../environment.yml"
+    threads: ALL_CORES
+    resources:
+        gpu=GPU,
+    params:
+        hp=stage("encode_dataset"),
+    script:
+        "../workflow_scripts/encode_dataset.py"
+
+
+rule finetune_prior:
+    """Tune the data set's prior towards representative and diverse samples, as a method has it."""
+    input:
+        arrays("originals"),
+        prior="results/{dataset}/prior_source.json",
+    output:
+        folder=directory("results/{dataset}/{method}/prior"),
+        facts="results/{dataset}/{method}/prior_source.json",
+    log:
+        "results/logs/finetune_prior/{dataset}_{method}.log",
+    benchmark:
+        "results/benchmarks/finetune_prior/{dataset}_{method}.tsv"
+    priority: INCREMENTS_FIRST
+    conda:
+        "../environment.yml"
+    threads: ALL_CORES
+    resources:
+        gpu=GPU,
+    params:
+        hp=lambda wildcards: stage(
+            "finetune_prior",
+            finetune=checked(RECIPES.finetune, wildcards.dataset, wildcards.method),
+            prior_labels=dataset_of(wildcards)["prior"]["labels"],
+            classes=dataset_of(wildcards)["classes"],
+            flip=dataset_of(wildcards)["augment"]["flip"],
+        ),
+    script:
+        "../workflow_scripts/finetune_prior.py"

@@ -15,7 +15,7 @@ from lgd_core.training import preprocessor
 def materials_of(job: Job) -> Materials:
     """Load whatever the job's rule has listed among its inputs."""
     method, facts, inputs = job.hp["method"], job.hp["network"], job.snakemake.input
-    scorer = memory = real = influence = reference = None
+    scorer = memory = real = influence = reference = modes = None
     preprocess = preprocessor(facts).to(job.device)
     if inputs.get("reference"):
         reference = load_network(inputs.reference, job.device)
@@ -33,4 +33,6 @@ def materials_of(job: Job) -> Materials:
         real = Path(inputs.real[0]).parent
     if inputs.get("influence"):
         influence = load_influence(inputs.influence, preprocess, job.device)
-    return Materials(scorer, memory, real, influence, reference)
+    if inputs.get("modes"):
+        modes = load_tensors(inputs.modes)[0]["centres"]
+    return Materials(scorer, memory, real, influence, reference, modes)

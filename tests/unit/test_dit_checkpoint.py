@@ -29,7 +29,7 @@ from lgd_core.dit_checkpoint import (
 from lgd_core.errors import UserError
 from lgd_core.priors import Prior, load_prior
 from lgd_core.recipes import Recipes
-from lgd_core.sampler import Sampling, Trace, sample
+from lgd_core.sampler import Sampling, Targets, Trace, sample
 from lgd_core.seeding import generator
 
 ROOT = Path(__file__).parents[2]
@@ -199,7 +199,7 @@ def test_a_converted_folder_samples_and_is_a_pipeline(
     convert(saved(state), str(tmp_path / "prior"), vae, HEADS)
     prior = load_prior(str(tmp_path / "prior"), CPU)
     labels, rng = torch.tensor([1, 7]), [generator("a"), generator("b")]
-    latents = sample(prior, labels, labels, rng, Sampling(steps=3), {}, Trace())
+    latents = sample(prior, Targets(labels, labels, labels), rng, Sampling(steps=3), {}, Trace())
     assert latents.isfinite().all()
     assert prior.decode(latents).shape == (2, 3, 16, 16)
     scheduler = DiTPipeline.from_pretrained(tmp_path / "prior").scheduler.config

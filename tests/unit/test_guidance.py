@@ -18,7 +18,7 @@ from lgd_core.guidance import (
     nearest_similarity,
 )
 from lgd_core.priors import Prior
-from lgd_core.sampler import Sampling, Trace, predict_noise, sample
+from lgd_core.sampler import Sampling, Targets, Trace, predict_noise, sample
 from lgd_core.seeding import generator
 from lgd_core.selection import Scorer
 
@@ -38,7 +38,9 @@ def step(double: None) -> Denoising:
     x_t, noise = torch.randn(2, 4, 4, 8, 8, generator=rng)
     x_t.requires_grad_()
     alpha_bar = torch.tensor(0.4)
-    return Denoising(x_t, noise, tweedie(x_t, noise, alpha_bar), alpha_bar, LABELS)
+    beta, sigma = torch.tensor(0.2), torch.tensor(0.3)
+    x0 = tweedie(x_t, noise, alpha_bar)
+    return Denoising(x_t, noise, x0, alpha_bar, LABELS, beta, sigma, torch.arange(4))
 
 
 @pytest.fixture
@@ -184,7 +186,8 @@ def gradient_in_sampler(prior: Prior, full: bool) -> tuple[Denoising, Tensor]:
         steps=4, cfg_scale=1.5, cfg_channels=None, window=(2, 2), through_transformer=full
     )
     generators = [generator("path", i) for i in range(4)]
-    sample(prior, LABELS, LABELS, generators, sampling, {"test": guidance}, Trace())
+    targets = Targets(LABELS, LABELS, torch.arange(4))
+    sample(prior, targets, generators, sampling, {"test": guidance}, Trace())
     return seen[0]
 
 

@@ -42,6 +42,7 @@ METHOD = {
     },
     "deviation": {"strength": 0.05, "norm": "relative", "memory": 7},
     "influence": {"strength": 0.08, "norm": "relative"},
+    "modes": {"strength": 0.2, "clusters": None},
 }
 
 
@@ -60,15 +61,15 @@ def test_an_unguided_task_is_one_candidate_without_guidance() -> None:
     assert (task.classes, task.positions, task.candidates) == ([1, 2], 2, 1)
     assert (task.key, task.prior_labels) == ((5, 0), [2, 0, 1])
     assert (task.sampling.steps, task.sampling.cfg_scale) == (20, 1.5)
-    guidances = (task.learnability, task.deviation, task.influence)
-    assert [guidance["strength"] for guidance in guidances] == [0, 0, 0]
+    guidances = (task.learnability, task.deviation, task.influence, task.modes)
+    assert [guidance["strength"] for guidance in guidances] == [0, 0, 0, 0]
 
 
 @pytest.mark.parametrize(("increment", "strength"), [(0, 0.2), (1, 0.2), (2, 0.3), (3, 0.3)])
 def test_a_guided_task_has_its_increment_s_strength(increment: int, strength: float) -> None:
     task = guided_task(DATASET, METHOD, [2, 0], (5, increment))
     assert task.learnability["strength"] == strength
-    assert task.deviation["strength"] == 0.05
+    assert (task.deviation["strength"], task.modes["strength"]) == (0.05, 0.2)
     assert task.influence == {"strength": 0.08, "norm": "relative"}
     assert (task.candidates, task.memory_limit, task.classes_per_batch) == (4, 7, 2)
     assert (task.sampling.window, task.sampling.through_transformer) == ((3, 15), True)

@@ -14,9 +14,13 @@ from lgd_core.errors import UserError
 from lgd_core.methods import (
     epochs_at,
     formation,
+    is_guided,
+    mode_clusters,
+    mode_increment,
     needs_influence,
     needs_learner,
     strength_at,
+    tuned_by,
 )
 from lgd_core.recipes import Recipes, check_writable
 
@@ -426,6 +430,46 @@ def test_igd_has_its_paper_s_values(folder):
     assert recipe["deviation"] == {"strength": 120.0, "norm": "raw", "memory": 64}
     assert (recipe["seed"]["source"], recipe["candidates"]) == ("own", 1)
     assert not needs_learner(recipe)
+
+
+def test_modes_are_an_increment_s_own_or_shared():
+    method = {"modes": {"strength": 0.1, "clusters": None}, "ipc_per_increment": 10}
+    assert [mode_clusters(method), mode_increment(method, 3)] == [10, 3]
+    method["modes"]["clusters"] = 50
+    assert [mode_clusters(method), mode_increment(method, 3)] == [50, 0]
+    off = {"strength": 0.0, "strength_by_increment": []}
+    assert is_guided(method | dict.fromkeys(("learnability", "deviation", "influence"), off))
+
+
+def test_a_tuned_prior_is_the_method_s_own_or_another_s(folder):
+    assert [tuned_by({"prior": prior}, "a") for prior in (None, "own", "b")] == [None, "a", "b"]
+    recipes = Recipes(folder, {})
+    assert recipes.method("digits", "minimax_lgd")["prior"] == "minimax"
+    assert recipes.method("digits", "minimax_lgd")["finetune"] is None
+    tuned = recipes.finetune("digits", "minimax")
+    assert tuned["steps"] == 100, "the data set's"
+    assert tuned["lr"] == 1e-3, "the published value"
+    assert recipes.finetune("imagenette", "minimax")["steps"] == 12000
+    with pytest.raises(UserError, match="method 'dit' has no finetune on data set 'digits'"):
+        recipes.finetune("digits", "dit")
+
+
+@pytest.mark.parametrize(
+    ("changes", "parts"),
+    [
+        ({"prior": "dit"}, ["prior: method 'dit' has no finetune", "minimax_lgd"]),
+        ({"prior": "minmax"}, ["prior: unknown method 'minmax'", "did you mean 'minimax'"]),
+        ({"prior": "own"}, ["prior: method 'minimax_lgd' has no finetune"]),
+        ({"finetune": {"momentum": 0.9}}, ["finetune.momentum", "unknown key"]),
+        ({"finetune": {"trained": []}}, ["finetune.trained", "at least 1 item"]),
+        ({"modes": {"strength": 0.1, "clusters": 0}}, ["modes.clusters", "at least 1"]),
+    ],
+)
+def test_bad_modes_and_priors(folder, changes, parts):
+    edit(folder / "methods" / "minimax_lgd.yaml", **changes)
+    text = complaint(folder)
+    for part in parts:
+        assert part in text, text
 
 
 def test_epochs_follow_the_next_amount_listed():

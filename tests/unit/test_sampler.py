@@ -12,10 +12,12 @@ from torch import Tensor
 
 from lgd_core.guidance import Denoising
 from lgd_core.priors import Prior
-from lgd_core.sampler import Sampling, Trace, predict_noise, sample
+from lgd_core.sampler import Sampling, Targets, Trace, predict_noise, sample
 from lgd_core.seeding import generator
 
 LABELS = torch.tensor([2, 0, 1])
+POSITIONS = torch.tensor([4, 0, 7])
+TARGETS = Targets(LABELS, LABELS, POSITIONS)
 
 
 def generators(n: int = 3) -> list[torch.Generator]:
@@ -59,7 +61,7 @@ def test_samples_are_those_of_the_ddpm_equations(
     prior: Prior, scale: float, channels: int | None
 ) -> None:
     sampling = Sampling(steps=10, cfg_scale=scale, cfg_channels=channels)
-    found = sample(prior, LABELS, LABELS, generators(), sampling, {}, Trace())
+    found = sample(prior, TARGETS, generators(), sampling, {}, Trace())
     expected = plain_ddpm(prior, 10, scale, channels or 4)
     assert torch.allclose(found, expected.float(), rtol=1e-4, atol=1e-4)
 
@@ -87,7 +89,7 @@ def test_golden_slice(kind: str, request: pytest.FixtureRequest) -> None:
     prior = request.getfixturevalue(f"{kind}_prior")
     prior = dataclasses.replace(prior, transformer=fill_with_waves(prior.transformer))
     sampling = Sampling(steps=8, cfg_scale=2.0, cfg_channels=3)
-    found = sample(prior, LABELS, LABELS, generators(), sampling, {}, Trace())
+    found = sample(prior, TARGETS, generators(), sampling, {}, Trace())
     assert found[0, :, 3, 4].tolist() == pytest.approx(GOLDEN[kind], rel=1e-4)
 
 
@@ -112,7 +114,7 @@ def test_guidance_acts_at_the_window_s_steps_and_nowhere_else(
 ) -> None:
     recorder, trace = Recorder(), Trace()
     sampling = Sampling(steps=6, window=window)
-    sample(fixed_prior, LABELS, LABELS, generators(), sampling, {"test": recorder}, trace)
+    sample(fixed_prior, TARGETS, generators(), sampling, {"test": recorder}, trace)
     assert list(trace.ratios.get("test", {})) == expected
     alphas = fixed_prior.scheduler(6).alphas_cumprod
     times = np.linspace(0, 999, 6).round().astype(int)
@@ -121,23 +123,19 @@ def test_guidance_acts_at_the_window_s_steps_and_nowhere_else(
 
 def test_guidance_that_changes_nothing_leaves_the_samples_as_they_are(prior: Prior) -> None:
     sampling = Sampling(steps=6, window=(1, 4))
-    plain = sample(prior, LABELS, LABELS, generators(), sampling, {}, Trace())
+    plain = sample(prior, TARGETS, generators(), sampling, {}, Trace())
     watched = {"test": Recorder()}
-    assert torch.equal(
-        sample(prior, LABELS, LABELS, generators(), sampling, watched, Trace()), plain
-    )
+    assert torch.equal(sample(prior, TARGETS, generators(), sampling, watched, Trace()), plain)
     pushed = {"test": Recorder(0.1)}
-    assert not torch.equal(
-        sample(prior, LABELS, LABELS, generators(), sampling, pushed, Trace()), plain
-    )
+    assert not torch.equal(sample(prior, TARGETS, generators(), sampling, pushed, Trace()), plain)
 
 
 def test_changes_of_all_guidances_add_up_and_are_traced(prior: Prior) -> None:
     sampling = Sampling(steps=6, window=(3, 4))
     two, one = {"a": Recorder(0.1), "b": Recorder(0.2)}, {"c": Recorder(0.3)}
     trace = Trace()
-    found = sample(prior, LABELS, LABELS, generators(), sampling, two, trace)
-    expected = sample(prior, LABELS, LABELS, generators(), sampling, one, Trace())
+    found = sample(prior, TARGETS, generators(), sampling, two, trace)
+    expected = sample(prior, TARGETS, generators(), sampling, one, Trace())
     assert torch.allclose(found, expected, atol=1e-4)
     noise = two["a"].steps[0].noise.flatten(1).norm(dim=1)
     assert trace.ratios["a"][4] == pytest.approx((0.1 * 16 / noise).tolist())
@@ -150,23 +148,52 @@ def test_guidance_sees_its_own_labels_and_the_prior_sees_its_own(
     recorder = Recorder()
     sampling = Sampling(steps=3, cfg_scale=1.0, window=(0, 2))
     others = torch.tensor([1, 1, 0])
-    sample(fixed_prior, LABELS, others, generators(), sampling, {"test": recorder}, Trace())
+    sample(
+        fixed_prior,
+        Targets(LABELS, others, POSITIONS),
+        generators(),
+        sampling,
+        {"test": recorder},
+        Trace(),
+    )
     assert all(torch.equal(step.labels, LABELS) for step in recorder.steps)
+    assert all(torch.equal(step.positions, POSITIONS) for step in recorder.steps)
     assert all(torch.equal(labels, others) for _, labels in calls)
 
 
 def test_clean_latent_follows_from_noise(fixed_prior: Prior) -> None:
     recorder = Recorder()
     sampling = Sampling(steps=5, window=(0, 4))
-    sample(fixed_prior, LABELS, LABELS, generators(), sampling, {"test": recorder}, Trace())
+    sample(fixed_prior, TARGETS, generators(), sampling, {"test": recorder}, Trace())
     for step in recorder.steps:
         noised = step.alpha_bar.sqrt() * step.x0 + (1 - step.alpha_bar).sqrt() * step.noise
         assert torch.allclose(noised, step.x_t, atol=1e-4)
 
 
+def test_beta_and_sigma_are_those_of_the_respaced_step(
+    fixed_prior: Prior, learned_prior: Prior
+) -> None:
+    alpha_bars = np.cumprod(1 - np.linspace(1e-4, 0.02, 1000))
+    times = np.linspace(0, 999, 6).round().astype(int)
+    for prior in (fixed_prior, learned_prior):
+        recorder = Recorder()
+        sampling = Sampling(steps=6, cfg_scale=1.0, window=(1, 5))
+        sample(prior, TARGETS, generators(), sampling, {"test": recorder}, Trace())
+        for i, step in zip(range(5, 0, -1), recorder.steps, strict=True):
+            a, before = alpha_bars[times[i]], alpha_bars[times[i - 1]]
+            assert step.beta.item() == pytest.approx(1 - a / before, rel=1e-4)
+            smallest = (1 - before) / (1 - a) * (1 - a / before)
+            share = torch.zeros(())
+            if prior.learned_sigma:
+                t = torch.full((3,), int(times[i]))
+                share = (prior.predict(step.x_t, t, LABELS)[:, 4:] + 1) / 2
+            expected = torch.exp(share * np.log(1 - a / before) + (1 - share) * np.log(smallest))
+            torch.testing.assert_close(step.sigma, expected.sqrt(), rtol=1e-3, atol=1e-5)
+
+
 def test_a_window_costs_the_prior_no_second_forward(fixed_prior: Prior, calls: list) -> None:
     sampling = Sampling(steps=6, window=(0, 5))
-    sample(fixed_prior, LABELS, LABELS, generators(), sampling, {"test": Recorder()}, Trace())
+    sample(fixed_prior, TARGETS, generators(), sampling, {"test": Recorder()}, Trace())
     assert len(calls) == 6
 
 

@@ -17,7 +17,7 @@ from lgd_core.influence import Influence
 from lgd_core.learners import Preprocess
 from lgd_core.priors import Prior
 from lgd_core.runtime import Resume
-from lgd_core.sampler import Sampling
+from lgd_core.sampler import Sampling, Targets
 from lgd_core.selection import Materials, Scorer, Task, batches, draw, rounds
 
 NOWHERE = Resume(None)
@@ -48,8 +48,8 @@ def task(**changes: object) -> Task:
 def initial_noise(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make sampling return the initial noise."""
 
-    def noise(prior: Prior, labels: Tensor, _: Tensor, generators: list, *args: object) -> Tensor:
-        assert len(labels) == len(generators)
+    def noise(prior: Prior, targets: Targets, generators: list, *args: object) -> Tensor:
+        assert len(targets.labels) == len(generators)
         shape = (1, *prior.latent_shape)
         return torch.cat([torch.randn(shape, generator=rng) for rng in generators])
 
@@ -147,7 +147,7 @@ def memories(monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
     sample = selection.sample
 
     def spy(*args: object) -> Tensor:
-        (deviation,) = (g for g in args[5].values() if isinstance(g, DeviationGuidance))
+        (deviation,) = (g for g in args[4].values() if isinstance(g, DeviationGuidance))
         seen.append(deviation.memory)
         return sample(*args)
 

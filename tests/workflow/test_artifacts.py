@@ -21,6 +21,9 @@ RULES = [
     "train_prior",
     "fetch_prior",
     "assess_prior",
+    "encode_dataset",
+    "finetune_prior",
+    "cluster_modes",
     "train_reference",
     "train_surrogate",
     "influence_gradients",
@@ -161,6 +164,33 @@ def test_report_is_built(copied):
     report = (copied.folder / "results/report.html").read_text()
     for text in ("redundancy heatmaps", "accuracy table", "IPC 20", "Cross-increment accuracy"):
         assert text in report
+
+
+def test_mode_guided_increments_and_a_tuned_prior(copied):
+    """Increment 1 of mgd3, with its own modes, and increment 0 of minimax, from its own prior."""
+    mgd3, minimax = "results/digits/mgd3/s0/k1", "results/digits/minimax"
+    targets = [f"{folder}/increment.safetensors" for folder in (mgd3, f"{minimax}/s0/k0")]
+    copied.make("--", *targets)
+    assert "Nothing to be done" in copied.make("-n", "--", *targets)
+    modes, _ = load_tensors(copied.folder / mgd3 / "modes.safetensors")
+    assert modes["centres"].shape == (10, 10, 4, 4, 4)
+    assert modes["sizes"].sum(1).min() > 100, "every training image of a class is in a cluster"
+    _, metadata = load_tensors(copied.folder / mgd3 / "candidates/0of1.safetensors")
+    assert list(metadata["guidance_ratios"]["modes"]) == ["9", "8", "7", "6"]
+    assert not (copied.folder / "results/digits/mgd3/s0/k0/candidates").exists()
+    facts = json.loads((copied.folder / minimax / "prior_source.json").read_text())
+    assert facts["folders"] == {"pipeline": f"{minimax}/prior"}
+    own = json.loads((copied.folder / "results/digits/prior_source.json").read_text())
+    assert own.keys() < facts.keys(), "read like that of the data set's prior"
+    assert (
+        str(copied.folder)
+        not in (copied.folder / minimax / "prior/transformer/config.json").read_text()
+    )
+    dit, tuned = (
+        load_tensors(copied.folder / f"results/digits/{method}/s0/k0/increment.safetensors")[0]
+        for method in ("dit", "minimax")
+    )
+    assert not torch.allclose(dit["latents"], tuned["latents"], atol=1e-3), "another prior"
 
 
 def test_rules_document_themselves(fresh):

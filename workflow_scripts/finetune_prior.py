@@ -1,0 +1,37 @@
+"""Tune the data set's prior by the minimax criteria."""
+
+import json
+from pathlib import Path
+
+from job import open_prior, running
+
+from lgd_core.data import load_split
+from lgd_core.finetuning import tune_prior
+from lgd_core.increments import prior_labels
+from lgd_core.prior_training import save_prior
+from lgd_core.runtime import atomic, fingerprint, write_json
+
+with running(snakemake) as job:
+    hp, output = job.hp, snakemake.output
+    images, labels = load_split(Path(snakemake.input[0]).parent, "originals")
+    prior = open_prior(job)
+    told = prior_labels(hp)
+    result = tune_prior(prior, images, labels, told, hp["flip"], hp["finetune"], job.resume)
+    job.log(f"{result['parameters']} parameters tuned, last loss {result['loss']:.4f}")
+    names = None if hp["prior_labels"] else hp["classes"]
+    with atomic(output.folder) as temporary:
+        save_prior(
+            str(temporary),
+            prior.transformer,
+            prior.autoencoder,
+            names,
+            dtype=None,  # half precision would round the small changes away
+            scheduler=prior.scheduler_config,
+        )
+    folders = {"pipeline": output.folder}
+    facts = {
+        "folders": folders,
+        "frequency_shift": json.loads(Path(snakemake.input.prior).read_text())["frequency_shift"],
+        "contents": fingerprint(hp["finetune"], folders.values()),
+    }
+    write_json(output.facts, job.stamp(**facts, **result))
