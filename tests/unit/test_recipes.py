@@ -11,8 +11,9 @@ import pytest
 import yaml
 
 from lgd_core.errors import UserError
+from lgd_core.folders import check_writable
 from lgd_core.methods import epochs_at, needs_learner, strength_at
-from lgd_core.recipes import Recipes, check_writable
+from lgd_core.recipes import Recipes
 
 ROOT = Path(__file__).parents[2]
 
@@ -66,7 +67,7 @@ def test_the_comparison_covers_every_shipped_method(folder):
     run = yaml.safe_load((folder / "config.yaml").read_text())
     comparison = yaml.safe_load((folder / "comparison.yaml").read_text())
     recipes = Recipes(folder, run | comparison)
-    assert sorted(recipes.config["methods"]) == sorted(recipes.names("method"))
+    assert sorted(recipes.config["methods"]) == recipes.files("method")
     for method in comparison["methods"]:
         for ipc in comparison["ipc"]:
             assert recipes.increments("fashionmnist", method, ipc) == ipc // 10
@@ -87,7 +88,7 @@ def test_every_schema_key_has_type_description_and_default_or_is_required(folder
                 assert rule["additionalProperties"] is False, where
                 walk(rule, where, rule.get("required", ()))
 
-    for name in ("config", "dataset", "method"):
+    for name in ("config", "dataset", "method", "ablation"):
         schema = yaml.safe_load((folder / "schemas" / f"{name}.schema.yaml").read_text())
         assert schema["additionalProperties"] is False
         walk(schema, name, schema.get("required", ()))
