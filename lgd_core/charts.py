@@ -24,6 +24,12 @@ def style(index: int) -> dict:
     return {"color": COLOURS[series], "marker": MARKERS[series], "ls": DASHES[series]}
 
 
+def fill(index: int) -> dict:
+    """Return colour and hatch of the bars with an index; a second round has other hatches."""
+    hatch = (index + index // len(COLOURS)) % len(HATCHES)
+    return {"color": COLOURS[index % len(COLOURS)], "hatch": HATCHES[hatch]}
+
+
 def ablation_figure(table: pd.DataFrame, title: str, label: str) -> Figure:
     """Draw a family's accuracies, one panel per student and protocol, and their redundancy.
 
@@ -48,7 +54,7 @@ def ablation_figure(table: pd.DataFrame, title: str, label: str) -> Figure:
         axis.set(title="redundancy", xlabel=label, ylabel="mean off-diagonal top-1 (%)")
     for axis in axes.flat[count:]:
         axis.set_axis_off()
-    axes[0, 0].legend(fontsize=8)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside right upper", fontsize=8)
     figure.suptitle(title)
     return figure
 
@@ -82,10 +88,8 @@ def bars(
         at = np.array([places.index(method) for method in rows["method"]])
         at = at + (index - (len(amounts) - 1) / 2) * width
         spread = rows[std].fillna(0) if std else None
-        look = {"color": COLOURS[index % len(COLOURS)], "hatch": HATCHES[index % len(HATCHES)]}
-        drawn = axis.bar(
-            at, rows[mean], width, yerr=spread, capsize=3, ec="w", label=f"IPC {ipc}", **look
-        )
+        look = {"ec": "w", "capsize": 3, "label": f"IPC {ipc}"} | fill(index)
+        drawn = axis.bar(at, rows[mean], width, yerr=spread, **look)
         axis.bar_label(drawn, fmt="%.1f", fontsize=6, padding=1, rotation=90 if width < 0.3 else 0)
         if paper:
             _paper(axis, at, rows[paper], "k")
@@ -116,9 +120,8 @@ def stacked(axis: Axes, table: pd.DataFrame) -> None:
     """Draw a horizontal bar per row of a table, its columns one after the other."""
     names, start = [str(name) for name in table.index], np.zeros(len(table))
     for index, (column, values) in enumerate(table.fillna(0).items()):
-        look = {"color": COLOURS[index % len(COLOURS)], "hatch": HATCHES[index % len(HATCHES)]}
         label = str(column).replace("_", " ")
-        axis.barh(names, values, left=start, ec="w", label=label, **look)
+        axis.barh(names, values, left=start, ec="w", label=label, **fill(index))
         start = start + values.to_numpy()
     axis.invert_yaxis()
     axis.legend(fontsize=8)
@@ -128,5 +131,5 @@ def _paper(axis: Axes, at: object, numbers: pd.Series, colour: str) -> None:
     known = numbers.notna().to_numpy()
     if known.any():
         axis.plot(
-            np.asarray(at)[known], numbers[known], ls="", marker="D", mfc="none", mec=colour, ms=7
+            np.asarray(at)[known], numbers[known], ls="", marker="D", mfc="none", mec=colour, ms=5
         )

@@ -53,7 +53,9 @@ class Families:
         variant is the base there.
         """
         family, where = self.families[name], self._where(name)
-        family = family | family["datasets"].get(dataset, {})
+        # The run has the last word, as with all recipes.
+        changes = self.recipes.config["overrides"]["ablations"].get(name) or {}
+        family = family | family["datasets"].get(dataset, {}) | changes
         if not family["values"] and not family["methods"]:
             raise UserError(f"{where}: no values, expected some for data set '{dataset}'")
         students = family["students"] or self.recipes.students(dataset)

@@ -122,7 +122,9 @@ def test_overrides_reach_families(folder):
     recipes = Recipes(folder, config)
     assert "lgd_kappa7" in recipes.names("method")
     assert "lgd_kappa10" not in recipes.names("method")
-    assert recipes.families.on("digits", "kappa")["ipc"] == [10]
+    for dataset in ("digits", "fashionmnist"):
+        assert recipes.families.on(dataset, "kappa")["ipc"] == [10], "the run has the last word"
+    assert recipes.families.on("digits", "gamma")["variants"][1] == (0.03, "lgd")
 
 
 @pytest.mark.parametrize(
