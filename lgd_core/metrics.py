@@ -1,7 +1,7 @@
 """Numbers about sets of images: spread over runs, redundancy, distances in feature space."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 
 import numpy as np
 from scipy.linalg import sqrtm
@@ -11,6 +11,20 @@ from sklearn.neighbors import NearestNeighbors
 def mean_std(values: Sequence[float]) -> tuple[float, float]:
     """Return mean and sample standard deviation (n - 1); NaN for a single value."""
     return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
+
+
+def paired_difference(
+    values: Mapping[Hashable, float], others: Mapping[Hashable, float]
+) -> tuple[float, float]:
+    """Return mean and standard error of ``values - others`` over the keys that both have.
+
+    NaN for fewer than two pairs.
+    """
+    pairs = [values[key] - others[key] for key in values if key in others]
+    if len(pairs) < 2:
+        return math.nan, math.nan
+    mean, std = mean_std(pairs)
+    return mean, std / math.sqrt(len(pairs))
 
 
 def mean_off_diagonal(matrix: Sequence[Sequence[float]]) -> float | None:

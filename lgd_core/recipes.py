@@ -1,18 +1,19 @@
 """The run, the data sets and the methods: read, checked and resolved before any job starts."""
 
-import os
 from functools import cache
 from pathlib import Path
 
 from lgd_core.architectures import parse_architecture
 from lgd_core.classes import resolve_classes
+from lgd_core.dataset_checks import check_dataset
 from lgd_core.errors import UserError
+from lgd_core.families import Families
 from lgd_core.methods import SEED_SOURCES, check_formation, is_guided, needs_learner, tuned_by
 from lgd_core.prior_files import check_prior
 from lgd_core.schema import check, fill_defaults, load_yaml, merge, reread, suggest
 from lgd_core.sources import check_source, resolve_source
 
-RESERVED_NAMES = ("data", "prior", "reference", "influence")
+RESERVED_NAMES = ("ablation", "data", "prior", "reference", "influence")
 
 
 class Recipes:
@@ -25,18 +26,34 @@ class Recipes:
         self.folder = Path(folder)
         self.schemas = {
             name: load_yaml(self.folder / "schemas" / f"{name}.schema.yaml")
-            for name in ("config", "dataset", "method")
+            for name in ("config", "dataset", "method", "ablation")
         }
         config = reread(config)
         check(config, self.schemas["config"], "config")
         self.config = fill_defaults(config, self.schemas["config"])
         self.dataset = cache(self._dataset)
-        self.method = cache(self._method)
+        self.resolved = cache(self._method)
+        self.families = Families(
+            self, {name: self._family(name) for name in self.files("ablation")}
+        )
         self._check_all()
 
-    def names(self, kind: str) -> list[str]:
-        """Return the names of all recipe files of a kind: ``dataset`` or ``method``."""
+    def files(self, kind: str) -> list[str]:
+        """Return the names of all recipe files of a kind: ``dataset``, ``method``, ``ablation``."""
         return sorted(path.stem for path in (self.folder / f"{kind}s").glob("*.yaml"))
+
+    def names(self, kind: str) -> list[str]:
+        """Return the names of all recipes of a kind: of files, and the variants of families."""
+        return sorted([*self.files(kind), *(self.families.derived if kind == "method" else ())])
+
+    def method(self, dataset: str, name: str) -> dict:
+        """Return the recipe of a method on a data set; raises UserError for another's double."""
+        same = self.families.same_as(dataset, name)
+        if same != name:
+            raise UserError(
+                f"methods: '{name}' on data set '{dataset}' is '{same}', expected that name"
+            )
+        return self.resolved(dataset, name)
 
     def students(self, dataset: str) -> list[str]:
         """Return the architectures that judge distilled sets of a data set."""
@@ -67,17 +84,20 @@ class Recipes:
         return ipc // size
 
     def _check_all(self) -> None:
-        for kind in ("dataset", "method"):
+        for kind in ("dataset", "method", "ablation"):
             for name, changes in self.config["overrides"][f"{kind}s"].items():
                 self._layer(kind, name, changes or {}, f"config: overrides.{kind}s.{name}")
         for name in self.names("dataset"):
-            for method in self.names("method"):
+            for method in self.files("method"):
                 self.method(name, method)
+        self.families.check()
+        for name, where in self.families.origin.items():
+            self._file("method", name, where)
         for dataset in self.config["datasets"]:
             self.check_prior(dataset)
             self.shards(dataset)
             for student in self.students(dataset):
-                self._check_input(student, dataset, "students")
+                self.check_input(student, dataset, "students")
             for method in self.config["methods"]:
                 for ipc in self.config["ipc"]:
                     self.increments(dataset, method, ipc)
@@ -92,10 +112,18 @@ class Recipes:
 
     def _file(self, kind: str, name: str, asked_by: str) -> dict:
         path = self.folder / f"{kind}s" / f"{name}.yaml"
+        if kind == "method" and name in self.families.derived:
+            return self._layer(kind, name, self.families.derived[name], self.families.origin[name])
         if name not in self.names(kind):
             hint = suggest(name, self.names(kind))
             raise UserError(f"{asked_by}: unknown {kind} '{name}' (no file {path}){hint}")
         return self._layer(kind, name, load_yaml(path), str(path))
+
+    def _family(self, name: str) -> dict:
+        recipe = self._file("ablation", name, "ablations")
+        recipe = merge(recipe, self.config["overrides"]["ablations"].get(name) or {})
+        check(recipe, self.schemas["ablation"], str(self.folder / f"ablations/{name}.yaml"))
+        return fill_defaults(recipe, self.schemas["ablation"])
 
     def _dataset(self, name: str) -> dict:
         own = self._file("dataset", name, "datasets")
@@ -106,42 +134,16 @@ class Recipes:
         check_source(recipe, where)
         for method, changes in recipe["recipes"].items():
             self._layer("method", method, changes, f"{where}: recipes.{method}")
-        self._check_dataset(recipe, where)
+        check_dataset(recipe, where)
         for key, part in (
             ("reference", recipe["reference"]),
             ("redundancy", recipe["redundancy"]),
             ("influence.surrogate", recipe["influence"]["surrogate"]),
         ):
-            self._check_input(part["architecture"], name, f"{key}.architecture", recipe)
+            self.check_input(part["architecture"], name, f"{key}.architecture", recipe)
         return recipe
 
-    def _check_dataset(self, recipe: dict, where: str) -> None:
-        classes, channels = len(recipe["classes"]), recipe["image"]["channels"]
-        for key in ("mean", "std"):
-            if len(recipe["normalise"][key]) != channels:
-                found = len(recipe["normalise"][key])
-                raise UserError(
-                    f"{where}: normalise.{key}: found {found} values, expected {channels}, "
-                    "one per image channel"
-                )
-        if recipe["augment"]["lighting"] and channels != 3:
-            raise UserError(
-                f"{where}: augment.lighting: found {recipe['augment']['lighting']}, expected 0 for "
-                "grey images, since it shifts colours"
-            )
-        labels = recipe["prior"]["labels"]
-        if labels and len(labels) != classes:
-            raise UserError(
-                f"{where}: prior.labels: found {len(labels)}, expected {classes}, one per class"
-            )
-        for ipc, epochs in recipe["evaluation"]["epochs"].items():
-            if not all(isinstance(n, int) and n > 0 for n in (ipc, epochs)):
-                raise UserError(
-                    f"{where}: evaluation.epochs: found {ipc!r}: {epochs!r}, "
-                    "expected images per class: epochs, both whole numbers above 0"
-                )
-
-    def _check_input(self, name: str, dataset: str, key: str, recipe: dict | None = None) -> None:
+    def check_input(self, name: str, dataset: str, key: str, recipe: dict | None = None) -> None:
         """Raise UserError unless the architecture exists and takes the data set's images."""
         image = (recipe or self.dataset(dataset))["image"]
         size = image["train_size"] or image["size"]
@@ -174,10 +176,10 @@ class Recipes:
         self._check_seed(recipe, dataset, name, where)
         if owner := tuned_by(recipe, name):
             self.finetune(dataset, owner, where)
-        self._check_input(recipe["learner"]["architecture"], dataset, f"{where}: learner")
+        self.check_input(recipe["learner"]["architecture"], dataset, f"{where}: learner")
         if recipe["source"] == "condensed":
             network = recipe["condensation"]["network"]["architecture"]
-            self._check_input(network, dataset, f"{where}: condensation.network.architecture")
+            self.check_input(network, dataset, f"{where}: condensation.network.architecture")
         return recipe
 
     def _check_seed(self, recipe: dict, dataset: str, name: str, where: str) -> None:
@@ -240,13 +242,3 @@ class Recipes:
         """Raise UserError unless a local prior folder is whole and its classes fit the data set."""
         recipe = self.dataset(dataset)
         check_prior(recipe["prior"], recipe["classes"], f"config/datasets/{dataset}.yaml")
-
-
-def check_writable(folder: str | Path) -> None:
-    """Raise UserError unless files can be made in a folder, or the folder itself can be made."""
-    path = Path(folder)
-    while not path.exists() and path != path.parent:
-        path = path.parent
-    if not path.is_dir() or not os.access(path, os.W_OK | os.X_OK):
-        found = "a folder without write permission" if path.is_dir() else "a file"
-        raise UserError(f"{folder}: found {found}, expected a folder to write results to")

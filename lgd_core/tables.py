@@ -1,13 +1,15 @@
 """Tables of results, as data frames with fixed columns."""
 
 import json
-from importlib.resources import files
-from io import StringIO
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
 
-from lgd_core.metrics import mean_off_diagonal, mean_std
+from lgd_core.metrics import mean_off_diagonal, mean_std, paired_difference
+
+# What the paper's number and ours must have in common to stand side by side.
+PAPER_KEYS = ["dataset", "ipc", "method", "student", "protocol"]
 
 TABLE_COLUMNS = (
     "dataset",
@@ -22,6 +24,8 @@ TABLE_COLUMNS = (
     "best_top1_std",
     "paper_top1",
     "paper_std",
+    "diff_to_dit",
+    "diff_se",
 )
 
 
@@ -30,9 +34,27 @@ def read_json(path: str | Path) -> dict:
     return json.loads(Path(path).read_text())
 
 
-def paper_results() -> pd.DataFrame:
-    """Return the paper's accuracies: dataset, ipc, method, student, top1, std."""
-    return pd.read_csv(StringIO(files("lgd_core").joinpath("paper_results.csv").read_text()))
+def read_paper(paths: Iterable[str | Path]) -> pd.DataFrame:
+    """Return the paper's accuracies out of some of its tables: PAPER_KEYS, and paper_top1 etc.
+
+    Where two tables have a number for the same thing the first one's is kept; ``paper_source``
+    names its table. See config/paper/README.md.
+    """
+    columns = {"top1": "paper_top1", "std": "paper_std"}
+    tables = [pd.read_csv(path).assign(paper_source=Path(path).stem) for path in paths]
+    if not tables:
+        return pd.DataFrame(columns=[*PAPER_KEYS, *columns.values(), "paper_source"])
+    paper = pd.concat(tables).dropna(subset="top1").drop_duplicates(PAPER_KEYS)
+    return paper.rename(columns=columns)
+
+
+def runs_by_method(artifacts: Iterable[dict]) -> dict[tuple[str, str], list[dict]]:
+    """Gather the runs of evaluations by (method, student), each run with its ``seed``."""
+    runs: dict[tuple[str, str], list[dict]] = {}
+    for artifact in artifacts:
+        seeded = [run | {"seed": artifact["seed"]} for run in artifact["runs"]]
+        runs.setdefault((artifact["method"], artifact["student"]), []).extend(seeded)
+    return runs
 
 
 def result_row(
@@ -48,12 +70,35 @@ def result_row(
     return row
 
 
-def result_table(rows: list[dict]) -> pd.DataFrame:
+def differences(
+    runs: dict[tuple[str, str], list[dict]], baseline: str
+) -> dict[tuple[str, str], tuple[float, float]]:
+    """Return how far methods are above a baseline with the same student, run by run.
+
+    ``runs`` by (method, student), each run with ``seed``, ``run`` and ``top1``: runs of the same
+    seed and number start from the same weights and see the same order and augmentation. Gives mean
+    and standard error in points; NaN for the baseline itself, without it, and below two pairs.
+    """
+
+    def by_pair(key: tuple[str, str]) -> dict[tuple, float]:
+        return {(run["seed"], run["run"]): run["top1"] for run in runs.get(key, ())}
+
+    return {
+        (method, student): paired_difference(
+            by_pair((method, student)), {} if method == baseline else by_pair((baseline, student))
+        )
+        for method, student in runs
+    }
+
+
+def result_table(rows: list[dict], paper: pd.DataFrame) -> pd.DataFrame:
     """Return the accuracy table, the paper's numbers beside ours where it has them."""
-    keys = ["dataset", "ipc", "method", "student"]
-    paper = paper_results().rename(columns={"top1": "paper_top1", "std": "paper_std"})
-    table = pd.DataFrame(rows).merge(paper, on=keys, how="left")
-    return table[list(TABLE_COLUMNS)]
+    return with_paper(pd.DataFrame(rows), paper).reindex(columns=list(TABLE_COLUMNS))
+
+
+def with_paper(table: pd.DataFrame, paper: pd.DataFrame) -> pd.DataFrame:
+    """Return a table of ours with the columns of read_paper, empty where the paper has nothing."""
+    return table.merge(paper.astype({"ipc": int}), on=PAPER_KEYS, how="left")
 
 
 def redundancy_table(matrices: dict[str, list[list[list[float]]]]) -> pd.DataFrame:
@@ -115,7 +160,7 @@ def write_csv(table: pd.DataFrame, path: str | Path) -> None:
 
     rounded = table.copy()
     for column in rounded.columns:
-        if "top1" in column or column.endswith("_std"):
+        if "top1" in column or column.endswith("_std") or column.startswith("diff_"):
             rounded[column] = rounded[column].astype(float).round(2)
     with atomic(path) as temporary:
         rounded.to_csv(temporary, index=False, float_format="%.6g", lineterminator="\n")

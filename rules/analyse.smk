@@ -6,6 +6,7 @@ rule table:
             student=students_of,
         ),
         reference="results/{dataset}/reference/metrics.json",
+        paper=["config/paper/table_1.csv", "config/paper/table_5.csv"],
     output:
         table=report(
             "results/{dataset}_ipc{ipc}/table.csv",
@@ -120,3 +121,67 @@ rule samples:
         ),
     script:
         "../workflow_scripts/samples.py"
+
+
+rule ablation:
+    """Gather and draw the accuracies of a family of methods, beside the paper's where it has them."""
+    input:
+        unpack(family_inputs),
+    output:
+        table="results/{dataset}/ablation/{family}.csv",
+        figure=report(
+            "results/{dataset}/ablation/{family}.png",
+            caption="../report/ablation.rst",
+            category="{dataset}",
+            subcategory="Ablations",
+            labels={"artifact": "{family}"},
+        ),
+    log:
+        "results/logs/ablation/{dataset}_{family}.log",
+    conda:
+        "../environment.yml"
+    params:
+        hp=lambda wildcards: stage(
+            "ablation",
+            family=family_of(wildcards),
+            sizes=family_sizes(wildcards),
+            protocol=dataset_of(wildcards)["evaluation"]["protocol"],
+            dpi=config["plots"]["dpi"],
+        ),
+    script:
+        "../workflow_scripts/ablation.py"
+
+
+rule cost:
+    """Gather what the methods cost: seconds, memory, and passes through networks per image."""
+    input:
+        lambda wildcards: [
+            path
+            for stage in cost_stages(wildcards)
+            for path in stage["benchmarks"] + stage.get("curves", [])
+        ],
+    output:
+        table=report(
+            "results/{dataset}_ipc{ipc}/cost.csv",
+            caption="../report/cost.rst",
+            category="{dataset}",
+            subcategory="IPC {ipc}",
+            labels={"artifact": "cost table"},
+        ),
+        figure=report(
+            "results/{dataset}_ipc{ipc}/cost.png",
+            caption="../report/cost.rst",
+            category="{dataset}",
+            subcategory="IPC {ipc}",
+            labels={"artifact": "cost"},
+        ),
+    log:
+        "results/logs/cost/{dataset}_ipc{ipc}.log",
+    conda:
+        "../environment.yml"
+    params:
+        hp=lambda wildcards: stage(
+            "cost", stages=cost_stages(wildcards), dpi=config["plots"]["dpi"]
+        ),
+    script:
+        "../workflow_scripts/cost.py"

@@ -1,11 +1,13 @@
 """Configuration, versions of stages, and what every rule needs to name its keys."""
 
 import os
+import re
 import sys
 
 from lgd_core.errors import UserError
+from lgd_core.folders import check_writable
 from lgd_core.leases import has_gpu
-from lgd_core.recipes import Recipes, check_writable
+from lgd_core.recipes import Recipes
 
 # Bumping a number invalidates what the stage has made; editing code alone does not.
 VERSIONS = {
@@ -27,10 +29,12 @@ VERSIONS = {
     "train_learner": 1,
     "evaluate": 1,
     "cross_increment": 1,
-    "table": 1,
+    "table": 2,
     "redundancy_heatmap": 1,
     "curve": 1,
     "samples": 1,
+    "ablation": 1,
+    "cost": 1,
 }
 
 # glibc hands large tensors back to the kernel after every step and faults them in again at the next;
@@ -82,7 +86,8 @@ localrules:
 
 wildcard_constraints:
     dataset="|".join(RECIPES.names("dataset")),
-    method="|".join(RECIPES.names("method")),
+    method="|".join(map(re.escape, RECIPES.names("method"))),
+    family="|".join(RECIPES.names("ablation")),
     student="[A-Za-z0-9-]+",
     ipc="[0-9]+",
     seed="[0-9]+",

@@ -3,23 +3,30 @@
 from job import running
 
 from lgd_core.runtime import write_json
-from lgd_core.tables import read_json, result_row, result_table, write_csv
+from lgd_core.tables import (
+    differences,
+    read_json,
+    read_paper,
+    result_row,
+    result_table,
+    runs_by_method,
+    write_csv,
+)
 
 with running(snakemake) as job:
     dataset, ipc = snakemake.wildcards.dataset, int(snakemake.wildcards.ipc)
     protocol = job.hp["protocol"]
-    runs: dict[tuple[str, str], list[dict]] = {}
-    for path in snakemake.input.runs:
-        artifact = read_json(path)
-        runs.setdefault((artifact["method"], artifact["student"]), []).extend(artifact["runs"])
+    runs = runs_by_method(map(read_json, snakemake.input.runs))
     rows = [
         result_row(dataset, ipc, method, student, protocol, each)
         for (method, student), each in runs.items()
     ]
+    for row, difference in zip(rows, differences(runs, "dit").values(), strict=True):
+        row["diff_to_dit"], row["diff_se"] = difference
     reference = read_json(snakemake.input.reference)
     architecture = job.hp["reference"]
     rows.append(result_row(dataset, ipc, "full", architecture, "reference", [reference]))
-    write_csv(result_table(rows), snakemake.output.table)
+    write_csv(result_table(rows, read_paper(snakemake.input.paper)), snakemake.output.table)
     validation = {
         f"{method}/{student}": [run["validation_top1"] for run in each]
         for (method, student), each in runs.items()

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from lgd_core.errors import UserError
+from lgd_core.folders import check_writable
 from lgd_core.methods import (
     epochs_at,
     formation,
@@ -22,7 +23,7 @@ from lgd_core.methods import (
     strength_at,
     tuned_by,
 )
-from lgd_core.recipes import Recipes, check_writable
+from lgd_core.recipes import Recipes
 
 ROOT = Path(__file__).parents[2]
 
@@ -76,7 +77,7 @@ def test_the_comparison_covers_every_shipped_method(folder):
     run = yaml.safe_load((folder / "config.yaml").read_text())
     comparison = yaml.safe_load((folder / "comparison.yaml").read_text())
     recipes = Recipes(folder, run | comparison)
-    assert sorted(recipes.config["methods"]) == sorted(recipes.names("method"))
+    assert sorted(recipes.config["methods"]) == recipes.files("method")
     for method in comparison["methods"]:
         for ipc in comparison["ipc"]:
             assert recipes.increments("fashionmnist", method, ipc) == ipc // 10
@@ -97,7 +98,7 @@ def test_every_schema_key_has_type_description_and_default_or_is_required(folder
                 assert rule["additionalProperties"] is False, where
                 walk(rule, where, rule.get("required", ()))
 
-    for name in ("config", "dataset", "method"):
+    for name in ("config", "dataset", "method", "ablation"):
         schema = yaml.safe_load((folder / "schemas" / f"{name}.schema.yaml").read_text())
         assert schema["additionalProperties"] is False
         walk(schema, name, schema.get("required", ()))
@@ -210,7 +211,7 @@ def test_condensing_networks_must_take_the_images(folder):
 
 def test_only_condensed_images_hold_others(folder):
     recipes = Recipes(folder, {})
-    held = {name: formation(recipes.method("digits", name)) for name in recipes.names("method")}
+    held = {name: formation(recipes.method("digits", name)) for name in recipes.files("method")}
     assert {name for name, factor in held.items() if factor > 1} == {"idc1"}
     override = {"methods": {"idc1": {"source": "real", "condensation": {"factor": 2}}}}
     assert formation(Recipes(folder, {"overrides": override}).method("digits", "idc1")) == 1
@@ -411,9 +412,9 @@ def test_needs_learner_and_strengths():
 def test_needs_influence(folder):
     recipes = Recipes(folder, {})
     found = {
-        name for name in recipes.names("method") if needs_influence(recipes.method("digits", name))
+        name for name in recipes.files("method") if needs_influence(recipes.method("digits", name))
     }
-    assert found == {"igd"}
+    assert found == {"igd", "minimax_igd"}
     assert not needs_influence(recipes.method("digits", "igd") | {"source": "real"})
 
 

@@ -1,6 +1,7 @@
 """Tables: columns, spread, redundancy, the paper's numbers."""
 
 import math
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -10,14 +11,17 @@ from lgd_core.summary import summary
 from lgd_core.tables import (
     TABLE_COLUMNS,
     curve_table,
+    differences,
     mean_redundancy,
-    paper_results,
+    read_paper,
     redundancy_table,
     result_row,
     result_table,
+    runs_by_method,
     write_csv,
 )
 
+PAPER = Path(__file__).parents[2] / "config" / "paper"
 RUNS = [{"top1": 80.0, "best_top1": 81.0}, {"top1": 82.0, "best_top1": 84.0}]
 
 
@@ -39,20 +43,62 @@ def test_paper_columns_are_filled_only_where_the_paper_has_the_number():
         [
             result_row("imagenette", 50, "lgd", "ResNetAP-10", "hard", RUNS),
             result_row("digits", 50, "lgd", "ResNetAP-10", "hard", RUNS),
-        ]
+            result_row("imagenette", 50, "lgd", "ResNetAP-10", "soft", RUNS),
+            result_row("imagenette", 50, "full", "ResNetAP-10", "reference", RUNS[:1]),
+        ],
+        read_paper([PAPER / "table_1.csv", PAPER / "table_5.csv"]),
     )
     assert tuple(table.columns) == TABLE_COLUMNS
-    assert table["paper_top1"].iloc[0] == 84.3
+    assert table["paper_top1"].tolist()[::3] == [84.3, 94.6]
     assert table["paper_std"].iloc[0] == 0.5
-    assert math.isnan(table["paper_top1"].iloc[1])
+    assert table["paper_top1"].isna().tolist() == [False, True, True, False]
 
 
-def test_paper_results_are_whole():
-    paper = paper_results()
-    assert len(paper) == 2 * 2 * 3 * 9, "data sets x IPC x students x methods"
-    assert not paper.duplicated(["dataset", "ipc", "method", "student"]).any()
-    lgd = paper[(paper["method"] == "lgd") & (paper["dataset"] == "imagewoof")]
-    assert sorted(lgd["top1"]) == [53.9, 61.9, 62.5, 65.1, 71.1, 72.9]
+def test_the_first_table_that_has_a_number_counts():
+    tables = [PAPER / f"table_{n}.csv" for n in (3, 1)]
+    found = {}
+    for paths in (tables, tables[::-1]):
+        paper = read_paper(paths)
+        row = paper[
+            (paper["dataset"] == "imagenette")
+            & (paper["ipc"] == 50)
+            & (paper["method"] == "lgd")
+            & (paper["student"] == "ResNetAP-10")
+        ]
+        found[row["paper_source"].item()] = row["paper_top1"].item()
+    assert found == {"table_3": 84.7, "table_1": 84.3}
+
+
+def test_without_tables_of_the_paper_its_columns_are_empty():
+    row = result_row("imagenette", 50, "lgd", "ResNetAP-10", "hard", RUNS)
+    table = result_table([row], read_paper([]))
+    assert table["paper_top1"].isna().all()
+    assert table["top1_mean"].tolist() == [81.0]
+
+
+def evaluation(method, seed, *top1, student="ConvNet-3"):
+    runs = [{"run": run, "top1": value} for run, value in enumerate(top1)]
+    return {"method": method, "student": student, "seed": seed, "runs": runs}
+
+
+def test_differences_are_paired_by_seed_and_run():
+    runs = runs_by_method(
+        [
+            evaluation("dit", "0", 70.0, 80.0),
+            evaluation("dit", "1", 60.0),
+            evaluation("lgd", "1", 63.0),  # the other order of seeds
+            evaluation("lgd", "0", 71.0, 82.0, 99.0),  # a run that dit does not have
+            evaluation("lgd", "0", 50.0, 50.0, student="ConvNet-4"),
+        ]
+    )
+    found = differences(runs, "dit")
+    mean, error = found["lgd", "ConvNet-3"]
+    assert mean == pytest.approx((1 + 2 + 3) / 3)
+    assert error == pytest.approx(1.0 / math.sqrt(3))
+    for key in (("dit", "ConvNet-3"), ("lgd", "ConvNet-4")):
+        assert all(math.isnan(value) for value in found[key]), key
+    few = differences({key: each[:1] for key, each in runs.items()}, "dit")
+    assert all(math.isnan(value) for pair in few.values() for value in pair)
 
 
 def test_redundancy_is_averaged_over_seeds_and_off_the_diagonal():
@@ -73,11 +119,13 @@ def test_spike_is_the_rise_of_the_loss_where_an_increment_comes_in():
 
 
 def test_csv_and_summary(tmp_path):
-    table = result_table([result_row("digits", 50, "lgd", "ConvNet-3", "hard", RUNS)])
+    row = result_row("digits", 50, "lgd", "ConvNet-3", "hard", RUNS) | {"diff_to_dit": 1.23456}
+    table = result_table([row], read_paper([]))
     write_csv(table, tmp_path / "table.csv")
     write_csv(redundancy_table({"lgd": [[[100, 50], [30, 100]]]}), tmp_path / "redundancy.csv")
     (tmp_path / "samples.png").touch()
     assert pd.read_csv(tmp_path / "table.csv")["top1_std"].iloc[0] == 1.41
+    assert pd.read_csv(tmp_path / "table.csv")["diff_to_dit"].iloc[0] == 1.23
     text = summary(tmp_path)
     assert "81.0 ± 1.4" in text
     assert "redundancy of lgd: 40.0 %" in text

@@ -171,6 +171,44 @@ def test_runs_differ_in_weights_and_in_batches(
     assert keys[0] != keys[1]
 
 
+def test_a_run_of_two_methods_starts_alike_and_sees_the_same_order_and_augmentation(
+    bright: Images, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What makes runs of two methods pairs: only the images differ."""
+    started, drawn = [], []
+    real_build, real_loss = training.build_network, training.loss_of
+
+    def build(*args: object) -> nn.Module:
+        started.append(copy.deepcopy(real_build(*args)))
+        return real_build(*args)
+
+    def loss(model: nn.Module, data: Images, rows: Tensor, mix: bool, rng: object) -> Tensor:
+        before = rng.get_state()
+        value = real_loss(model, data, rows, mix, rng)
+        drawn.append((rows.tolist(), before, rng.get_state()))
+        return value
+
+    monkeypatch.setattr(training, "build_network", build)
+    monkeypatch.setattr(training, "loss_of", loss)
+    other = dataclasses.replace(bright, images=255 - bright.images)
+    results = [
+        train_students(SHAPE, data, bright, bright, STUDENT, ("student", 0), NOWHERE)
+        for data in (bright, other)
+    ]
+    assert results[0] != results[1], "the images differ"
+    for run in range(2):
+        assert same(started[run], started[run + 2])
+    assert not same(started[0], started[1])
+    steps = len(drawn) // 2
+    assert steps == 2 * 12 * 3, "runs x epochs x batches"
+    for (rows, before, after), (rows2, before2, after2) in zip(
+        drawn[:steps], drawn[steps:], strict=True
+    ):
+        assert rows == rows2
+        assert torch.equal(before, before2)
+        assert torch.equal(after, after2)
+
+
 def test_cross_accuracy_rows_are_training_and_columns_are_test_increments(
     bright: Images, tmp_path: Path, interrupt_after: Callable
 ) -> None:

@@ -5,6 +5,7 @@ import json
 import re
 
 import pandas as pd
+import pytest
 import torch
 from conftest import TARGETS
 from PIL import Image
@@ -38,6 +39,8 @@ RULES = [
     "redundancy_heatmap",
     "curve",
     "samples",
+    "ablation",
+    "cost",
 ]
 
 
@@ -49,6 +52,10 @@ def test_table_has_a_row_per_method_and_the_reference(finished):
     assert table["top1_mean"].between(10, 100).all()
     assert (table["best_top1_mean"] >= table["top1_mean"]).all()
     assert table["paper_top1"].isna().all()
+    assert table["diff_to_dit"].notna().tolist() == [True, False, True, False]
+    above = table["top1_mean"] - table["top1_mean"].iloc[1]
+    assert table["diff_to_dit"].iloc[2] == pytest.approx(above.iloc[2], abs=0.011)
+    assert table["diff_se"].notna().tolist() == [True, False, True, False]
 
 
 def test_redundancy_and_curve_tables(finished):

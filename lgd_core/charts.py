@@ -1,0 +1,135 @@
+"""Charts of ablations and of cost, for print and for colour-blind eyes."""
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+mpl.use("Agg")
+
+import matplotlib.pyplot as plt
+
+# Okabe and Ito (2008): told apart with any colour vision, and in grey by marker, dash and hatch.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+MARKERS = "osv^Dp*"
+DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
+HATCHES = ("", "//", "..", "xx", "\\\\", "++", "oo")
+COLUMNS = 3
+
+
+def style(index: int) -> dict:
+    """Return colour, marker and dash of the series with an index."""
+    series = index % len(COLOURS)
+    return {"color": COLOURS[series], "marker": MARKERS[series], "ls": DASHES[series]}
+
+
+def fill(index: int) -> dict:
+    """Return colour and hatch of the bars with an index; a second round has other hatches."""
+    hatch = (index + index // len(COLOURS)) % len(HATCHES)
+    return {"color": COLOURS[index % len(COLOURS)], "hatch": HATCHES[hatch]}
+
+
+def ablation_figure(table: pd.DataFrame, title: str, label: str) -> Figure:
+    """Draw a family's accuracies, one panel per student and protocol, and their redundancy.
+
+    ``table`` as from ablations.ablation_table. Numbers become lines over the value, one for each
+    amount of images per class; anything else becomes groups of bars.
+    """
+    panels = list(table.groupby(["student", "protocol"], sort=False))
+    redundancy = table.dropna(subset="redundancy").drop_duplicates(["ipc", "method"])
+    count = len(panels) + (not redundancy.empty)
+    rows, columns = -(-count // COLUMNS), min(count, COLUMNS)
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(4.6 * columns, 3.8 * rows), squeeze=False, layout="constrained"
+    )
+    named = table["value"].dropna()
+    draw = lines if pd.to_numeric(named, errors="coerce").notna().all() else bars
+    for axis, ((student, protocol), rows_of) in zip(axes.flat, panels, strict=False):
+        draw(axis, rows_of, "top1_mean", "top1_std", "paper_top1")
+        axis.set(title=f"{student}, {protocol}", xlabel=label, ylabel="test top-1 (%)")
+    if not redundancy.empty:
+        axis = axes.flat[count - 1]
+        draw(axis, redundancy, "redundancy")
+        axis.set(title="redundancy", xlabel=label, ylabel="mean off-diagonal top-1 (%)")
+    for axis in axes.flat[count:]:
+        axis.set_axis_off()
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside right upper", fontsize=8)
+    figure.suptitle(title)
+    return figure
+
+
+def lines(
+    axis: Axes, table: pd.DataFrame, mean: str, std: str | None = None, paper: str | None = None
+) -> None:
+    """Draw a column over the value, a line per amount of images per class, with error bars."""
+    for index, (ipc, rows) in enumerate(table.groupby("ipc", sort=False)):
+        look = style(index)
+        swept = rows[rows["value"].notna()]
+        at = pd.to_numeric(swept["value"])
+        spread = swept[std].fillna(0) if std else None
+        axis.errorbar(at, swept[mean], spread, capsize=3, label=f"IPC {ipc}", **look)
+        for height in rows.loc[rows["value"].isna(), mean]:
+            axis.axhline(height, color=look["color"], ls="--", lw=1)
+        if paper:
+            _paper(axis, at, swept[paper], look["color"])
+
+
+def bars(
+    axis: Axes, table: pd.DataFrame, mean: str, std: str | None = None, paper: str | None = None
+) -> None:
+    """Draw a column in groups of bars, a group per value, a bar per amount of images per class."""
+    places = list(dict.fromkeys(table["method"]))
+    names = table.drop_duplicates("method").set_index("method")["value"].to_dict()
+    amounts = list(dict.fromkeys(table["ipc"]))
+    width = 0.8 / len(amounts)
+    for index, ipc in enumerate(amounts):
+        rows = table[table["ipc"] == ipc]
+        at = np.array([places.index(method) for method in rows["method"]])
+        at = at + (index - (len(amounts) - 1) / 2) * width
+        spread = rows[std].fillna(0) if std else None
+        look = {"ec": "w", "capsize": 3, "label": f"IPC {ipc}"} | fill(index)
+        drawn = axis.bar(at, rows[mean], width, yerr=spread, **look)
+        axis.bar_label(drawn, fmt="%.1f", fontsize=6, padding=1, rotation=90 if width < 0.3 else 0)
+        if paper:
+            _paper(axis, at, rows[paper], "k")
+    labels = [method if pd.isna(names[method]) else str(names[method]) for method in places]
+    axis.set_xticks(range(len(places)), labels, rotation=20, ha="right", fontsize=8)
+    axis.margins(y=0.15)
+
+
+def cost_figure(table: pd.DataFrame) -> Figure:
+    """Draw seconds by method and stage, and passes per image by method and network.
+
+    ``table`` as from costs.cost_table. Passes are those of the last drawing stage of a method: its
+    candidates where it has any, else its increment 0.
+    """
+    figure, (left, right) = plt.subplots(1, 2, figsize=(12, 4.4), layout="constrained")
+    seconds = table.pivot_table("seconds", "method", "stage", "sum", sort=False)
+    stacked(left, seconds)
+    left.set(xlabel="seconds")
+    networks = [column for column in table if column.endswith(("_forward", "_backward"))]
+    drawn = table.dropna(subset=networks, how="all").drop_duplicates("method", keep="last")
+    used = [column for column in networks if drawn[column].fillna(0).any()]
+    stacked(right, drawn.set_index("method")[used])
+    right.set(xlabel="passes per image")
+    return figure
+
+
+def stacked(axis: Axes, table: pd.DataFrame) -> None:
+    """Draw a horizontal bar per row of a table, its columns one after the other."""
+    names, start = [str(name) for name in table.index], np.zeros(len(table))
+    for index, (column, values) in enumerate(table.fillna(0).items()):
+        label = str(column).replace("_", " ")
+        axis.barh(names, values, left=start, ec="w", label=label, **fill(index))
+        start = start + values.to_numpy()
+    axis.invert_yaxis()
+    axis.legend(fontsize=8)
+
+
+def _paper(axis: Axes, at: object, numbers: pd.Series, colour: str) -> None:
+    known = numbers.notna().to_numpy()
+    if known.any():
+        axis.plot(
+            np.asarray(at)[known], numbers[known], ls="", marker="D", mfc="none", mec=colour, ms=5
+        )

@@ -1,0 +1,59 @@
+"""What a comparison costs: benchmarks of its jobs, passes per image, as one table."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+
+from lgd_core.passes import PASSES
+from lgd_core.tables import read_json
+
+COST_COLUMNS = (
+    "dataset",
+    "ipc",
+    "stage",
+    "method",
+    "used_by",
+    "jobs",
+    "seconds",
+    "images",
+    "images_per_second",
+    "peak_memory_mb",
+    *PASSES,
+)
+
+
+def cost_table(dataset: str, ipc: int, stages: Iterable[dict]) -> pd.DataFrame:
+    """Return one row per stage: seconds of all its jobs, peak memory of one, passes per image.
+
+    A stage has a name, ``method`` ("shared" for none in particular), ``used_by``, the paths of its
+    jobs' ``benchmarks`` and ``images``: those it made, with ``passes`` per image, or those it was
+    trained on, over all epochs. Where ``curves``, paths of learner.json, are given, they are
+    counted there. Memory is the main memory of the largest process tree, in MB.
+    """
+    rows = [
+        {"dataset": dataset, "ipc": ipc, "stage": stage["stage"], "method": stage["method"]}
+        | {"used_by": " ".join(stage["used_by"]), **_measured(stage["benchmarks"])}
+        | {"images": _images(stage), **stage.get("passes", {})}
+        for stage in stages
+    ]
+    table = pd.DataFrame(rows).reindex(columns=list(COST_COLUMNS))
+    table["images_per_second"] = table["images"] / table["seconds"]
+    return table
+
+
+def read_benchmark(path: str | Path) -> pd.DataFrame:
+    """Read Snakemake's benchmark of a job; what a short job has no value for is NaN."""
+    return pd.read_csv(path, sep="\t", na_values=["-", "NA"])
+
+
+def _measured(paths: list[str]) -> dict:
+    jobs = pd.concat([read_benchmark(path) for path in paths])
+    return {"jobs": len(jobs), "seconds": jobs["s"].sum(), "peak_memory_mb": jobs["max_rss"].max()}
+
+
+def _images(stage: dict) -> int | None:
+    if "curves" not in stage:
+        return stage.get("images")
+    learners = map(read_json, stage["curves"])
+    return sum(learner["images"] * len(learner["curve"]) for learner in learners)

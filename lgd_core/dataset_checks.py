@@ -1,0 +1,31 @@
+"""What a schema cannot say of a data set: which of its keys must agree."""
+
+from lgd_core.errors import UserError
+
+
+def check_dataset(recipe: dict, where: str) -> None:
+    """Raise UserError where keys of a data set do not agree; ``where`` names the file."""
+    classes, channels = len(recipe["classes"]), recipe["image"]["channels"]
+    for key in ("mean", "std"):
+        if len(recipe["normalise"][key]) != channels:
+            found = len(recipe["normalise"][key])
+            raise UserError(
+                f"{where}: normalise.{key}: found {found} values, expected {channels}, "
+                "one per image channel"
+            )
+    if recipe["augment"]["lighting"] and channels != 3:
+        raise UserError(
+            f"{where}: augment.lighting: found {recipe['augment']['lighting']}, expected 0 for "
+            "grey images, since it shifts colours"
+        )
+    labels = recipe["prior"]["labels"]
+    if labels and len(labels) != classes:
+        raise UserError(
+            f"{where}: prior.labels: found {len(labels)}, expected {classes}, one per class"
+        )
+    for ipc, epochs in recipe["evaluation"]["epochs"].items():
+        if not all(isinstance(n, int) and n > 0 for n in (ipc, epochs)):
+            raise UserError(
+                f"{where}: evaluation.epochs: found {ipc!r}: {epochs!r}, "
+                "expected images per class: epochs, both whole numbers above 0"
+            )

@@ -1,0 +1,93 @@
+"""Families and cost, on top of a finished run whose jobs they must not repeat."""
+
+import pandas as pd
+import pytest
+from conftest import TARGETS, copy_of
+from PIL import Image
+
+from lgd_core.ablations import ABLATION_COLUMNS
+from lgd_core.costs import COST_COLUMNS
+
+FAMILY = "results/digits/ablation/base_model.csv"
+COST = "results/digits_ipc20/cost.csv"
+
+
+@pytest.fixture(scope="module")
+def compared(finished, tmp_path_factory):
+    """The finished project, with a family of methods that it has, and its cost."""
+    project = copy_of(finished, tmp_path_factory.mktemp("compared") / "project")
+    assert project.planned("--", FAMILY, COST) == {("ablation", "", ""): 1, ("cost", "", ""): 1}
+    project.make("--", FAMILY, COST)
+    return project
+
+
+def test_family_table_has_the_numbers_of_the_run(compared):
+    family = pd.read_csv(compared.folder / FAMILY)
+    assert tuple(family.columns) == ABLATION_COLUMNS
+    assert family["value"].tolist() == ["dit", "lgd"] * 2
+    assert family["protocol"].tolist() == ["hard"] * 2 + ["incremental"] * 2
+    table = pd.read_csv(compared.folder / TARGETS[0]).set_index("method")
+    for method, row in family[:2].set_index("method").iterrows():
+        assert row["top1_mean"] == table.loc[method, "top1_mean"]
+    assert family["diff_to_base"][0] == -table.loc["lgd", "diff_to_dit"]
+    assert family["diff_se"][0] == table.loc["lgd", "diff_se"]
+    curve = pd.read_csv(compared.folder / "results/digits_ipc20/curve.csv")
+    last = curve[curve["increment"] == 1].dropna(subset="top1").set_index("method")["top1"]
+    assert family["top1_mean"][2:].tolist() == [last["dit"], last["lgd"]]
+    matrix = pd.read_csv(compared.folder / "results/digits_ipc20/redundancy.csv")
+    away = matrix[matrix["train_increment"] != matrix["test_increment"]]
+    means = away.groupby("method")["top1"].mean()
+    assert family["redundancy"][:2].tolist() == pytest.approx(
+        [means["dit"], means["lgd"]], abs=0.01
+    )
+
+
+def test_cost_counts_shared_stages_once_and_names_who_uses_them(compared):
+    cost = pd.read_csv(compared.folder / COST)
+    assert tuple(cost.columns) == COST_COLUMNS
+    stages = cost.set_index(["stage", "method"])
+    assert stages.index.is_unique
+    assert stages.loc[("seed_increment", "dit"), "used_by"] == "dit lgd"
+    assert stages.loc[("train_prior", "shared"), "used_by"] == "random dit lgd"
+    assert ("seed_increment", "lgd") not in stages.index
+    assert ("train_learner", "dit") not in stages.index, "which guides nothing"
+    assert (stages["seconds"] > 0).all()
+    drawn = stages.loc[[("sample_candidates", "dit"), ("sample_candidates", "lgd")]]
+    assert drawn["images"].tolist() == [100, 100]
+    assert drawn["transformer_forward"].tolist() == [20, 60], (
+        "10 steps, 2 branches, 1 or 3 candidates"
+    )
+    assert drawn["decoder_backward"].tolist() == [0, 21], "7 guided steps, 3 candidates"
+    assert stages.loc[("evaluate", "lgd"), "images"] == 200 * 20 * 2, "images, epochs, runs"
+    for target in (FAMILY, COST):
+        with Image.open((compared.folder / target).with_suffix(".png")) as picture:
+            assert min(picture.size) > 300
+            assert "fingerprint" in picture.info["Description"]
+
+
+def test_cost_made_again_repeats_no_job(compared):
+    assert "Nothing to be done" in compared.make("-n", "--", FAMILY, COST, *TARGETS)
+    assert compared.planned("--forcerun", "cost", "--", COST) == {("cost", "", ""): 1}
+
+
+def test_a_sweep_draws_only_what_no_method_has(compared):
+    planned = compared.planned("--", "results/digits/ablation/kappa.csv")
+    methods = {method for _, method, _ in planned if method}
+    assert methods == {"lgd_no_ranking", "lgd_kappa10"}, "3 candidates are lgd's own"
+    assert planned["sample_candidates", "lgd_kappa10", "1"] == 1
+    assert planned["ablation", "", ""] == 1
+
+
+def test_report_has_families_and_cost(compared):
+    compared.make("--report", "results/report.html", "--", FAMILY, COST)
+    report = (compared.folder / "results/report.html").read_text()
+    for text in ("Ablations", "base_model", "Guidance on another prior", "cost table", "Passes"):
+        assert text.lower() in report.lower(), text
+
+
+def test_a_family_that_does_not_fit_the_data_is_one_line(compared):
+    done = compared.run("-n", "--", "results/digits/ablation/cross_architecture.csv")
+    assert done.returncode != 0
+    lines = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1
+    assert "cross_architecture.yaml: students: 'ConvNet-6'" in lines[0]

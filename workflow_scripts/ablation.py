@@ -1,0 +1,24 @@
+"""Gather the accuracies of a family's variants and draw them."""
+
+from job import running
+
+from lgd_core.ablations import ablation_table, learner_runs
+from lgd_core.charts import ablation_figure
+from lgd_core.figures import save_figure
+from lgd_core.tables import read_json, read_paper, write_csv
+
+with running(snakemake) as job:
+    family, inputs = job.hp["family"], snakemake.input
+    learners = map(learner_runs, map(read_json, inputs.get("learners", [])))
+    table = ablation_table(
+        snakemake.wildcards.dataset,
+        family,
+        job.hp["sizes"],
+        {job.hp["protocol"]: list(map(read_json, inputs.runs)), "incremental": list(learners)},
+        list(map(read_json, inputs.get("matrices", []))),
+        read_paper(inputs.get("paper", [])),
+    )
+    write_csv(table, snakemake.output.table)
+    facts = {"Description": f"fingerprint {job.fingerprint}"}
+    figure = ablation_figure(table, family["title"], family["key"] or "method")
+    save_figure(figure, snakemake.output.figure, job.hp["dpi"], facts)
