@@ -18,6 +18,8 @@ include: "rules/prior.smk"
 include: "rules/increment.smk"
 include: "rules/evaluate.smk"
 include: "rules/analyse.smk"
+include: "rules/measure.smk"
+include: "rules/figures.smk"
 
 
 # ---- Said once, before the first job; neither dry runs nor jobs on other machines come here ----

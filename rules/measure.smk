@@ -1,0 +1,130 @@
+"""Measurements behind the figures that explain a method; drawn in figures.smk."""
+
+from lgd_core.methods import is_guided
+
+
+def difficulty_facts(wildcards):
+    """Return the protocol of the network whose belief in its training images is watched."""
+    dataset = dataset_of(wildcards)
+    keys = ("batch", "lr", "weight_decay")
+    return (
+        {"architecture": dataset["redundancy"]["architecture"]}
+        | {key: dataset["evaluation"][key] for key in keys}
+        | dataset["difficulty"]
+    )
+
+
+def trace_inputs(wildcards):
+    """Return what candidates are drawn from, and what a trace measures them by in any case."""
+    return candidate_inputs(wildcards) | {
+        "memory": increments_before(wildcards),
+        "learner": learner_before(wildcards),
+        "reference": f"results/{wildcards.dataset}/reference/model.safetensors",
+    }
+
+
+def trace_facts(wildcards):
+    """Return the keys of a method that decide its trace: those of sampling, one candidate."""
+    return sampling_facts(wildcards) | {"candidates": 1}
+
+
+def over_increments(pattern, first=0, guided_only=False):
+    """Return an input function: the pattern for every method, seed and increment of a target."""
+
+    def inputs(wildcards):
+        return [
+            path
+            for method in config["methods"]
+            if not guided_only
+            or is_guided(checked(RECIPES.method, wildcards.dataset, method))
+            for path in expand(
+                pattern,
+                dataset=wildcards.dataset,
+                method=method,
+                seed=config["seeds"],
+                k=range(first, last_increment(wildcards, method) + 1),
+            )
+        ]
+
+    return inputs
+
+
+rule measure_difficulty:
+    """Watch a new network's belief in a distilled set's labels while it learns them."""
+    input:
+        increments=increments_until,
+        reference="results/{dataset}/reference/model.safetensors",
+    output:
+        samples="results/{dataset}/{method}/s{seed}/k{k}/difficulty.safetensors",
+    log:
+        "results/logs/measure_difficulty/{dataset}_{method}_s{seed}_k{k}.log",
+    benchmark:
+        "results/benchmarks/measure_difficulty/{dataset}_{method}_s{seed}_k{k}.tsv"
+    conda:
+        "../environment.yml"
+    threads: 1
+    resources:
+        gpu=GPU,
+    params:
+        hp=lambda wildcards: stage(
+            "measure_difficulty",
+            difficulty=difficulty_facts(wildcards),
+            network=network_facts(dataset_of(wildcards)),
+        ),
+    script:
+        "../workflow_scripts/measure_difficulty.py"
+
+
+rule measure_real_difficulty:
+    """Watch a new network's belief in the labels of as many real training images."""
+    input:
+        arrays("train"),
+        reference="results/{dataset}/reference/model.safetensors",
+    output:
+        samples="results/{dataset}/reference/s{seed}/difficulty_ipc{ipc}.safetensors",
+    log:
+        "results/logs/measure_real_difficulty/{dataset}_s{seed}_ipc{ipc}.log",
+    benchmark:
+        "results/benchmarks/measure_real_difficulty/{dataset}_s{seed}_ipc{ipc}.tsv"
+    conda:
+        "../environment.yml"
+    threads: 1
+    resources:
+        gpu=GPU,
+    params:
+        hp=lambda wildcards: stage(
+            "measure_real_difficulty",
+            difficulty=difficulty_facts(wildcards),
+            network=network_facts(dataset_of(wildcards)),
+        ),
+    script:
+        "../workflow_scripts/measure_real_difficulty.py"
+
+
+rule trace_guidance:
+    """Redraw a few positions of an increment, guided and unguided, and watch every step."""
+    input:
+        unpack(trace_inputs),
+    output:
+        trace="results/{dataset}/{method}/s{seed}/k{k}/guidance_trace.safetensors",
+    log:
+        "results/logs/trace_guidance/{dataset}_{method}_s{seed}_k{k}.log",
+    benchmark:
+        "results/benchmarks/trace_guidance/{dataset}_{method}_s{seed}_k{k}.tsv"
+    wildcard_constraints:
+        k="[1-9][0-9]*",
+    conda:
+        "../environment.yml"
+    threads: HALF_THE_CORES
+    resources:
+        gpu=GPU,
+    params:
+        hp=lambda wildcards: stage(
+            "trace_guidance",
+            method=trace_facts(wildcards),
+            prior_labels=dataset_of(wildcards)["prior"]["labels"],
+            network=network_facts(dataset_of(wildcards)),
+            positions=config["analyses"]["traced_positions"],
+        ),
+    script:
+        "../workflow_scripts/trace_guidance.py"
