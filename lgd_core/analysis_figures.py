@@ -7,13 +7,14 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 mpl.use("Agg")
 
 import matplotlib.pyplot as plt
 
 from lgd_core.panels import SMALL, dodge, legend_below, note, over_seeds, panels, whole_ticks
-from lgd_core.traces import CHANGE, GUIDED, UNGUIDED
+from lgd_core.traces import CHANGE, GUIDED, PATHS, UNGUIDED
 
 QUANTITIES = {
     "score": "score S",
@@ -21,6 +22,7 @@ QUANTITIES = {
     "reference_loss": "reference's loss",
     "similarity": "cosine to nearest\nlatent in memory",
 }
+DASHES = {GUIDED: "-", UNGUIDED: "--"}
 
 
 def complementarity_figure(table: pd.DataFrame, look: Mapping[str, dict]) -> Figure:
@@ -49,7 +51,7 @@ def complementarity_figure(table: pd.DataFrame, look: Mapping[str, dict]) -> Fig
         title="Errors of a network trained on increment 0 alone",
     )
     axis.set_xticks(sorted(table["increment"].unique()))
-    legend_below(figure, axis)
+    legend_below(figure, axis.get_legend_handles_labels()[0], 2)
     return figure
 
 
@@ -60,23 +62,24 @@ def dynamics_figure(table: pd.DataFrame, look: Mapping[str, dict]) -> Figure:
     the first seed; the panels below are means over seeds with one standard deviation.
     """
     methods = list(table["method"].unique())
-    rows = -(-len(methods) // 3)
-    figure = plt.figure(figsize=(12, 2.6 * rows + 3.4), layout="constrained")
-    above, below = figure.subfigures(2, 1, height_ratios=[2.6 * rows, 3.4])
-    _, axes = panels(len(methods), 3, 4, 2.6, above)
+    rows = -(-len(methods) // 4)
+    figure = plt.figure(figsize=(12, 2.4 * rows + 3.6), layout="constrained")
+    above, below = figure.subfigures(2, 1, height_ratios=[2.4 * rows, 3.6])
+    _, axes = panels(len(methods), 4, 3, 2.4, above)
     highest = table["loss"].max()
     for axis, method in zip(axes, methods, strict=True):
         _loss_panel(axis, table[table["method"] == method], look[method]["color"])
-        axis.set(title=method, ylim=(0, 1.12 * highest))
-    _, (spikes, accuracy, gains) = panels(3, 3, 4, 3.4, below)
+        axis.set(title=method, ylim=(0, 1.05 * highest))
+    _, (spikes, accuracy, gains) = panels(3, 3, 4, 3.6, below)
     for index, method in enumerate(methods):
         own = table[table["method"] == method]
-        _increment_series(spikes, own, "spike", index, len(methods), look[method], "mean {:+.2f}")
+        _increment_series(
+            spikes, own, "spike", index, len(methods), look[method], "(mean spike {:+.2f})"
+        )
         _increment_series(accuracy, own, "top1", index, len(methods), look[method], "")
         _increment_series(gains, own, "top1_gain", index, len(methods), look[method], "")
     spikes.set(title="Spike of the loss", ylabel="loss after - before")
     spikes.axhline(0, color="0.6", lw=0.8)
-    spikes.legend(fontsize=SMALL)
     seeds = table["seed"].nunique()
     accuracy.set(title=f"Learner's accuracy (n = {seeds})", ylabel="test top-1 (%)")
     gains.set(title="Gain of the increment", ylabel="test top-1, points")
@@ -84,6 +87,7 @@ def dynamics_figure(table: pd.DataFrame, look: Mapping[str, dict]) -> Figure:
     for axis in (spikes, accuracy, gains):
         axis.set_xlabel("increment")
         whole_ticks(axis)
+    legend_below(below, spikes.get_legend_handles_labels()[0], 4)
     return figure
 
 
@@ -94,9 +98,12 @@ def _loss_panel(axis: Axes, table: pd.DataFrame, colour: str) -> None:
         axis.axvline(start["total_epoch"], color="0.7", lw=0.6, ls=":", zorder=0)
         axis.annotate(
             f"{start['spike']:+.2f}",
-            (start["total_epoch"], start["loss"]),
-            (2, 3),
+            (start["total_epoch"], 0.97),
+            (2, 0),
+            xycoords=("data", "axes fraction"),
             textcoords="offset points",
+            va="top",
+            rotation=90,
             fontsize=SMALL,
         )
     axis.set(xlabel="epoch, all increments", ylabel="training loss")
@@ -123,7 +130,8 @@ def guidance_figure(table: pd.DataFrame, look: Mapping[str, dict]) -> Figure:
 
     ``table`` as from traces.trace_frame, with ``method``, ``seed`` and ``increment``: a column per
     method, a row per quantity. Increments from light to dark; guided solid, unguided from the same
-    noise dashed; bands are one standard error of the mean over images.
+    noise dashed; bands are one standard error of the mean over images. The last row shows the
+    changes where they act, means over increments.
     """
     if table.empty:
         return note("no increment was guided")
@@ -148,14 +156,17 @@ def guidance_figure(table: pd.DataFrame, look: Mapping[str, dict]) -> Figure:
         column[-1].invert_xaxis()
     for axis, label in zip(axes[:, 0], [*QUANTITIES.values(), "|change| / |noise|"], strict=True):
         axis.set_ylabel(label)
-    axes[0, 0].legend(fontsize=SMALL, title="guided, --- unguided", title_fontsize=SMALL)
     axes[-1, 0].legend(fontsize=SMALL)
+    colours = shades(sorted(table["increment"].unique())).items()
+    handles = [Line2D([], [], color=colour, label=f"increment {k}") for k, colour in colours]
+    handles += [Line2D([], [], color="k", ls=DASHES[path], label=path) for path in PATHS]
+    legend_below(figure, handles, 3 * len(methods))
     return figure
 
 
 def shades(increments: list[int]) -> dict[int, tuple]:
     """Return a colour per increment, from light to dark."""
-    places = np.linspace(0.35, 0.95, len(increments))
+    places = np.linspace(0.25, 1.0, len(increments))
     return dict(zip(increments, mpl.colormaps["viridis_r"](places), strict=True))
 
 
@@ -163,15 +174,13 @@ def _quantity_panel(axis: Axes, table: pd.DataFrame) -> None:
     colours = shades(sorted(table["increment"].unique()))
     for (increment, path), rows in table.groupby(["increment", "path"]):
         pooled = _pooled(rows)
-        label = f"increment {increment}" if path == GUIDED else None
-        dash = "-" if path == GUIDED else "--"
-        axis.plot(pooled["mean"], dash, color=colours[increment], lw=1.2, label=label)
+        axis.plot(pooled["mean"], DASHES[path], color=colours[increment], lw=1.2)
         axis.fill_between(
             pooled.index,
             pooled["mean"] - pooled["error"],
             pooled["mean"] + pooled["error"],
             color=colours[increment],
-            alpha=0.15,
+            alpha=0.12,
             lw=0,
         )
 

@@ -2,6 +2,7 @@
 
 import matplotlib as mpl
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -44,7 +45,7 @@ def over_seeds(table: pd.DataFrame, by: str, column: str) -> pd.DataFrame:
     return known.groupby(by, sort=False)[column].agg(["mean", "std", "count"]).fillna({"std": 0.0})
 
 
-def dodge(index: int, count: int, width: float = 0.3) -> float:
+def dodge(index: int, count: int, width: float = 0.2) -> float:
     """Return how far series ``index`` of ``count`` is moved aside, so that bars do not overlap."""
     return 0.0 if count == 1 else width * (index / (count - 1) - 0.5)
 
@@ -54,9 +55,6 @@ def whole_ticks(axis: Axes) -> None:
     axis.xaxis.get_major_locator().set_params(integer=True)
 
 
-def legend_below(figure: Figure, axis: Axes) -> None:
-    """Put the legend of an axis below all panels, where it hides nothing."""
-    handles, labels = axis.get_legend_handles_labels()
-    figure.legend(
-        handles, labels, loc="outside lower center", ncols=min(5, len(labels)), fontsize=8
-    )
+def legend_below(figure: Figure, handles: list[Artist], columns: int) -> None:
+    """Put a legend below all panels, where it hides nothing."""
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns, fontsize=SMALL)

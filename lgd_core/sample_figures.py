@@ -40,12 +40,12 @@ def difficulty_figure(
         own = samples[samples["method"] == row["method"]]
         axis.scatter(own["mu"], own["sigma2"], s=7, alpha=0.4, lw=0, **look[row["method"]])
         axis.set(
-            title=f"{row['method']} (n = {row['n']}, {row['images']} images)\n" + _shares(row),
+            title=f"{row['method']} (n = {row['n']}, {row['images']} images)" + _shares(row),
             xlabel="mean probability μ",
             xlim=(-0.02, 1.02),
             ylim=(-0.005, LARGEST_VARIANCE + 0.005),
         )
-        axis.title.set_fontsize(SMALL)
+        axis.title.set_fontsize(SMALL - 0.5)
         _zone_lines(axis, row["easy_mean"], row["informative_variance"])
     for axis in axes[::columns]:
         axis.set_ylabel("variance σ²")
@@ -60,7 +60,7 @@ def difficulty_figure(
 
 
 def _shares(row: pd.Series) -> str:
-    return ", ".join(f"{zone} {row[zone]:.0f} %" for zone in ZONES)
+    return "\n" + ", ".join(f"{zone} {row[zone]:.0f}" for zone in ZONES) + " %"
 
 
 def _zone_lines(axis: Axes, easy_mean: float, informative_variance: float) -> None:
@@ -134,22 +134,26 @@ def class_figure(table: pd.DataFrame, images: Tensor, title: str) -> Figure:
     figure, axes = plt.subplots(
         len(rows),
         1,
-        figsize=(CELL * (widest + 0.3 * gaps) + LABEL_ROOM, 1.45 * CELL * len(rows) + 0.6),
+        figsize=(CELL * (widest + 0.3 * gaps) + LABEL_ROOM, 1.32 * CELL * len(rows) + 0.6),
         squeeze=False,
         layout="constrained",
     )
-    seeds = table["seed"].nunique()
+    seeds, above = table["seed"].nunique(), {}
     for axis, ((method, seed), own) in zip(axes[:, 0], rows, strict=True):
-        _class_row(axis, own, images)
+        centres = _class_row(axis, own, images)
         axis.set_xlim(0, widest + 0.3 * gaps)
         label = method if seeds == 1 else f"{method}\nseed {seed}"
         axis.set_ylabel(label, rotation=0, ha="right", va="center", fontsize=9)
+        # Said once for all rows whose increments stand below one another.
+        named = {} if centres == above else centres
+        axis.set_xticks(list(named.values()), [f"increment {k}" for k in named], fontsize=SMALL)
+        above = centres
     figure.suptitle(title, fontsize=10)
     return figure
 
 
-def _class_row(axis: Axes, table: pd.DataFrame, images: Tensor) -> None:
-    """Draw one row of images of side 1 at x = 0, 1, ..., a gap of 0.3 between increments."""
+def _class_row(axis: Axes, table: pd.DataFrame, images: Tensor) -> dict[int, float]:
+    """Draw a row of images of side 1, a gap of 0.3 between increments; return their centres."""
     marks: dict[int, list[float]] = {}
     for place, (index, row) in enumerate(table.iterrows()):
         left = place + 0.3 * len(marks.keys() - {row["increment"]})
@@ -165,12 +169,8 @@ def _class_row(axis: Axes, table: pd.DataFrame, images: Tensor) -> None:
         )
         if row["score"] == row["score"]:
             axis.text(left + 0.5, -0.05, f"{row['score']:.2f}", ha="center", va="top", fontsize=6.5)
-    axis.set(ylim=(-0.35, 1), aspect="equal", yticks=[])
-    axis.set_xticks(
-        [sum(centres) / len(centres) for centres in marks.values()],
-        [f"increment {k}" for k in marks],
-        fontsize=7,
-    )
+    axis.set(ylim=(-0.3, 1), aspect="equal", yticks=[])
     axis.xaxis.tick_top()
     axis.tick_params(length=0, pad=0)
     axis.spines[:].set_visible(False)
+    return {k: sum(centres) / len(centres) for k, centres in marks.items()}

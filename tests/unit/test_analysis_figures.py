@@ -71,7 +71,7 @@ def test_dynamics_writes_spikes_and_their_mean():
     figure = dynamics_figure(table, LOOK)
     written = texts(figure)
     assert {"+1.00", "+0.50"} <= set(written.splitlines())
-    assert "lgd mean +0.75" in written
+    assert "lgd (mean spike +0.75)" in written
     loss, spikes, accuracy, gains = figure.axes
     assert loss.lines[0].get_ydata().tolist() == [2.0, 0.5, 1.5, 0.25, 0.75]
     for axis, expected in ((spikes, [1.0, 0.5]), (accuracy, [60, 72, 75]), (gains, [12, 3])):
