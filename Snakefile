@@ -11,6 +11,7 @@ configfile: "config/config.yaml"
 
 include: "rules/common.smk"
 include: "rules/inputs.smk"
+include: "rules/analysis_inputs.smk"
 # ---- Stages, in reading order ----
 include: "rules/data.smk"
 include: "rules/reference.smk"

@@ -43,7 +43,8 @@ class Within:
 class Probe:
     """A guidance that changes nothing and keeps what the networks make of every step's x0.
 
-    ``records`` maps alpha_bar, in the order of the steps, to quantities (B,) of the batches.
+    ``memory`` (classes, M, c, h, w) is on the prior's device; ``records`` maps alpha_bar, in the
+    order of the steps, to quantities (B,) of the batches.
     """
 
     prior: Prior
@@ -59,13 +60,12 @@ class Probe:
 
     def _measure(self, x0: Tensor, labels: Tensor) -> dict[str, Tensor]:
         losses = self.prior.chunks.map("probe", self._losses, x0, labels).cpu()
-        memory = self.memory.to(x0.device)[labels]
         learner, reference = losses.unbind(1)
         return {
             "score": learner - self.scorer.reference_weight * reference,
             "learner_loss": learner,
             "reference_loss": reference,
-            "similarity": nearest_similarity(x0, memory).cpu(),
+            "similarity": nearest_similarity(x0, self.memory[labels]).cpu(),
         }
 
     def _losses(self, x0: Tensor, labels: Tensor) -> Tensor:
@@ -141,7 +141,7 @@ def _windowed(prior: Prior, task: Task, guidances: dict[str, Guidance]) -> dict[
 def _follow(
     prior: Prior, materials: Materials, task: Task, guidances: dict[str, Guidance]
 ) -> dict[str, Tensor]:
-    probe, trace = Probe(prior, materials.scorer, materials.memory), Trace()
+    probe, trace = Probe(prior, materials.scorer, materials.memory.to(prior.device)), Trace()
     acting = guidances | {PROBE: probe}
     draw_positions(prior, None, task, range(task.positions), acting, trace)
     changes = {

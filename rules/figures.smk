@@ -1,47 +1,5 @@
 """Figures that explain a method, each drawn from the table of numbers beside it."""
 
-from lgd_core.classes import class_label
-
-
-def real_difficulties(wildcards):
-    """Return the real set's measurements, of as many images per class, for every seed."""
-    return expand(
-        "results/{{dataset}}/reference/s{seed}/difficulty_ipc{{ipc}}.safetensors",
-        seed=config["seeds"],
-    )
-
-
-def increment_images(wildcards):
-    """Return the images of one increment of every method: all classes together."""
-    classes = len(dataset_of(wildcards)["classes"])
-    return {
-        method: classes
-        * checked(RECIPES.method, wildcards.dataset, method)["ipc_per_increment"]
-        for method in config["methods"]
-    }
-
-
-def figure_facts(rule_name, wildcards, **keys):
-    """Return what every figure's script reads: the comparison, the resolution, and its own keys."""
-    return stage(
-        rule_name,
-        compared=compared(wildcards),
-        dpi=config["plots"]["dpi"],
-        **keys,
-    )
-
-
-def class_of(wildcards):
-    """Return the class whose images lie in a folder of a distilled set."""
-    names = dataset_of(wildcards)["classes"]
-    return names[checked(class_label, wildcards.class_folder, names)]
-
-
-def zone_facts():
-    """Return where the zones of difficulty part."""
-    keys = ("easy_mean", "informative_variance")
-    return {key: config["analyses"][key] for key in keys}
-
 
 rule analyses:
     """Every figure that explains the methods, for each configured data set and images per class."""

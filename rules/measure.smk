@@ -1,53 +1,5 @@
 """Measurements behind the figures that explain a method; drawn in figures.smk."""
 
-from lgd_core.methods import is_guided
-
-
-def difficulty_facts(wildcards):
-    """Return the protocol of the network whose belief in its training images is watched."""
-    dataset = dataset_of(wildcards)
-    keys = ("batch", "lr", "weight_decay")
-    return (
-        {"architecture": dataset["redundancy"]["architecture"]}
-        | {key: dataset["evaluation"][key] for key in keys}
-        | dataset["difficulty"]
-    )
-
-
-def trace_inputs(wildcards):
-    """Return what candidates are drawn from, and what a trace measures them by in any case."""
-    return candidate_inputs(wildcards) | {
-        "memory": increments_before(wildcards),
-        "learner": learner_before(wildcards),
-        "reference": f"results/{wildcards.dataset}/reference/model.safetensors",
-    }
-
-
-def trace_facts(wildcards):
-    """Return the keys of a method that decide its trace: those of sampling, one candidate."""
-    return sampling_facts(wildcards) | {"candidates": 1}
-
-
-def over_increments(pattern, first=0, guided_only=False):
-    """Return an input function: the pattern for every method, seed and increment of a target."""
-
-    def inputs(wildcards):
-        return [
-            path
-            for method in config["methods"]
-            if not guided_only
-            or is_guided(checked(RECIPES.method, wildcards.dataset, method))
-            for path in expand(
-                pattern,
-                dataset=wildcards.dataset,
-                method=method,
-                seed=config["seeds"],
-                k=range(first, last_increment(wildcards, method) + 1),
-            )
-        ]
-
-    return inputs
-
 
 rule measure_difficulty:
     """Watch a new network's belief in a distilled set's labels while it learns them."""
