@@ -1,6 +1,7 @@
 """Figures of increments: complementarity, training dynamics, what guidance does along the steps."""
 
 from collections.abc import Mapping
+from itertools import cycle
 
 import matplotlib as mpl
 import numpy as np
@@ -69,7 +70,7 @@ def dynamics_figure(table: pd.DataFrame, look: Mapping[str, dict]) -> Figure:
     highest = table["loss"].max()
     for axis, method in zip(axes, methods, strict=True):
         _loss_panel(axis, table[table["method"] == method], look[method]["color"])
-        axis.set(title=method, ylim=(0, 1.05 * highest))
+        axis.set(title=method, ylim=(0, 1.2 * highest))
     _, (spikes, accuracy, gains) = panels(3, 3, 4, 3.6, below)
     for index, method in enumerate(methods):
         own = table[table["method"] == method]
@@ -140,23 +141,28 @@ def guidance_figure(table: pd.DataFrame, look: Mapping[str, dict]) -> Figure:
     figure, axes = plt.subplots(
         len(rows),
         len(methods),
-        figsize=(3.6 * len(methods) + 1.2, 2.1 * len(rows)),
+        figsize=(3.6 * len(methods) + 1.2, 1.9 * len(rows)),
         sharex="col",
         sharey="row",
         squeeze=False,
         layout="constrained",
     )
+    dashes = change_dashes(table)
     for column, method in zip(axes.T, methods, strict=True):
         own = table[table["method"] == method]
         for axis, quantity in zip(column, QUANTITIES, strict=False):
             _quantity_panel(axis, own[own["quantity"] == quantity])
-        _changes_panel(column[-1], own)
+        _changes_panel(column[-1], own, dashes)
         column[0].set_title(method, color=look[method]["color"])
         column[-1].set_xlabel("steps left")
         column[-1].invert_xaxis()
     for axis, label in zip(axes[:, 0], [*QUANTITIES.values(), "|change| / |noise|"], strict=True):
         axis.set_ylabel(label)
-    axes[-1, 0].legend(fontsize=SMALL)
+    names = [
+        Line2D([], [], color="k", ls=dash, label=name.removeprefix(CHANGE))
+        for name, dash in dashes.items()
+    ]
+    axes[-1, 0].legend(handles=names, fontsize=SMALL)
     colours = shades(sorted(table["increment"].unique())).items()
     handles = [Line2D([], [], color=colour, label=f"increment {k}") for k, colour in colours]
     handles += [Line2D([], [], color="k", ls=DASHES[path], label=path) for path in PATHS]
@@ -185,16 +191,17 @@ def _quantity_panel(axis: Axes, table: pd.DataFrame) -> None:
         )
 
 
-def _changes_panel(axis: Axes, table: pd.DataFrame) -> None:
+def _changes_panel(axis: Axes, table: pd.DataFrame, dashes: dict[str, object]) -> None:
     """Draw the ratio of change to noise, means over increments, a line per guidance."""
-    changes = table[table["quantity"].str.startswith(CHANGE) & (table["path"] != UNGUIDED)]
-    dashes = ("-", "--", ":", "-.")
-    for (quantity, rows), dash in zip(
-        changes.groupby("quantity", sort=False), dashes, strict=False
-    ):
-        acting = rows[rows["mean"] > 0]
-        label = quantity.removeprefix(CHANGE)
-        axis.plot(acting.groupby("step")["mean"].mean(), dash, color="k", lw=1.2, label=label)
+    for quantity, dash in dashes.items():
+        acting = table[(table["quantity"] == quantity) & (table["mean"] > 0)]
+        axis.plot(acting.groupby("step")["mean"].mean(), ls=dash, color="k", lw=1.2)
+
+
+def change_dashes(table: pd.DataFrame) -> dict[str, object]:
+    """Return a line style per guidance that acts anywhere, the same in every panel."""
+    names = sorted(name for name in table["quantity"].unique() if name.startswith(CHANGE))
+    return dict(zip(names, cycle(("-", "--", ":", "-.")), strict=False))
 
 
 def _pooled(rows: pd.DataFrame) -> pd.DataFrame:

@@ -143,22 +143,34 @@ def test_class_images_stand_over_their_scores():
     assert re.search("^cat$", texts(figure), re.M)
 
 
-def test_guidance_has_a_column_per_method_and_a_line_per_increment_and_path():
-    rows = [
-        ("lgd", 0, k, path, step, 0.5, quantity, k + step + (path == "guided"), 1.0, 4)
+def traced(method: str, changes: list[str]) -> list[tuple]:
+    """Return rows of a trace of two increments and three steps, guided one above unguided."""
+    quantities = ("score", "learner_loss", "reference_loss", "similarity")
+    return [
+        (method, 0, k, path, step, 0.5, quantity, k + step + (path == "guided"), 1.0, 4)
         for k in (1, 2)
         for path in PATHS
         for step in (2, 1, 0)
-        for quantity in ("score", "learner_loss", "reference_loss", "similarity")
+        for quantity in quantities
     ] + [
-        ("lgd", 0, k, "guided", step, 0.5, "change_learnability", [0, 0.25, 0][step], 0.0, 4)
+        (method, 0, k, "guided", step, 0.5, f"change_{name}", [0, 0.25 * k, 0][step], 0.0, 4)
         for k in (1, 2)
         for step in (2, 1, 0)
+        for name in changes
     ]
+
+
+def test_guidance_has_a_column_per_method_and_a_line_per_increment_and_path():
+    rows = traced("lgd", ["deviation", "learnability"]) + traced("dit", ["learnability"])
     table = pd.DataFrame(rows, columns=["method", "seed", "increment", *TRACE_COLUMNS])
     figure = guidance_figure(table, LOOK)
-    score, *_, changes = figure.axes
-    lines = {(line.get_linestyle(), tuple(map(int, line.get_ydata()))) for line in score.lines}
+    both, other = figure.axes[0::2], figure.axes[1::2]
+    lines = {(line.get_linestyle(), tuple(map(int, line.get_ydata()))) for line in both[0].lines}
     assert lines == {("-", (2, 3, 4)), ("-", (3, 4, 5)), ("--", (1, 2, 3)), ("--", (2, 3, 4))}
-    (change,) = changes.lines
-    assert change.get_ydata().tolist() == [0.25], "only where it acts"
+    assert [axis.get_title() for axis in (both[0], other[0])] == ["lgd", "dit"]
+
+    def changes(axis) -> dict:
+        return {line.get_linestyle(): line.get_ydata().tolist() for line in axis.lines}
+
+    assert changes(both[-1]) == {"-": [0.375], "--": [0.375]}, "only where they act"
+    assert changes(other[-1]) == {"-": [], "--": [0.375]}, "a guidance keeps its line"
