@@ -29,15 +29,20 @@ def trace_facts(wildcards):
     return sampling_facts(wildcards) | {"candidates": 1}
 
 
-def over_increments(pattern, first=0, guided_only=False):
+def is_traced(wildcards, method):
+    """Whether a method draws from the prior with guidance, so that there is something to trace."""
+    recipe = checked(RECIPES.method, wildcards.dataset, method)
+    return recipe["source"] == "prior" and is_guided(recipe)
+
+
+def over_increments(pattern, first=0, traced_only=False):
     """Return an input function: the pattern for every method, seed and increment of a target."""
 
     def inputs(wildcards):
         return [
             path
             for method in config["methods"]
-            if not guided_only
-            or is_guided(checked(RECIPES.method, wildcards.dataset, method))
+            if not traced_only or is_traced(wildcards, method)
             for path in expand(
                 pattern,
                 dataset=wildcards.dataset,

@@ -137,7 +137,7 @@ rule guidance:
         over_increments(
             "results/{dataset}/{method}/s{seed}/k{k}/guidance_trace.safetensors",
             first=1,
-            guided_only=True,
+            traced_only=True,
         ),
     output:
         table="results/{dataset}_ipc{ipc}/guidance.csv",
