@@ -12,6 +12,7 @@ configfile: "config/config.yaml"
 include: "rules/common.smk"
 include: "rules/inputs.smk"
 include: "rules/comparisons.smk"
+include: "rules/analysis_inputs.smk"
 # ---- Stages, in reading order ----
 include: "rules/data.smk"
 include: "rules/reference.smk"
@@ -20,6 +21,8 @@ include: "rules/prior.smk"
 include: "rules/increment.smk"
 include: "rules/evaluate.smk"
 include: "rules/analyse.smk"
+include: "rules/measure.smk"
+include: "rules/figures.smk"
 
 
 # ---- Said once, before the first job; neither dry runs nor jobs on other machines come here ----

@@ -64,6 +64,17 @@ def class_folder(label: int, names: Sequence[str]) -> str:
     return f"{label:0{len(str(len(names) - 1))}d}_{slug}"
 
 
+def class_label(folder: str, names: Sequence[str]) -> int:
+    """Return the label of the class whose images lie in a folder of that name, see class_folder.
+
+    Raises UserError that lists the folders there are.
+    """
+    known = [class_folder(label, names) for label in range(len(names))]
+    if folder not in known:
+        raise UserError(f"class: found '{folder}', expected one of {_listed(known)}")
+    return known.index(folder)
+
+
 def class_folders(
     root: str | Path, names: Sequence[str], wnids: Sequence[str] = (), others: bool = False
 ) -> list[Path]:

@@ -105,3 +105,24 @@ def read_grid(folder: str | Path, names: list[str], per_cell: int) -> Tensor:
         for path in cells[name, increment][:n]
     ]
     return torch.stack(images).unflatten(0, (len(names), increments, n))
+
+
+def read_class(folder: str | Path, name: str, per_cell: int) -> tuple[list[dict], Tensor]:
+    """Read the first images of every increment of one class: rows of the manifest and uint8 images.
+
+    Rows have ``file``, ``increment``, ``position`` and ``score``, None where the image has none;
+    images are (N, C, H, W) in the same order.
+    """
+    with open(Path(folder) / "manifest.csv", newline="") as stream:
+        listed = [row for row in csv.DictReader(stream) if row["class"] == name]
+    rows = [
+        {
+            "file": row["file"],
+            "increment": int(row["increment"]),
+            "position": int(row["position"]),
+            "score": float(row["score"]) if row["score"] else None,
+        }
+        for row in listed
+        if int(row["position"]) < per_cell
+    ]
+    return rows, torch.stack([_read_image(Path(folder) / row["file"]) for row in rows])

@@ -12,8 +12,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from lgd_core.palette import COLOURS
 from lgd_core.runtime import atomic
 from lgd_core.tables import matrix_of, mean_redundancy
+
+# Methods are drawn in the run's order, and so get here the colours that palette.looks gives them.
+mpl.rcParams["axes.prop_cycle"] = mpl.cycler(color=COLOURS)
 
 
 def save_figure(figure: Figure, path: str | Path, dpi: int, facts: dict[str, str]) -> None:

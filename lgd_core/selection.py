@@ -121,8 +121,8 @@ def draw(
     done = sum(part.shape[1] for part in parts["scores"])
     with progress("candidates", task.positions, done) as bar:
         for positions in rounds(task, prior.chunks.largest, done):
-            guidances = _guidances(prior, materials, task, parts)
-            drawn = _draw_round(prior, materials.scorer, task, positions, guidances, trace)
+            guidances = guidances_for(prior, materials, task, parts)
+            drawn = draw_positions(prior, materials.scorer, task, positions, guidances, trace)
             for name, part in parts.items():
                 part.append(drawn[name])
             bar.set_postfix(S=f"{_mean_best(drawn['scores']):.3f}", refresh=False)
@@ -145,9 +145,10 @@ def _memory(known: Tensor | None, task: Task, parts: dict[str, list[Tensor]]) ->
     return memory if task.memory_limit is None else memory[:, -task.memory_limit :]
 
 
-def _guidances(
+def guidances_for(
     prior: Prior, materials: Materials, task: Task, parts: dict[str, list[Tensor]]
 ) -> dict[str, Guidance]:
+    """Return the guidances of a task's next position; ``parts`` is what draw has drawn so far."""
     guidances: dict[str, Guidance] = {}
     if task.learnability["strength"]:
         guidances["learnability"] = LearnabilityGuidance(
@@ -176,7 +177,7 @@ def _guidances(
     return guidances
 
 
-def _draw_round(
+def draw_positions(
     prior: Prior,
     scorer: Scorer | None,
     task: Task,
@@ -184,7 +185,10 @@ def _draw_round(
     guidances: dict[str, Guidance],
     trace: Trace,
 ) -> dict[str, Tensor]:
-    """Draw and score every class, position and candidate of a round, in batches."""
+    """Draw and score every class, position and candidate of a round, in batches.
+
+    Returns ``latents``, ``images`` and ``scores`` (classes, positions, kappa, ...), as draw does.
+    """
     shape = (len(task.classes), len(positions), task.candidates)
     before = task.key[1] * task.positions
     latents, images, scores = [], [], []

@@ -35,6 +35,15 @@ VERSIONS = {
     "samples": 1,
     "ablation": 1,
     "cost": 1,
+    "measure_difficulty": 1,
+    "measure_real_difficulty": 1,
+    "trace_guidance": 1,
+    "complementarity": 1,
+    "dynamics": 1,
+    "difficulty": 1,
+    "in_distribution": 1,
+    "guidance": 1,
+    "class_samples": 1,
 }
 
 # glibc hands large tensors back to the kernel after every step and faults them in again at the next;
@@ -94,6 +103,7 @@ wildcard_constraints:
     k="[0-9]+",
     shard="[0-9]+",
     shards="[0-9]+",
+    class_folder="[A-Za-z0-9_]+",
 
 
 def dataset_of(wildcards):

@@ -4,7 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from lgd_core.classes import class_folder, class_folders, imagenet_indices, resolve_classes
+from lgd_core.classes import (
+    class_folder,
+    class_folders,
+    class_label,
+    imagenet_indices,
+    resolve_classes,
+)
 from lgd_core.errors import UserError
 
 DOGS = [
@@ -122,3 +128,11 @@ def test_long_lists_of_folders_are_cut(tmp_path: Path) -> None:
 def test_other_folders_may_be_allowed(tmp_path: Path) -> None:
     root = folders(tmp_path / "tree", [*WNIDS, "n01440764"])
     assert class_folders(root, NAMES, WNIDS, others=True) == [root / wnid for wnid in WNIDS]
+
+
+def test_a_class_is_known_by_its_folder_s_name() -> None:
+    names = ["T-shirt/top", "Ankle boot"]
+    assert class_label("0_T_shirt_top", names) == 0
+    assert class_label("1_Ankle_boot", names) == 1
+    with pytest.raises(UserError, match="found 'boot', expected one of 0_T_shirt_top, 1_Ankle"):
+        class_label("boot", names)

@@ -12,6 +12,7 @@ from torchvision.transforms.v2.functional import pil_to_tensor
 from lgd_core.distilled import (
     class_folder,
     load_tensors,
+    read_class,
     read_folder,
     read_grid,
     save_tensors,
@@ -148,3 +149,14 @@ def test_a_truncated_file_is_named_in_one_line(tmp_path: Path, keep: int) -> Non
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"nowhere\.safetensors: not found"):
         load_tensors(tmp_path / "nowhere.safetensors")
+
+
+def test_a_class_is_read_with_its_scores(tmp_path: Path) -> None:
+    written = increments(positions=3)
+    write_folder(tmp_path / "set", written, NAMES)
+    rows, images = read_class(tmp_path / "set", NAMES[2], per_cell=2)
+    assert [(row["increment"], row["position"]) for row in rows] == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    assert [row["score"] for row in rows[:2]] == [None, None]
+    assert [row["score"] for row in rows[2:]] == pytest.approx([6 / 7, 1.0], abs=1e-6)
+    expected = torch.cat([part["images"][6:8] for part in written])
+    assert torch.equal(images, expected)

@@ -17,6 +17,17 @@ TARGETS = [
     f"results/digits_ipc20/{name}"
     for name in ("table.csv", "redundancy.png", "curve.png", "samples.png")
 ]
+ANALYSES = [
+    f"results/digits_ipc20/{name}.png"
+    for name in (
+        "complementarity",
+        "dynamics",
+        "difficulty",
+        "in_distribution",
+        "guidance",
+        "samples/3_three",
+    )
+]
 
 
 @dataclass
@@ -106,7 +117,7 @@ def fresh(tmp_path) -> Project:
 def finished(tmp_path_factory) -> Project:
     """A project in which everything has been made, undisturbed; not to be changed."""
     project = new_project(tmp_path_factory.mktemp("finished") / "project")
-    project.make("--", *TARGETS)
+    project.make("--", *TARGETS, *ANALYSES)
     return project
 
 

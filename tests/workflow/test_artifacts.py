@@ -7,7 +7,7 @@ import re
 import pandas as pd
 import pytest
 import torch
-from conftest import TARGETS
+from conftest import ANALYSES, TARGETS
 from PIL import Image
 from torchvision.datasets import ImageFolder
 
@@ -41,6 +41,16 @@ RULES = [
     "samples",
     "ablation",
     "cost",
+    "measure_difficulty",
+    "measure_real_difficulty",
+    "trace_guidance",
+    "analyses",
+    "complementarity",
+    "dynamics",
+    "difficulty",
+    "in_distribution",
+    "guidance",
+    "class_samples",
 ]
 
 
@@ -148,7 +158,7 @@ def test_every_number_carries_its_evidence(finished):
 
 
 def test_figures_are_pictures_with_provenance(finished):
-    for target in TARGETS[1:]:
+    for target in (*TARGETS[1:], *ANALYSES):
         with Image.open(finished.folder / target) as picture:
             assert min(picture.size) > 300
             assert "fingerprint" in picture.info["Description"]
@@ -167,9 +177,17 @@ def test_logs_show_progress_with_position_score_rate_and_time_left(finished):
 
 
 def test_report_is_built(copied):
-    copied.make("--report", "results/report.html", "--", *TARGETS)
+    copied.make("--report", "results/report.html", "--", *TARGETS, *ANALYSES)
     report = (copied.folder / "results/report.html").read_text()
-    for text in ("redundancy heatmaps", "accuracy table", "IPC 20", "Cross-increment accuracy"):
+    for text in (
+        "redundancy heatmaps",
+        "accuracy table",
+        "IPC 20",
+        "Cross-increment accuracy",
+        "n = 1 seed(s)",
+        "2 position(s) per class",
+        "images of 3_three",
+    ):
         assert text in report
 
 

@@ -1,0 +1,21 @@
+"""One look per method in every figure: told apart with any colour vision, and in grey."""
+
+from collections.abc import Sequence
+
+# Okabe and Ito (2008), without yellow, which is lost on paper; grey belongs to real images.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+MARKERS = "osv^Dp*Xh"
+REAL = "real"
+REAL_LOOK = {"color": "#7F7F7F", "marker": "P"}
+
+
+def looks(methods: Sequence[str]) -> dict[str, dict]:
+    """Return colour and marker of every method, by its place in the run's list, and of real images.
+
+    Seven methods have a colour of their own; up to 63 have a pair of colour and marker of their
+    own.
+    """
+    return {
+        method: {"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[i % len(MARKERS)]}
+        for i, method in enumerate(methods)
+    } | {REAL: REAL_LOOK}

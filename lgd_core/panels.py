@@ -1,0 +1,60 @@
+"""What figures are laid out with: grids of panels, the spread over seeds, words where data lack."""
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+mpl.use("Agg")
+
+import matplotlib.pyplot as plt
+
+SMALL = 8
+
+
+def panels(
+    count: int, columns: int, width: float, height: float, parent: Figure | None = None
+) -> tuple[Figure, list[Axes]]:
+    """Return a figure and ``count`` axes in rows of ``columns``, each width x height inches.
+
+    With a ``parent``, a subfigure say, its place is divided instead.
+    """
+    columns = min(columns, count)
+    rows = -(-count // columns)
+    if parent is None:
+        parent = plt.figure(figsize=(columns * width, rows * height), layout="constrained")
+    axes = parent.subplots(rows, columns, squeeze=False).flat
+    for unused in axes[count:]:
+        unused.set_axis_off()
+    return parent, list(axes[:count])
+
+
+def note(text: str) -> Figure:
+    """Return a figure that says in words why there is nothing to draw."""
+    figure, (axis,) = panels(1, 1, 5.0, 2.2)
+    axis.set_axis_off()
+    axis.text(0.5, 0.5, text, ha="center", va="center", transform=axis.transAxes)
+    return figure
+
+
+def over_seeds(table: pd.DataFrame, by: str, column: str) -> pd.DataFrame:
+    """Return ``mean``, ``std`` (0 for one seed) and ``count`` of a column for every value of
+    ``by``."""
+    known = table.dropna(subset=column)
+    return known.groupby(by, sort=False)[column].agg(["mean", "std", "count"]).fillna({"std": 0.0})
+
+
+def dodge(index: int, count: int, width: float = 0.2) -> float:
+    """Return how far series ``index`` of ``count`` is moved aside, so that bars do not overlap."""
+    return 0.0 if count == 1 else width * (index / (count - 1) - 0.5)
+
+
+def whole_ticks(axis: Axes) -> None:
+    """Put marks of the x axis at whole numbers only."""
+    axis.xaxis.get_major_locator().set_params(integer=True)
+
+
+def legend_below(figure: Figure, handles: list[Artist], columns: int) -> None:
+    """Put a legend below all panels, where it hides nothing."""
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns, fontsize=SMALL)

@@ -1,0 +1,82 @@
+"""Measurements behind the figures that explain a method; drawn in figures.smk."""
+
+
+rule measure_difficulty:
+    """Watch a new network's belief in a distilled set's labels while it learns them."""
+    input:
+        increments=increments_until,
+        reference="results/{dataset}/reference/model.safetensors",
+    output:
+        samples="results/{dataset}/{method}/s{seed}/k{k}/difficulty.safetensors",
+    log:
+        "results/logs/measure_difficulty/{dataset}_{method}_s{seed}_k{k}.log",
+    benchmark:
+        "results/benchmarks/measure_difficulty/{dataset}_{method}_s{seed}_k{k}.tsv"
+    conda:
+        "../environment.yml"
+    threads: 1
+    resources:
+        gpu=GPU,
+    params:
+        hp=lambda wildcards: stage(
+            "measure_difficulty",
+            difficulty=difficulty_facts(wildcards),
+            network=network_facts(dataset_of(wildcards)),
+        ),
+    script:
+        "../workflow_scripts/measure_difficulty.py"
+
+
+rule measure_real_difficulty:
+    """Watch a new network's belief in the labels of as many real training images."""
+    input:
+        arrays("train"),
+        reference="results/{dataset}/reference/model.safetensors",
+    output:
+        samples="results/{dataset}/reference/s{seed}/difficulty_ipc{ipc}.safetensors",
+    log:
+        "results/logs/measure_real_difficulty/{dataset}_s{seed}_ipc{ipc}.log",
+    benchmark:
+        "results/benchmarks/measure_real_difficulty/{dataset}_s{seed}_ipc{ipc}.tsv"
+    conda:
+        "../environment.yml"
+    threads: 1
+    resources:
+        gpu=GPU,
+    params:
+        hp=lambda wildcards: stage(
+            "measure_real_difficulty",
+            difficulty=difficulty_facts(wildcards),
+            network=network_facts(dataset_of(wildcards)),
+        ),
+    script:
+        "../workflow_scripts/measure_real_difficulty.py"
+
+
+rule trace_guidance:
+    """Redraw a few positions of an increment, guided and unguided, and watch every step."""
+    input:
+        unpack(trace_inputs),
+    output:
+        trace="results/{dataset}/{method}/s{seed}/k{k}/guidance_trace.safetensors",
+    log:
+        "results/logs/trace_guidance/{dataset}_{method}_s{seed}_k{k}.log",
+    benchmark:
+        "results/benchmarks/trace_guidance/{dataset}_{method}_s{seed}_k{k}.tsv"
+    wildcard_constraints:
+        k="[1-9][0-9]*",
+    conda:
+        "../environment.yml"
+    threads: HALF_THE_CORES
+    resources:
+        gpu=GPU,
+    params:
+        hp=lambda wildcards: stage(
+            "trace_guidance",
+            method=trace_facts(wildcards),
+            prior_labels=dataset_of(wildcards)["prior"]["labels"],
+            network=network_facts(dataset_of(wildcards)),
+            positions=config["analyses"]["traced_positions"],
+        ),
+    script:
+        "../workflow_scripts/trace_guidance.py"

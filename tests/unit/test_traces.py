@@ -1,0 +1,167 @@
+"""Traces of guidance: the same noise, what probes see, and that they change nothing."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from lgd_core import traces
+from lgd_core.guidance import nearest_similarity
+from lgd_core.priors import Prior
+from lgd_core.runtime import Resume
+from lgd_core.sampler import Sampling
+from lgd_core.selection import Materials, Scorer, Task, draw
+from lgd_core.traces import Within, trace_frame, trace_guidance
+
+NOWHERE = Resume(None)
+MEMORY = torch.randn(3, 2, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+STEPS, WINDOW = 6, (1, 3)
+QUANTITIES = {"score", "learner_loss", "reference_loss", "similarity"}
+
+
+@pytest.fixture
+def materials(scorer: Scorer) -> Materials:
+    return Materials(scorer, MEMORY)
+
+
+def task(learnability: float = 0.5, deviation: float = 0.5) -> Task:
+    return Task(
+        classes=[0, 1, 2],
+        prior_labels=[0, 1, 2],
+        positions=4,
+        candidates=3,
+        sampling=Sampling(steps=STEPS, cfg_scale=1.5, cfg_channels=None, window=WINDOW),
+        key=(0, 1),
+        learnability={"strength": learnability, "norm": "relative"},
+        deviation={"strength": deviation, "norm": "relative"},
+    )
+
+
+def test_a_trace_has_every_step_of_both_paths(fixed_prior: Prior, materials: Materials) -> None:
+    trace = trace_guidance(fixed_prior, materials, task(), 2, NOWHERE)
+    changes = {"change_learnability", "change_deviation"}
+    for path, quantities in (("guided", QUANTITIES | changes), ("unguided", QUANTITIES)):
+        found = {name.split(".")[1] for name in trace if name.startswith(f"{path}.")}
+        assert found == quantities | {"alpha_bar"}
+        assert all(trace[f"{path}.{name}"].shape == (STEPS, 3 * 2) for name in quantities)
+    alpha_bars = trace["guided.alpha_bar"]
+    assert (alpha_bars.diff() > 0).all(), "noise goes"
+
+
+def test_paths_part_in_the_window_and_not_before(fixed_prior: Prior, materials: Materials) -> None:
+    trace = trace_guidance(fixed_prior, materials, task(), 2, NOWHERE)
+    guided, unguided = trace["guided.score"], trace["unguided.score"]
+    # Indices 5, 4 and 3: the probe sees x0 before the change at 3.
+    assert torch.equal(guided[:3], unguided[:3])
+    assert (guided[3:] != unguided[3:]).all()
+    for name in ("learnability", "deviation"):
+        acting = (trace[f"guided.change_{name}"] > 0).all(1)
+        assert acting.tolist() == [WINDOW[0] <= 5 - i <= WINDOW[1] for i in range(STEPS)]
+
+
+@pytest.mark.parametrize(
+    ("on", "quantity", "sign"), [("learnability", "score", 1), ("deviation", "similarity", -1)]
+)
+def test_guidance_does_what_it_should(
+    fixed_prior: Prior, materials: Materials, on: str, quantity: str, sign: int
+) -> None:
+    alone = {"learnability": 0.0, "deviation": 0.0} | {on: 0.5}
+    trace = trace_guidance(fixed_prior, materials, task(**alone), 2, NOWHERE)
+    change = (trace[f"guided.{quantity}"] - trace[f"unguided.{quantity}"])[-1].mean()
+    assert sign * change > 0
+
+
+def test_the_first_position_is_redrawn_as_the_increment_has_it(
+    fixed_prior: Prior, materials: Materials
+) -> None:
+    drawn, ratios = draw(fixed_prior, materials, task(), NOWHERE)
+    trace = trace_guidance(fixed_prior, materials, task(), 1, NOWHERE)
+    # At the last step x0 is the sample; images are stored clamped, in 8 bits.
+    assert torch.allclose(trace["guided.score"][-1], drawn["scores"][:, 0, 0], atol=0.02)
+    latents = drawn["latents"][:, 0, 0]
+    expected = nearest_similarity(latents, MEMORY)
+    assert torch.allclose(trace["guided.similarity"][-1], expected, atol=1e-3)
+    assert trace["guided.change_learnability"][2].mean().item() == pytest.approx(
+        ratios["learnability"][3], rel=1e-3
+    )
+
+
+def test_scores_are_losses_weighted(fixed_prior: Prior, materials: Materials) -> None:
+    trace = trace_guidance(fixed_prior, materials, task(), 1, NOWHERE)
+    expected = trace["guided.learner_loss"] - 0.5 * trace["guided.reference_loss"]
+    assert torch.equal(trace["guided.score"], expected)
+
+
+def test_batches_change_nothing(
+    batched: Callable, fixed_prior: Prior, materials: Materials
+) -> None:
+    whole, parts = (
+        trace_guidance(batched(fixed_prior, size), materials, task(), 2, NOWHERE)
+        for size in (64, 4)
+    )
+    assert whole.keys() == parts.keys()
+    for name, tensor in whole.items():
+        assert torch.allclose(tensor, parts[name], rtol=1e-3, atol=1e-4), name
+
+
+def test_an_interrupted_trace_goes_on_with_the_unguided_path(
+    fixed_prior: Prior,
+    materials: Materials,
+    tmp_path: Path,
+    interrupt_after: Callable,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    expected = trace_guidance(fixed_prior, materials, task(), 1, NOWHERE)
+    interrupt_after(1)
+    with pytest.raises(KeyboardInterrupt):
+        trace_guidance(fixed_prior, materials, task(), 1, Resume(tmp_path))
+    followed: list[set[str]] = []
+    real = traces.draw_positions
+
+    def spy(*args: object) -> dict[str, Tensor]:
+        followed.append(set(args[4]))
+        return real(*args)
+
+    monkeypatch.setattr(traces, "draw_positions", spy)
+    found = trace_guidance(fixed_prior, materials, task(), 1, Resume(tmp_path))
+    assert followed == [{"probe"}]
+    assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())
+
+
+def test_a_guidance_is_not_evaluated_outside_its_noise_levels() -> None:
+    calls: list[float] = []
+
+    @dataclasses.dataclass
+    class Step:
+        alpha_bar: Tensor
+        noise: Tensor
+
+    def guidance(step: Step) -> Tensor:
+        calls.append(step.alpha_bar.item())
+        return torch.ones_like(step.noise)
+
+    within = Within(guidance, 0.25, 0.75)
+    changes = [
+        within(Step(torch.tensor(a), torch.zeros(1, 1))).item() for a in (0.0, 0.25, 0.75, 1)
+    ]
+    assert changes == [0, 1, 1, 0]
+    assert calls == [0.25, 0.75]
+
+
+def test_frame_counts_steps_down_and_averages_over_images() -> None:
+    values = torch.tensor([[1.0, 3.0], [5.0, 5.0]])
+    tensors = {
+        f"{path}.{name}": tensor
+        for path in ("guided", "unguided")
+        for name, tensor in (("alpha_bar", torch.tensor([0.25, 0.75])), ("score", values))
+    }
+    frame = trace_frame(tensors)
+    guided = frame[frame["path"] == "guided"]
+    assert guided["step"].tolist() == [1, 0]
+    assert guided["alpha_bar"].tolist() == [0.25, 0.75]
+    assert guided["mean"].tolist() == [2, 5]
+    assert guided["std"].tolist() == pytest.approx([2**0.5, 0])
+    assert set(frame["n"]) == {2}

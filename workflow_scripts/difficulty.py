@@ -1,0 +1,15 @@
+"""Draw how easy images are to learn, beside real ones, and how far apart the sets are."""
+
+from drawing import publish
+from job import running
+from measured import measured_images
+
+from lgd_core.difficulty import divergence_table
+from lgd_core.palette import REAL
+from lgd_core.sample_figures import difficulty_figure
+
+with running(snakemake) as job:
+    images = measured_images(job).drop(columns=["confidence", "misclassified"])
+    methods, hp = job.hp["compared"]["methods"], job.hp
+    summary = divergence_table(images, REAL, methods, hp["bins"], hp["bootstraps"])
+    publish(job, difficulty_figure, table=images, summary=summary.assign(**hp["zones"]))

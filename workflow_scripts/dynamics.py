@@ -1,0 +1,15 @@
+"""Draw the loss across increments, its spikes, and what each increment brings."""
+
+from drawing import publish
+from job import running
+
+from lgd_core.analyses import dynamics_table
+from lgd_core.analysis_figures import dynamics_figure
+from lgd_core.tables import read_json
+
+with running(snakemake) as job:
+    learners = {
+        (artifact["method"], int(artifact["seed"]), int(artifact["k"])): artifact
+        for artifact in map(read_json, snakemake.input)
+    }
+    publish(job, dynamics_figure, table=dynamics_table(learners))

@@ -1,0 +1,33 @@
+"""Watch a new network's belief in the labels of as many real training images."""
+
+from pathlib import Path
+
+import torch
+from job import running
+
+from lgd_core.data import load_split, real_increment
+from lgd_core.difficulty import measure
+from lgd_core.distilled import save_tensors
+from lgd_core.learners import load_network
+from lgd_core.seeding import derive_seed
+from lgd_core.training import Images, network_shape
+
+with running(snakemake) as job:
+    recipe, facts, wildcards = job.hp["difficulty"], job.hp["network"], snakemake.wildcards
+    seed, ipc, classes = int(wildcards.seed), int(wildcards.ipc), len(facts["classes"])
+    images, labels = load_split(Path(snakemake.input[0]).parent, "train")
+    # A shuffle of its own: the method `random` shall not be compared with its own images.
+    rows = real_increment(labels, classes, ipc, derive_seed("difficulty", seed), 0).flatten()
+    measured = measure(
+        network_shape(recipe["architecture"], facts),
+        Images.on(job.device, images[rows], labels[rows], facts),
+        load_network(snakemake.input.reference, job.device),
+        recipe,
+        seed,
+        job.resume,
+    )
+    places = {
+        "positions": torch.arange(ipc).repeat(classes),
+        "increments": torch.zeros(len(rows), dtype=torch.int64),
+    }
+    save_tensors(snakemake.output.samples, measured | places, job.stamp())

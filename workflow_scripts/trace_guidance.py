@@ -1,0 +1,21 @@
+"""Redraw a few positions of an increment, guided and unguided, and watch every step."""
+
+from job import open_prior, running
+from materials import materials_of
+
+from lgd_core.distilled import save_tensors
+from lgd_core.increments import guided_task
+from lgd_core.traces import trace_guidance
+
+with running(snakemake) as job:
+    facts, wildcards = job.hp["network"], snakemake.wildcards
+    task = guided_task(
+        facts | {"prior_labels": job.hp["prior_labels"]},
+        job.hp["method"],
+        list(range(len(facts["classes"]))),
+        (int(wildcards.seed), int(wildcards.k)),
+    )
+    trace = trace_guidance(
+        open_prior(job), materials_of(job), task, job.hp["positions"], job.resume
+    )
+    save_tensors(snakemake.output.trace, trace, job.stamp())
