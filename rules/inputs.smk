@@ -8,10 +8,12 @@ from lgd_core.prior_files import is_hub_name
 PRIOR = "results/{dataset}/prior_source.json"
 
 
-def source_of(wildcards, *keys):
+def source_of(wildcards, *keys, of_fonts=()):
     """Return some keys of a data set's source; its folder is checked before any job starts."""
     source = checked(RECIPES.source_of, wildcards.dataset)
-    return {key: source[key] for key in keys}
+    # Keys that only fonts have are no reason for the stages of other data sets to run again.
+    more = of_fonts if source["kind"] == "fonts" else ()
+    return {key: source[key] for key in (*keys, *more)}
 
 
 def network_facts(dataset):
