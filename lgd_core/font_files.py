@@ -59,9 +59,10 @@ def _download(names: list[str], folder: Path) -> dict[str, str]:
         try:
             versions = unpack(names, Path(temporary))
         except (OSError, subprocess.SubprocessError, UserError) as error:
+            others = f" and {len(names) - 1} more" if len(names) > 1 else ""
             raise UserError(
-                f"fonts: no source works for {len(names)} packages (installed: no; apt-get "
-                f"download: {' '.join(str(error).split())}); source.folder takes a folder of fonts"
+                f"fonts: no source works for {names[0]}{others} (installed: no; apt-get download: "
+                f"{' '.join(str(error).split())}); source.folder takes a folder of fonts"
             ) from error
         for name, version in versions.items():
             root = Path(temporary) / name
