@@ -2,7 +2,8 @@
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,20 +14,34 @@ from torch import Tensor
 from lgd_core.arrays import link, write_images, write_labels
 from lgd_core.decoding import decode
 from lgd_core.errors import UserError
+from lgd_core.glyphs import draw_letters
 from lgd_core.seeding import generator
 from lgd_core.sources import list_images
 
 
 @dataclass(frozen=True)
 class Part:
-    """Images of a source and their labels, int64 (N,); ``read`` raises UserError where it fails."""
+    """Images of a source and their labels, int64 (N,); ``read`` raises UserError where it fails.
+
+    ``families``, (N,) strings, says which images are of one making and must not be split.
+    """
 
     labels: np.ndarray
     read: Callable[[int], Image.Image]
+    families: np.ndarray | None = None
 
     def take(self, rows: Tensor) -> "Part":
         """Return the part made of some rows."""
-        return Part(self.labels[rows], lambda number: self.read(int(rows[number])))
+        families = None if self.families is None else self.families[rows]
+        return Part(self.labels[rows], lambda number: self.read(int(rows[number])), families)
+
+    def split(self, fraction: float, *key: int | str) -> list["Part"]:
+        """Return what is kept and what is held out: of every class, or whole families."""
+        if self.families is None:
+            rows = hold_out(torch.from_numpy(self.labels), fraction, *key)
+        else:
+            rows = hold_out_families(self.families, fraction, *key)
+        return [self.take(part) for part in rows]
 
 
 def hold_out(labels: Tensor, fraction: float, *key: int | str) -> tuple[Tensor, Tensor]:
@@ -39,36 +54,54 @@ def hold_out(labels: Tensor, fraction: float, *key: int | str) -> tuple[Tensor, 
     return (~held).nonzero().flatten(), held.nonzero().flatten()
 
 
+def hold_out_families(
+    families: np.ndarray, fraction: float, *key: int | str
+) -> tuple[Tensor, Tensor]:
+    """Return (kept, held out) row indices; of all families a fraction, on average, is held out.
+
+    A family's place depends on the key and its own name, not on what other families there are.
+    """
+    names, members = np.unique(families, return_inverse=True)
+    draws = [torch.rand((), generator=generator("hold-out", *key, name)) for name in names]
+    held = (torch.stack(draws) < fraction)[torch.from_numpy(members)]
+    return (~held).nonzero().flatten(), held.nonzero().flatten()
+
+
 def prepare(
     name: str, recipe: dict, root: Path, folder: Path, threads: int, log: Callable[[str], None]
 ) -> dict[str, dict | list]:
-    """Write a data set's arrays into ``folder``; return its images per class, and the skipped.
+    """Write a data set's arrays into ``folder``; return its images per class, the skipped,
+    and the number of font families where there are any.
 
     Networks read the splits ``train``, ``validation`` and ``test``, at ``image.train_size`` where
     it is set and at ``image.size`` otherwise; ``originals`` are the images of ``train`` at
     ``image.size``. Each is two .npy files: images, uint8 (N, C, H, W), and labels, int64 (N,). The
-    validation split is held out of the training images, class by class, keyed by the data set's
-    name; the test images are never mixed with either. Every file is decoded once. Raises UserError
-    for a broken file, unless ``source.skip_broken`` is set, and where a class has no image left.
+    validation split is held out of the training images, class by class or family by family, keyed
+    by the data set's name; the test images are never mixed with either. Every file is decoded once.
+    Raises UserError for a broken file, unless ``source.skip_broken`` is set, and where a class has
+    no image left.
     """
-    readers = {"fashion-mnist": _read_fashion, "digits": _read_digits}
-    train, test = readers.get(recipe["source"]["kind"], _read_tree)(name, recipe, root)
-    fraction = recipe["source"]["validation_fraction"]
-    kept, held = hold_out(torch.from_numpy(train.labels), fraction, name)
     cache = _Cache(recipe, folder, threads, log)
+    readers = {
+        "fashion-mnist": _read_fashion,
+        "digits": _read_digits,
+        "fonts": partial(_read_fonts, cache=cache),
+    }
+    train, test = readers.get(recipe["source"]["kind"], _read_tree)(name, recipe, root)
+    train, validation = train.split(recipe["source"]["validation_fraction"], name)
     with warnings.catch_warnings():
         # Pillow warns of odd EXIF and of large images; what it cannot decode raises.
         warnings.filterwarnings("ignore", module="PIL")
-        counts = {
-            "train": cache.write("train", train.take(kept)),
-            "validation": cache.write("validation", train.take(held)),
-            "test": cache.write("test", test),
-        }
+        parts = {"train": train, "validation": validation, "test": test}
+        counts = {split: cache.write(split, part) for split, part in parts.items()}
     for split in ("train", "test"):
         for class_name, count in counts[split].items():
             if not count:
                 raise UserError(f"{name}: {split}: found no image of {class_name} that decodes")
-    return {"images": counts, "skipped": cache.skipped}
+    facts = {"images": counts, "skipped": cache.skipped}
+    if train.families is not None:
+        facts["families"] = {split: len(set(part.families)) for split, part in parts.items()}
+    return facts
 
 
 @dataclass
@@ -103,8 +136,12 @@ class _Cache:
         """Leave a broken image out where the recipe says so; otherwise raise its error."""
         if not self.recipe["source"]["skip_broken"]:
             raise UserError(f"{error}, or source.skip_broken: true") from error
-        self.log(f"skipped: {error}")
-        self.skipped.append(str(error))
+        self.leave_out(str(error))
+
+    def leave_out(self, what: str) -> None:
+        """Note what is left out, and why."""
+        self.log(f"skipped: {what}")
+        self.skipped.append(what)
 
     def _file(self, split: str, kind: str) -> Path:
         return self.folder / f"{split}_{kind}.npy"
@@ -134,7 +171,14 @@ def _read_digits(name: str, recipe: dict, root: Path) -> list[Part]:
     digits = load_digits()
     images = (digits.images * (255 / 16)).round().astype(np.uint8)
     digits = _array(name, recipe, images, digits.target.astype(np.int64))
-    return [digits.take(rows) for rows in hold_out(torch.from_numpy(digits.labels), 0.2, "test")]
+    return digits.split(0.2, "test")
+
+
+def _read_fonts(name: str, recipe: dict, root: Path, cache: _Cache) -> list[Part]:
+    source, size = recipe["source"], recipe["image"]["size"]
+    drawn = draw_letters(source, root, size, cache.on_broken, cache.leave_out)
+    letters = replace(_array(name, recipe, drawn.images, drawn.labels), families=drawn.families)
+    return letters.split(source["test_fraction"], name, "test")
 
 
 def _array(name: str, recipe: dict, images: np.ndarray, labels: np.ndarray) -> Part:

@@ -8,7 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lgd_core.archives import NOTE, fetch_archive
+from lgd_core.debian import unpack
 from lgd_core.errors import UserError
+from lgd_core.font_files import fetch_fonts
 from lgd_core.runtime import atomic, fingerprint, scratch
 from lgd_core.sources import tree_parts
 from lgd_core.web import reachable
@@ -24,11 +26,11 @@ FASHION_FILES = {
 }
 
 
-def fetch(source: dict, folder: Path, log: Callable[[str], None]) -> dict[str, str]:
+def fetch(source: dict, folder: Path, log: Callable[[str], None]) -> dict[str, object]:
     """Bring the raw files of a data set into ``folder``; a tree on disk is read where it is.
 
     Return which source served them, the ``root`` under which ``prepare`` finds them, and perhaps a
-    ``note`` for those who read the scores.
+    ``note`` for those who read the scores, or what the files are.
     """
     folder.mkdir(parents=True, exist_ok=True)
     kind, local = source["kind"], source["folder"]
@@ -37,6 +39,8 @@ def fetch(source: dict, folder: Path, log: Callable[[str], None]) -> dict[str, s
     if kind == "fastai":
         served_by, root = fetch_archive(source["archive"], local, folder, log)
         return {"served_by": served_by, "root": str(root), "note": NOTE}
+    if kind == "fonts":
+        return fetch_fonts(source, folder, log)
     if kind == "digits":
         return {"served_by": "scikit-learn", "root": str(folder)}
     tree_parts(kind, Path(local))
@@ -108,22 +112,5 @@ def _download_fashion(folder: Path) -> Path:
 
 
 def _unpack_fashion_package(folder: Path) -> Path:
-    """Download Debian's package and unpack it without installing; needs no privileges."""
-    options = ["-qq", "-o", "Acquire::Retries=0", "-o", "Acquire::http::Timeout=15"]
-    own = [f"Dir::State::Lists={folder}/lists", f"Dir::Cache={folder}/cache"]
-    private = [*options, *(word for setting in own for word in ("-o", setting))]
-    (folder / "lists" / "partial").mkdir(parents=True)
-    (folder / "cache" / "archives" / "partial").mkdir(parents=True)
-
-    def apt(*words: str) -> bool:
-        done = subprocess.run(
-            ["apt-get", *words], cwd=folder, capture_output=True, text=True, timeout=600
-        )
-        return done.returncode == 0
-
-    known = apt(*options, "download", FASHION_PACKAGE)
-    if not known and not (apt(*private, "update") and apt(*private, "download", FASHION_PACKAGE)):
-        raise UserError("apt-get has no such package to offer")
-    archive = next(folder.glob("*.deb"))
-    subprocess.run(["dpkg", "-x", str(archive), str(folder / "unpacked")], check=True)
-    return folder / "unpacked" / FASHION_SYSTEM_FOLDER.relative_to("/")
+    unpack([FASHION_PACKAGE], folder)
+    return folder / FASHION_PACKAGE / FASHION_SYSTEM_FOLDER.relative_to("/")

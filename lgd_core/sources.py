@@ -23,6 +23,18 @@ def check_source(recipe: dict, where: str) -> None:
         raise UserError(f"{where}: classes: found plain names, expected wnids for {source['kind']}")
     if source["kind"] == "fastai" and source["archive"] is None:
         raise UserError(f"{where}: source.archive: found none, expected imagenette2 or imagewoof2")
+    if source["kind"] == "fonts":
+        _check_fonts(source, len(recipe["classes"]), where)
+
+
+def _check_fonts(source: dict, classes: int, where: str) -> None:
+    if not source["packages"] and source["folder"] is None:
+        raise UserError(f"{where}: source.packages: found none, expected some or a source.folder")
+    if len(source["characters"]) != classes:
+        raise UserError(
+            f"{where}: source.characters: found {len(source['characters'])}, expected {classes}, "
+            "one per class"
+        )
 
 
 def resolve_source(recipe: dict, where: str) -> dict:

@@ -11,7 +11,9 @@ rule fetch_dataset:
     params:
         hp=lambda wildcards: stage(
             "fetch_dataset",
-            source=source_of(wildcards, "kind", "folder", "archive"),
+            source=source_of(
+                wildcards, "kind", "folder", "archive", of_fonts=["packages"]
+            ),
         ),
     script:
         "../workflow_scripts/fetch_dataset.py"
@@ -34,7 +36,12 @@ rule prepare_dataset:
         hp=lambda wildcards: stage(
             "prepare_dataset",
             source=source_of(
-                wildcards, "kind", "folder", "validation_fraction", "skip_broken"
+                wildcards,
+                "kind",
+                "folder",
+                "validation_fraction",
+                "skip_broken",
+                of_fonts=["characters", "exclude", "test_fraction", "min_distance"],
             ),
             image=dataset_of(wildcards)["image"],
             classes=dataset_of(wildcards)["classes"],

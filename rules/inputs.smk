@@ -21,10 +21,12 @@ TUNED_PRIOR = "results/{dataset}/{method}/prior_source.json"
 MODES = "results/{dataset}/{method}/s{seed}/k{k}/modes.safetensors"
 
 
-def source_of(wildcards, *keys):
+def source_of(wildcards, *keys, of_fonts=()):
     """Return some keys of a data set's source; its folder is checked before any job starts."""
     source = checked(RECIPES.source_of, wildcards.dataset)
-    return {key: source[key] for key in keys}
+    # Keys that only fonts have are no reason for the stages of other data sets to run again.
+    more = of_fonts if source["kind"] == "fonts" else ()
+    return {key: source[key] for key in (*keys, *more)}
 
 
 def network_facts(dataset):

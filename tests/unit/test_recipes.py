@@ -305,6 +305,22 @@ def test_bad_imagenet_subset(folder, item, changes, parts):
         assert part in text, text
 
 
+@pytest.mark.parametrize(
+    ("changes", "parts"),
+    [
+        ({"source__packages": []}, ["source.packages: found none", "source.folder"]),
+        ({"source__characters": list("ABC")}, ["source.characters: found 3, expected 10"]),
+        ({"source__characters": ["AB"]}, ["source.characters", "AB"]),
+        ({"source__packages": ["Fonts Lato"]}, ["source.packages", "Fonts Lato"]),
+    ],
+)
+def test_bad_fonts(folder, changes, parts):
+    edit(folder / "datasets" / "glyphs.yaml", **changes)
+    text = complaint(folder)
+    for part in ("glyphs.yaml", *parts):
+        assert part in text, text
+
+
 @pytest.mark.parametrize("kind", ["imagenet", "fastai"])
 def test_plain_names_cannot_be_imagenet_s(folder, kind):
     edit(folder / "datasets" / "fashionmnist.yaml", source__kind=kind)
