@@ -31,6 +31,8 @@ class Recipes:
         config = reread(config)
         check(config, self.schemas["config"], "config")
         self.config = fill_defaults(config, self.schemas["config"])
+        if self.config["methods"] == "all":
+            self.config["methods"] = self.files("method")
         self.dataset = cache(self._dataset)
         self.resolved = cache(self._method)
         self.families = Families(

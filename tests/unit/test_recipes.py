@@ -78,9 +78,14 @@ def test_the_comparison_covers_every_shipped_method(folder):
     comparison = yaml.safe_load((folder / "comparison.yaml").read_text())
     recipes = Recipes(folder, run | comparison)
     assert sorted(recipes.config["methods"]) == recipes.files("method")
-    for method in comparison["methods"]:
+    for method in recipes.config["methods"]:
         for ipc in comparison["ipc"]:
             assert recipes.increments("fashionmnist", method, ipc) == ipc // 10
+
+
+def test_methods_are_a_list_or_all(folder):
+    assert "methods: found 'al', expected" in complaint(folder, {"methods": "al"})
+    assert Recipes(folder, {"methods": ["dit"]}).config["methods"] == ["dit"]
 
 
 def test_every_schema_key_has_type_description_and_default_or_is_required(folder):
