@@ -16,6 +16,7 @@ COST_COLUMNS = (
     "used_by",
     "jobs",
     "seconds",
+    "cpu_seconds",
     "images",
     "images_per_second",
     "peak_memory_mb",
@@ -24,7 +25,7 @@ COST_COLUMNS = (
 
 
 def cost_table(dataset: str, ipc: int, stages: Iterable[dict]) -> pd.DataFrame:
-    """Return one row per stage: seconds of all its jobs, peak memory of one, passes per image.
+    """Return one row per stage: time of all its jobs, peak memory of one, passes per image.
 
     A stage has a name, ``method`` ("shared" for none in particular), ``used_by``, the paths of its
     jobs' ``benchmarks`` and ``images``: those it made, with ``passes`` per image, or those it was
@@ -49,7 +50,12 @@ def read_benchmark(path: str | Path) -> pd.DataFrame:
 
 def _measured(paths: list[str]) -> dict:
     jobs = pd.concat([read_benchmark(path) for path in paths])
-    return {"jobs": len(jobs), "seconds": jobs["s"].sum(), "peak_memory_mb": jobs["max_rss"].max()}
+    return {
+        "jobs": len(jobs),
+        "seconds": jobs["s"].sum(),
+        "cpu_seconds": jobs["cpu_time"].sum(),
+        "peak_memory_mb": jobs["max_rss"].max(),
+    }
 
 
 def _images(stage: dict) -> int | None:

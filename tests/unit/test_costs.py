@@ -157,7 +157,7 @@ HEADER = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load
 
 
 def benchmark(path: Path, seconds: float, memory: str) -> str:
-    rest = "\t".join(["1.0"] * 7)
+    rest = "\t".join(["1.0"] * 6 + ["2.5"])
     path.write_text(f"{HEADER}{seconds}\t0:00:01\t{memory}\t{rest}\n")
     return str(path)
 
@@ -180,6 +180,7 @@ def test_cost_sums_the_jobs_of_a_stage(tmp_path: Path) -> None:
     assert table["used_by"].tolist() == ["lgd lgd_omega0.25", "lgd", "lgd"]
     assert table["jobs"].tolist() == [1, 2, 1]
     assert table["seconds"].tolist() == [0.5, 10.0, 4.0]
+    assert table["cpu_seconds"].tolist() == [2.5, 5.0, 2.5]
     assert table["peak_memory_mb"].isna().tolist() == [True, False, False]
     assert table["peak_memory_mb"].iloc[1] == 500.5
     assert table["images"].iloc[1:].tolist() == [40, 2 * 7 * 200]
