@@ -18,6 +18,8 @@ include: "rules/prior.smk"
 include: "rules/increment.smk"
 include: "rules/evaluate.smk"
 include: "rules/analyse.smk"
+include: "rules/gallery.smk"
+include: "rules/external.smk"
 
 
 # ---- Said once, before the first job; neither dry runs nor jobs on other machines come here ----
@@ -41,5 +43,11 @@ rule all:
             "results/{dataset}_ipc{ipc}/{artifact}",
             dataset=config["datasets"],
             ipc=config["ipc"],
-            artifact=["table.csv", "redundancy.png", "curve.png", "samples.png"],
+            artifact=[
+                "table.csv",
+                "redundancy.png",
+                "curve.png",
+                "samples.png",
+                "gallery.html",
+            ],
         ),

@@ -3,24 +3,13 @@
 import torch
 from torch import Tensor, nn
 
+from lgd_core.features import penultimate
 from lgd_core.increments import unguided_task
 from lgd_core.metrics import frechet_distance, precision_recall
 from lgd_core.priors import Prior
 from lgd_core.runtime import Resume
 from lgd_core.selection import Materials, draw
 from lgd_core.training import Images
-
-
-@torch.inference_mode()
-def penultimate(network: nn.Module, data: Images, batch: int = 1000) -> tuple[Tensor, Tensor]:
-    """Return the inputs of the network's last linear layer (N, d) and its logits (N, classes)."""
-    features: list[Tensor] = []
-    last = [module for module in network.modules() if isinstance(module, nn.Linear)][-1]
-    hook = last.register_forward_pre_hook(lambda _, inputs: features.append(inputs[0].cpu()))
-    rows = torch.arange(len(data.labels)).split(batch)
-    logits = [network(data.preprocess(data.batch(part)[0])).cpu() for part in rows]
-    hook.remove()
-    return torch.cat(features), torch.cat(logits)
 
 
 def reconstruction_psnr(prior: Prior, images: Tensor) -> float:

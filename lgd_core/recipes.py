@@ -7,6 +7,7 @@ from pathlib import Path
 from lgd_core.architectures import parse_architecture
 from lgd_core.classes import resolve_classes
 from lgd_core.errors import UserError
+from lgd_core.external import resolve_external
 from lgd_core.methods import SEED_SOURCES, is_guided, needs_learner
 from lgd_core.prior_files import check_prior
 from lgd_core.schema import check, fill_defaults, load_yaml, merge, reread, suggest
@@ -32,6 +33,7 @@ class Recipes:
         self.config = fill_defaults(config, self.schemas["config"])
         self.dataset = cache(self._dataset)
         self.method = cache(self._method)
+        self.external = resolve_external(self.config, self.names("dataset"), self.names("method"))
         self._check_all()
 
     def names(self, kind: str) -> list[str]:
@@ -41,6 +43,13 @@ class Recipes:
     def students(self, dataset: str) -> list[str]:
         """Return the architectures that judge distilled sets of a data set."""
         return self.config["students"] or self.dataset(dataset)["evaluation"]["students"]
+
+    def external_set(self, name: str) -> dict:
+        """Return folder, data set and increment of a folder that the run names, by its name."""
+        if name not in self.external:
+            known = suggest(name, list(self.external)) if self.external else ", found no names"
+            raise UserError(f"config: external: unknown name '{name}'{known}")
+        return self.external[name]
 
     def source_of(self, dataset: str) -> dict:
         """Return where a data set's images come from, its folder checked: see resolve_source."""
@@ -81,6 +90,9 @@ class Recipes:
             for method in self.config["methods"]:
                 for ipc in self.config["ipc"]:
                     self.increments(dataset, method, ipc)
+        for dataset in {entry["dataset"] for entry in self.external.values()}:
+            for student in self.students(dataset):
+                self._check_input(student, dataset, "students")
 
     def _layer(self, kind: str, name: str, changes: dict, where: str) -> dict:
         """Check one layer of keys for a recipe that must exist; return it."""

@@ -26,6 +26,13 @@ VERSIONS = {
     "redundancy_heatmap": 1,
     "curve": 1,
     "samples": 1,
+    "gallery": 1,
+    "read_external": 1,
+    "evaluate_external": 1,
+    "cross_external": 1,
+    "difficulty_external": 1,
+    "neighbours_external": 1,
+    "diagnose_external": 1,
 }
 
 # glibc hands large tensors back to the kernel after every step and faults them in again at the next;
@@ -84,6 +91,7 @@ wildcard_constraints:
     k="[0-9]+",
     shard="[0-9]+",
     shards="[0-9]+",
+    external="[A-Za-z0-9][A-Za-z0-9_-]*",
 
 
 def dataset_of(wildcards):

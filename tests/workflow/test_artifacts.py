@@ -31,6 +31,13 @@ RULES = [
     "redundancy_heatmap",
     "curve",
     "samples",
+    "gallery",
+    "read_external",
+    "evaluate_external",
+    "cross_external",
+    "difficulty_external",
+    "neighbours_external",
+    "diagnose_external",
 ]
 
 

@@ -1,0 +1,42 @@
+def gallery_inputs(wildcards):
+    """Return all increments of a target, and the learners that came before them."""
+    inputs = {"increments": [], "learners": []}
+    for method in config["methods"]:
+        last = last_increment(wildcards, method)
+        for artifact, count in (("increment", last + 1), ("learner", last)):
+            inputs[f"{artifact}s"] += expand(
+                "results/{dataset}/{method}/s{seed}/k{k}/{artifact}.safetensors",
+                dataset=wildcards.dataset,
+                method=method,
+                seed=config["seeds"],
+                k=range(count),
+                artifact=artifact,
+            )
+    return inputs
+
+
+rule gallery:
+    """Write one page to look at the images of every method: filter, sort, click for details."""
+    input:
+        unpack(gallery_inputs),
+        reference="results/{dataset}/reference/model.safetensors",
+    output:
+        page="results/{dataset}_ipc{ipc}/gallery.html",
+    log:
+        "results/logs/gallery/{dataset}_ipc{ipc}.log",
+    benchmark:
+        "results/benchmarks/gallery/{dataset}_ipc{ipc}.tsv"
+    conda:
+        "../environment.yml"
+    threads: 1
+    resources:
+        gpu=GPU,
+    params:
+        hp=lambda wildcards: stage(
+            "gallery",
+            compared=compared(wildcards),
+            side=config["plots"]["gallery_side"],
+            network=network_facts(dataset_of(wildcards)),
+        ),
+    script:
+        "../workflow_scripts/gallery.py"
