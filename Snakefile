@@ -18,7 +18,7 @@ include: "rules/prior.smk"
 include: "rules/increment.smk"
 include: "rules/evaluate.smk"
 include: "rules/analyse.smk"
-include: "rules/gallery.smk"
+include: "rules/pages.smk"
 include: "rules/external.smk"
 
 
@@ -48,6 +48,7 @@ rule all:
                 "redundancy.png",
                 "curve.png",
                 "samples.png",
+                "table.html",
                 "gallery.html",
             ],
         ),

@@ -24,8 +24,9 @@ def read_set(
 
     ``external`` has ``folder`` and ``increment``, ``dataset`` the ``image``, ``classes`` and
     ``wnids``; ``files`` the paths of ``images``, uint8 (N, C, H, W) at the data set's size,
-    ``labels``, int64 (N,), and ``table``: file, class, label, increment, a row per image. Raises
-    UserError for an image that does not decode.
+    ``labels``, int64 (N,), and ``table``: file, class, label, increment, a row per image, all by
+    increment, then class, as in a set of our own. Raises UserError for an image that does not
+    decode.
     """
     folder, image = Path(external["folder"]), dataset["image"]
     images = list_images(folder, dataset)
@@ -36,14 +37,15 @@ def read_set(
             "label": [label for _, label in images],
             "increment": increments_of(folder, images, external["increment"]),
         }
-    )
+    ).sort_values("increment", kind="stable")
+    paths = [folder / file for file in table["file"]]
 
     def stop(error: UserError) -> None:
         raise error
 
     write_images(
         {Path(files["images"]): image["size"]},
-        lambda number: decode(images[number][0], image["channels"]),
+        lambda number: decode(paths[number], image["channels"]),
         len(images),
         image["channels"],
         threads,

@@ -26,6 +26,7 @@ VERSIONS = {
     "redundancy_heatmap": 1,
     "curve": 1,
     "samples": 1,
+    "table_page": 1,
     "gallery": 1,
     "read_external": 1,
     "evaluate_external": 1,

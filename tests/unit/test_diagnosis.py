@@ -54,15 +54,15 @@ def test_identical_increments_are_redundant_and_bring_no_errors(bright):
 
 
 def test_label_noise_on_other_images_is_known_by_chance():
-    labels = torch.arange(300) % 3
-    increments = [labelled(pictures(300, key), labels) for key in (1, 2)]
-    matrix = matrix_of(increments, epochs=25)
-    assert matrix[0][0] > 60, "learnt by heart"
-    assert matrix[0][1] == pytest.approx(100 / 3, abs=9), "three standard errors"
-    assert matrix[1][0] == pytest.approx(100 / 3, abs=9)
-    share = diagnosis.complementarity_rows(matrix, [300, 300])[0]
+    labels = torch.arange(150) % 3
+    increments = [labelled(pictures(150, key), labels) for key in (1, 2)]
+    matrix = matrix_of(increments, epochs=12)
+    assert matrix[0][0] > 50, "learnt by heart"
+    assert matrix[0][1] == pytest.approx(100 / 3, abs=12), "three standard errors"
+    assert matrix[1][0] == pytest.approx(100 / 3, abs=12)
+    share = diagnosis.complementarity_rows(matrix, [150, 150])[0]
     assert share["value"] == pytest.approx(100 - matrix[0][1])
-    assert share["std"] == pytest.approx(2.7, abs=0.2), "of a share of 300"
+    assert share["std"] == pytest.approx(3.9, abs=0.3), "of a share of 150"
 
 
 def test_zones_of_known_beliefs():
@@ -70,7 +70,7 @@ def test_zones_of_known_beliefs():
     frame = diagnosis.difficulty_of(torch.tensor([easy, hard, swings, [0.5] * 50]))
     assert frame["zone"].tolist() == ["easy", "hard", "informative", "easy"]
     assert frame["mu"].tolist() == pytest.approx([0.9, 0.1, 0.5, 0.5])
-    assert frame["sigma2"].tolist() == pytest.approx([0, 0, 0.16, 0], abs=1e-9)
+    assert frame["sigma2"].tolist() == pytest.approx([0, 0, 0.16, 0], abs=1e-6)
     rows = {row.get("subject"): row for row in diagnosis.difficulty_rows(frame)[2:]}
     assert rows["easy"]["value"] == 50
     assert rows["informative"]["n"] == 4

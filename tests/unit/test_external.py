@@ -140,8 +140,9 @@ def test_images_are_read_at_the_size_of_the_data_set(tmp_path):
     assert abs(int(images[8, 0, -1, -1]) - 120) < 10, "the colour of class 2"
     table = pd.read_csv(files["table"])
     assert list(table.columns) == ["file", "class", "label", "increment"]
-    assert table["file"][4] == "tench/sample1.png"
-    assert np.load(files["labels"]).tolist() == table["label"].tolist()
+    assert table["file"][3] == "tench/sample1.png", "then by class"
+    assert table["increment"].tolist() == [0] * 6 + [1] * 3, "increment by increment"
+    assert np.load(files["labels"]).tolist() == [0, 0, 1, 1, 2, 2, 0, 1, 2]
 
 
 def test_broken_image_is_named(tmp_path):

@@ -15,6 +15,28 @@ def gallery_inputs(wildcards):
     return inputs
 
 
+rule table_page:
+    """Write the accuracy table as a page to read."""
+    input:
+        table="results/{dataset}_ipc{ipc}/table.csv",
+    output:
+        page=report(
+            "results/{dataset}_ipc{ipc}/table.html",
+            caption="../report/table.rst",
+            category="{dataset}",
+            subcategory="IPC {ipc}",
+            labels={"artifact": "accuracy table, to read"},
+        ),
+    log:
+        "results/logs/table_page/{dataset}_ipc{ipc}.log",
+    conda:
+        "../environment.yml"
+    params:
+        hp=lambda wildcards: stage("table_page", compared=compared(wildcards)),
+    script:
+        "../workflow_scripts/table_page.py"
+
+
 rule gallery:
     """Write one page to look at the images of every method: filter, sort, click for details."""
     input:
