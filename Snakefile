@@ -23,6 +23,8 @@ include: "rules/evaluate.smk"
 include: "rules/analyse.smk"
 include: "rules/measure.smk"
 include: "rules/figures.smk"
+include: "rules/pages.smk"
+include: "rules/external.smk"
 
 
 # ---- Said once, before the first job; neither dry runs nor jobs on other machines come here ----
@@ -46,5 +48,12 @@ rule all:
             "results/{dataset}_ipc{ipc}/{artifact}",
             dataset=config["datasets"],
             ipc=config["ipc"],
-            artifact=["table.csv", "redundancy.png", "curve.png", "samples.png"],
+            artifact=[
+                "table.csv",
+                "redundancy.png",
+                "curve.png",
+                "samples.png",
+                "table.html",
+                "gallery.html",
+            ],
         ),

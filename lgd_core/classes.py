@@ -80,14 +80,16 @@ def class_folders(
 ) -> list[Path]:
     """Return the folder of every class in ``root``, in label order.
 
-    Folders are known by wnid, by name, or by name with the label before it, as ``class_folder``
-    writes it. Only where there are no wnids and not one name fits are they taken in sorted order.
-    Raises UserError that lists what is missing and what is too much; ``others`` allows the latter.
+    Folders are known by wnid, by name, by name with the label before it, as ``class_folder``
+    writes it, or by number: the label, or the wnid's index in ImageNet. Only where there are no
+    wnids and nothing of this fits are they taken in sorted order. Raises UserError that lists what
+    is missing and what is too much; ``others`` allows the latter.
     """
     root = Path(root)
     found = sorted(p.name for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
     labelled = [class_folder(label, names) for label in range(len(names))]
-    schemes = [scheme for scheme in (wnids, names, labelled) if set(scheme) & set(found)]
+    known = (wnids, names, labelled, _numbered(found, wnids, len(names)))
+    schemes = [scheme for scheme in known if set(scheme) & set(found)]
     if not schemes and not wnids and len(found) == len(names):
         return [root / folder for folder in found]
     expected = schemes[0] if schemes else wnids or names
@@ -99,6 +101,16 @@ def class_folders(
             f"(missing: {_listed(missing)}; extra: {_listed(extra)})"
         )
     return [root / folder for folder in expected]
+
+
+def _numbered(found: list[str], wnids: Sequence[str], count: int) -> list[str]:
+    """Return the folders in label order where all names are numbers, as in ``007``; else none."""
+    by_number = {int(folder): folder for folder in found if folder.isdecimal()}
+    if not by_number or len(by_number) < len(found):
+        return []
+    indices = [imagenet_indices()[wnid] for wnid in wnids]
+    numbers = indices if set(indices) == set(by_number) else range(count)
+    return [by_number.get(number, str(number)) for number in numbers]
 
 
 def _listed(names: list[str]) -> str:

@@ -4,11 +4,12 @@ from functools import cache
 from pathlib import Path
 
 from lgd_core.architectures import parse_architecture
+from lgd_core.checks import check_dataset, check_method
 from lgd_core.classes import resolve_classes
-from lgd_core.dataset_checks import check_dataset
 from lgd_core.errors import UserError
+from lgd_core.external import resolve_external
 from lgd_core.families import Families
-from lgd_core.methods import SEED_SOURCES, check_formation, is_guided, needs_learner, tuned_by
+from lgd_core.methods import SEED_SOURCES, check_formation, needs_learner, tuned_by
 from lgd_core.prior_files import check_prior
 from lgd_core.schema import check, fill_defaults, load_yaml, merge, reread, suggest
 from lgd_core.sources import check_source, resolve_source
@@ -38,6 +39,7 @@ class Recipes:
         self.families = Families(
             self, {name: self._family(name) for name in self.files("ablation")}
         )
+        self.external = resolve_external(self.config, self.names("dataset"), self.names("method"))
         self._check_all()
 
     def files(self, kind: str) -> list[str]:
@@ -60,6 +62,13 @@ class Recipes:
     def students(self, dataset: str) -> list[str]:
         """Return the architectures that judge distilled sets of a data set."""
         return self.config["students"] or self.dataset(dataset)["evaluation"]["students"]
+
+    def external_set(self, name: str) -> dict:
+        """Return folder, data set and increment of a folder that the run names, by its name."""
+        if name not in self.external:
+            known = suggest(name, list(self.external)) if self.external else ", found no names"
+            raise UserError(f"config: external: unknown name '{name}'{known}")
+        return self.external[name]
 
     def source_of(self, dataset: str) -> dict:
         """Return where a data set's images come from, its folder checked: see resolve_source."""
@@ -103,6 +112,9 @@ class Recipes:
             for method in self.config["methods"]:
                 for ipc in self.config["ipc"]:
                     self.increments(dataset, method, ipc)
+        for dataset in {entry["dataset"] for entry in self.external.values()}:
+            for student in self.students(dataset):
+                self._check_input(student, dataset, "students")
 
     def _layer(self, kind: str, name: str, changes: dict, where: str) -> dict:
         """Check one layer of keys for a recipe that must exist; return it."""
@@ -162,19 +174,7 @@ class Recipes:
         where = f"method '{name}' on data set '{dataset}'"
         if name in RESERVED_NAMES:
             raise UserError(f"{where}: the name is reserved, expected another file name")
-        (first, last), steps = recipe["window"], recipe["sampler"]["steps"]
-        # Without guidance the window is of no use, and the default need not fit the steps.
-        if is_guided(recipe) and not first <= last < steps:
-            raise UserError(
-                f"{where}: window: found [{first}, {last}], expected first <= last < {steps}, "
-                "the number of sampling steps"
-            )
-        held_out = self.dataset(dataset)["source"]["validation_fraction"]
-        if recipe["learner"]["monitor"] == "validation" and not held_out:
-            raise UserError(
-                f"{where}: learner.monitor: found validation, expected training, since the data "
-                "set's source.validation_fraction is 0"
-            )
+        check_method(recipe, self.dataset(dataset), where)
         self._check_seed(recipe, dataset, name, where)
         if owner := tuned_by(recipe, name):
             self.finetune(dataset, owner, where)

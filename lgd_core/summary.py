@@ -1,22 +1,61 @@
-"""Print a target's table and where its pictures are: ``python -m lgd_core.summary FOLDER``."""
+"""Tables of accuracies to read: ``python -m lgd_core.summary FOLDER``, and as a page."""
 
+import html
 import sys
 from pathlib import Path
 
 import pandas as pd
 
+# Column to read: mean and standard deviation in tables.TABLE_COLUMNS.
+SPREADS = {
+    "top1 (%)": ("top1_mean", "top1_std"),
+    "best (%)": ("best_top1_mean", "best_top1_std"),
+    "paper (%)": ("paper_top1", "paper_std"),
+}
+PAGE = """<!doctype html>
+<html lang="en">
+<head><meta charset="utf-8"><title>{title}</title>
+<style>
+:root {{ color-scheme: light dark; }}
+body {{ font: 15px/1.5 system-ui, "Liberation Sans", "DejaVu Sans", sans-serif; margin: 24px; }}
+table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; }}
+caption {{ text-align: left; font-weight: bold; padding-bottom: 8px; }}
+th, td {{ padding: 4px 16px 4px 0; text-align: left; border-bottom: 1px solid #8888; }}
+</style></head>
+<body>
+{table}
+</body>
+</html>
+"""
+
+
+def readable(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the accuracy table with means and standard deviations joined, empty columns left out.
+
+    ``table`` as of tables.result_table.
+    """
+    shown = table[["method", "student", "n"]].copy()
+    for name, (mean, std) in SPREADS.items():
+        if table[mean].notna().any():
+            shown[name] = _written(table[mean]) + _written(table[std], " ± ")
+    return shown
+
+
+def _written(values: pd.Series, before: str = "") -> pd.Series:
+    return values.map(lambda x: f"{before}{x:.1f}" if x == x else "").astype(str)
+
+
+def table_page(title: str, table: pd.DataFrame) -> str:
+    """Return the accuracy table as a page; ``table`` as of tables.result_table."""
+    rows = readable(table).to_html(index=False, border=0)
+    title = html.escape(title)
+    head, _, body = rows.partition(">")
+    return PAGE.format(title=title, table=f"{head}>\n<caption>{title}</caption>{body}")
+
 
 def summary(folder: Path) -> str:
     """Return the table and the mean redundancy of a results folder, for a terminal."""
-    table = pd.read_csv(folder / "table.csv")
-    spread = {"top1": "top1_mean", "best": "best_top1_mean"}
-    shown = table[["method", "student", "n"]].copy()
-    for name, column in spread.items():
-        deviation = table[column.replace("mean", "std")].map(
-            lambda x: f" ± {x:.1f}" if x == x else ""
-        )
-        shown[f"{name} (%)"] = table[column].map("{:.1f}".format) + deviation
-    lines = [shown.to_string(index=False)]
+    lines = [readable(pd.read_csv(folder / "table.csv")).to_string(index=False)]
     matrix = pd.read_csv(folder / "redundancy.csv")
     away = matrix[matrix["train_increment"] != matrix["test_increment"]]
     for method, mean in away.groupby("method", sort=False)["top1"].mean().items():

@@ -44,6 +44,14 @@ VERSIONS = {
     "in_distribution": 1,
     "guidance": 1,
     "class_samples": 1,
+    "table_page": 1,
+    "gallery": 1,
+    "read_external": 1,
+    "evaluate_external": 1,
+    "cross_external": 1,
+    "difficulty_external": 1,
+    "neighbours_external": 1,
+    "diagnose_external": 1,
 }
 
 # glibc hands large tensors back to the kernel after every step and faults them in again at the next;
@@ -104,6 +112,7 @@ wildcard_constraints:
     shard="[0-9]+",
     shards="[0-9]+",
     class_folder="[A-Za-z0-9_]+",
+    external="[A-Za-z0-9][A-Za-z0-9_-]*",
 
 
 def dataset_of(wildcards):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from browser import Browser, find_chromium
 from diffusers import AutoencoderKL, DiTTransformer2DModel
 from torch import nn
 
@@ -164,3 +165,14 @@ def interrupt_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
         monkeypatch.setattr(Resume, "save", save)
 
     return arm
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """Return a headless Chromium; without one the test is skipped."""
+    binary = find_chromium()
+    if binary is None:
+        pytest.skip("needs Chromium, Debian's package chromium: pages are not opened")
+    browser = Browser(binary, tmp_path_factory.mktemp("browser"))
+    yield browser
+    browser.close()

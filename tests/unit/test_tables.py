@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from lgd_core.metrics import mean_off_diagonal, mean_std
-from lgd_core.summary import summary
+from lgd_core.summary import summary, table_page
 from lgd_core.tables import (
     TABLE_COLUMNS,
     curve_table,
@@ -130,3 +130,12 @@ def test_csv_and_summary(tmp_path):
     assert "81.0 ± 1.4" in text
     assert "redundancy of lgd: 40.0 %" in text
     assert "samples.png" in text
+
+
+def test_table_page_joins_mean_and_spread_and_escapes():
+    row = result_row("digits", 50, "<lgd>", "ConvNet-3", "hard", RUNS)
+    page = table_page("a & b", result_table([row]))
+    assert "<td>81.0 ± 1.4</td>" in page
+    assert "<caption>a &amp; b</caption>" in page
+    assert "&lt;lgd&gt;" in page
+    assert "paper" not in page, "a column without numbers is left out"

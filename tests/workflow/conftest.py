@@ -10,8 +10,11 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 from miniature import copy_product
+from PIL import Image
+from sklearn.datasets import load_digits
 
 TARGETS = [
     f"results/digits_ipc20/{name}"
@@ -28,6 +31,14 @@ ANALYSES = [
         "samples/3_three",
     )
 ]
+# Made beside the targets; apart from them, since a page depends on everything.
+PAGES = tuple(f"results/digits_ipc20/{name}.html" for name in ("table", "gallery"))
+# A set of our own, and one that another program has written.
+EXTERNAL = (
+    "--config",
+    "external={own: results/digits/lgd/s0/k1/distilled, mine: {folder: mine, increment: 2}}",
+)
+DIAGNOSES = ("results/external/own/diagnosis.csv", "results/external/mine/duplicates.csv")
 
 
 @dataclass
@@ -117,7 +128,28 @@ def fresh(tmp_path) -> Project:
 def finished(tmp_path_factory) -> Project:
     """A project in which everything has been made, undisturbed; not to be changed."""
     project = new_project(tmp_path_factory.mktemp("finished") / "project")
-    project.make("--", *TARGETS, *ANALYSES)
+    project.make("--", *TARGETS, *ANALYSES, *PAGES)
+    return project
+
+
+def write_digits(root: Path) -> None:
+    """Write a folder as another program would: four digits a class, 20 x 16, one of them twice."""
+    digits = load_digits()
+    for label in range(10):
+        (root / str(label)).mkdir(parents=True)
+        for number, image in enumerate(digits.images[digits.target == label][:4]):
+            large = Image.fromarray(np.uint8(image * 15)).resize((20, 16))
+            large.save(root / str(label) / f"{number}.png")
+    with Image.open(root / "7" / "0.png") as image:
+        image.point(lambda value: value * 0.9 + 10).save(root / "7" / "3.png")
+
+
+@pytest.fixture(scope="session")
+def diagnosed(finished, tmp_path_factory) -> Project:
+    """A copy of the finished project with two folders diagnosed; not to be changed."""
+    project = copy_of(finished, tmp_path_factory.mktemp("diagnosed") / "project")
+    write_digits(project.folder / "mine")
+    project.make(*EXTERNAL, "--", *DIAGNOSES)
     return project
 
 

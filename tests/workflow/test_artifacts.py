@@ -51,6 +51,14 @@ RULES = [
     "in_distribution",
     "guidance",
     "class_samples",
+    "table_page",
+    "gallery",
+    "read_external",
+    "evaluate_external",
+    "cross_external",
+    "difficulty_external",
+    "neighbours_external",
+    "diagnose_external",
 ]
 
 

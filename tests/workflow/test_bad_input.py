@@ -24,6 +24,7 @@ def refusal(project, *words, env=None) -> str:
         ("run=3", ["config: run", "did you mean 'runs'"]),
         ("methods=[lgdd]", ["unknown method 'lgdd'", "lgd"]),
         ("overrides={methods: {lgd: {learnability: {strength: -1}}}}", ["strength", "-1"]),
+        ("external={mine: nowhere}", ["external.mine.folder", "no folder nowhere"]),
     ],
 )
 def test_overrides_on_the_command_line_are_checked(fresh, config, parts):
@@ -36,6 +37,22 @@ def test_images_per_class_of_a_target_are_checked(fresh):
     line = refusal(fresh, "-n", "--", "results/digits_ipc25/table.csv")
     assert "25" in line
     assert "multiple of 10" in line
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("mine", ["found 10 class folders", "missing: three;", "extra: dozen)"]),
+        ("other", ["config: external: unknown name 'other'", "mine"]),
+    ],
+)
+def test_folders_to_diagnose_are_checked(fresh, name, parts):
+    for folder in ["zero", "one", "two", "dozen", "four", "five", "six", "seven", "eight", "nine"]:
+        (fresh.folder / "mine" / folder).mkdir(parents=True)
+    external = ("--config", "external={mine: mine}")
+    line = refusal(fresh, "-n", *external, "--", f"results/external/{name}/diagnosis.csv")
+    for part in parts:
+        assert part in line
 
 
 def test_prior_of_a_target_outside_the_run_is_checked(fresh):

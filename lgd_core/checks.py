@@ -1,6 +1,7 @@
-"""What a schema cannot say of a data set: which of its keys must agree."""
+"""What a schema cannot say of a data set or a method: which of their keys must agree."""
 
 from lgd_core.errors import UserError
+from lgd_core.methods import is_guided
 
 
 def check_dataset(recipe: dict, where: str) -> None:
@@ -29,3 +30,20 @@ def check_dataset(recipe: dict, where: str) -> None:
                 f"{where}: evaluation.epochs: found {ipc!r}: {epochs!r}, "
                 "expected images per class: epochs, both whole numbers above 0"
             )
+
+
+def check_method(recipe: dict, dataset: dict, where: str) -> None:
+    """Raise UserError where keys of a method do not agree with one another or its data set."""
+    (first, last), steps = recipe["window"], recipe["sampler"]["steps"]
+    # Without guidance the window is of no use, and the default need not fit the steps.
+    if is_guided(recipe) and not first <= last < steps:
+        raise UserError(
+            f"{where}: window: found [{first}, {last}], expected first <= last < {steps}, "
+            "the number of sampling steps"
+        )
+    held_out = dataset["source"]["validation_fraction"]
+    if recipe["learner"]["monitor"] == "validation" and not held_out:
+        raise UserError(
+            f"{where}: learner.monitor: found validation, expected training, since the data "
+            "set's source.validation_fraction is 0"
+        )

@@ -1,0 +1,243 @@
+"""Diagnosis of folders of images from elsewhere; no prior is needed."""
+
+from lgd_core.external import list_images, manifest_of
+
+# As many epochs as the paper watches, Section 5.4.
+WATCHED_EPOCHS = 50
+
+
+def external_of(wildcards):
+    """Return folder, data set and increment of a name under ``external`` of the run."""
+    return checked(RECIPES.external_set, wildcards.external)
+
+
+def external_dataset(wildcards):
+    return checked(RECIPES.dataset, external_of(wildcards)["dataset"])
+
+
+def external_files(wildcards):
+    """Return the images and the manifest of a folder: any of them that changes is read again."""
+    external = external_of(wildcards)
+    images = checked(list_images, external["folder"], external_dataset(wildcards))
+    return [str(path) for path, _ in images] + [
+        str(path) for path in manifest_of(external["folder"])
+    ]
+
+
+def external_real(*names):
+    """Return an input function for files of the data set that a folder belongs to."""
+    return lambda wildcards: [
+        f"results/{external_of(wildcards)['dataset']}/{name}" for name in names
+    ]
+
+
+def external_evaluation(wildcards):
+    """Return the data set's protocol; how many images per class there are, the job finds out."""
+    evaluation = external_dataset(wildcards)["evaluation"]
+    recipe = {key: evaluation[key] for key in evaluation if key != "students"}
+    return recipe | {"runs": config["runs"]}
+
+
+def external_difficulty(wildcards):
+    """Return the protocol of the network whose belief in its training images is watched."""
+    dataset = external_dataset(wildcards)
+    keys = ("batch", "lr", "weight_decay")
+    return {key: dataset["evaluation"][key] for key in keys} | {
+        "architecture": dataset["redundancy"]["architecture"],
+        "epochs": WATCHED_EPOCHS,
+    }
+
+
+def external_redundancy(wildcards):
+    """Return the protocol of a network trained on one increment alone."""
+    return (
+        external_evaluation(wildcards)
+        | external_dataset(wildcards)["redundancy"]
+        | {"evaluations": 1}
+    )
+
+
+rule read_external:
+    """Read a folder of images from elsewhere into arrays, at its data set's size."""
+    input:
+        external_files,
+    output:
+        images="results/external/{external}/set_images.npy",
+        labels="results/external/{external}/set_labels.npy",
+        table="results/external/{external}/set.csv",
+        facts="results/external/{external}/set.json",
+    log:
+        "results/logs/read_external/{external}.log",
+    conda:
+        "../environment.yml"
+    threads: ALL_CORES
+    params:
+        hp=lambda wildcards: stage(
+            "read_external",
+            external=external_of(wildcards),
+            network=network_facts(external_dataset(wildcards)),
+        ),
+    script:
+        "../workflow_scripts/read_external.py"
+
+
+rule evaluate_external:
+    """Train students from scratch on a folder's images and test them on the data set."""
+    input:
+        external_real(
+            *(
+                f"data/{split}_{part}.npy"
+                for split in ("validation", "test")
+                for part in ("images", "labels")
+            )
+        ),
+        images="results/external/{external}/set_images.npy",
+        labels="results/external/{external}/set_labels.npy",
+    output:
+        runs="results/external/{external}/evaluate/{student}.json",
+    log:
+        "results/logs/evaluate_external/{external}_{student}.log",
+    benchmark:
+        "results/benchmarks/evaluate_external/{external}_{student}.tsv"
+    conda:
+        "../environment.yml"
+    threads: 1
+    resources:
+        gpu=GPU,
+    params:
+        hp=lambda wildcards: stage(
+            "evaluate_external",
+            evaluation=external_evaluation(wildcards),
+            network=network_facts(external_dataset(wildcards)),
+        ),
+    script:
+        "../workflow_scripts/evaluate_external.py"
+
+
+rule cross_external:
+    """Train on each increment of a folder alone and test on every other."""
+    input:
+        images="results/external/{external}/set_images.npy",
+        labels="results/external/{external}/set_labels.npy",
+        table="results/external/{external}/set.csv",
+    output:
+        matrix="results/external/{external}/cross_increment.json",
+    log:
+        "results/logs/cross_external/{external}.log",
+    benchmark:
+        "results/benchmarks/cross_external/{external}.tsv"
+    conda:
+        "../environment.yml"
+    threads: 1
+    resources:
+        gpu=GPU,
+    params:
+        hp=lambda wildcards: stage(
+            "cross_external",
+            redundancy=external_redundancy(wildcards),
+            network=network_facts(external_dataset(wildcards)),
+        ),
+    script:
+        "../workflow_scripts/cross_external.py"
+
+
+rule difficulty_external:
+    """Watch a new network's belief in the labels of a folder's images while it learns them."""
+    input:
+        images="results/external/{external}/set_images.npy",
+        labels="results/external/{external}/set_labels.npy",
+        table="results/external/{external}/set.csv",
+    output:
+        samples="results/external/{external}/difficulty.csv",
+    log:
+        "results/logs/difficulty_external/{external}.log",
+    benchmark:
+        "results/benchmarks/difficulty_external/{external}.tsv"
+    conda:
+        "../environment.yml"
+    threads: 1
+    resources:
+        gpu=GPU,
+    params:
+        hp=lambda wildcards: stage(
+            "difficulty_external",
+            difficulty=external_difficulty(wildcards),
+            network=network_facts(external_dataset(wildcards)),
+        ),
+    script:
+        "../workflow_scripts/difficulty_external.py"
+
+
+rule neighbours_external:
+    """Find the real training images nearest to a folder's images, and its near-duplicates."""
+    input:
+        external_real("data/train_images.npy", "data/train_labels.npy"),
+        reference=external_real("reference/model.safetensors"),
+        images="results/external/{external}/set_images.npy",
+        labels="results/external/{external}/set_labels.npy",
+        table="results/external/{external}/set.csv",
+    output:
+        neighbours="results/external/{external}/neighbours.csv",
+        duplicates="results/external/{external}/duplicates.csv",
+        facts="results/external/{external}/neighbours.json",
+    log:
+        "results/logs/neighbours_external/{external}.log",
+    benchmark:
+        "results/benchmarks/neighbours_external/{external}.tsv"
+    conda:
+        "../environment.yml"
+    threads: 1
+    resources:
+        gpu=GPU,
+    params:
+        hp=lambda wildcards: stage(
+            "neighbours_external",
+            network=network_facts(external_dataset(wildcards)),
+        ),
+    script:
+        "../workflow_scripts/neighbours_external.py"
+
+
+rule diagnose_external:
+    """Gather what was measured of a folder's images in one table and one figure."""
+    input:
+        runs=lambda wildcards: expand(
+            "results/external/{{external}}/evaluate/{student}.json",
+            student=checked(RECIPES.students, external_of(wildcards)["dataset"]),
+        ),
+        images="results/external/{external}/set_images.npy",
+        table="results/external/{external}/set.csv",
+        matrix="results/external/{external}/cross_increment.json",
+        difficulty="results/external/{external}/difficulty.csv",
+        neighbours="results/external/{external}/neighbours.csv",
+        duplicates="results/external/{external}/duplicates.csv",
+        facts="results/external/{external}/neighbours.json",
+    output:
+        table=report(
+            "results/external/{external}/diagnosis.csv",
+            caption="../report/diagnosis.rst",
+            category="External sets",
+            subcategory="{external}",
+            labels={"artifact": "diagnosis, numbers"},
+        ),
+        figure=report(
+            "results/external/{external}/diagnosis.png",
+            caption="../report/diagnosis.rst",
+            category="External sets",
+            subcategory="{external}",
+            labels={"artifact": "diagnosis"},
+        ),
+    log:
+        "results/logs/diagnose_external/{external}.log",
+    conda:
+        "../environment.yml"
+    params:
+        hp=lambda wildcards: stage(
+            "diagnose_external",
+            dataset=external_of(wildcards)["dataset"],
+            runs=config["runs"],
+            dpi=config["plots"]["dpi"],
+            colormap=config["plots"]["colormap"],
+        ),
+    script:
+        "../workflow_scripts/diagnose_external.py"

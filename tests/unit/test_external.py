@@ -1,0 +1,198 @@
+"""Folders from elsewhere: what a run may say of them; images, classes and increments."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image, ImageDraw
+
+from lgd_core.classes import imagenet_indices
+from lgd_core.errors import UserError
+from lgd_core.external import SUFFIXES, increments_of, list_images, resolve_external
+from lgd_core.external_arrays import read_set
+
+WNIDS = ["n02096294", "n01440764", "n02111889"]
+DATASET = {
+    "classes": ["Australian terrier", "tench", "Samoyed"],
+    "wnids": WNIDS,
+    "image": {"size": 8, "channels": 3},
+}
+NUMBERED = [f"{label:05d}" for label in range(3)]
+
+
+def write_set(root: Path, folders: list[str], count: int = 3) -> Path:
+    """Write a distilled set as another program would: its own sizes, names and formats."""
+    for label, folder in enumerate(folders):
+        (root / folder).mkdir(parents=True)
+        for number in range(count):
+            picture = Image.new("RGB", (14, 10 + label), (60 * label, 20 * number, 90))
+            ImageDraw.Draw(picture).ellipse((2, 2, 6, 6), fill=(250, 250, 0))
+            picture.save(root / folder / f"sample{number}.{'png' if number % 2 else 'jpg'}")
+    return root
+
+
+@pytest.mark.parametrize(
+    "folders",
+    [
+        WNIDS,
+        DATASET["classes"],
+        NUMBERED,
+        ["0", "1", "2"],
+        [str(imagenet_indices()[wnid]) for wnid in WNIDS],
+    ],
+    ids=["wnid", "name", "index", "plain index", "index in ImageNet"],
+)
+def test_class_folders_of_every_kind(tmp_path, folders):
+    root = write_set(tmp_path / "set", folders)
+    images = list_images(root, DATASET)
+    assert [label for _, label in images] == [0] * 3 + [1] * 3 + [2] * 3
+    assert {path.parent.name for path, label in images if label == 1} == {folders[1]}
+
+
+def test_unpadded_numbers_are_not_taken_as_sorted_text(tmp_path):
+    root = write_set(tmp_path / "set", [str(label) for label in range(11)], count=1)
+    names = {"classes": [f"class {label}" for label in range(11)]}
+    labels = {path.parent.name: label for path, label in list_images(root, names)}
+    assert labels == {str(label): label for label in range(11)}
+
+
+@pytest.mark.parametrize(
+    ("folders", "missing", "extra"),
+    [
+        ([*WNIDS[:2], "n00000001"], WNIDS[2], "n00000001"),
+        (["tench", "Samoyed", "husky"], "Australian terrier", "husky"),
+        (["1", "2", "3"], "0", "3"),
+    ],
+)
+def test_mismatch_lists_both_sides(tmp_path, folders, missing, extra):
+    with pytest.raises(UserError) as error:
+        list_images(write_set(tmp_path / "set", folders), DATASET)
+    assert f"missing: {missing}" in str(error.value)
+    assert f"extra: {extra}" in str(error.value)
+
+
+def test_class_without_images(tmp_path):
+    root = write_set(tmp_path / "set", WNIDS)
+    for path in (root / WNIDS[1]).iterdir():
+        path.rename(path.with_suffix(".txt"))
+    with pytest.raises(UserError, match=r"n01440764: found no images"):
+        list_images(root, DATASET)
+
+
+def test_increments_by_file_order_count_numbers_as_numbers(tmp_path):
+    root = write_set(tmp_path / "set", WNIDS, count=12)
+    images = list_images(root, DATASET)
+    assert [path.stem for path, _ in images[:12]] == [f"sample{i}" for i in range(12)]
+    assert increments_of(root, images, 5) == ([0] * 5 + [1] * 5 + [2] * 2) * 3
+
+
+def write_manifest(root: Path, rows: list[tuple], columns: tuple = ("file", "increment")) -> None:
+    with open(root / "manifest.csv", "w", newline="") as stream:
+        csv.writer(stream).writerows([columns, *rows])
+
+
+def test_manifest_decides_increments(tmp_path):
+    root = write_set(tmp_path / "set", NUMBERED)
+    images = list_images(root, DATASET)
+    files = [path.relative_to(root).as_posix() for path, _ in images]
+    write_manifest(root, [(file, i % 3) for i, file in enumerate(files)][::-1])
+    assert increments_of(root, images, 1) == [0, 1, 2] * 3
+
+
+@pytest.mark.parametrize(
+    ("change", "parts"),
+    [
+        (lambda rows: rows[1:], ["found 8 files, expected the 9", "not listed: 00000/sample0.jpg"]),
+        (lambda rows: [*rows, ("x.png", 0)], ["not listed: none", "not there: x.png"]),
+        (lambda rows: [(file, k + 1) for file, k in rows], ["increment: found 1", "from 0"]),
+        (lambda rows: [(file, "a") for file, _ in rows], ["increment: found a"]),
+    ],
+)
+def test_manifest_that_does_not_fit(tmp_path, change, parts):
+    root = write_set(tmp_path / "set", NUMBERED)
+    images = list_images(root, DATASET)
+    rows = [(path.relative_to(root).as_posix(), 0) for path, _ in images]
+    write_manifest(root, change(rows))
+    with pytest.raises(UserError) as error:
+        increments_of(root, images, 1)
+    for part in ["manifest.csv", *parts]:
+        assert part in str(error.value)
+
+
+def test_manifest_of_other_columns(tmp_path):
+    root = write_set(tmp_path / "set", NUMBERED)
+    write_manifest(root, [], ("name", "label"))
+    with pytest.raises(UserError, match="found columns name, label, expected file and increment"):
+        increments_of(root, list_images(root, DATASET), 1)
+
+
+def test_images_are_read_at_the_size_of_the_data_set(tmp_path):
+    root = write_set(tmp_path / "set", DATASET["classes"])
+    files = {"images": "i.npy", "labels": "l.npy", "table": "t.csv"}
+    files = {name: str(tmp_path / file) for name, file in files.items()}
+    said = []
+    facts = read_set({"folder": str(root), "increment": 2}, DATASET, files, 2, said.append)
+    assert facts == {"images": 9, "increments": [6, 3], "split": "file order, 2 each"}
+    images = np.load(files["images"])
+    assert images.shape == (9, 3, 8, 8)
+    assert abs(int(images[8, 0, -1, -1]) - 120) < 10, "the colour of class 2"
+    table = pd.read_csv(files["table"])
+    assert list(table.columns) == ["file", "class", "label", "increment"]
+    assert table["file"][3] == "tench/sample1.png", "then by class"
+    assert table["increment"].tolist() == [0] * 6 + [1] * 3, "increment by increment"
+    assert np.load(files["labels"]).tolist() == [0, 0, 1, 1, 2, 2, 0, 1, 2]
+
+
+def test_broken_image_is_named(tmp_path):
+    root = write_set(tmp_path / "set", WNIDS)
+    (root / WNIDS[0] / "sample1.png").write_bytes(b"no picture")
+    files = {name: str(tmp_path / name) for name in ("images", "labels", "table")}
+    with pytest.raises(UserError, match=r"sample1.png: found a broken image"):
+        read_set({"folder": str(root), "increment": 2}, DATASET, files, 1, print)
+
+
+def resolved(external: dict, of_run: tuple = ("digits",)) -> dict:
+    config = {"external": external, "datasets": list(of_run)}
+    return resolve_external(config, ["digits", "fashionmnist"], ["dit", "lgd"])
+
+
+def test_a_folder_alone_or_a_mapping(tmp_path):
+    own = {"folder": str(tmp_path), "dataset": "fashionmnist", "increment": 5}
+    found = resolved({"plain": str(tmp_path), "full": own})
+    assert found["plain"] == {"folder": str(tmp_path), "dataset": "digits", "increment": 10}
+    assert found["full"] == own
+
+
+@pytest.mark.parametrize(
+    ("external", "of_run", "parts"),
+    [
+        ({"mine": "nowhere"}, ("digits",), ["external.mine.folder", "no folder nowhere"]),
+        ({"lgd": "."}, ("digits",), ["external.lgd", "name of a method"]),
+        ({"Digits": "."}, ("digits",), ["external.Digits", "name of a dataset"]),
+        ({"one": ".", "One": "."}, ("digits",), ["external.One", "one of its own"]),
+        ({"mine": "."}, ("digits", "fashionmnist"), ["mine.dataset: missing", "several"]),
+        (
+            {"mine": {"folder": ".", "dataset": "digit"}},
+            ("digits",),
+            ["unknown dataset 'digit'", "did you mean 'digits'"],
+        ),
+    ],
+)
+def test_what_a_run_says_is_checked(external, of_run, parts):
+    with pytest.raises(UserError) as error:
+        resolved(external, of_run)
+    for part in parts:
+        assert part in str(error.value)
+
+
+def test_a_data_set_must_not_be_called_external():
+    with pytest.raises(UserError, match="'external' is reserved"):
+        resolve_external({"external": {}, "datasets": []}, ["external"], [])
+
+
+def test_suffixes_are_those_of_torchvision():
+    from torchvision.datasets.folder import IMG_EXTENSIONS
+
+    assert set(SUFFIXES) == set(IMG_EXTENSIONS)

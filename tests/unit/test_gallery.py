@@ -1,0 +1,296 @@
+"""The gallery: its numbers, its pictures, and the page in a browser."""
+
+import base64
+import io
+import json
+import re
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import torch.nn.functional as F
+from conftest import CLASSES, CPU, PLAIN_COLOURS, SIZE
+from PIL import Image
+
+from lgd_core.gallery import (
+    COLUMNS,
+    gallery_page,
+    joined,
+    losses,
+    nearest_before,
+    reduced,
+    set_table,
+    sprite_sheets,
+)
+
+FACTS = {
+    "classes": ["ant", "bee", "cat"],
+    "normalise": {"mean": [0.5] * 3, "std": [0.3] * 3},
+    "image": {"size": SIZE, "train_size": None, "channels": 3},
+    "augment": PLAIN_COLOURS | {"crop_scale": [0.9, 1.0], "crop_ratio": [0.9, 1.1], "flip": 0.0},
+}
+CARDS = "[...document.querySelectorAll('.tile')]"
+SHOWN = f"{CARDS}.map(tile => Number(tile.dataset.row))"
+
+
+def increment(key: int, positions: int = 2) -> dict[str, torch.Tensor]:
+    """Return an increment of three classes; images and latents are random."""
+    n, rng = CLASSES * positions, torch.Generator().manual_seed(key)
+    return {
+        "images": torch.randint(0, 256, (n, 3, SIZE, SIZE), generator=rng).to(torch.uint8),
+        "latents": torch.randn(n, 4, 2, 2, generator=rng),
+        "labels": torch.arange(CLASSES).repeat_interleave(positions),
+        "positions": torch.arange(positions).repeat(CLASSES),
+        "scores": torch.full((n,), torch.nan) if key == 0 else torch.arange(float(n)),
+    }
+
+
+def test_nearest_before_looks_back_only():
+    memory = torch.tensor([[[1.0, 0.0], [0.0, 1.0], [3.0, 0.1], [0.1, 2.0]]])
+    cosine, index = nearest_before(memory)
+    assert index.tolist() == [[-1, 0, 0, 1]]
+    assert cosine[0, 0].isnan()
+    assert cosine[0, 1:].tolist() == pytest.approx([0, 0.999445, 0.998752], abs=1e-5)
+
+
+def test_table_has_losses_and_the_nearest_of_the_same_class(learner, reference):
+    increments = [increment(0), increment(1)]
+    increments[1]["latents"][5] = 2 * increments[0]["latents"][4]
+    table = set_table(increments, [learner], reference, FACTS, CPU)
+    assert table["class"].tolist() == [0, 0, 1, 1, 2, 2] * 2
+    assert table["learner"].isna().tolist() == [True] * 6 + [False] * 6
+    last = increments[1]["images"][-1:].float() / 255
+    label = torch.tensor([2])
+    for name, network in (("learner", learner), ("reference", reference)):
+        expected = F.cross_entropy(network((last - 0.5) / 0.3), label).item()
+        assert table[name][11] == pytest.approx(expected, rel=1e-5)
+    assert table["nearest"][[0, 1, 11]].tolist() == [-1, 0, 4]
+    assert table["cosine"][11] == pytest.approx(1)
+    later = table[table["nearest"] >= 0]
+    assert (table["class"][later["nearest"]].to_numpy() == later["class"]).all()
+    assert table["score"][6:].tolist() == [0, 1, 2, 3, 4, 5]
+
+
+def test_rows_of_nearest_images_move_with_their_set(learner, reference):
+    one = set_table([increment(0), increment(1)], [learner], reference, FACTS, CPU)
+    both = joined({("dit", 0): one, ("lgd", 0): one})
+    assert list(both.columns) == list(COLUMNS)
+    first, second = both["nearest"][:12].to_numpy(), both["nearest"][12:].to_numpy()
+    assert np.array_equal(second, np.where(first < 0, -1, first + 12))
+
+
+def test_losses_do_not_depend_on_batches(bright, learner):
+    assert torch.allclose(losses(learner, bright, batch=5), losses(learner, bright))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_sheets_hold_the_very_pixels(channels):
+    rng = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (401, channels, 6, 6), generator=rng).to(torch.uint8)
+    sheets = sprite_sheets(images)
+    assert [kind for kind, _ in sheets] == ["image/png"] * 2
+    with Image.open(io.BytesIO(base64.b64decode(sheets[0][1]))) as picture:
+        pixels = np.array(picture).reshape(120, 120, channels)
+    assert np.array_equal(pixels[6:12, 12:18], images[22].permute(1, 2, 0).numpy())
+
+
+def test_large_images_are_reduced_and_small_ones_left():
+    images = torch.full((2, 3, 96, 96), 9, dtype=torch.uint8)
+    assert reduced(images, 64).shape == (2, 3, 64, 64)
+    assert (reduced(images, 64) == 9).all()
+    assert reduced(images, 96) is images
+
+
+def test_page_is_alone_and_survives_any_class_name():
+    table, images = planted(2)
+    names = ["</script><b>", "%STYLE%", *"abcdefgh"]
+    page = gallery_page("a < b", table, images, names, "stamp")
+    data = json.loads(re.search(r'id="data">(.*?)</script>', page, re.S)[1])
+    assert data["names"]["class"] == names
+    assert "<title>a &lt; b</title>" in page
+    assert not re.search(r'(src|href)="(?!data:)', page), "nothing is fetched"
+    assert "http" not in page
+
+
+def planted(count: int) -> tuple[pd.DataFrame, torch.Tensor]:
+    """Return a table of images of five methods, ten classes and ten increments, and pictures."""
+    row = np.arange(count)
+    table = pd.DataFrame(
+        {
+            "method": np.array(["random", "dit", "igd", "mgd3", "lgd"])[row * 5 // count],
+            "seed": 0,
+            "class": row % 10,
+            "increment": row // 10 % 10,
+            "position": row // 100 % 10,
+            "score": np.where(row * 5 // count == 4, row * 7919 % 1000 / 100, np.nan),
+            "learner": np.where(row // 10 % 10, row / 1000, np.nan),
+            "reference": 0.25,
+            "nearest": np.where(row // 10 % 10, row - 10, -1),
+            "cosine": np.where(row // 10 % 10, 0.75, np.nan),
+        }
+    )
+    rng = torch.Generator().manual_seed(0)
+    coarse = torch.randint(0, 256, (count, 1, 7, 7), generator=rng).to(torch.uint8)
+    return table, coarse.repeat_interleave(4, 2).repeat_interleave(4, 3)
+
+
+@pytest.fixture(scope="module")
+def page(browser, tmp_path_factory):
+    """Return the browser, a page of 5,000 images open in it, and the seconds that it took."""
+    table, images = planted(5000)
+    path = tmp_path_factory.mktemp("gallery") / "gallery.html"
+    names = [f"class {i}" for i in range(10)]
+    path.write_text(gallery_page("planted", table, images, names, "stamp"), encoding="utf-8")
+    seconds = browser.open(path, "!!document.documentElement?.dataset.ready")
+    return browser, table, seconds
+
+
+@pytest.fixture
+def choose(page):
+    """Return a function that sets the lists of the page, those not named to all."""
+
+    def set_lists(**values: str) -> None:
+        chosen = {"method": "", "class": "", "increment": "", "order": "set"} | values
+        for name, value in chosen.items():
+            page[0].evaluate(f"document.getElementById('{name}').value = '{value}'")
+        event = "document.getElementById('order').dispatchEvent(new Event('change'))"
+        page[0].evaluate(event)
+
+    set_lists()
+    yield set_lists
+    assert page[0].errors == []
+
+
+def count_of(browser) -> str:
+    return browser.evaluate("document.getElementById('count').textContent")
+
+
+def test_five_thousand_images_open_and_scroll_at_once(page, choose):
+    browser, _, seconds = page
+    print(f"5,000 images: {seconds:.2f} s")
+    # Alone on a machine it is under a second; the limit is for one that is shared.
+    assert seconds < 10
+    assert count_of(browser) == "5,000 of 5,000 images"
+    assert browser.evaluate(f"{CARDS}.length") < 150, "only what is seen exists"
+    start = time.monotonic()
+    browser.evaluate("scroll.scrollTop = scroll.scrollHeight")
+    browser.wait(f"{SHOWN}.includes(4999)")
+    assert time.monotonic() - start < 5
+    assert browser.evaluate(f"{CARDS}.length") < 150
+
+
+def test_filters_change_what_is_shown(page, choose):
+    browser, table, _ = page
+    choose(method="4")
+    assert count_of(browser) == "1,000 of 5,000 images"
+    choose(**{"method": "4", "class": "3", "increment": "2"})
+    expected = table.query("method == 'lgd' and `class` == 3 and increment == 2").index
+    assert count_of(browser) == f"{len(expected)} of 5,000 images"
+    assert browser.evaluate(SHOWN) == expected.tolist()
+    choose(**{"class": "3"})
+    assert count_of(browser) == "500 of 5,000 images"
+
+
+def test_order_by_score_puts_the_unscored_last(page, choose):
+    browser, table, _ = page
+    for order, ascending in (("score:down", False), ("score:up", True)):
+        choose(order=order)
+        scored = table.sort_values("score", ascending=ascending, kind="stable").index
+        shown = browser.evaluate("state.shown")
+        assert shown == scored.tolist()
+        assert browser.evaluate(SHOWN)[:9] == scored[:9].tolist()
+        caption = browser.evaluate(f"{CARDS}[0].textContent")
+        assert caption == f"S {table['score'][scored[0]]:.2f}"
+
+
+def details_of(browser) -> dict[str, str]:
+    return browser.evaluate(
+        "Object.fromEntries([...document.querySelectorAll('#details dt')]"
+        ".map(dt => [dt.textContent, dt.nextElementSibling.textContent]))"
+    )
+
+
+def test_a_click_shows_what_the_data_say(page, choose):
+    browser, table, _ = page
+    choose(method="4", increment="5")
+    row = browser.evaluate(SHOWN)[3]
+    browser.evaluate(f"{CARDS}[3].click()")
+    found, known = details_of(browser), table.loc[row]
+    assert found == {
+        "Method": "lgd",
+        "Seed": "0",
+        "Increment": "5",
+        "Position": str(known["position"]),
+        "S": f"{known['score']:.3f}",
+        "Learner loss": f"{known['learner']:.3f}",
+        "Reference loss": "0.250",
+    }
+    heading = browser.evaluate("document.querySelector('#details h2').textContent")
+    assert heading == f"class {known['class']}"
+    link = browser.evaluate("document.querySelector('#details .link').textContent")
+    assert link == f"cosine 0.750, increment 4, position {known['position']}"
+    browser.evaluate("document.querySelector('#details .link').click()")
+    assert browser.evaluate("Number(document.getElementById('details').dataset.row)") == row - 10
+
+
+def test_what_is_not_known_is_said(page, choose):
+    browser, _, _ = page
+    choose(method="0", increment="0")
+    browser.evaluate(f"{CARDS}[0].click()")
+    found = details_of(browser)
+    assert (found["S"], found["Learner loss"]) == ("none", "none")
+    assert browser.evaluate("document.querySelector('#details .link')") is None
+
+
+def test_keys_move_and_choose(page, choose):
+    browser, _, _ = page
+    browser.evaluate("document.getElementById('size').focus()")
+    browser.press("Tab")
+    assert browser.evaluate("document.activeElement.dataset.row") == "0", "the first image"
+    for key in ("ArrowRight", "ArrowRight", "ArrowDown", "Enter"):
+        browser.press(key)
+    row = browser.evaluate("2 + state.perRow")
+    assert browser.evaluate("Number(document.getElementById('details').dataset.row)") == row
+    browser.press("End")
+    assert browser.evaluate("document.activeElement.dataset.row") == "4999"
+
+
+def test_pictures_are_those_of_the_images(page, choose):
+    """The pixels that a browser makes of a sheet are those of the row's image."""
+    browser, _, _ = page
+    images = planted(5000)[1]
+    drawn = browser.evaluate(
+        "(async () => { const image = new Image(); image.src = addressOf(12);"
+        " await image.decode(); const canvas = document.createElement('canvas');"
+        " canvas.width = canvas.height = 28; const pen = canvas.getContext('2d');"
+        " pen.drawImage(image, -28 * 5, -28 * 4); return"
+        " [...pen.getImageData(0, 0, 28, 28).data].filter((_, i) => i % 4 === 0); })()"
+    )
+    assert drawn == images[12 * 400 + 4 * 20 + 5].flatten().tolist()
+
+
+def test_dark_and_light_are_legible(page, choose):
+    browser, _, _ = page
+    for scheme in ("light", "dark"):
+        media = [{"name": "prefers-color-scheme", "value": scheme}]
+        browser.call("Emulation.setEmulatedMedia", features=media)
+        paper, ink, faint = (
+            browser.evaluate(f"getComputedStyle(document.querySelector('{where}')).{key}")
+            for where, key in (("body", "backgroundColor"), ("body", "color"), ("footer", "color"))
+        )
+        assert contrast(paper, ink) > 7
+        assert contrast(paper, faint) > 4.5
+
+
+def contrast(one: str, other: str) -> float:
+    """Return the contrast ratio of two CSS colours, WCAG 2.2."""
+    light, dark = sorted(map(luminance, (one, other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def luminance(colour: str) -> float:
+    shares = [int(part) / 255 for part in re.findall(r"\d+", colour)]
+    linear = [x / 12.92 if x <= 0.04045 else ((x + 0.055) / 1.055) ** 2.4 for x in shares]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

@@ -1,0 +1,30 @@
+"""Train on each increment of a folder alone and test on every other."""
+
+from pathlib import Path
+
+import pandas as pd
+import torch
+from job import running
+
+from lgd_core.data import load_split
+from lgd_core.metrics import mean_off_diagonal
+from lgd_core.runtime import write_json
+from lgd_core.training import Images, cross_accuracies, network_shape
+
+with running(snakemake) as job:
+    recipe, facts = job.hp["redundancy"], job.hp["network"]
+    images, labels = load_split(Path(snakemake.input.images).parent, "set")
+    increment = torch.from_numpy(pd.read_csv(snakemake.input.table)["increment"].to_numpy())
+    rows = [(increment == k).nonzero().flatten() for k in range(int(increment.max()) + 1)]
+    matrix = cross_accuracies(
+        network_shape(recipe["architecture"], facts),
+        [Images.on(job.device, images[part], labels[part], facts) for part in rows],
+        recipe,
+        ("redundancy", 0),
+        job.resume,
+    )
+    mean = mean_off_diagonal(matrix)
+    sizes = [len(part) for part in rows]
+    write_json(
+        snakemake.output.matrix, job.stamp(matrix=matrix, mean_off_diagonal=mean, sizes=sizes)
+    )

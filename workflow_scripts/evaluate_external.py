@@ -1,0 +1,27 @@
+"""Train n students of one architecture on a folder's images and test them."""
+
+from pathlib import Path
+
+from job import running
+
+from lgd_core.data import load_split
+from lgd_core.methods import epochs_at
+from lgd_core.runtime import write_json
+from lgd_core.training import Images, network_shape, train_students
+
+with running(snakemake) as job:
+    facts, recipe = job.hp["network"], job.hp["evaluation"]
+    images, labels = load_split(Path(snakemake.input.images).parent, "set")
+    real = Path(snakemake.input[0]).parent
+    # The protocol's epochs depend on the images per class; a class that lacks some counts as full.
+    ipc = -(-len(labels) // len(facts["classes"]))
+    runs = train_students(
+        network_shape(snakemake.wildcards.student, facts),
+        Images.on(job.device, images, labels, facts),
+        Images.on(job.device, *load_split(real, "test"), facts),
+        Images.on(job.device, *load_split(real, "validation"), facts),
+        recipe | {"epochs": epochs_at(recipe["epochs"], ipc)},
+        ("student", 0),
+        job.resume,
+    )
+    write_json(snakemake.output.runs, job.stamp(runs=runs, ipc=ipc))

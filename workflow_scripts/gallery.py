@@ -1,0 +1,34 @@
+"""Write the page to look at distilled sets."""
+
+from pathlib import Path
+
+import torch
+from job import running
+
+from lgd_core.distilled import load_tensors
+from lgd_core.gallery import gallery_page, joined, reduced, set_table
+from lgd_core.learners import load_network
+from lgd_core.runtime import atomic
+
+with running(snakemake) as job:
+    facts, sets, images = job.hp["network"], {}, []
+    paths: dict[tuple[str, int], list[str]] = {}
+    for path in snakemake.input.increments:
+        method, seed = Path(path).parts[2:4]
+        paths.setdefault((method, int(seed[1:])), []).append(path)
+    reference = load_network(snakemake.input.reference, job.device)
+    for key, files in paths.items():
+        increments = [load_tensors(file)[0] for file in files]
+        learners = [
+            load_network(Path(file).with_name("learner.safetensors"), job.device)
+            for file in files[:-1]
+        ]
+        sets[key] = set_table(increments, learners, reference, facts, job.device)
+        images += [reduced(tensors["images"], job.hp["side"]) for tensors in increments]
+        job.log(f"{key[0]}, seed {key[1]}: {len(sets[key])} images")
+    title = f"{snakemake.wildcards.dataset}, {snakemake.wildcards.ipc} images per class"
+    evidence = f"Fingerprint {job.fingerprint}."
+    table, pictures = joined(sets), torch.cat(images)
+    with atomic(snakemake.output.page) as temporary:
+        text = gallery_page(title, table, pictures, facts["classes"], evidence)
+        temporary.write_text(text, encoding="utf-8")
