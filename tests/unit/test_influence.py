@@ -73,7 +73,8 @@ def step(double: None) -> Denoising:
     x_t, noise = torch.randn(2, 4, 4, 8, 8, generator=generator("influence"))
     x_t.requires_grad_()
     alpha_bar = torch.tensor(0.4)
-    return Denoising(x_t, noise, tweedie(x_t, noise, alpha_bar), alpha_bar, LABELS)
+    x0, unused = tweedie(x_t, noise, alpha_bar), torch.tensor(0.2)
+    return Denoising(x_t, noise, x0, alpha_bar, LABELS, unused, unused, torch.arange(4))
 
 
 @pytest.fixture

@@ -134,7 +134,7 @@ def test_csv_and_summary(tmp_path):
 
 def test_table_page_joins_mean_and_spread_and_escapes():
     row = result_row("digits", 50, "<lgd>", "ConvNet-3", "hard", RUNS)
-    page = table_page("a & b", result_table([row]))
+    page = table_page("a & b", result_table([row], read_paper([])))
     assert "<td>81.0 ± 1.4</td>" in page
     assert "<caption>a &amp; b</caption>" in page
     assert "&lt;lgd&gt;" in page
