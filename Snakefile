@@ -13,6 +13,7 @@ include: "rules/common.smk"
 include: "rules/inputs.smk"
 include: "rules/comparisons.smk"
 include: "rules/analysis_inputs.smk"
+include: "rules/external_inputs.smk"
 # ---- Stages, in reading order ----
 include: "rules/data.smk"
 include: "rules/reference.smk"

@@ -93,3 +93,20 @@ def zone_facts():
     """Return where the zones of difficulty part."""
     keys = ("easy_mean", "informative_variance")
     return {key: config["analyses"][key] for key in keys}
+
+
+def gallery_inputs(wildcards):
+    """Return all increments of a target, and the learners that came before them."""
+    inputs = {"increments": [], "learners": []}
+    for method in config["methods"]:
+        last = last_increment(wildcards, method)
+        for artifact, count in (("increment", last + 1), ("learner", last)):
+            inputs[f"{artifact}s"] += expand(
+                "results/{dataset}/{method}/s{seed}/k{k}/{artifact}.safetensors",
+                dataset=wildcards.dataset,
+                method=method,
+                seed=config["seeds"],
+                k=range(count),
+                artifact=artifact,
+            )
+    return inputs

@@ -1,20 +1,3 @@
-def gallery_inputs(wildcards):
-    """Return all increments of a target, and the learners that came before them."""
-    inputs = {"increments": [], "learners": []}
-    for method in config["methods"]:
-        last = last_increment(wildcards, method)
-        for artifact, count in (("increment", last + 1), ("learner", last)):
-            inputs[f"{artifact}s"] += expand(
-                "results/{dataset}/{method}/s{seed}/k{k}/{artifact}.safetensors",
-                dataset=wildcards.dataset,
-                method=method,
-                seed=config["seeds"],
-                k=range(count),
-                artifact=artifact,
-            )
-    return inputs
-
-
 rule table_page:
     """Write the accuracy table as a page to read."""
     input:
