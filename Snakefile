@@ -12,6 +12,7 @@ configfile: "config/config.yaml"
 include: "rules/common.smk"
 include: "rules/inputs.smk"
 include: "rules/comparisons.smk"
+include: "rules/costs.smk"
 include: "rules/analysis_inputs.smk"
 include: "rules/external_inputs.smk"
 # ---- Stages, in reading order ----

@@ -114,7 +114,7 @@ class Recipes:
                     self.increments(dataset, method, ipc)
         for dataset in {entry["dataset"] for entry in self.external.values()}:
             for student in self.students(dataset):
-                self._check_input(student, dataset, "students")
+                self.check_input(student, dataset, "students")
 
     def _layer(self, kind: str, name: str, changes: dict, where: str) -> dict:
         """Check one layer of keys for a recipe that must exist; return it."""

@@ -155,11 +155,7 @@ rule ablation:
 rule cost:
     """Gather what the methods cost: seconds, memory, and passes through networks per image."""
     input:
-        lambda wildcards: [
-            path
-            for stage in cost_stages(wildcards)
-            for path in stage["benchmarks"] + stage.get("curves", [])
-        ],
+        unpack(cost_inputs),
     output:
         table=report(
             "results/{dataset}_ipc{ipc}/cost.csv",

@@ -34,7 +34,7 @@ VERSIONS = {
     "curve": 1,
     "samples": 1,
     "ablation": 1,
-    "cost": 1,
+    "cost": 2,
     "measure_difficulty": 1,
     "measure_real_difficulty": 1,
     "trace_guidance": 1,

@@ -17,6 +17,7 @@ from lgd_core.prior_files import is_hub_name
 
 PRIOR = "results/{dataset}/prior_source.json"
 REFERENCE = "results/{dataset}/reference/model.safetensors"
+INFLUENCE = "results/{dataset}/influence/gradients.safetensors"
 TUNED_PRIOR = "results/{dataset}/{method}/prior_source.json"
 MODES = "results/{dataset}/{method}/s{seed}/k{k}/modes.safetensors"
 
@@ -161,8 +162,7 @@ def drawing_inputs(wildcards):
     if source in CORESETS:
         inputs["reference"] = REFERENCE.format(**wildcards)
     if needs_influence(method):
-        path = "results/{dataset}/influence/gradients.safetensors"
-        inputs["influence"] = path.format(**wildcards)
+        inputs["influence"] = INFLUENCE.format(**wildcards)
     if method["source"] == "prior" and method["modes"]["strength"]:
         increment = mode_increment(method, int(wildcards.get("k", 0)))
         inputs["modes"] = MODES.format(**dict(wildcards.items()) | {"k": increment})

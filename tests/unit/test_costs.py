@@ -1,27 +1,40 @@
 """Passes as they happen in the real networks, and benchmarks of jobs."""
 
 import contextlib
+import dataclasses
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
-from lgd_core.costs import COST_COLUMNS, cost_table
+from lgd_core import influence as influence_module
+from lgd_core.condensation import Condenser
+from lgd_core.costs import COST_COLUMNS, cost_table, read_amounts
 from lgd_core.increments import draw_candidates, draw_seed
-from lgd_core.passes import PASSES, drawing_passes, mean_passes
+from lgd_core.influence import Influence
+from lgd_core.passes import PASSES, RECIPE_KEYS, Amounts, drawing_passes, mean_passes
 from lgd_core.priors import Prior
 from lgd_core.runtime import Resume
 from lgd_core.schema import fill_defaults, load_yaml, merge
 from lgd_core.selection import Materials, Scorer
+from lgd_core.training import Images
 
 SCHEMA = load_yaml(Path(__file__).parents[2] / "config" / "schemas" / "method.schema.yaml")
-DATASET = {"classes": ["a", "b", "c"], "prior_labels": []}
+DATASET = {
+    "classes": ["a", "b", "c"],
+    "prior_labels": [],
+    "image": {"size": 16, "channels": 3, "train_size": None},
+    "normalise": {"mean": [0.5] * 3, "std": [0.25] * 3},
+}
+COUNTS = (20, 18, 16)
+AMOUNTS = Amounts(classes=3, images=54, smallest_class=16, checkpoints=2)
 MEMORY = torch.randn(3, 2, 4, 8, 8, generator=torch.Generator().manual_seed(0))
 DIT = {"ipc_per_increment": 2, "sampler": {"steps": 4, "cfg_scale": 1.5}, "window": [1, 2]}
 LGD = DIT | {
@@ -30,6 +43,14 @@ LGD = DIT | {
     "deviation": {"strength": 0.05, "norm": "relative"},
 }
 FULL = {"learnability": {"gradient": "full"}}
+INFLUENCE = {"influence": {"strength": 0.1, "norm": "relative"}}
+NETWORK = {"architecture": "ConvNet-2-w8", "life": 2, "warm_up": 1, "steps": 2, "batch": 8}
+DM = {
+    "source": "condensed",
+    "ipc_per_increment": 2,
+    "condensation": {"steps": 3, "real_batch": 4, "network": NETWORK},
+}
+IDC = {"objective": "gradient", "factor": 2, "real_batch": 20, "network": {"batch": 100}}
 RECIPES = {
     "dit": DIT,
     "dit without classifier-free guidance": merge(DIT, {"sampler": {"cfg_scale": 1.0}}),
@@ -42,6 +63,17 @@ RECIPES = {
     "strength of this increment 0": merge(LGD, {"learnability": {"strength_by_increment": [0, 1]}}),
     "full gradient": merge(LGD, FULL),
     "full gradient, deviation alone": merge(DIT | {"deviation": {"strength": 1.0}}, FULL),
+    "igd": DIT | INFLUENCE | {"deviation": LGD["deviation"]},
+    "igd, full gradient": merge(DIT | INFLUENCE, FULL),
+    "igd and lgd": LGD | INFLUENCE,
+    "mgd3": DIT | {"modes": {"strength": 0.1}},
+    "herding": {"source": "herding", "ipc_per_increment": 2, "through_autoencoder": True},
+    "kcenter": {"source": "kcenter", "ipc_per_increment": 2},
+    "dm": DM,
+    "real batches above the smallest class, training batches above all": merge(
+        DM, {"condensation": {"real_batch": 20, "network": {"batch": 100}}}
+    ),
+    "idc1": merge(DM, {"condensation": IDC}),
     "real": {"source": "real", "ipc_per_increment": 2},
     "real through the autoencoder": {
         "source": "real",
@@ -55,65 +87,150 @@ def recipe(name: str, **changes: object) -> dict:
     return fill_defaults(RECIPES[name] | changes, SCHEMA)
 
 
+def watch(module: nn.Module, name: str, seen: Counter) -> RemovableHandle:
+    """Count the samples that go forward through a module, and the gradients that come back."""
+
+    def hook(_: nn.Module, inputs: tuple, output: object) -> None:
+        seen[f"{name}_forward"] += len(inputs[0])
+        tensor = output if isinstance(output, torch.Tensor) else output[0]
+        if tensor.requires_grad:
+            tensor.register_hook(back)
+
+    def back(gradient: Tensor) -> None:
+        seen[f"{name}_backward"] += len(gradient)
+
+    return module.register_forward_hook(hook)
+
+
 @contextlib.contextmanager
-def counted(networks: dict[str, nn.Module]) -> Iterator[Counter]:
-    """Count the samples that go forward through networks, and the gradients that come back."""
-    seen: Counter = Counter()
-
-    def watch(name: str):
-        def hook(_: nn.Module, inputs: tuple, output: object) -> None:
-            seen[f"{name}_forward"] += len(inputs[0])
-            tensor = output if isinstance(output, torch.Tensor) else output[0]
-            if tensor.requires_grad:
-                tensor.register_hook(back)
-
-        def back(gradient: torch.Tensor) -> None:
-            seen[f"{name}_backward"] += len(gradient)
-
-        return hook
-
-    handles = [module.register_forward_hook(watch(name)) for name, module in networks.items()]
-    yield seen
+def counted(networks: dict[str, nn.Module], seen: Counter) -> Iterator[None]:
+    handles = [watch(module, name, seen) for name, module in networks.items()]
+    yield
     for handle in handles:
         handle.remove()
 
 
+def looped(function: Callable, in_dims: tuple = (0,)) -> Callable:
+    """Stand in for vmap, one call after another; mapped are tensors and dictionaries of them."""
+
+    def at(value: Tensor | dict, index: int) -> Tensor | dict:
+        return {n: t[index] for n, t in value.items()} if isinstance(value, dict) else value[index]
+
+    def size(value: Tensor | dict) -> int:
+        return len(next(iter(value.values())) if isinstance(value, dict) else value)
+
+    def call(*values: Tensor | dict) -> Tensor | dict:
+        pairs = list(zip(values, in_dims, strict=True))
+        (count,) = {size(value) for value, dim in pairs if dim is not None}
+        results = [
+            function(*(value if dim is None else at(value, i) for value, dim in pairs))
+            for i in range(count)
+        ]
+        if isinstance(results[0], dict):
+            return {name: torch.stack([part[name] for part in results]) for name in results[0]}
+        return torch.stack(results)
+
+    return call
+
+
+def plain_grad(function: Callable) -> Callable:
+    """Stand in for torch.func.grad with respect to a dictionary."""
+
+    def call(parameters: dict[str, Tensor], *values: Tensor) -> dict[str, Tensor]:
+        leaves = {name: tensor.clone().requires_grad_() for name, tensor in parameters.items()}
+        value = function(leaves, *values)
+        found = torch.autograd.grad(value, list(leaves.values()), create_graph=True)
+        return dict(zip(leaves, found, strict=True))
+
+    return call
+
+
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> Counter:
+    """Return a counter; what hooks could not see otherwise is made visible to it."""
+    seen, network = Counter(), Condenser.network
+
+    def watched(self: Condenser, step: int) -> tuple[nn.Module, torch.optim.Optimizer]:
+        model, trainer = network(self, step)
+        watch(model[-2], "network", seen)  # matching distributions has no use for the last layer
+        return model, trainer
+
+    monkeypatch.setattr(Condenser, "network", watched)
+    monkeypatch.setattr(influence_module, "vmap", looped)
+    monkeypatch.setattr(influence_module, "grad", plain_grad)
+    return seen
+
+
 @pytest.fixture
 def real(tmp_path: Path) -> Path:
-    labels = np.repeat(np.arange(3), 8)
-    np.save(tmp_path / "originals_labels.npy", labels)
-    np.save(tmp_path / "originals_images.npy", np.zeros((24, 3, 16, 16), np.uint8))
+    rng = np.random.default_rng(0)
+    for split in ("train", "originals"):
+        np.save(tmp_path / f"{split}_labels.npy", np.repeat(np.arange(3), COUNTS))
+        images = rng.integers(0, 256, (sum(COUNTS), 3, 16, 16), np.uint8)
+        np.save(tmp_path / f"{split}_images.npy", images)
     return tmp_path
 
 
 @pytest.fixture
-def networks(fixed_prior: Prior, learner: nn.Module, reference: nn.Module) -> dict[str, nn.Module]:
+def networks(
+    fixed_prior: Prior, learner: nn.Module, reference: nn.Module, influence: Influence
+) -> dict[str, nn.Module]:
     return {
         "transformer": fixed_prior.transformer,
         "decoder": fixed_prior.autoencoder.decoder,
         "encoder": fixed_prior.autoencoder.encoder,
         "learner": learner,
         "reference": reference,
+        "surrogate": influence.network,
     }
 
 
-def per_image(seen: Counter) -> dict[str, float]:
-    return {name: seen[name] / (3 * 2) for name in PASSES}
+@pytest.fixture
+def materials(scorer: Scorer, real: Path, influence: Influence) -> Callable[[dict], Materials]:
+    """Return a function that gives a method all it may need, and a scorer where it learns."""
+
+    def of(method: dict) -> Materials:
+        weight = method["learnability"]["reference_weight"]
+        learns = method["candidates"] > 1 or method["learnability"]["strength"]
+        own = Scorer(scorer.learner, scorer.reference, scorer.preprocess, weight)
+        return Materials(
+            own if learns else None, MEMORY, real, influence, scorer.reference, modes=MEMORY
+        )
+
+    return of
+
+
+@pytest.fixture
+def dataset(bright: Images) -> dict:
+    return DATASET | {"augment": bright.augment}
+
+
+def per_image(seen: Counter, classes: int = 3) -> dict[str, float]:
+    return {name: seen[name] / (classes * 2) for name in PASSES}
 
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_passes_are_those_that_happen(
-    fixed_prior: Prior, scorer: Scorer, networks: dict, real: Path, name: str
+    fixed_prior: Prior, materials: Callable, networks: dict, dataset: dict, seen: Counter, name: str
 ) -> None:
     method = recipe(name)
-    weight = method["learnability"]["reference_weight"]
-    learns = method["candidates"] > 1 or method["learnability"]["strength"]
-    scorer = Scorer(scorer.learner, scorer.reference, scorer.preprocess, weight) if learns else None
-    materials = Materials(scorer, MEMORY, real)
-    with counted(networks) as seen:
-        draw_candidates(fixed_prior, materials, DATASET, method, [0, 1, 2], (0, 1), Resume(None))
-    assert per_image(seen) == mean_passes(method, [1])
+    drawn = (fixed_prior, materials(method), dataset, method, [0, 1, 2], (0, 1), Resume(None))
+    with counted(networks, seen):
+        draw_candidates(*drawn)
+    assert per_image(seen) == pytest.approx(mean_passes(method, [1], AMOUNTS))
     assert sum(seen.values()) > 0
+
+
+@pytest.mark.parametrize("name", ["lgd", "igd", "herding", "dm", "idc1"])
+def test_passes_of_a_shard(
+    fixed_prior: Prior, materials: Callable, networks: dict, dataset: dict, seen: Counter, name: str
+) -> None:
+    """What a job does for all classes at once is done again in every shard."""
+    method, amounts = recipe(name), Amounts(1, 54, 16, 2)
+    drawn = (fixed_prior, materials(method), dataset, method, [2], (0, 1), Resume(None))
+    with counted(networks, seen):
+        draw_candidates(*drawn)
+    assert per_image(seen, 1) == pytest.approx(mean_passes(method, [1], amounts))
 
 
 @pytest.mark.parametrize("gradient", ["tweedie", "full"])
@@ -125,21 +242,35 @@ def test_passes_are_those_that_happen(
         ("real", "own"),
         ("deviation alone", "own"),
         ("dit", "own"),
+        ("igd", "own"),
+        ("igd", "prior"),
+        ("mgd3", "own"),
+        ("herding", "own"),
+        ("dm", "own"),
+        ("dm", "real"),
     ],
 )
 def test_passes_of_increment_0(
-    fixed_prior: Prior, networks: dict, real: Path, name: str, source: str, gradient: str
+    fixed_prior: Prior,
+    materials: Callable,
+    networks: dict,
+    dataset: dict,
+    seen: Counter,
+    name: str,
+    source: str,
+    gradient: str,
 ) -> None:
     learnability = RECIPES[name].get("learnability", {}) | {"gradient": gradient}
     method = recipe(name, seed={"source": source}, learnability=learnability)
-    with counted(networks) as seen:
-        draw_seed(fixed_prior, Materials(real=real), DATASET, method, 0, Resume(None))
-    assert per_image(seen) == mean_passes(method, [0])
+    before = dataclasses.replace(materials(method), scorer=None, memory=None)
+    with counted(networks, seen):
+        draw_seed(fixed_prior, before, dataset, method, 0, Resume(None))
+    assert per_image(seen) == pytest.approx(mean_passes(method, [0], AMOUNTS))
 
 
 def test_passes_of_the_paper_s_recipe() -> None:
     lgd = fill_defaults({"candidates": 3, "learnability": {"strength": 15.0}}, SCHEMA)
-    assert drawing_passes(lgd, 1) == {
+    assert drawing_passes(lgd, 1, AMOUNTS) == {
         "transformer_forward": 3 * 50 * 2,
         "decoder_forward": 3 * (36 + 1),
         "decoder_backward": 3 * 36,
@@ -148,9 +279,27 @@ def test_passes_of_the_paper_s_recipe() -> None:
         "reference_forward": 3 * (36 + 1),
         "reference_backward": 3 * 36,
     }
-    assert not drawing_passes(lgd | {"seed": {"source": "dit"}}, 0), "made by dit"
+    assert not drawing_passes(lgd | {"seed": {"source": "dit"}}, 0, AMOUNTS), "made by dit"
     late = merge(lgd, {"learnability": {"strength_by_increment": [0.0, 1.0]}})
-    assert mean_passes(late, [1, 2])["decoder_backward"] == 3 * 36 / 2
+    assert mean_passes(late, [1, 2], AMOUNTS)["decoder_backward"] == 3 * 36 / 2
+
+
+def test_passes_of_influence_grow_with_the_checkpoints() -> None:
+    igd = fill_defaults({"window": [30, 45], "influence": {"strength": 5.0}}, SCHEMA)
+    for checkpoints in (1, 5):
+        passes = mean_passes(igd, [1], dataclasses.replace(AMOUNTS, checkpoints=checkpoints))
+        assert passes["surrogate_forward"] == 16 * checkpoints
+        assert passes["surrogate_backward"] == 2 * 16 * checkpoints, "a gradient of gradients"
+        assert passes["decoder_backward"] == 16
+
+
+def test_amounts_are_read_from_what_was_made(tmp_path: Path) -> None:
+    prepared, checkpoints = tmp_path / "prepared.json", tmp_path / "checkpoints.json"
+    counts = dict(zip("abc", COUNTS, strict=True))
+    prepared.write_text(json.dumps({"images": {"train": counts, "test": {"a": 1}}}))
+    checkpoints.write_text(json.dumps({"epochs_kept": [1, 7]}))
+    assert Amounts(3, **read_amounts(prepared, checkpoints)) == AMOUNTS
+    assert read_amounts(prepared, None)["checkpoints"] == 0
 
 
 HEADER = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
@@ -167,15 +316,17 @@ def test_cost_sums_the_jobs_of_a_stage(tmp_path: Path) -> None:
     jobs = [benchmark(tmp_path / "b", 4.0, "300.0"), benchmark(tmp_path / "c", 6.0, "500.5")]
     curve = tmp_path / "learner.json"
     curve.write_text(json.dumps({"images": 200, "curve": [{}] * 7}))
+    chosen = {key: recipe("dit")[key] for key in RECIPE_KEYS}
+    drawn = {"recipe": chosen, "increments": [1, 2], "classes": 1.5}
     stages = [
         {"stage": "train_reference", "method": "shared", "used_by": ["lgd", "lgd_omega0.25"]}
         | {"benchmarks": [short]},
         {"stage": "sample_candidates", "method": "lgd", "used_by": ["lgd"], "images": 40}
-        | {"benchmarks": jobs, "passes": {"transformer_forward": 300}},
+        | {"benchmarks": jobs, "drawn": drawn},
         {"stage": "train_learner", "method": "lgd", "used_by": ["lgd"], "benchmarks": jobs[:1]}
         | {"curves": [str(curve)] * 2},
     ]
-    table = cost_table("digits", 20, stages)
+    table = cost_table("digits", 20, stages, {"images": 54, "smallest_class": 16})
     assert tuple(table.columns) == COST_COLUMNS
     assert table["used_by"].tolist() == ["lgd lgd_omega0.25", "lgd", "lgd"]
     assert table["jobs"].tolist() == [1, 2, 1]
@@ -185,5 +336,6 @@ def test_cost_sums_the_jobs_of_a_stage(tmp_path: Path) -> None:
     assert table["peak_memory_mb"].iloc[1] == 500.5
     assert table["images"].iloc[1:].tolist() == [40, 2 * 7 * 200]
     assert table["images_per_second"].iloc[1:].tolist() == [4.0, 700.0]
-    assert table["transformer_forward"].iloc[1] == 300
+    assert table["transformer_forward"].iloc[1] == 4 * 2, "steps, branches"
+    assert table["transformer_forward"].isna().tolist() == [True, False, True]
     assert pd.isna(table["images_per_second"].iloc[0])
