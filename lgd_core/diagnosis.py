@@ -18,7 +18,7 @@ from lgd_core.training import Images, optimiser_for, restore, snapshot, train_ep
 
 ZONES = ("easy", "informative", "hard")
 EASY_MEAN, INFORMATIVE_VARIANCE = 0.5, 0.05
-# Of real images, the share that may have a nearer one than what counts as a near-duplicate.
+# Share of real images whose nearest other real image is a near-duplicate by definition.
 TOLERATED = 0.001
 # Rounding leaves the cosine of equal vectors a little below 1.
 IDENTICAL = 1 - 1e-5
@@ -86,9 +86,9 @@ def difficulty_of(beliefs: Tensor) -> pd.DataFrame:
 def duplicate_threshold(similarity: Tensor) -> float:
     """Return the pixel correlation from which on two images are near-duplicates.
 
-    ``similarity`` (M,) is that of random real images, as many as the set has, to the nearest other
-    of them: only one in a thousand has a nearer one. What counts as alike thus follows from the
-    data: digits resemble one another far more than photographs do.
+    ``similarity`` (M,) is that of random real images to the nearest other of the training split:
+    only one in a thousand has a nearer one. What counts as alike thus follows from the data: digits
+    resemble one another far more than photographs do.
     """
     return min(round(float(similarity.double().quantile(1 - TOLERATED)), 6), IDENTICAL)
 

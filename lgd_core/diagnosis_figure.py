@@ -82,7 +82,7 @@ def _difficulty(axis: Axes, samples: pd.DataFrame, rows: pd.DataFrame) -> None:
     for zone, colour, marker in zip(ZONES, (GREEN, ORANGE, RED), "o^s", strict=True):
         own = samples[samples["zone"] == zone]
         label = f"{zone}, {shares[zone]:.0f} %"
-        axis.scatter(own["mu"], own["sigma2"], 12, colour, marker, alpha=0.6, lw=0, label=label)
+        axis.scatter("mu", "sigma2", 12, colour, data=own, marker=marker, alpha=0.6, label=label)
     axis.axhline(INFORMATIVE_VARIANCE, color="0.5", lw=0.8, ls=":")
     axis.vlines(EASY_MEAN, 0, INFORMATIVE_VARIANCE, color="0.5", lw=0.8, ls=":")
     axis.set(title=f"Difficulty of {len(samples)} images", xlim=(-0.02, 1.02), ylim=(-0.005, 0.26))

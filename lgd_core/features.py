@@ -54,30 +54,24 @@ def pixel_vectors(data: Images) -> Tensor:
     return F.normalize(torch.where(blank, torch.ones_like(centred), centred))
 
 
-def nearest(vectors: Tensor, others: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
+def nearest(
+    vectors: Tensor, others: Iterable[Tensor], but: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """Return the greatest cosine of vectors (N, d) of length 1 to any other, and which, (N,) each.
 
     ``others`` are parts (M_i, d) of one list, by which rows are counted; only one part at a time is
-    in memory.
+    in memory. Row ``but`` (N,) of the list is not looked at, where a vector is in the list itself.
     """
     similarity = torch.full((len(vectors),), -torch.inf)
     index = torch.full((len(vectors),), -1)
     start = 0
     for part in others:
-        found, row = (vectors @ part.T).max(1)
+        cosine = vectors @ part.T
+        if but is not None:
+            own = ((but >= start) & (but < start + len(part))).nonzero().flatten()
+            cosine[own, but[own] - start] = -torch.inf
+        found, row = cosine.max(1)
         index = torch.where(found > similarity, row + start, index)
         similarity = torch.maximum(similarity, found)
         start += len(part)
     return similarity, index
-
-
-def nearest_within(vectors: Tensor, batch: int = 1000) -> tuple[Tensor, Tensor]:
-    """Return the greatest cosine of each vector (N, d) to another of them, and which, (N,) each."""
-    similarities, indices = [], []
-    for rows in torch.arange(len(vectors)).split(batch):
-        cosine = vectors[rows] @ vectors.T
-        cosine[torch.arange(len(rows)), rows] = -torch.inf
-        similarity, index = cosine.max(1)
-        similarities.append(similarity)
-        indices.append(index)
-    return torch.cat(similarities), torch.cat(indices)

@@ -8,10 +8,12 @@ from torch import Tensor, nn
 
 from lgd_core.data import real_increment
 from lgd_core.diagnosis import duplicate_threshold
-from lgd_core.features import nearest, nearest_within, network_vectors, pixel_vectors
+from lgd_core.features import nearest, network_vectors, pixel_vectors
 from lgd_core.training import Images
 
 REAL_BATCH = 1000
+# Real images by whose nearest others near-duplicates are told, the same for every set.
+REAL_SAMPLE = 1000
 
 
 def neighbours_table(
@@ -30,7 +32,7 @@ def neighbours_table(
     pixels (``pixels``): the row in the training split, its class and the similarity; ``within`` is
     the nearest other image of the set, by pixels.
     """
-    labels = torch.from_numpy(table["label"].to_numpy())
+    labels = torch.tensor(table["label"].to_numpy())
     own = Images.on(device, images, labels, facts)
     found = table[["file", "class", "increment"]].copy()
     names = facts["classes"]
@@ -41,12 +43,14 @@ def neighbours_table(
         found[f"{space}_row"] = row.numpy()
         found[f"{space}_class"] = [names[label] for label in real[1][row].tolist()]
         found[f"{space}_similarity"] = similarity.double().numpy().round(6)
-    similarity, row = nearest_within(pixel_vectors(own))
+    vectors = pixel_vectors(own)
+    similarity, row = nearest(vectors, vectors.split(REAL_BATCH), torch.arange(len(vectors)))
     found["within_file"] = table["file"].to_numpy()[row]
     found["within_similarity"] = similarity.double().numpy().round(6)
-    sample = _like(labels, real, facts)
-    chosen = Images.on(device, real[0][sample], real[1][sample], facts)
-    return found, duplicate_threshold(nearest_within(pixel_vectors(chosen))[0])
+    sample = _sample(real[1], len(names))
+    chosen = pixel_vectors(Images.on(device, real[0][sample], real[1][sample], facts))
+    others = (pixel_vectors(part) for part in _parts(real, facts, device))
+    return found, duplicate_threshold(nearest(chosen, others, sample)[0])
 
 
 def _parts(real: tuple[Tensor, Tensor], facts: dict, device: torch.device) -> Iterator[Images]:
@@ -54,12 +58,11 @@ def _parts(real: tuple[Tensor, Tensor], facts: dict, device: torch.device) -> It
         yield Images.on(device, images, labels, facts)
 
 
-def _like(labels: Tensor, real: tuple[Tensor, Tensor], facts: dict) -> Tensor:
-    """Return rows of random real images, as many per class as a set has; fewer if there are."""
-    classes = len(facts["classes"])
-    scarcest = int(real[1].bincount(minlength=classes).min())
-    size = min(-(-len(labels) // classes), scarcest)
-    return real_increment(real[1], classes, size, 0, 0).flatten()
+def _sample(labels: Tensor, classes: int) -> Tensor:
+    """Return rows of about 1,000 random real images, as many of every class."""
+    scarcest = int(labels.bincount(minlength=classes).min())
+    size = max(1, min(REAL_SAMPLE // classes, scarcest))
+    return real_increment(labels, classes, size, 0, 0).flatten()
 
 
 def near_duplicates(neighbours: pd.DataFrame, threshold: float) -> pd.DataFrame:

@@ -14,7 +14,7 @@ from lgd_core.training import Images, cross_accuracies, network_shape
 with running(snakemake) as job:
     recipe, facts = job.hp["redundancy"], job.hp["network"]
     images, labels = load_split(Path(snakemake.input.images).parent, "set")
-    increment = torch.from_numpy(pd.read_csv(snakemake.input.table)["increment"].to_numpy())
+    increment = torch.tensor(pd.read_csv(snakemake.input.table)["increment"].to_numpy())
     rows = [(increment == k).nonzero().flatten() for k in range(int(increment.max()) + 1)]
     matrix = cross_accuracies(
         network_shape(recipe["architecture"], facts),

@@ -32,7 +32,7 @@ with running(snakemake) as job:
     shown = duplicates.head(PAIRS)
     row_of = pd.Series(files.index, files["file"])
     rows = row_of[shown[["file", "within_file"]].to_numpy().flatten()].to_numpy()
-    pairs = images[torch.from_numpy(rows.copy())].unflatten(0, (len(shown), 2))
+    pairs = images[torch.tensor(rows)].unflatten(0, (len(shown), 2))
     name = f"{snakemake.wildcards.external}, judged as {job.hp['dataset']}"
     figure = diagnosis_figure(name, table, difficulty, neighbours, pairs, job.hp["colormap"])
     facts = {"Description": f"fingerprint {job.fingerprint}"}

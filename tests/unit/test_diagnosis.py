@@ -10,7 +10,7 @@ from conftest import CLASSES, CPU, PLAIN_COLOURS, SIZE
 
 from lgd_core import diagnosis
 from lgd_core.diagnosis_figure import diagnosis_figure
-from lgd_core.features import nearest, nearest_within, pixel_vectors
+from lgd_core.features import nearest, pixel_vectors
 from lgd_core.figures import save_figure
 from lgd_core.neighbours import near_duplicates, neighbours_table
 from lgd_core.runtime import Resume
@@ -104,7 +104,7 @@ def test_correlation_ignores_brightness_and_contrast_but_not_pictures():
     images = pictures(3, 0)
     duller = (images.float() / 2 + 60).round().to(torch.uint8)
     vectors = pixel_vectors(labelled(torch.cat([images, duller]), torch.zeros(6, dtype=torch.long)))
-    similarity, index = nearest_within(vectors, batch=4)
+    similarity, index = nearest(vectors, vectors.split(4), torch.arange(6))
     assert index.tolist() == [3, 4, 5, 0, 1, 2]
     assert (similarity > 0.999).all()
 
