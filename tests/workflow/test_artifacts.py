@@ -209,7 +209,7 @@ def test_mode_guided_increments_and_a_tuned_prior(copied):
     assert modes["centres"].shape == (10, 10, 4, 4, 4)
     assert modes["sizes"].sum(1).min() > 100, "every training image of a class is in a cluster"
     _, metadata = load_tensors(copied.folder / mgd3 / "candidates/0of1.safetensors")
-    assert list(metadata["guidance_ratios"]["modes"]) == ["9", "8", "7", "6"]
+    assert set(metadata["guidance_ratios"]["modes"]) == {"9", "8", "7", "6"}
     assert not (copied.folder / "results/digits/mgd3/s0/k0/candidates").exists()
     facts = json.loads((copied.folder / minimax / "prior_source.json").read_text())
     assert facts["folders"] == {"pipeline": f"{minimax}/prior"}

@@ -102,10 +102,10 @@ def test_broken_artifact_is_named(copied):
 
 
 def test_class_with_too_few_images_for_the_seed(copied):
-    with open(copied.folder / "config/methods/random.yaml", "a") as stream:
-        stream.write("ipc_per_increment: 500\n")
-    run = ("--config", "methods=[random]", "ipc=[500]")
-    done = copied.run(*run, "--", "results/digits/random/s0/k0/increment.safetensors")
+    recipe = copied.folder / "config/methods/many.yaml"
+    recipe.write_text("extends: random\nipc_per_increment: 500\n")
+    run = ("--config", "methods=[many]", "ipc=[500]")
+    done = copied.run(*run, "--", "results/digits/many/s0/k0/increment.safetensors")
     output = done.stdout + done.stderr
     assert done.returncode != 0
     assert "error: class 0: found" in output
