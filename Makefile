@@ -25,7 +25,7 @@ demo: install  ## Distil Fashion-MNIST at 50 images per class and show the table
 	$(SNAKEMAKE)
 	$(BIN)/python -m lgd_core.summary $(DEMO)
 
-comparison: install  ## Compare all methods at 20 and 50 images per class: an hour on two cores
+comparison: install  ## Compare all methods at 20 and 50 images per class: hours on two cores
 	$(SNAKEMAKE) --configfile config/comparison.yaml
 	$(BIN)/python -m lgd_core.summary results/fashionmnist_ipc20
 	$(BIN)/python -m lgd_core.summary results/fashionmnist_ipc50

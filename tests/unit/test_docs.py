@@ -1,11 +1,15 @@
 """The documentation keeps step with the code and the schemas."""
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import torch
+from torch import Tensor
 
 from lgd_core.config_reference import reference
+from lgd_core.guidance import Denoising
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "config" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -46,6 +50,19 @@ def test_links_and_named_functions_exist(page: Path) -> None:
         code = (page.parent / path).read_text()
         assert path.endswith(f"{module}.py")
         assert re.search(rf"^(def|class) {name}\b", code, re.MULTILINE), f"{module}.{name}"
+
+
+def test_the_readme_s_guidance_does_what_it_says() -> None:
+    (example,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    names = {"dataclass": dataclass, "Denoising": Denoising, "Tensor": Tensor, "torch": torch}
+    exec(example, names)
+    noise, alpha_bar = torch.randn(2, 4, 8, 8), torch.tensor(0.4)
+    unused = torch.zeros(2)
+    step = Denoising(noise, noise, noise, alpha_bar, unused, unused, unused, unused)
+    change = names["BrightnessGuidance"](0.5)(step)
+    moved = -(1 - alpha_bar).sqrt() * change / alpha_bar.sqrt()
+    assert change.shape == noise.shape
+    assert (moved > 0).all(), "a lower noise is a higher x0"
 
 
 def test_the_readme_is_short() -> None:
