@@ -55,10 +55,11 @@ def _redundancy(axis: Axes, rows: pd.DataFrame, colormap: str) -> None:
 
 
 def _complementarity(axis: Axes, rows: pd.DataFrame) -> None:
-    axis.bar(rows["tested_on"].astype(int), rows["value"], yerr=rows["std"], capsize=3, color=BLUE)
+    increments = rows["tested_on"].astype(int)
+    axis.bar(increments, rows["value"], 0.6, yerr=rows["std"], capsize=3, color=BLUE)
     axis.set(title="Complementarity: errors after increment 0", ylim=(0, 105))
     axis.set(xlabel="increment (bars: binomial standard error)", ylabel="images wrong (%)")
-    axis.set_xticks(rows["tested_on"].astype(int))
+    axis.set(xticks=increments, xlim=(0.2, increments.max() + 0.8 if len(rows) else 1))
     if rows.empty:
         _say(axis, "one increment")
 

@@ -70,3 +70,9 @@ def near_duplicates(neighbours: pd.DataFrame, threshold: float) -> pd.DataFrame:
     alike = neighbours[neighbours["within_similarity"] >= threshold]
     columns = ["file", "within_file", "within_similarity"]
     return alike[columns].sort_values("within_similarity", ascending=False, kind="stable")
+
+
+def distinct_pairs(duplicates: pd.DataFrame) -> pd.DataFrame:
+    """Return near_duplicates with each pair once, whichever of the two stands first."""
+    pairs = duplicates[["file", "within_file"]].apply(frozenset, axis=1)
+    return duplicates[~pairs.duplicated()]

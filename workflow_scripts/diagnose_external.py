@@ -10,6 +10,7 @@ from lgd_core import diagnosis
 from lgd_core.data import load_split
 from lgd_core.diagnosis_figure import PAIRS, diagnosis_figure
 from lgd_core.figures import save_figure
+from lgd_core.neighbours import distinct_pairs
 from lgd_core.tables import read_json, write_csv
 
 with running(snakemake) as job:
@@ -29,7 +30,7 @@ with running(snakemake) as job:
     )
     write_csv(table, snakemake.output.table)
     images = load_split(Path(inputs.images).parent, "set")[0]
-    shown = duplicates.head(PAIRS)
+    shown = distinct_pairs(duplicates).head(PAIRS)
     row_of = pd.Series(files.index, files["file"])
     rows = row_of[shown[["file", "within_file"]].to_numpy().flatten()].to_numpy()
     pairs = images[torch.tensor(rows)].unflatten(0, (len(shown), 2))

@@ -12,7 +12,7 @@ from lgd_core import diagnosis
 from lgd_core.diagnosis_figure import diagnosis_figure
 from lgd_core.features import nearest, pixel_vectors
 from lgd_core.figures import save_figure
-from lgd_core.neighbours import near_duplicates, neighbours_table
+from lgd_core.neighbours import distinct_pairs, near_duplicates, neighbours_table
 from lgd_core.runtime import Resume
 from lgd_core.training import Images, cross_accuracies
 
@@ -165,6 +165,8 @@ def test_exact_and_nearly_exact_duplicates_are_found(neighbours):
     assert sorted(found["file"].tolist()) == ["2.png", "3.png", "4.png", "5.png"]
     partners = dict(zip(found["file"], found["within_file"], strict=True))
     assert partners == {"2.png": "3.png", "3.png": "2.png", "4.png": "5.png", "5.png": "4.png"}
+    assert distinct_pairs(found)["file"].tolist() == ["2.png", "4.png"]
+    assert distinct_pairs(found[:0]).empty
     rows = {row["metric"]: row for row in diagnosis.neighbour_rows(table, threshold)}
     assert rows["images_with_one"]["value"] == pytest.approx(400 / 6)
 
