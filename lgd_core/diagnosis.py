@@ -6,18 +6,12 @@ Tensors in, frames out: nothing here asks how the set was made.
 import math
 from collections.abc import Sequence
 
-import numpy as np
 import pandas as pd
-import torch
 from torch import Tensor
 
-from lgd_core.learners import build_network
+from lgd_core.difficulty import ZONES
 from lgd_core.metrics import mean_off_diagonal, mean_std
-from lgd_core.runtime import Resume, progress
-from lgd_core.training import Images, optimiser_for, restore, snapshot, train_epoch
 
-ZONES = ("easy", "informative", "hard")
-EASY_MEAN, INFORMATIVE_VARIANCE = 0.5, 0.05
 # Share of real images whose nearest other real image is a near-duplicate by definition.
 TOLERATED = 0.001
 # Rounding leaves the cosine of equal vectors a little below 1.
@@ -34,53 +28,6 @@ COLUMNS = (
     "n",
     "unit",
 )
-
-
-@torch.inference_mode()
-def belief(model: torch.nn.Module, data: Images, batch: int = 250) -> Tensor:
-    """Return the probability (N,) of every unaugmented image's own class."""
-    model.eval()
-    parts = []
-    for rows in torch.arange(len(data.labels)).split(batch):
-        images, labels = data.batch(rows)
-        probabilities = model(data.preprocess(images)).softmax(1)
-        parts.append(probabilities.gather(1, labels[:, None]).squeeze(1).cpu())
-    return torch.cat(parts)
-
-
-def belief_in_training(
-    shape: dict, data: Images, recipe: dict, key: tuple, resume: Resume
-) -> Tensor:
-    """Train a new network on images; return its belief in their class, (N, epochs).
-
-    Constant rate, no CutMix: an image of mixed classes has no probability of its own class.
-    """
-    model = build_network(*shape.values(), *key).to(data.device)
-    parts = {"model": model, "optimiser": optimiser_for(model, recipe)}
-    state = resume.load("belief") or {"seen": []}
-    restore(parts, state)
-    seen = state["seen"]
-    with progress("difficulty", recipe["epochs"], len(seen)) as bar:
-        for epoch in range(len(seen), recipe["epochs"]):
-            train_epoch(model, parts["optimiser"], data, recipe["batch"], False, (*key, epoch))
-            seen.append(belief(model, data))
-            bar.update()
-            if resume.due():
-                resume.save("belief", snapshot(parts) | {"seen": seen})
-    return torch.stack(seen, dim=1)
-
-
-def difficulty_of(beliefs: Tensor) -> pd.DataFrame:
-    """Return ``mu``, ``sigma2`` over epochs and ``zone`` of every image from (N, epochs).
-
-    Dataset cartography (Swayamdipta et al., 2020; paper, Section 5.4). The paper gives no limits:
-    here a variance from 0.05 on is informative; of the rest a mean from 0.5 on easy, hard below.
-    """
-    mu = beliefs.double().mean(1).numpy()
-    sigma2 = beliefs.double().var(1, correction=0).numpy()
-    still = np.where(mu >= EASY_MEAN, "easy", "hard")
-    zone = np.where(sigma2 >= INFORMATIVE_VARIANCE, "informative", still)
-    return pd.DataFrame({"mu": mu, "sigma2": sigma2, "zone": zone})
 
 
 def duplicate_threshold(similarity: Tensor) -> float:

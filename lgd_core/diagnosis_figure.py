@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from lgd_core.diagnosis import EASY_MEAN, INFORMATIVE_VARIANCE, ZONES
+from lgd_core.difficulty import ZONES
 
 # Okabe and Ito's colours, told apart by colour-blind eyes.
 BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
@@ -20,18 +20,20 @@ def diagnosis_figure(
     difficulty: pd.DataFrame,
     neighbours: pd.DataFrame,
     pairs: Tensor,
+    zones: dict,
     colormap: str,
 ) -> Figure:
     """Draw redundancy, complementarity, accuracy, difficulty, neighbours and near-duplicates.
 
     ``table`` as of diagnosis.diagnosis_table; ``difficulty`` and ``neighbours`` have a row per
-    image; ``pairs`` are uint8 images (P, 2, C, H, W), an image and its near-duplicate.
+    image; ``pairs`` are uint8 images (P, 2, C, H, W), an image and its near-duplicate; ``zones``
+    are the limits that difficulty.difficulty_frame was given.
     """
     figure, axes = plt.subplots(2, 3, figsize=(13, 7.6), layout="constrained")
     _redundancy(axes[0, 0], table[table["section"] == "redundancy"], colormap)
     _complementarity(axes[0, 1], table[table["section"] == "complementarity"])
     _accuracy(axes[0, 2], table[table["section"] == "accuracy"])
-    _difficulty(axes[1, 0], difficulty, table[table["section"] == "difficulty"])
+    _difficulty(axes[1, 0], difficulty, table[table["section"] == "difficulty"], **zones)
     _neighbours(axes[1, 1], neighbours, table)
     _duplicates(axes[1, 2], pairs, table[table["section"] == "duplicates"])
     figure.suptitle(name)
@@ -78,14 +80,20 @@ def _accuracy(axis: Axes, rows: pd.DataFrame) -> None:
     axis.set_xticklabels(rows["subject"])
 
 
-def _difficulty(axis: Axes, samples: pd.DataFrame, rows: pd.DataFrame) -> None:
+def _difficulty(
+    axis: Axes,
+    samples: pd.DataFrame,
+    rows: pd.DataFrame,
+    easy_mean: float,
+    informative_variance: float,
+) -> None:
     shares = rows.set_index("subject")["value"]
     for zone, colour, marker in zip(ZONES, (GREEN, ORANGE, RED), "o^s", strict=True):
         own = samples[samples["zone"] == zone]
         label = f"{zone}, {shares[zone]:.0f} %"
         axis.scatter("mu", "sigma2", 12, colour, data=own, marker=marker, alpha=0.6, label=label)
-    axis.axhline(INFORMATIVE_VARIANCE, color="0.5", lw=0.8, ls=":")
-    axis.vlines(EASY_MEAN, 0, INFORMATIVE_VARIANCE, color="0.5", lw=0.8, ls=":")
+    axis.axhline(informative_variance, color="0.5", lw=0.8, ls=":")
+    axis.vlines(easy_mean, 0, informative_variance, color="0.5", lw=0.8, ls=":")
     axis.set(title=f"Difficulty of {len(samples)} images", xlim=(-0.02, 1.02), ylim=(-0.005, 0.26))
     axis.set(xlabel="mean probability of the true class, μ", ylabel="variance over epochs, σ²")
     axis.legend(loc="upper right", fontsize=8)

@@ -4,9 +4,8 @@ from lgd_core.classes import class_label
 from lgd_core.methods import is_guided
 
 
-def difficulty_facts(wildcards):
+def difficulty_facts(dataset):
     """Return the protocol of the network whose belief in its training images is watched."""
-    dataset = dataset_of(wildcards)
     keys = ("batch", "lr", "weight_decay")
     return (
         {"architecture": dataset["redundancy"]["architecture"]}

@@ -102,7 +102,8 @@ rule difficulty_external:
     params:
         hp=lambda wildcards: stage(
             "difficulty_external",
-            difficulty=external_difficulty(wildcards),
+            difficulty=difficulty_facts(external_dataset(wildcards)),
+            zones=zone_facts(),
             network=network_facts(external_dataset(wildcards)),
         ),
     script:
@@ -177,6 +178,7 @@ rule diagnose_external:
             "diagnose_external",
             dataset=external_of(wildcards)["dataset"],
             runs=config["runs"],
+            zones=zone_facts(),
             dpi=config["plots"]["dpi"],
             colormap=config["plots"]["colormap"],
         ),

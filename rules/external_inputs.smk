@@ -2,9 +2,6 @@
 
 from lgd_core.external import list_images, manifest_of
 
-# As many epochs as the paper watches, Section 5.4.
-WATCHED_EPOCHS = 50
-
 
 def external_of(wildcards):
     """Return folder, data set and increment of a name under ``external`` of the run."""
@@ -36,16 +33,6 @@ def external_evaluation(wildcards):
     evaluation = external_dataset(wildcards)["evaluation"]
     recipe = {key: evaluation[key] for key in evaluation if key != "students"}
     return recipe | {"runs": config["runs"]}
-
-
-def external_difficulty(wildcards):
-    """Return the protocol of the network whose belief in its training images is watched."""
-    dataset = external_dataset(wildcards)
-    keys = ("batch", "lr", "weight_decay")
-    return {key: dataset["evaluation"][key] for key in keys} | {
-        "architecture": dataset["redundancy"]["architecture"],
-        "epochs": WATCHED_EPOCHS,
-    }
 
 
 def external_redundancy(wildcards):

@@ -20,7 +20,7 @@ rule measure_difficulty:
     params:
         hp=lambda wildcards: stage(
             "measure_difficulty",
-            difficulty=difficulty_facts(wildcards),
+            difficulty=difficulty_facts(dataset_of(wildcards)),
             network=network_facts(dataset_of(wildcards)),
         ),
     script:
@@ -46,7 +46,7 @@ rule measure_real_difficulty:
     params:
         hp=lambda wildcards: stage(
             "measure_real_difficulty",
-            difficulty=difficulty_facts(wildcards),
+            difficulty=difficulty_facts(dataset_of(wildcards)),
             network=network_facts(dataset_of(wildcards)),
         ),
     script:

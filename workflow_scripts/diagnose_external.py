@@ -35,6 +35,7 @@ with running(snakemake) as job:
     rows = row_of[shown[["file", "within_file"]].to_numpy().flatten()].to_numpy()
     pairs = images[torch.tensor(rows)].unflatten(0, (len(shown), 2))
     name = f"{snakemake.wildcards.external}, judged as {job.hp['dataset']}"
-    figure = diagnosis_figure(name, table, difficulty, neighbours, pairs, job.hp["colormap"])
+    parts = (table, difficulty, neighbours, pairs)
+    figure = diagnosis_figure(name, *parts, job.hp["zones"], job.hp["colormap"])
     facts = {"Description": f"fingerprint {job.fingerprint}"}
     save_figure(figure, snakemake.output.figure, job.hp["dpi"], facts)

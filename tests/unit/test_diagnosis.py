@@ -10,6 +10,7 @@ from conftest import CLASSES, CPU, PLAIN_COLOURS, SIZE
 
 from lgd_core import diagnosis
 from lgd_core.diagnosis_figure import diagnosis_figure
+from lgd_core.difficulty import difficulty_frame
 from lgd_core.features import nearest, pixel_vectors
 from lgd_core.figures import save_figure
 from lgd_core.neighbours import distinct_pairs, near_duplicates, neighbours_table
@@ -23,6 +24,7 @@ FACTS = {
     "augment": PLAIN_COLOURS | {"crop_scale": [0.9, 1.0], "crop_ratio": [0.9, 1.1], "flip": 0.0},
 }
 SHAPE = {"name": "ConvNet-2-w8", "channels": 3, "size": SIZE, "classes": CLASSES}
+ZONES = {"easy_mean": 0.5, "informative_variance": 0.05}
 RECIPE = {"batch": 12, "lr": 1e-2, "weight_decay": 0.01, "cutmix": False, "evaluations": 1}
 
 
@@ -67,37 +69,13 @@ def test_label_noise_on_other_images_is_known_by_chance():
 
 def test_zones_of_known_beliefs():
     easy, hard, swings = [0.9] * 50, [0.1] * 50, [0.1, 0.9] * 25
-    frame = diagnosis.difficulty_of(torch.tensor([easy, hard, swings, [0.5] * 50]))
+    frame = difficulty_frame(torch.tensor([easy, hard, swings, [0.5] * 50]), **ZONES)
     assert frame["zone"].tolist() == ["easy", "hard", "informative", "easy"]
     assert frame["mu"].tolist() == pytest.approx([0.9, 0.1, 0.5, 0.5])
     assert frame["sigma2"].tolist() == pytest.approx([0, 0, 0.16, 0], abs=1e-6)
     rows = {row.get("subject"): row for row in diagnosis.difficulty_rows(frame)[2:]}
     assert rows["easy"]["value"] == 50
     assert rows["informative"]["n"] == 4
-
-
-def test_wrong_labels_are_hard(bright):
-    """Two of 24 images carry another class's label: no network believes it soon."""
-    wrong = bright.labels.clone()
-    wrong[[0, 8]] = (wrong[[0, 8]] + 1) % 3
-    data = Images(bright.images, wrong, bright.preprocess, bright.augment)
-    beliefs = diagnosis.belief_in_training(
-        SHAPE, data, RECIPE | {"epochs": 20}, ("test",), Resume(None)
-    )
-    assert beliefs.shape == (24, 20)
-    mu = diagnosis.difficulty_of(beliefs)["mu"]
-    assert mu.nsmallest(2).index.sort_values().tolist() == [0, 8]
-
-
-def test_watching_resumes(bright, tmp_path, interrupt_after):
-    recipe = RECIPE | {"epochs": 6}
-    expected = diagnosis.belief_in_training(SHAPE, bright, recipe, ("test",), Resume(None))
-    interrupt_after(3)
-    resume = Resume(tmp_path, interval=0)
-    with pytest.raises(KeyboardInterrupt):
-        diagnosis.belief_in_training(SHAPE, bright, recipe, ("test",), resume)
-    found = diagnosis.belief_in_training(SHAPE, bright, recipe, ("test",), resume)
-    assert torch.equal(found, expected)
 
 
 def test_correlation_ignores_brightness_and_contrast_but_not_pictures():
@@ -193,7 +171,7 @@ def test_accuracy_rows_have_mean_spread_and_n():
 def test_figure_shows_the_numbers_of_its_table(neighbours, tmp_path, increments):
     table, threshold = neighbours
     matrix = [[90.0, 50.0], [40.0, 95.0]] if increments == 2 else [[90.0]]
-    difficulty = diagnosis.difficulty_of(torch.rand(6, 50, generator=torch.manual_seed(0)))
+    difficulty = difficulty_frame(torch.rand(6, 50, generator=torch.manual_seed(0)), **ZONES)
     frame = diagnosis.diagnosis_table(
         diagnosis.accuracy_rows({"ConvNet-3": [{"top1": 61.0, "best_top1": 62.0}]})
         + diagnosis.redundancy_rows(matrix)
@@ -203,7 +181,7 @@ def test_figure_shows_the_numbers_of_its_table(neighbours, tmp_path, increments)
     )
     assert list(frame.columns) == list(diagnosis.COLUMNS)
     pairs = pictures(8, 3).unflatten(0, (4, 2))[: 4 * (increments - 1)]
-    figure = diagnosis_figure("mine", frame, difficulty, table, pairs, "viridis")
+    figure = diagnosis_figure("mine", frame, difficulty, table, pairs, ZONES, "viridis")
     titles = [axis.get_title() for axis in figure.axes]
     mean = "mean off-diagonal 45.0 %" if increments == 2 else "one increment"
     assert f"Redundancy: {mean}" in titles
