@@ -6,6 +6,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from lgd_core.passes import NETWORKS
+
 mpl.use("Agg")
 
 import matplotlib.pyplot as plt
@@ -104,16 +106,38 @@ def cost_figure(table: pd.DataFrame) -> Figure:
     ``table`` as from costs.cost_table. Passes are those of the last drawing stage of a method: its
     candidates where it has any, else its increment 0.
     """
-    figure, (left, right) = plt.subplots(1, 2, figsize=(12, 4.4), layout="constrained")
     seconds = table.pivot_table("seconds", "method", "stage", "sum", sort=False)
+    height = max(4.4, 1.4 + 0.25 * len(seconds))
+    figure, (left, right) = plt.subplots(1, 2, figsize=(15, height), layout="constrained")
     stacked(left, seconds)
     left.set(xlabel="seconds")
     networks = [column for column in table if column.endswith(("_forward", "_backward"))]
     drawn = table.dropna(subset=networks, how="all").drop_duplicates("method", keep="last")
-    used = [column for column in networks if drawn[column].fillna(0).any()]
-    stacked(right, drawn.set_index("method")[used])
+    dots(right, drawn.set_index("method")[networks])
     right.set(xlabel="passes per image")
     return figure
+
+
+def dots(axis: Axes, table: pd.DataFrame) -> None:
+    """Draw passes as dots on a logarithmic axis, a line of them per row; backward ones are hollow.
+
+    Networks that are not passed have no dots.
+    """
+    places = np.arange(len(table))
+    for column in table:
+        network, direction = str(column).rsplit("_", 1)
+        used = (table[column].fillna(0) > 0).to_numpy()
+        if not used.any():
+            continue
+        look = style(NETWORKS.index(network)) | {"ls": "", "label": f"{network} {direction}"}
+        # Often about as many as forward: a ring around that dot.
+        look |= {"mfc": "none", "ms": 10} if direction == "backward" else {"ms": 6}
+        axis.plot(table[column][used], places[used], **look)
+    axis.set_yticks(places, [str(name) for name in table.index])
+    axis.set_xscale("log")
+    axis.grid(axis="x", alpha=0.3)
+    axis.invert_yaxis()
+    axis.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
 
 
 def stacked(axis: Axes, table: pd.DataFrame) -> None:
@@ -124,7 +148,7 @@ def stacked(axis: Axes, table: pd.DataFrame) -> None:
         axis.barh(names, values, left=start, ec="w", label=label, **fill(index))
         start = start + values.to_numpy()
     axis.invert_yaxis()
-    axis.legend(fontsize=8)
+    axis.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
 
 
 def _paper(axis: Axes, at: object, numbers: pd.Series, colour: str) -> None:

@@ -164,5 +164,10 @@ def test_cost_shows_every_stage_once_and_the_passes_of_drawing():
     assert [label.get_text() for label in left.get_yticklabels()] == ["shared", "dit", "lgd"]
     assert sum(bar.get_width() for group in left.containers for bar in group) == 45.0
     assert [label.get_text() for label in right.get_yticklabels()] == ["dit", "lgd"]
-    widths = [[bar.get_width() for bar in group] for group in right.containers]
-    assert widths == [[20.0, 60.0], [0.0, 6.0]]
+    dots = {line.get_label(): line for line in right.get_lines()}
+    forward, backward = dots["transformer forward"], dots["decoder backward"]
+    assert len(dots) == 2
+    assert forward.get_xydata().tolist() == [[20.0, 0.0], [60.0, 1.0]]
+    assert backward.get_xydata().tolist() == [[6.0, 1.0]], "dit has none"
+    assert forward.get_markerfacecolor() != backward.get_markerfacecolor() == "none"
+    assert right.get_xscale() == "log", "condensing pixels takes thousands of times more"

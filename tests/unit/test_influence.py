@@ -73,8 +73,9 @@ def step(double: None) -> Denoising:
     x_t, noise = torch.randn(2, 4, 4, 8, 8, generator=generator("influence"))
     x_t.requires_grad_()
     alpha_bar = torch.tensor(0.4)
-    x0, unused = tweedie(x_t, noise, alpha_bar), torch.tensor(0.2)
-    return Denoising(x_t, noise, x0, alpha_bar, LABELS, unused, unused, torch.arange(4))
+    clean = tweedie(x_t, noise, alpha_bar)
+    beta, sigma = torch.tensor(0.1), torch.tensor(0.3)  # of no use to this guidance
+    return Denoising(x_t, noise, clean, alpha_bar, LABELS, beta, sigma, torch.arange(4))
 
 
 @pytest.fixture

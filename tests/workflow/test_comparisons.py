@@ -1,5 +1,7 @@
 """Families and cost, on top of a finished run whose jobs they must not repeat."""
 
+import re
+
 import pandas as pd
 import pytest
 from conftest import TARGETS, copy_of
@@ -7,6 +9,7 @@ from PIL import Image
 
 from lgd_core.ablations import ABLATION_COLUMNS
 from lgd_core.costs import COST_COLUMNS
+from lgd_core.tables import read_json
 
 FAMILY = "results/digits/ablation/base_model.csv"
 COST = "results/digits_ipc20/cost.csv"
@@ -47,7 +50,11 @@ def test_cost_counts_shared_stages_once_and_names_who_uses_them(compared):
     assert tuple(cost.columns) == COST_COLUMNS
     stages = cost.set_index(["stage", "method"])
     assert stages.index.is_unique
-    assert stages.loc[("seed_increment", "dit"), "used_by"] == "dit lgd"
+    assert stages.loc[("seed_increment", "dit"), "used_by"] == "dit"
+    assert stages.loc[("seed_increment", "igd"), "used_by"] == "lgd"
+    for stage in ("train_surrogate", "influence_gradients"):
+        assert stages.loc[(stage, "shared"), "used_by"] == "lgd", "its seed is igd's"
+    assert "encode_dataset" not in cost["stage"].tolist(), "no method has modes"
     assert stages.loc[("train_prior", "shared"), "used_by"] == "random dit lgd"
     assert ("seed_increment", "lgd") not in stages.index
     assert ("train_learner", "dit") not in stages.index, "which guides nothing"
@@ -58,6 +65,9 @@ def test_cost_counts_shared_stages_once_and_names_who_uses_them(compared):
         "10 steps, 2 branches, 1 or 3 candidates"
     )
     assert drawn["decoder_backward"].tolist() == [0, 21], "7 guided steps, 3 candidates"
+    kept = read_json(compared.folder / "results/digits/influence/checkpoints.json")["epochs_kept"]
+    passes = stages.loc[("seed_increment", "igd"), "surrogate_forward"]
+    assert passes == 4 * len(kept), "4 guided steps"
     assert stages.loc[("evaluate", "lgd"), "images"] == 200 * 20 * 2, "images, epochs, runs"
     for target in (FAMILY, COST):
         with Image.open((compared.folder / target).with_suffix(".png")) as picture:
@@ -68,6 +78,26 @@ def test_cost_counts_shared_stages_once_and_names_who_uses_them(compared):
 def test_cost_made_again_repeats_no_job(compared):
     assert "Nothing to be done" in compared.make("-n", "--", FAMILY, COST, *TARGETS)
     assert compared.planned("--forcerun", "cost", "--", COST) == {("cost", "", ""): 1}
+
+
+def test_cost_of_rivals_has_what_only_they_need_and_each_once(compared):
+    run = ("--config", "methods=[herding,dm,mgd3,minimax,minimax_lgd]")
+    output = compared.make("-n", *run, "--", COST)
+    rule = next(part for part in output.split("\nrule ") if part.startswith("cost:"))
+    inputs = re.search(r"input: (.*)", rule)[1].split(", ")
+    assert len(inputs) == len(set(inputs))
+    folder = "results/benchmarks"
+    assert {
+        f"{folder}/train_reference/digits.tsv",
+        f"{folder}/train_surrogate/digits.tsv",
+        f"{folder}/encode_dataset/digits.tsv",
+        f"{folder}/cluster_modes/digits_mgd3_s0_k0.tsv",
+        f"{folder}/cluster_modes/digits_mgd3_s0_k1.tsv",
+        f"{folder}/finetune_prior/digits_minimax.tsv",
+        f"{folder}/seed_increment/digits_minimax_igd_s0.tsv",
+        f"{folder}/seed_increment/digits_dm_s0.tsv",
+    } < set(inputs)
+    assert not any("digits_igd" in path for path in inputs), "minimax_lgd starts from minimax_igd"
 
 
 def test_a_sweep_draws_only_what_no_method_has(compared):
