@@ -75,6 +75,7 @@ def paths_behind(wildcards, method, owner):
     paths = set()
     for drawer, k in [(owner, 0), *drawn]:
         known = {"dataset": wildcards.dataset, "seed": config["seeds"][0]}
+        # What Snakemake would hand to the input functions of the job that draws it.
         job = type(wildcards)(fromdict=known | {"method": drawer, "k": k})
         for path in (candidate_inputs(job) if k else seed_inputs(job)).values():
             paths.update([path] if isinstance(path, str) else path)
