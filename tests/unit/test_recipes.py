@@ -116,7 +116,7 @@ def test_a_recipe_file_adds_a_method(folder):
     recipe = Recipes(folder, {"methods": ["gentle"]}).method("fashionmnist", "gentle")
     assert recipe["learnability"]["strength"] == 0.01
     assert recipe["learnability"]["norm"] == "relative", "inherited from the data set's lgd"
-    assert recipe["seed"]["source"] == "igd"
+    assert recipe["seed"]["source"] == "dit", "so is its seed"
 
 
 def test_overrides_reach_methods_that_extend(folder):
