@@ -6,15 +6,14 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from lgd_core.palette import COLOURS, MARKERS
 from lgd_core.passes import NETWORKS
 
 mpl.use("Agg")
 
 import matplotlib.pyplot as plt
 
-# Okabe and Ito (2008): told apart with any colour vision, and in grey by marker, dash and hatch.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-MARKERS = "osv^Dp*"
+# One of each per colour.
 DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
 HATCHES = ("", "//", "..", "xx", "\\\\", "++", "oo")
 COLUMNS = 3

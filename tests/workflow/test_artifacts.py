@@ -209,16 +209,11 @@ def test_mode_guided_increments_and_a_tuned_prior(copied):
     assert modes["centres"].shape == (10, 10, 4, 4, 4)
     assert modes["sizes"].sum(1).min() > 100, "every training image of a class is in a cluster"
     _, metadata = load_tensors(copied.folder / mgd3 / "candidates/0of1.safetensors")
-    assert set(metadata["guidance_ratios"]["modes"]) == {"9", "8", "7", "6"}
-    assert not (copied.folder / "results/digits/mgd3/s0/k0/candidates").exists()
+    assert sorted(metadata["guidance_ratios"]["modes"]) == ["6", "7", "8", "9"], "the window"
     facts = json.loads((copied.folder / minimax / "prior_source.json").read_text())
     assert facts["folders"] == {"pipeline": f"{minimax}/prior"}
     own = json.loads((copied.folder / "results/digits/prior_source.json").read_text())
     assert own.keys() < facts.keys(), "read like that of the data set's prior"
-    assert (
-        str(copied.folder)
-        not in (copied.folder / minimax / "prior/transformer/config.json").read_text()
-    )
     dit, tuned = (
         load_tensors(copied.folder / f"results/digits/{method}/s0/k0/increment.safetensors")[0]
         for method in ("dit", "minimax")
