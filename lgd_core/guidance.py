@@ -54,20 +54,22 @@ def learnability(
 
 
 @dataclass(frozen=True)
-class LearnabilityGuidance:
-    """Raise the learnability of the image that x0 decodes to (Eq. 8).
+class ScoreGuidance:
+    """Raise a score of the image that x0 decodes to: learnability (Eq. 8) or influence (IGD).
 
-    ``noise - strength * rho * g`` with g the gradient of the score with respect to x_t and rho as
-    below. The sign is the one that raises the score.
+    ``noise - strength * rho * g`` with g the gradient of ``score(x0, labels)`` (B,) with respect to
+    x_t and rho as below. The sign is the one that raises the score. Memory is looked after under
+    the name ``work``, see Chunks.
     """
 
     score: Callable[[Tensor, Tensor], Tensor]
     strength: float
     norm: str
     chunks: Chunks
+    work: str = "guidance"
 
     def __call__(self, step: Denoising) -> Tensor:
-        gradient = score_gradient(step, self.score, self.chunks, "learnability guidance")
+        gradient = score_gradient(step, self.score, self.chunks, self.work)
         return -self.strength * rho(step, gradient, self.norm) * gradient
 
 

@@ -3,7 +3,6 @@
 Chen et al., "Influence-guided diffusion for dataset distillation" (ICLR 2025).
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,9 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
-from lgd_core.chunks import Chunks
 from lgd_core.distilled import load_tensors, save_tensors
-from lgd_core.guidance import Denoising, rho, score_gradient
 from lgd_core.learners import Preprocess, build_network
 
 
@@ -61,25 +58,6 @@ class Influence:
 
         own = vmap(at)(self.parameters)
         return F.cosine_similarity(own, self.gradients[:, labels], dim=2).mean(0)
-
-
-@dataclass(frozen=True)
-class InfluenceGuidance:
-    """Raise the influence of the image that x0 decodes to; see Influence.
-
-    ``noise - strength * rho * g`` with g the gradient of ``score(x0, labels)`` with respect to x_t,
-    a gradient of gradients, and rho as in lgd_core.guidance. The sign is the one that raises
-    the score.
-    """
-
-    score: Callable[[Tensor, Tensor], Tensor]
-    strength: float
-    norm: str
-    chunks: Chunks
-
-    def __call__(self, step: Denoising) -> Tensor:
-        gradient = score_gradient(step, self.score, self.chunks, "influence guidance")
-        return -self.strength * rho(step, gradient, self.norm) * gradient
 
 
 def save_influence(

@@ -12,10 +12,10 @@ from lgd_core.candidates import select, take
 from lgd_core.guidance import (
     DeviationGuidance,
     Guidance,
-    LearnabilityGuidance,
+    ScoreGuidance,
     learnability,
 )
-from lgd_core.influence import Influence, InfluenceGuidance
+from lgd_core.influence import Influence
 from lgd_core.learners import Preprocess
 from lgd_core.modes import ModeGuidance
 from lgd_core.priors import Prior
@@ -151,18 +151,20 @@ def guidances_for(
     """Return the guidances of a task's next position; ``parts`` is what draw has drawn so far."""
     guidances: dict[str, Guidance] = {}
     if task.learnability["strength"]:
-        guidances["learnability"] = LearnabilityGuidance(
+        guidances["learnability"] = ScoreGuidance(
             lambda x0, labels: materials.scorer(prior.decode(x0), labels),
             task.learnability["strength"],
             task.learnability["norm"],
             prior.chunks,
+            "learnability guidance",
         )
     if task.influence["strength"]:
-        guidances["influence"] = InfluenceGuidance(
+        guidances["influence"] = ScoreGuidance(
             lambda x0, labels: materials.influence(prior.decode(x0), labels),
             task.influence["strength"],
             task.influence["norm"],
             prior.chunks,
+            "influence guidance",
         )
     memory = _memory(materials.memory, task, parts) if task.deviation["strength"] else None
     if memory is not None:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from lgd_core.config_reference import reference
 from lgd_core.guidance import Denoising
+from lgd_core.selection import guidances_for
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "config" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -50,6 +51,11 @@ def test_links_and_named_functions_exist(page: Path) -> None:
         code = (page.parent / path).read_text()
         assert path.endswith(f"{module}.py")
         assert re.search(rf"^(def|class) {name}\b", code, re.MULTILINE), f"{module}.{name}"
+
+
+def test_the_readme_names_where_guidances_are_made() -> None:
+    assert "`selection.guidances_for`" in (ROOT / "README.md").read_text()
+    assert callable(guidances_for)
 
 
 def test_the_readme_s_guidance_does_what_it_says() -> None:

@@ -13,7 +13,7 @@ from lgd_core.chunks import Chunks
 from lgd_core.guidance import (
     Denoising,
     DeviationGuidance,
-    LearnabilityGuidance,
+    ScoreGuidance,
     learnability,
     nearest_similarity,
 )
@@ -75,7 +75,7 @@ def slope(function: Callable[[Tensor], Tensor], at: Tensor, direction: Tensor) -
 
 
 def test_learnability_guidance_raises_the_score_and_the_other_sign_lowers_it(step, score) -> None:
-    change = LearnabilityGuidance(score, 1e-3, "relative", CHUNKS)(step)
+    change = ScoreGuidance(score, 1e-3, "relative", CHUNKS)(step)
     before = score(step.x0, LABELS)
     assert (score(moved(step, change), LABELS) > before).all()
     assert (score(moved(step, -change), LABELS) < before).all()
@@ -90,7 +90,7 @@ def test_deviation_guidance_lowers_the_nearest_similarity(step, memory, norm: st
 
 
 def test_learnability_change_lies_along_the_finite_difference_gradient(step, score) -> None:
-    change = LearnabilityGuidance(score, 1.0, "relative", CHUNKS)(step)
+    change = ScoreGuidance(score, 1.0, "relative", CHUNKS)(step)
 
     def total(x_t: Tensor) -> Tensor:
         return score(tweedie(x_t, step.noise, step.alpha_bar), LABELS).sum()
@@ -132,7 +132,7 @@ def test_only_memory_of_the_own_class_repels(step, memory) -> None:
 def test_learnability_change_has_the_documented_size(
     step, score, strength: float, norm: str, divisor: float
 ) -> None:
-    change = LearnabilityGuidance(score, strength, norm, CHUNKS)(step)
+    change = ScoreGuidance(score, strength, norm, CHUNKS)(step)
     expected = torch.full((4,), strength * 0.6**0.5 / divisor)
     assert torch.allclose(size(change) / size(step.noise), expected, rtol=1e-9)
 
@@ -146,7 +146,7 @@ def test_a_gradient_of_zero_changes_nothing_and_is_no_nan(step) -> None:
     def flat(x0: Tensor, _: Tensor) -> Tensor:
         return 0 * x0.flatten(1).sum(1)
 
-    change = LearnabilityGuidance(flat, 15.0, "rms", CHUNKS)(step)
+    change = ScoreGuidance(flat, 15.0, "rms", CHUNKS)(step)
     assert torch.equal(change, torch.zeros_like(step.x_t))
 
 

@@ -11,10 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lgd_core.chunks import Chunks
-from lgd_core.guidance import Denoising
+from lgd_core.guidance import Denoising, ScoreGuidance
 from lgd_core.influence import (
     Influence,
-    InfluenceGuidance,
     load_influence,
     parameter_gradients,
     save_influence,
@@ -94,14 +93,14 @@ def moved(step: Denoising, change: Tensor) -> Tensor:
 
 
 def test_guidance_raises_the_score_and_the_other_sign_lowers_it(step, score) -> None:
-    change = InfluenceGuidance(score, 1e-3, "relative", Chunks(64))(step)
+    change = ScoreGuidance(score, 1e-3, "relative", Chunks(64))(step)
     before = score(step.x0, LABELS)
     assert (score(moved(step, change), LABELS) > before).all()
     assert (score(moved(step, -change), LABELS) < before).all()
 
 
 def test_guidance_lies_along_the_finite_difference_gradient(step, score) -> None:
-    change = InfluenceGuidance(score, 1.0, "relative", Chunks(64))(step)
+    change = ScoreGuidance(score, 1.0, "relative", Chunks(64))(step)
     x_t, h = step.x_t.detach(), 1e-5
     gradient = torch.zeros_like(x_t)
     # A handful of coordinates of every sample suffices to compare directions.
@@ -121,15 +120,15 @@ def test_guidance_lies_along_the_finite_difference_gradient(step, score) -> None
 
 @pytest.mark.parametrize(("norm", "divisor"), [("rms", 16.0), ("relative", 1.0)])
 def test_the_change_has_the_documented_size(step, score, norm: str, divisor: float) -> None:
-    change = InfluenceGuidance(score, 5.0, norm, Chunks(64))(step)
+    change = ScoreGuidance(score, 5.0, norm, Chunks(64))(step)
     ratio = change.flatten(1).norm(dim=1) / step.noise.flatten(1).norm(dim=1)
     torch.testing.assert_close(ratio, torch.full((4,), 5.0 * 0.6**0.5 / divisor))
 
 
 @pytest.mark.parametrize("largest", [1, 3])
 def test_chunks_change_nothing(step, score, largest: int) -> None:
-    whole = InfluenceGuidance(score, 1.0, "relative", Chunks(64))(step)
-    parts = InfluenceGuidance(score, 1.0, "relative", Chunks(largest))(step)
+    whole = ScoreGuidance(score, 1.0, "relative", Chunks(64))(step)
+    parts = ScoreGuidance(score, 1.0, "relative", Chunks(largest))(step)
     torch.testing.assert_close(parts, whole, rtol=1e-9, atol=1e-12)
 
 
