@@ -37,7 +37,7 @@ lint: install  ## Check style and workflow
 	$(BIN)/snakemake --lint
 
 test: install lint  ## Run linters and all tests but those marked slow or gpu
-	$(BIN)/python -m pytest -m "not slow and not gpu"
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow and not gpu"
 
 report: install  ## Write results/report.html from what has been made
 	$(SNAKEMAKE) --report results/report.html

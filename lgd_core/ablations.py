@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from lgd_core.metrics import mean_off_diagonal
-from lgd_core.tables import differences, result_row, runs_by_method, with_paper
+from lgd_core.tables import differences, held_out, result_row, runs_by_method, with_paper
 
 ABLATION_COLUMNS = (
     "value",
@@ -20,6 +20,8 @@ ABLATION_COLUMNS = (
     "top1_std",
     "best_top1_mean",
     "best_top1_std",
+    "validation_mean",
+    "validation_std",
     "redundancy",
     "paper_top1",
     "paper_std",
@@ -41,7 +43,8 @@ def ablation_table(
 
     ``family`` as from families.Families.on, ``sizes`` the images per class of an increment by
     method. ``evaluations`` maps a protocol to artifacts with method, student, seed, k and runs,
-    ``matrices`` are those of cross_increment. ``diff_to_base`` is that of tables.differences.
+    ``matrices`` are those of cross_increment. ``diff_to_base`` is that of tables.differences,
+    ``validation_mean`` the accuracy on held-out training images: the one to choose values by.
     """
     values = {method: value for value, method in family["variants"]}
     rows = []
@@ -55,6 +58,7 @@ def ablation_table(
                 each = runs[method, student]
                 row = result_row(dataset, ipc, method, student, protocol, each)
                 row["value"] = values[method]
+                row["validation_mean"], row["validation_std"] = held_out(each)
                 row["redundancy"] = redundancy_at(matrices, method, ipc // sizes[method])
                 row["diff_to_base"], row["diff_se"] = above[method, student]
                 rows.append(row)

@@ -1,6 +1,7 @@
 """Tables of results, as data frames with fixed columns."""
 
 import json
+import math
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -68,6 +69,12 @@ def result_row(
     row["top1_mean"], row["top1_std"] = mean_std(top1)
     row["best_top1_mean"], row["best_top1_std"] = mean_std(best)
     return row
+
+
+def held_out(runs: list[dict]) -> tuple[float, float]:
+    """Return mean and standard deviation of runs' ``validation_top1``; NaN where none has any."""
+    top1 = [run["validation_top1"] for run in runs if run.get("validation_top1") is not None]
+    return mean_std(top1) if top1 else (math.nan, math.nan)
 
 
 def differences(

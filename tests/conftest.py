@@ -46,6 +46,19 @@ def toy_transformer(learned_sigma: bool) -> DiTTransformer2DModel:
     return model.eval()
 
 
+# Two workers share two cores, and golden numbers do not hang on how many a machine has.
+torch.set_num_threads(1)
+
+# Longest first, so that two workers end together; the second makes the finished project at once.
+FIRST = ("test_miniature", "test_analysis_targets", "test_interruption")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the files of FIRST before all others."""
+    places = {name: place for place, name in enumerate(FIRST)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(FIRST)))
+
+
 @pytest.fixture(scope="session")
 def fixed_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a prior's folder, 3 classes of 3 x 16 x 16, latents 4 x 8 x 8, fixed variance."""

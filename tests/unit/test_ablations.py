@@ -8,7 +8,7 @@ import pytest
 
 from lgd_core.ablations import ABLATION_COLUMNS, ablation_table, learner_runs, redundancy_at
 from lgd_core.charts import ablation_figure, cost_figure
-from lgd_core.tables import PAPER_KEYS, read_paper
+from lgd_core.tables import PAPER_KEYS, held_out, read_paper
 
 FAMILY = {
     "title": "Candidates",
@@ -22,7 +22,10 @@ NO_PAPER = read_paper([])
 
 
 def evaluation(method: str, ipc: int, *top1: float, student: str = "ConvNet-3") -> dict:
-    runs = [{"run": run, "top1": x, "best_top1": x + 1} for run, x in enumerate(top1)]
+    runs = [
+        {"run": run, "top1": x, "best_top1": x + 1, "validation_top1": x + 2}
+        for run, x in enumerate(top1)
+    ]
     k = str(ipc // SIZES[method] - 1)
     return {"method": method, "student": student, "seed": "0", "k": k, "runs": runs}
 
@@ -64,6 +67,14 @@ def test_rows_follow_protocol_images_student_and_the_family_s_order():
     assert found["n"].tolist() == [2] * 7 + [1]
     assert found["top1_mean"].tolist() == [60.0, 61.0, 63.0, 75.0, 75.0, 75.0, 78.0, 66.0]
     assert found["best_top1_mean"].iloc[0] == 61.0
+    assert found["validation_mean"].tolist()[:-1] == [62.0, 63.0, 65.0, 77.0, 77.0, 77.0, 80.0]
+    assert found["validation_std"].iloc[0] == pytest.approx(math.sqrt(2))
+    assert math.isnan(found["validation_mean"].iloc[-1]), "the learner is not validated"
+
+
+def test_data_without_held_out_images_have_no_validation():
+    runs = [{"run": 0, "top1": 60.0, "validation_top1": None}]
+    assert all(map(math.isnan, held_out(runs)))
 
 
 def test_variants_are_compared_with_the_base_run_by_run():

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from miniature import copy_product
 from PIL import Image
 from sklearn.datasets import load_digits
@@ -46,7 +47,7 @@ class Project:
     """A copy of the product in a folder of its own."""
 
     folder: Path
-    options: tuple[str, ...] = ("--cores", "2", "--configfile", "tiny.yaml")
+    options: tuple[str, ...] = ("--cores", "1", "--configfile", "tiny.yaml")
 
     def command(self, *words: str) -> list[str]:
         return [sys.executable, "-m", "snakemake", *self.options, *words]
@@ -126,10 +127,19 @@ def fresh(tmp_path) -> Project:
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory) -> Project:
-    """A project in which everything has been made, undisturbed; not to be changed."""
-    project = new_project(tmp_path_factory.mktemp("finished") / "project")
-    project.make("--", *TARGETS, *ANALYSES, *PAGES)
-    return project
+    """A project in which everything has been made, undisturbed; not to be changed.
+
+    Made once: by the first worker of pytest-xdist that needs it, while others wait.
+    """
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    folder, mark = shared / "finished", shared / "finished.done"
+    with FileLock(shared / "finished.lock"):
+        if not mark.exists():
+            new_project(folder).make("--", *TARGETS, *ANALYSES, *PAGES)
+            mark.touch()
+    return Project(folder)
 
 
 def write_digits(root: Path) -> None:

@@ -1,5 +1,6 @@
 """Families and cost, on top of a finished run whose jobs they must not repeat."""
 
+import json
 import re
 
 import pandas as pd
@@ -9,10 +10,32 @@ from PIL import Image
 
 from lgd_core.ablations import ABLATION_COLUMNS
 from lgd_core.costs import COST_COLUMNS
+from lgd_core.schema import load_yaml
 from lgd_core.tables import read_json
 
 FAMILY = "results/digits/ablation/base_model.csv"
 COST = "results/digits_ipc20/cost.csv"
+# Every ablation that config/ablations has of the paper's, with few values each.
+ABLATIONS = {
+    "base_model": {"methods": ["dit", "igd", "lgd", "minimax", "minimax_lgd"]},
+    "components": {},
+    "cross_architecture": {},
+    "gamma": {"values": [0.0, 0.03]},
+    "kappa": {"values": [1, 3]},
+    "lambda": {"values": [0.1, 0.2]},
+    "omega": {"values": [0.0, 0.5]},
+    "seed_source": {},
+}
+VARIANTS = {
+    "base_model": ["dit", "igd", "lgd", "minimax", "minimax_lgd"],
+    "components": ["dit", "lgd_guidance_only", "lgd_no_ranking", "lgd"],
+    "cross_architecture": ["lgd", "lgd_learner_ConvNet-2-w32"],
+    "gamma": ["lgd_no_deviation", "lgd"],
+    "kappa": ["lgd_no_ranking", "lgd"],
+    "lambda": ["lgd", "lgd_lambda0.2"],
+    "omega": ["lgd_no_reference", "lgd"],
+    "seed_source": ["lgd", "lgd_seed_dit", "lgd_seed_random"],
+}
 
 
 @pytest.fixture(scope="module")
@@ -115,8 +138,32 @@ def test_report_has_families_and_cost(compared):
         assert text.lower() in report.lower(), text
 
 
+def test_every_ablation_of_the_paper_builds_and_is_in_the_report(compared):
+    overrides = {"ablations": {name: keys | {"ipc": [20]} for name, keys in ABLATIONS.items()}}
+    run = ("--config", f"overrides={json.dumps(overrides)}")
+    targets = [f"results/digits/ablation/{name}.csv" for name in ABLATIONS]
+    compared.make(*run, "--", *targets)
+    assert "Nothing to be done" in compared.make("-n", *run, "--", *targets)
+    for name, target in zip(ABLATIONS, targets, strict=True):
+        table = pd.read_csv(compared.folder / target).query("protocol == 'hard'")
+        students = 2 if name == "cross_architecture" else 1
+        assert table["method"].tolist() == VARIANTS[name] * students
+        assert table["top1_mean"].between(15, 100).all()
+        assert (table["n"] == 2).all()
+        assert table["diff_to_base"].isna().sum() == students, "the base's own"
+        with Image.open((compared.folder / target).with_suffix(".png")) as picture:
+            assert min(picture.size) > 300
+    compared.make(*run, "--report", "results/report.html", "--", *targets)
+    report = (compared.folder / "results/report.html").read_text()
+    for name in ABLATIONS:
+        title = load_yaml(compared.folder / f"config/ablations/{name}.yaml")["title"]
+        assert title.split(" (")[0] in report, name
+
+
 def test_a_family_that_does_not_fit_the_data_is_one_line(compared):
-    done = compared.run("-n", "--", "results/digits/ablation/cross_architecture.csv")
+    students = "overrides={ablations: {cross_architecture: {students: [ConvNet-6]}}}"
+    target = "results/digits/ablation/cross_architecture.csv"
+    done = compared.run("-n", "--config", students, "--", target)
     assert done.returncode != 0
     lines = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert len(lines) == 1

@@ -50,7 +50,7 @@ def job(output: str, rule: str) -> str:
 
 
 def test_h100_asks_for_the_card_on_a_machine_without_one(fresh):
-    output = fresh.make("-n", "--profile", "profiles/h100", "--", REFERENCE)
+    output = fresh.make("-n", "--cores", "2", "--profile", "profiles/h100", "--", REFERENCE)
     assert "profiles/h100 and workflow specific profile profiles/default" in output
     assert "gpu=1" in job(output, "train_reference")
     assert "threads: 2" in job(output, "train_reference"), "all cores of --cores 2"
