@@ -7,7 +7,10 @@ CORES ?= $(shell nproc)
 SNAKEMAKE := $(BIN)/snakemake --cores $(CORES)
 DEMO := results/fashionmnist_ipc50
 
-.PHONY: help install demo comparison test lint report mini prior
+# What each method hangs on most: config/ablations.
+SEARCHES := cfg_scale lambda influence mode_strength finetune_steps dm_lr idc1_lr
+
+.PHONY: help install demo comparison search test lint report mini prior
 
 help:  ## Show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -29,6 +32,10 @@ comparison: install  ## Compare all methods at 20 and 50 images per class: hours
 	$(SNAKEMAKE) --configfile config/comparison.yaml
 	$(BIN)/python -m lgd_core.summary results/fashionmnist_ipc20
 	$(BIN)/python -m lgd_core.summary results/fashionmnist_ipc50
+
+search: install  ## Try values of what each method hangs on most, on held-out images: hours on two cores
+	$(SNAKEMAKE) --configfile config/comparison.yaml -- \
+		$(SEARCHES:%=results/fashionmnist/ablation/%.csv)
 
 lint: install  ## Check style and workflow
 	$(BIN)/ruff check .
