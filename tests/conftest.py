@@ -50,7 +50,7 @@ def toy_transformer(learned_sigma: bool) -> DiTTransformer2DModel:
 torch.set_num_threads(1)
 
 # Longest first, so that two workers end together; the second makes the finished project at once.
-FIRST = ("test_miniature", "test_analysis_targets", "test_interruption")
+FIRST = ("test_miniature", "test_analysis_targets", "test_interruption", "test_comparisons")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
