@@ -145,11 +145,14 @@ def test_every_ablation_of_the_paper_builds_and_is_in_the_report(compared):
     targets = [f"results/digits/ablation/{name}.csv" for name in ABLATIONS]
     compared.make(*run, "--", *targets)
     assert "Nothing to be done" in compared.make("-n", *run, "--", *targets)
+    known = pd.read_csv(compared.folder / TARGETS[0]).set_index("method")["top1_mean"]
     for name, target in zip(ABLATIONS, targets, strict=True):
         table = pd.read_csv(compared.folder / target).query("protocol == 'hard'")
         students = 2 if name == "cross_architecture" else 1
         assert table["method"].tolist() == VARIANTS[name] * students
-        assert table["top1_mean"].between(5, 100).all()
+        assert table["top1_mean"].between(5, 100).all(), "percent, of sets that teach little"
+        same = table[table["method"].isin(known.index) & (table["student"] == "ConvNet-3-w32")]
+        assert same["top1_mean"].tolist() == known[same["method"]].tolist() != []
         assert (table["n"] == 2).all()
         assert table["diff_to_base"].isna().sum() == students, "the base's own"
         with Image.open((compared.folder / target).with_suffix(".png")) as picture:
