@@ -10,7 +10,10 @@ DEMO := results/fashionmnist_ipc50
 # What each method hangs on most: config/ablations.
 SEARCHES := cfg_scale lambda influence mode_strength finetune_steps dm_lr idc1_lr
 
-.PHONY: help install demo comparison search test lint report mini prior
+# What README and docs show.
+PICTURES := samples redundancy complementarity dynamics difficulty in_distribution guidance cost
+
+.PHONY: help install demo comparison search pictures test lint report mini prior
 
 help:  ## Show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -36,6 +39,10 @@ comparison: install  ## Compare all methods at 20 and 50 images per class: hours
 search: install  ## Try values of what each method hangs on most, on held-out images: hours on two cores
 	$(SNAKEMAKE) --configfile config/comparison.yaml -- \
 		$(SEARCHES:%=results/fashionmnist/ablation/%.csv)
+
+pictures: install  ## Make the pictures of the documentation anew
+	$(SNAKEMAKE) --configfile config/pictures.yaml -- $(DEMO)/table.csv $(PICTURES:%=$(DEMO)/%.png)
+	cp $(PICTURES:%=$(DEMO)/%.png) docs/pictures/
 
 lint: install  ## Check style and workflow
 	$(BIN)/ruff check .

@@ -1,6 +1,8 @@
 """The documentation keeps step with the code and the schemas."""
 
 import re
+import shutil
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,6 +53,23 @@ def test_links_and_named_functions_exist(page: Path) -> None:
         code = (page.parent / path).read_text()
         assert path.endswith(f"{module}.py")
         assert re.search(rf"^(def|class) {name}\b", code, re.MULTILINE), f"{module}.{name}"
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+def test_every_picture_shown_is_made_by_make_pictures() -> None:
+    shown = {
+        (page.parent / target).resolve().relative_to(ROOT)
+        for page in PAGES
+        for target in re.findall(r"!\[[^\]]*\]\(([^)]+)\)", page.read_text())
+    }
+    said = subprocess.run(
+        ["make", "-n", "pictures"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    (copied,) = re.findall(r"^cp (.+) (docs/pictures/)$", said, re.MULTILINE)
+    made = {Path(copied[1]) / Path(path).name for path in copied[0].split()}
+    assert shown
+    assert shown <= made
+    assert {path.relative_to(ROOT) for path in (ROOT / "docs" / "pictures").iterdir()} == made
 
 
 def test_the_readme_names_where_guidances_are_made() -> None:
