@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lgd_core.palette import COLOURS, MARKERS
+from lgd_core.panels import dodge
 from lgd_core.passes import NETWORKS
 
 mpl.use("Agg")
@@ -128,11 +129,16 @@ def dots(axis: Axes, table: pd.DataFrame) -> None:
         used = (table[column].fillna(0) > 0).to_numpy()
         if not used.any():
             continue
-        look = style(NETWORKS.index(network)) | {"ls": "", "label": f"{network} {direction}"}
+        index = NETWORKS.index(network)
+        look = style(index) | {"ls": "", "label": f"{network} {direction}"}
         # Often about as many as forward: a ring around that dot.
         look |= {"mfc": "none", "ms": 10} if direction == "backward" else {"ms": 6}
-        axis.plot(table[column][used], places[used], **look)
+        at = places + dodge(index, len(NETWORKS), 0.6)
+        axis.plot(table[column][used], at[used], **look)
+    for edge in places[1:] - 0.5:
+        axis.axhline(edge, color="0.85", lw=0.8, zorder=0)
     axis.set_yticks(places, [str(name) for name in table.index])
+    axis.set_ylim(-0.5, len(table) - 0.5)
     axis.set_xscale("log")
     axis.grid(axis="x", alpha=0.3)
     axis.invert_yaxis()

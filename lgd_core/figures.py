@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from lgd_core.palette import COLOURS
+from lgd_core.panels import pictures
 from lgd_core.runtime import atomic
 from lgd_core.tables import matrix_of, mean_redundancy
 
@@ -34,11 +35,9 @@ def heatmaps(table: pd.DataFrame, colormap: str) -> Figure:
     lower, the less the increments repeat one another.
     """
     means = mean_redundancy(table)
-    figure, axes = plt.subplots(
-        1, len(means), figsize=(3.4 * len(means) + 0.8, 3.6), squeeze=False, layout="constrained"
-    )
+    figure, axes = pictures(len(means), 3, 3.2, 3.4)
     low = table["top1"].min()
-    for axis, (method, mean) in zip(axes[0], means.items(), strict=True):
+    for axis, (method, mean) in zip(axes, means.items(), strict=True):
         matrix = matrix_of(table, method).to_numpy()
         image = axis.imshow(matrix, vmin=low, vmax=100, cmap=colormap)
         for (i, j), value in np.ndenumerate(matrix):
@@ -55,7 +54,7 @@ def heatmaps(table: pd.DataFrame, colormap: str) -> Figure:
             xticks=ticks,
             yticks=ticks,
         )
-    figure.colorbar(image, ax=axes, label="top-1 (%)", shrink=0.8)
+    figure.colorbar(image, ax=axes, label="top-1 (%)", shrink=0.8, pad=0.02)
     return figure
 
 
@@ -106,17 +105,11 @@ def sample_grids(grids: dict[str, Tensor], classes: list[str]) -> Figure:
 
     ``grids`` maps a method to uint8 images (classes, increments, n, C, H, W).
     """
-    pictures = {method: image_grid(images) for method, images in grids.items()}
-    height, width = next(iter(pictures.values())).shape[:2]
-    side = 4.0
-    figure, axes = plt.subplots(
-        1,
-        len(grids),
-        figsize=(len(grids) * side * max(width / height, 0.4) + 1.5, side + 0.8),
-        squeeze=False,
-        layout="constrained",
-    )
-    for axis, (method, picture) in zip(axes[0], pictures.items(), strict=True):
+    drawn = {method: image_grid(images) for method, images in grids.items()}
+    height, width = next(iter(drawn.values())).shape[:2]
+    columns, side = 3, 4.0
+    figure, axes = pictures(len(drawn), columns, side * max(width / height, 0.4), side + 0.6)
+    for axis, (method, picture) in zip(axes, drawn.items(), strict=True):
         images = grids[method]
         cell_height, cell_width = images.shape[4] + 1, images.shape[2] * images.shape[5] + 1
         axis.imshow(picture.squeeze(), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
@@ -124,6 +117,7 @@ def sample_grids(grids: dict[str, Tensor], classes: list[str]) -> Figure:
         axis.set_xticklabels(range(images.shape[1]))
         axis.set_yticks([])
         axis.set(title=method, xlabel="increment")
-    axes[0, 0].set_yticks(np.arange(len(classes)) * cell_height + cell_height / 2)
-    axes[0, 0].set_yticklabels(classes, size=8)
+    centres = np.arange(len(classes)) * cell_height + cell_height / 2
+    for axis in axes[::columns]:
+        axis.set_yticks(centres, classes, size=8)
     return figure

@@ -30,6 +30,13 @@ def panels(
     return parent, list(axes[:count])
 
 
+def pictures(count: int, columns: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
+    """Return what panels does, for pictures: panels keep their shape and close up."""
+    figure, axes = panels(count, columns, width, height)
+    figure.set_layout_engine("compressed")
+    return figure, axes
+
+
 def note(text: str) -> Figure:
     """Return a figure that says in words why there is nothing to draw."""
     figure, (axis,) = panels(1, 1, 5.0, 2.2)

@@ -35,6 +35,10 @@ def cost_stages(wildcards):
         if last and needs_learner(checked(RECIPES.method, wildcards.dataset, method)):
             stages.append(learner_cost(wildcards, method, last))
         stages.append(evaluation_cost(wildcards, method, last))
+    order = ["shared", *dict.fromkeys([*methods, *owners.values()])]
+    places = {method: place for place, method in enumerate(order)}
+    # What belongs to one method stands together, methods in the run's order.
+    stages.sort(key=lambda stage: places.get(stage["method"], len(order)))
     return [stage for stage in stages if stage["used_by"]]
 
 
