@@ -11,7 +11,7 @@ DEMO := results/fashionmnist_ipc50
 SEARCHES := cfg_scale lambda influence mode_strength finetune_steps dm_lr idc1_lr
 
 # What README and docs show.
-PICTURES := samples redundancy complementarity dynamics difficulty in_distribution guidance cost
+PICTURES := samples samples/6_Shirt redundancy complementarity dynamics difficulty in_distribution guidance cost
 
 .PHONY: help install demo comparison search pictures test lint report mini prior
 
