@@ -8,7 +8,7 @@ SNAKEMAKE := $(BIN)/snakemake --cores $(CORES)
 DEMO := results/fashionmnist_ipc50
 
 # What each method hangs on most: config/ablations.
-SEARCHES := cfg_scale lambda influence mode_strength finetune_steps dm_lr idc1_lr
+SEARCHES := cfg_scale omega lambda influence mode_strength finetune_steps dm_lr idc1_lr
 
 # What README and docs show.
 PICTURES := samples samples/6_Shirt redundancy complementarity dynamics difficulty in_distribution guidance cost
