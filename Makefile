@@ -13,6 +13,10 @@ SEARCHES := cfg_scale omega lambda influence mode_strength finetune_steps dm_lr 
 # What README and docs show.
 PICTURES := samples samples/6_Shirt redundancy complementarity dynamics difficulty in_distribution guidance cost
 
+# What the report is about: tables, figures and pages of a data set, its sweeps. RUN: options of their run.
+MADE = $(wildcard results/*_ipc*/*.csv results/*_ipc*/*.png results/*_ipc*/samples/*.png results/*_ipc*/*.html \
+	results/*/ablation/*.csv)
+
 .PHONY: help install demo comparison search pictures test lint report mini prior
 
 help:  ## Show this list
@@ -54,7 +58,7 @@ test: install lint  ## Run linters and all tests but those marked slow or gpu
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow and not gpu"
 
 report: install  ## Write results/report.html from what has been made
-	$(SNAKEMAKE) --report results/report.html
+	$(SNAKEMAKE) $(RUN) --report results/report.html -- $(MADE)
 
 mini: install  ## Run ImageNette's own command on a miniature, in results of a scratch folder
 	scratch=$$(mktemp -d) && $(BIN)/python tests/miniature.py $$scratch && cd $$scratch && \

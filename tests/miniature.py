@@ -15,6 +15,7 @@ from lgd_core.schema import load_yaml
 ROOT = Path(__file__).parents[1]
 PRODUCT = (
     "Snakefile",
+    "Makefile",
     "environment.yml",
     "rules",
     "workflow_scripts",

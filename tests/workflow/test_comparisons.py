@@ -2,10 +2,14 @@
 
 import json
 import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import TARGETS, copy_of
+from conftest import ANALYSES, TARGETS, copy_of
 from PIL import Image
 
 from lgd_core.ablations import ABLATION_COLUMNS
@@ -45,6 +49,14 @@ def compared(finished, tmp_path_factory):
     assert project.planned("--", FAMILY, COST) == {("ablation", "", ""): 1, ("cost", "", ""): 1}
     project.make("--", FAMILY, COST)
     return project
+
+
+def make_report(project, run: tuple[str, ...] = ()) -> str:
+    """Call `make report` where everything is installed, and return the report."""
+    options = shlex.join(["--configfile", "tiny.yaml", *run])
+    words = ["-o", "install", "report", f"BIN={Path(sys.executable).parent}", f"RUN={options}"]
+    subprocess.run(["make", *words], cwd=project.folder, check=True)
+    return (project.folder / "results/report.html").read_text()
 
 
 def test_family_table_has_the_numbers_of_the_run(compared):
@@ -131,11 +143,12 @@ def test_a_sweep_draws_only_what_no_method_has(compared):
     assert planned["ablation", "", ""] == 1
 
 
-def test_report_has_families_and_cost(compared):
-    compared.make("--report", "results/report.html", "--", FAMILY, COST)
-    report = (compared.folder / "results/report.html").read_text()
+def test_report_has_all_that_was_made(compared):
+    report = make_report(compared).lower()
     for text in ("Ablations", "base_model", "Guidance on another prior", "cost table", "Passes"):
-        assert text.lower() in report.lower(), text
+        assert text.lower() in report, text
+    for analysis in ANALYSES:
+        assert Path(analysis).name in report, analysis
 
 
 def test_every_ablation_of_the_paper_builds_and_is_in_the_report(compared):
@@ -157,8 +170,7 @@ def test_every_ablation_of_the_paper_builds_and_is_in_the_report(compared):
         assert table["diff_to_base"].isna().sum() == students, "the base's own"
         with Image.open((compared.folder / target).with_suffix(".png")) as picture:
             assert min(picture.size) > 300
-    compared.make(*run, "--report", "results/report.html", "--", *targets)
-    report = (compared.folder / "results/report.html").read_text()
+    report = make_report(compared, run)
     for name in ABLATIONS:
         title = load_yaml(compared.folder / f"config/ablations/{name}.yaml")["title"]
         assert title.split(" (")[0] in report, name
