@@ -57,7 +57,7 @@ lint: install  ## Check style and workflow
 test: install lint  ## Run linters and all tests but those marked slow or gpu
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow and not gpu"
 
-report: install  ## Write results/report.html from what has been made
+report: install  ## Write results/report.html from what has been made of data sets
 	$(SNAKEMAKE) $(RUN) --report results/report.html -- $(MADE)
 
 mini: install  ## Run ImageNette's own command on a miniature, in results of a scratch folder
