@@ -7,6 +7,9 @@ CORES ?= $(shell nproc)
 SNAKEMAKE := $(BIN)/snakemake --cores $(CORES)
 DEMO := results/fashionmnist_ipc50
 
+# What `comparison`, `search` and `prior` are about.
+DATASET ?= fashionmnist
+
 # What each method hangs on most: config/ablations.
 SEARCHES := cfg_scale omega lambda influence mode_strength finetune_steps dm_lr idc1_lr
 
@@ -36,13 +39,13 @@ demo: install  ## Distil Fashion-MNIST at 50 images per class and show the table
 	$(BIN)/python -m lgd_core.summary $(DEMO)
 
 comparison: install  ## Compare all methods at 20 and 50 images per class: hours on two cores
-	$(SNAKEMAKE) --configfile config/comparison.yaml
-	$(BIN)/python -m lgd_core.summary results/fashionmnist_ipc20
-	$(BIN)/python -m lgd_core.summary results/fashionmnist_ipc50
+	$(SNAKEMAKE) --configfile config/comparison.yaml --config 'datasets=[$(DATASET)]'
+	$(BIN)/python -m lgd_core.summary results/$(DATASET)_ipc20
+	$(BIN)/python -m lgd_core.summary results/$(DATASET)_ipc50
 
 search: install  ## Try values of what each method hangs on most, on held-out images: hours on two cores
 	$(SNAKEMAKE) --configfile config/comparison.yaml -- \
-		$(SEARCHES:%=results/fashionmnist/ablation/%.csv)
+		$(SEARCHES:%=results/$(DATASET)/ablation/%.csv)
 
 pictures: install  ## Make the pictures of the documentation anew
 	$(SNAKEMAKE) --configfile config/pictures.yaml -- $(DEMO)/table.csv $(PICTURES:%=$(DEMO)/%.png)
@@ -66,6 +69,6 @@ mini: install  ## Run ImageNette's own command on a miniature, in results of a s
 		snakemake --cores 1 --resources gpu=1 --configfile config/test/imagenette_mini.yaml \
 		-- results/imagenette_ipc100/table.csv && cat results/imagenette_ipc100/table.csv && pwd
 
-prior: install  ## Train the prior that ships with the project, and measure it
-	$(SNAKEMAKE) --config 'overrides={datasets: {fashionmnist: {prior: {source: train}}}}' \
-		-- results/fashionmnist/prior_quality.json
+prior: install  ## Train a prior that ships with the project, and measure it
+	$(SNAKEMAKE) --config 'overrides={datasets: {$(DATASET): {prior: {source: train}}}}' \
+		-- results/$(DATASET)/prior_quality.json
