@@ -10,8 +10,9 @@ DEMO := results/fashionmnist_ipc50
 # What `comparison`, `search` and `prior` are about.
 DATASET ?= fashionmnist
 
-# What each method hangs on most: config/ablations.
-SEARCHES := cfg_scale omega lambda influence mode_strength finetune_steps dm_lr idc1_lr
+# What each method hangs on most, two keys each: config/ablations.
+SEARCHES := cfg_scale omega lambda influence igd_deviation mode_strength mode_clusters \
+	finetune_steps finetune_diversity dm_lr dm_steps idc1_lr idc1_steps
 
 # What README and docs show.
 PICTURES := samples samples/6_Shirt redundancy complementarity dynamics difficulty in_distribution guidance cost
