@@ -13,7 +13,7 @@ from torch import Tensor
 
 from lgd_core.classes import class_folder
 from lgd_core.errors import UserError
-from lgd_core.runtime import atomic
+from lgd_core.runtime import atomic, share
 
 MANIFEST_COLUMNS = ("file", "class", "increment", "position", "score")
 
@@ -27,6 +27,7 @@ def save_tensors(path: str | Path, tensors: dict[str, Tensor], metadata: dict) -
             save_file(tensors, temporary, {"lgd": json.dumps(metadata, sort_keys=True)})
         except SafetensorError as error:  # which is what a full disk gets
             raise OSError(str(error)) from error
+        share(temporary)
 
 
 def load_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict]:

@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
-from lgd_core.runtime import Resume
+from lgd_core.runtime import Resume, share
 from lgd_core.seeding import epoch_batch, generator
 from lgd_core.stepping import run_steps
 
@@ -229,3 +229,4 @@ def save_prior(
         pipeline.save_pretrained(folder)
     except SafetensorError as error:  # which is what a full disk gets
         raise OSError(str(error)) from error
+    share(folder)

@@ -135,6 +135,15 @@ def _remove(path: Path) -> None:
             path.unlink()
 
 
+def share(path: str | Path) -> None:
+    """Give a file, or each file in a folder, the read and write permissions of the folder it is in.
+
+    safetensors makes files that only their owner can read, whatever the umask says.
+    """
+    for file in _files([path]):
+        file.chmod(file.parent.stat().st_mode & 0o666)
+
+
 def write_json(path: str | Path, value: object) -> None:
     """Write JSON atomically, indented, with a final newline."""
     with atomic(path) as temporary:

@@ -24,6 +24,13 @@ from lgd_core.seeding import generator
 NAMES = ["zebra", "tench, Tinca tinca", "golf ball", *[f"class {i}" for i in range(3, 12)]]
 
 
+@pytest.mark.parametrize(("folder", "file"), [(0o755, 0o644), (0o770, 0o660), (0o700, 0o600)])
+def test_whoever_may_read_a_folder_may_read_its_tensors(tmp_path, folder, file):
+    tmp_path.chmod(folder)
+    save_tensors(tmp_path / "a.safetensors", {"x": torch.ones(2)}, {})
+    assert (tmp_path / "a.safetensors").stat().st_mode & 0o777 == file
+
+
 def increments(channels: int = 3, count: int = 2, positions: int = 2) -> list[dict[str, Tensor]]:
     n = len(NAMES) * positions
     rng = generator("distilled")

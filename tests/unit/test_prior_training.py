@@ -215,6 +215,10 @@ def test_a_trained_prior_is_a_folder_that_loads_again(
     transformer, _ = diffusing(steps=2)
     before = {name: tensor.clone() for name, tensor in transformer.state_dict().items()}
     save_prior(str(tmp_path / "prior"), transformer, autoencoder, ["ant", "bee", "cat"])
+    weights = list((tmp_path / "prior").rglob("*.safetensors"))
+    assert [path.stat().st_mode & 0o444 for path in weights] == [
+        path.parent.stat().st_mode & 0o444 for path in weights
+    ]
     prior = load_prior(str(tmp_path / "prior"), CPU)
     after = prior.transformer.state_dict()
     assert all(torch.allclose(before[name], after[name], atol=1e-3) for name in before)
