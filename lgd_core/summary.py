@@ -65,4 +65,7 @@ def summary(folder: Path) -> str:
 
 
 if __name__ == "__main__":
-    print(summary(Path(sys.argv[1])))
+    try:
+        print(summary(Path(sys.argv[1])))
+    except FileNotFoundError as error:
+        sys.exit(f"error: {error.filename}: not found, expected a folder of results with a table")

@@ -1,6 +1,8 @@
 """Tables: columns, spread, redundancy, the paper's numbers."""
 
 import math
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -116,6 +118,14 @@ def test_spike_is_the_rise_of_the_loss_where_an_increment_comes_in():
     table = curve_table({("lgd", 0, 0): learner([2.0, 0.5], 60), ("lgd", 0, 1): learner([1.5], 70)})
     assert table["spike"].dropna().tolist() == [1.0]
     assert table["top1"].dropna().tolist() == [60, 70]
+
+
+def test_summary_of_a_folder_without_a_table_is_one_line(tmp_path):
+    command = [sys.executable, "-m", "lgd_core.summary", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode != 0
+    assert done.stderr.startswith(f"error: {tmp_path}/table.csv: not found")
+    assert done.stderr.count("\n") == 1
 
 
 def test_csv_and_summary(tmp_path):
