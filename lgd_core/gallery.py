@@ -64,6 +64,7 @@ def nearest_before(memory: Tensor) -> tuple[Tensor, Tensor]:
 
 def set_table(
     increments: Sequence[dict[str, Tensor]],
+    factor: int,
     learners: Sequence[nn.Module],
     reference: nn.Module,
     facts: dict,
@@ -71,11 +72,17 @@ def set_table(
 ) -> pd.DataFrame:
     """Return what is known of every image of one set, by increment, class and position.
 
-    ``increments`` 0 to K - 1 as of candidates.increment_of, ``learners`` those of increments 0 to
-    K - 2. ``score`` is S as it was when the image was chosen; ``learner`` the loss of the learner
-    before the increment, NaN for increment 0; ``reference`` the reference model's; ``nearest`` the
-    row of the nearest image that was in memory before, -1 for none, by ``cosine`` of latents.
+    ``increments`` 0 to K - 1 as of candidates.increment_of, whose images hold factor x factor
+    smaller ones, ``learners`` those of increments 0 to K - 2. ``score`` is S as it was when the
+    image was chosen; ``learner`` the loss of the learner before the increment, NaN for increment
+    0; ``reference`` the reference model's, both means over the images that a stored one holds.
+    ``nearest`` is the row of the nearest image that was in memory before, -1 for none, by
+    ``cosine`` of latents.
     """
+
+    def loss_of(network: nn.Module, data: Images) -> Tensor:
+        return losses(network, data).unflatten(0, (-1, factor**2)).mean(1)
+
     classes = len(facts["classes"])
     memory = memory_of(list(increments), classes)
     cosine, index = nearest_before(memory)
@@ -85,16 +92,16 @@ def set_table(
     row = torch.where(index < 0, -1, row)
     tables = []
     for k, tensors in enumerate(increments):
-        data = Images.on(device, tensors["images"], tensors["labels"], facts)
+        labels = tensors["labels"]
+        data = Images.of_set(device, tensors["images"], labels, facts, factor)
         part = slice(k * positions, (k + 1) * positions)
-        unknown = torch.full((len(data.labels),), torch.nan)
         columns = {
-            "class": tensors["labels"],
-            "increment": torch.full_like(tensors["labels"], k),
+            "class": labels,
+            "increment": torch.full_like(labels, k),
             "position": tensors["positions"],
             "score": tensors["scores"],
-            "learner": losses(learners[k - 1], data) if k else unknown,
-            "reference": losses(reference, data),
+            "learner": loss_of(learners[k - 1], data) if k else torch.full(labels.shape, torch.nan),
+            "reference": loss_of(reference, data),
             "nearest": row[:, part].flatten(),
             "cosine": cosine[:, part].flatten(),
         }

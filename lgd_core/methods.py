@@ -34,7 +34,15 @@ def _learnability_strengths(method: dict) -> list[float]:
 
 def formation(method: dict) -> int:
     """Return the factor f by which a method's stored images hold f x f images each."""
-    return method["condensation"]["factor"] if method["source"] == "condensed" else 1
+    return method["condensation"]["factor"] if method.get("source") == "condensed" else 1
+
+
+def images_per_increment(method: dict) -> int:
+    """Return the images per class of one increment as networks see them.
+
+    A stored image that holds several counts as so many, as in the field's tables of epochs.
+    """
+    return method["ipc_per_increment"] * formation(method) ** 2
 
 
 def check_formation(method: dict, seed: dict | None, size: int, where: str) -> None:

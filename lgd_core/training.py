@@ -25,17 +25,25 @@ class Images:
     augment: dict
 
     @classmethod
-    def on(
-        cls, device: torch.device, images: Tensor, labels: Tensor, facts: dict, formation: int = 1
-    ) -> "Images":
-        """Put images on a device at the size that networks see, see preprocessor for ``facts``.
+    def on(cls, device: torch.device, images: Tensor, labels: Tensor, facts: dict) -> "Images":
+        """Put real images on a device at the size that networks see.
 
-        Stored images that hold ``formation``^2 smaller ones are taken apart first.
+        For ``facts`` see preprocessor. Images of a distilled set go through of_set.
         """
-        images, labels = separate_stored(images, labels, formation)
         preprocess = preprocessor(facts).to(device)
         images = resize_stored(images, preprocess.size, device)
         return cls(images, labels.to(device), preprocess, facts["augment"])
+
+    @classmethod
+    def of_set(
+        cls, device: torch.device, images: Tensor, labels: Tensor, facts: dict, factor: int
+    ) -> "Images":
+        """Put a distilled set's images on a device as on does.
+
+        Each of ``images`` (N, C, H, W) holds factor x factor smaller ones, which are taken apart:
+        the result has N x factor^2 images, those of one stored image beside each other.
+        """
+        return cls.on(device, *separate_stored(images, labels, factor), facts)
 
     @property
     def device(self) -> torch.device:

@@ -63,11 +63,11 @@ def real_difficulties(wildcards):
 
 
 def increment_images(wildcards):
-    """Return the images of one increment of every method: all classes together."""
+    """Return the images that networks see of one increment of every method: all classes together."""
     classes = len(dataset_of(wildcards)["classes"])
     return {
         method: classes
-        * checked(RECIPES.method, wildcards.dataset, method)["ipc_per_increment"]
+        * images_per_increment(checked(RECIPES.method, wildcards.dataset, method))
         for method in config["methods"]
     }
 

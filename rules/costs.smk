@@ -203,14 +203,16 @@ def learner_cost(wildcards, method, last):
 
 
 def evaluation_cost(wildcards, method, last):
-    recipe, students = dataset_of(wildcards)["evaluation"], students_of(wildcards)
-    networks = len(students) * config["runs"]
-    epochs = epochs_at(recipe["epochs"], int(wildcards.ipc))
+    dataset, students = dataset_of(wildcards), students_of(wildcards)
+    recipe = checked(RECIPES.method, wildcards.dataset, method)
+    ipc = (last + 1) * images_per_increment(recipe)
+    networks = len(students) * config["runs"] * len(config["seeds"])
+    epochs = epochs_at(dataset["evaluation"]["epochs"], ipc)
     return {
         "stage": "evaluate",
         "method": method,
         "used_by": [method],
-        "images": images_of(wildcards, method, last + 1) * epochs * networks,
+        "images": len(dataset["classes"]) * ipc * epochs * networks,
         "benchmarks": expand(
             "results/benchmarks/evaluate/{dataset}_{method}_s{seed}_k{k}_{student}.tsv",
             dataset=wildcards.dataset,
@@ -223,7 +225,7 @@ def evaluation_cost(wildcards, method, last):
 
 
 def images_of(wildcards, method, increments):
-    """Return the images of some increments of a method, over all classes and seeds."""
+    """Return the stored images of some increments of a method, over all classes and seeds."""
     recipe = checked(RECIPES.method, wildcards.dataset, method)
     classes = len(dataset_of(wildcards)["classes"])
     return classes * recipe["ipc_per_increment"] * increments * len(config["seeds"])

@@ -45,7 +45,6 @@ rule cross_increment:
             "cross_increment",
             redundancy=redundancy_facts(wildcards),
             network=network_facts(dataset_of(wildcards)),
-            **formation_facts(wildcards),
         ),
     script:
         "../workflow_scripts/cross_increment.py"

@@ -7,6 +7,7 @@ from lgd_core.methods import (
     SEED_SOURCES,
     epochs_at,
     formation,
+    images_per_increment,
     mode_clusters,
     mode_increment,
     needs_influence,
@@ -234,9 +235,7 @@ def formation_facts(wildcards):
 def evaluation_facts(wildcards):
     """Return the protocol of a student at the images per class that k increments make."""
     dataset, method = dataset_of(wildcards), method_of(wildcards)
-    # Images that are held in others count, as in the field's table of epochs.
-    held = method["ipc_per_increment"] * formation(method) ** 2
-    ipc = (int(wildcards.k) + 1) * held
+    ipc = (int(wildcards.k) + 1) * images_per_increment(method)
     recipe = {
         key: dataset["evaluation"][key]
         for key in dataset["evaluation"]

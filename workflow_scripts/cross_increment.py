@@ -9,11 +9,13 @@ from lgd_core.training import Images, cross_accuracies, network_shape
 
 with running(snakemake) as job:
     recipe, facts = job.hp["redundancy"], job.hp["network"]
-    increments = [load_tensors(path)[0] for path in snakemake.input]
-    seen = (facts, job.hp.get("formation", 1))
+    increments = [
+        Images.of_set(job.device, part["images"], part["labels"], facts, metadata["formation"])
+        for part, metadata in map(load_tensors, snakemake.input)
+    ]
     matrix = cross_accuracies(
         network_shape(recipe["architecture"], facts),
-        [Images.on(job.device, part["images"], part["labels"], *seen) for part in increments],
+        increments,
         recipe,
         ("redundancy", int(snakemake.wildcards.seed)),
         job.resume,

@@ -15,7 +15,7 @@ with running(snakemake) as job:
     distilled = read_folder(snakemake.input.distilled, facts["classes"])
     runs = train_students(
         network_shape(wildcards.student, facts),
-        Images.on(job.device, *distilled, facts, job.hp.get("formation", 1)),
+        Images.of_set(job.device, *distilled, facts, job.hp.get("formation", 1)),
         Images.on(job.device, *load_split(folder, "test"), facts),
         Images.on(job.device, *load_split(folder, "validation"), facts),
         job.hp["evaluation"],

@@ -18,12 +18,13 @@ with running(snakemake) as job:
         paths.setdefault((method, int(seed[1:])), []).append(path)
     reference = load_network(snakemake.input.reference, job.device)
     for key, files in paths.items():
-        increments = [load_tensors(file)[0] for file in files]
+        increments, metadata = zip(*map(load_tensors, files), strict=True)
+        factor = metadata[0]["formation"]
         learners = [
             load_network(Path(file).with_name("learner.safetensors"), job.device)
             for file in files[:-1]
         ]
-        sets[key] = set_table(increments, learners, reference, facts, job.device)
+        sets[key] = set_table(increments, factor, learners, reference, facts, job.device)
         images += [reduced(tensors["images"], job.hp["side"]) for tensors in increments]
         job.log(f"{key[0]}, seed {key[1]}: {len(sets[key])} images")
     title = f"{snakemake.wildcards.dataset}, {snakemake.wildcards.ipc} images per class"

@@ -10,13 +10,14 @@ from lgd_core.training import Images, network_shape
 
 with running(snakemake) as job:
     recipe, facts = job.hp["difficulty"], job.hp["network"]
-    increments = [load_tensors(path)[0] for path in snakemake.input.increments]
+    increments, metadata = zip(*map(load_tensors, snakemake.input.increments), strict=True)
     images, labels, positions = (
         torch.cat([part[name] for part in increments]) for name in ("images", "labels", "positions")
     )
+    factor = metadata[0]["formation"]
     measured = measure(
         network_shape(recipe["architecture"], facts),
-        Images.on(job.device, images, labels, facts),
+        Images.of_set(job.device, images, labels, facts, factor),
         load_network(snakemake.input.reference, job.device),
         recipe,
         int(snakemake.wildcards.seed),
@@ -24,7 +25,7 @@ with running(snakemake) as job:
     )
     counts = torch.tensor([len(part["labels"]) for part in increments])
     places = {
-        "positions": positions,
-        "increments": torch.arange(len(increments)).repeat_interleave(counts),
+        "positions": positions.repeat_interleave(factor**2),
+        "increments": torch.arange(len(increments)).repeat_interleave(counts * factor**2),
     }
     save_tensors(snakemake.output.samples, measured | places, job.stamp())

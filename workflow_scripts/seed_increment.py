@@ -16,6 +16,7 @@ with running(snakemake) as job:
 
         from lgd_core.candidates import increment_of
         from lgd_core.increments import draw_seed
+        from lgd_core.methods import formation
 
         facts = job.hp["network"]
         candidates = draw_seed(
@@ -27,4 +28,5 @@ with running(snakemake) as job:
             job.resume,
         )
         increment = increment_of(candidates, list(range(len(facts["classes"]))))
-        save_tensors(snakemake.output.increment, increment, job.stamp())
+        stamp = job.stamp(formation=formation(job.hp["method"]))
+        save_tensors(snakemake.output.increment, increment, stamp)

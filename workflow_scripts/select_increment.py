@@ -5,6 +5,7 @@ from job import running
 
 from lgd_core.candidates import increment_of
 from lgd_core.distilled import load_tensors, save_tensors
+from lgd_core.methods import formation
 
 with running(snakemake) as job:
     shards = [load_tensors(path) for path in snakemake.input]
@@ -12,9 +13,10 @@ with running(snakemake) as job:
     candidates = {
         name: torch.cat([tensors[name] for tensors, _ in shards]) for name in shards[0][0]
     }
-    sampling = [metadata for _, metadata in shards]
-    save_tensors(
-        snakemake.output.increment,
-        increment_of(candidates, labels),
-        job.stamp(sampling=sampling[0]["recipe"], sampled_on=sampling[0]["hardware"]),
+    sampled = shards[0][1]
+    stamp = job.stamp(
+        sampling=sampled["recipe"],
+        sampled_on=sampled["hardware"],
+        formation=formation(sampled["recipe"]["method"]),
     )
+    save_tensors(snakemake.output.increment, increment_of(candidates, labels), stamp)

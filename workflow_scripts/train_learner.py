@@ -15,7 +15,7 @@ with running(snakemake) as job:
     recipe, facts, wildcards = job.hp["learner"], job.hp["network"], snakemake.wildcards
     folder = Path(snakemake.input[0]).parent
     distilled = read_folder(snakemake.input.distilled, facts["classes"])
-    data = Images.on(job.device, *distilled, facts, job.hp.get("formation", 1))
+    data = Images.of_set(job.device, *distilled, facts, job.hp.get("formation", 1))
     test = Images.on(job.device, *load_split(folder, "test"), facts)
     held_out = None
     if recipe["monitor"] == "validation":

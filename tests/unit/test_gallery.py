@@ -58,7 +58,7 @@ def test_nearest_before_looks_back_only():
 def test_table_has_losses_and_the_nearest_of_the_same_class(learner, reference):
     increments = [increment(0), increment(1)]
     increments[1]["latents"][5] = 2 * increments[0]["latents"][4]
-    table = set_table(increments, [learner], reference, FACTS, CPU)
+    table = set_table(increments, 1, [learner], reference, FACTS, CPU)
     assert table["class"].tolist() == [0, 0, 1, 1, 2, 2] * 2
     assert table["learner"].isna().tolist() == [True] * 6 + [False] * 6
     last = increments[1]["images"][-1:].float() / 255
@@ -73,8 +73,21 @@ def test_table_has_losses_and_the_nearest_of_the_same_class(learner, reference):
     assert table["score"][6:].tolist() == [0, 1, 2, 3, 4, 5]
 
 
+def test_losses_of_a_stored_image_are_the_mean_of_those_it_holds(learner, reference):
+    increments = [increment(0), increment(1)]
+    table = set_table(increments, 2, [learner], reference, FACTS, CPU)
+    assert len(table) == 12, "a row is a stored image"
+    stored = increments[1]["images"][-1:].float()
+    parts = [stored[:, :, y : y + 8, x : x + 8] for y in (0, 8) for x in (0, 8)]
+    held = torch.cat([F.interpolate(part, (SIZE, SIZE), mode="bilinear") for part in parts])
+    seen = (held.round() / 255 - 0.5) / 0.3
+    for name, network in (("learner", learner), ("reference", reference)):
+        expected = F.cross_entropy(network(seen), torch.full((4,), 2)).item()
+        assert table[name][11] == pytest.approx(expected, rel=1e-5)
+
+
 def test_rows_of_nearest_images_move_with_their_set(learner, reference):
-    one = set_table([increment(0), increment(1)], [learner], reference, FACTS, CPU)
+    one = set_table([increment(0), increment(1)], 1, [learner], reference, FACTS, CPU)
     both = joined({("dit", 0): one, ("lgd", 0): one})
     assert list(both.columns) == list(COLUMNS)
     first, second = both["nearest"][:12].to_numpy(), both["nearest"][12:].to_numpy()
