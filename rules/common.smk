@@ -37,7 +37,7 @@ VERSIONS = {
     "cost": 3,
     "measure_difficulty": 1,
     "measure_real_difficulty": 1,
-    "trace_guidance": 1,
+    "trace_guidance": 2,
     "complementarity": 1,
     "dynamics": 1,
     "difficulty": 1,
