@@ -134,8 +134,8 @@ def guidance_figure(table: pd.DataFrame, look: Mapping[str, dict]) -> Figure:
 
     ``table`` as from traces.trace_frame, with ``method``, ``seed`` and ``increment``: a column per
     method, a row per quantity. Increments from light to dark; guided solid, unguided from the same
-    noise dashed; bands are one standard error of the mean, over the images of one set or, with several
-    seeds, over their sets. The last row shows the changes where they act, means over increments.
+    noise dashed; bands are one standard error of the mean, over images of one set or over several
+    sets. The last row shows the changes where they act, means over increments.
     """
     if table.empty:
         return note("no increment was guided")

@@ -62,7 +62,7 @@ def curves(table: pd.DataFrame) -> Figure:
     """Draw the learner's test accuracy after each increment, and its training loss per epoch.
 
     ``table`` as from tables.curve_table. Accuracies are means over seeds, each with one set and one
-    learner, with one standard deviation; losses are those of the first seed, smoothed over 5 epochs.
+    learner, with one standard deviation; losses are the first seed's, smoothed over 5 epochs.
     """
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
     for method, rows in table.groupby("method", sort=False):

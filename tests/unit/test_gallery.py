@@ -73,6 +73,17 @@ def test_table_has_losses_and_the_nearest_of_the_same_class(learner, reference):
     assert table["score"][6:].tolist() == [0, 1, 2, 3, 4, 5]
 
 
+def test_nearest_images_are_found_in_any_of_many_increments(learner, reference):
+    """Each position of increment 3 is a copy of one of increment 1, and knows its row."""
+    increments = [increment(k) for k in range(4)]
+    increments[3]["latents"] = 2 * increments[1]["latents"]
+    table = set_table(increments, [learner] * 3, reference, FACTS, CPU)
+    last, first = (table[table["increment"] == k] for k in (3, 1))
+    assert last["nearest"].tolist() == first.index.tolist()
+    found = table.loc[last["nearest"], ["class", "increment", "position"]].to_numpy().tolist()
+    assert found == [[label, 1, position] for label in range(3) for position in range(2)]
+
+
 def test_rows_of_nearest_images_move_with_their_set(learner, reference):
     one = set_table([increment(0), increment(1)], [learner], reference, FACTS, CPU)
     both = joined({("dit", 0): one, ("lgd", 0): one})
