@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 
 from lgd_core.metrics import mean_std
@@ -22,7 +23,7 @@ COMPLEMENTARITY_COLUMNS = (
 Z95 = 1.959964
 
 
-def wilson_interval(errors: float, images: int) -> tuple[float, float]:
+def wilson_interval(errors: float, images: float) -> tuple[float, float]:
     """Return the 95 % interval of a share of which ``errors`` of ``images`` were seen.
 
     Wilson (1927); it stays within [0, 1] and is not empty where no or all images are wrong.
@@ -33,15 +34,31 @@ def wilson_interval(errors: float, images: int) -> tuple[float, float]:
     return Z95 * -half + centre, Z95 * half + centre
 
 
+def effective_images(errors: Sequence[int], images: int) -> float:
+    """Return how many independent images the errors of networks on ``images`` each are worth.
+
+    All of them for one network, whose interval then is that of its images alone. Where the shares
+    of several differ by more than chance does, their images are worth less by the design effect
+    (Kish, 1965): the variance of the mean share over that of as many independent images.
+    """
+    total = images * len(errors)
+    share = sum(errors) / total
+    chance = share * (1 - share) / total
+    if len(errors) == 1 or chance == 0:
+        return total
+    between = float(np.var(errors, ddof=1)) / images**2 / len(errors)
+    return total / max(1.0, between / chance)
+
+
 def complementarity_table(
     accuracies: Mapping[str, Sequence[Sequence[float]]], images: Mapping[str, int]
 ) -> pd.DataFrame:
     """Return what a network trained on increment 0 gets wrong of every later one (Fig. 8).
 
     ``accuracies`` maps a method to one row per network: its accuracy in percent on increments 0,
-    1, ...; ``images`` maps it to the images of an increment. ``errors`` are images, mean and
-    standard deviation over n networks; ``wrong`` is their share in percent with the 95 % interval
-    that the finite number of images leaves (all networks together). No rows for K = 1.
+    1, ...; ``images`` maps it to the images of an increment. A network belongs to a set of its own.
+    ``errors`` are images, mean and standard deviation over n networks; ``wrong`` is their share in
+    percent with its 95 % interval, see effective_images. No rows for K = 1.
     """
     rows = [
         _complementarity_row(method, increment, images[method], networks)
@@ -56,8 +73,9 @@ def _complementarity_row(
 ) -> tuple:
     # Accuracies are whole numbers of images, which floating point has only nearly.
     errors = [round((1 - row[increment] / 100) * images) for row in networks]
-    low, high = wilson_interval(sum(errors), images * len(errors))
     wrong = 100 * sum(errors) / (images * len(errors))
+    effective = effective_images(errors, images)
+    low, high = wilson_interval(sum(errors) * effective / (images * len(errors)), effective)
     spread = mean_std(errors)
     return method, increment, len(errors), images, *spread, wrong, 100 * low, 100 * high
 

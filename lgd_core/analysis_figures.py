@@ -60,7 +60,8 @@ def dynamics_figure(table: pd.DataFrame, look: Mapping[str, dict]) -> Figure:
     """Draw the learner's loss per epoch, and the spike, accuracy and gain of every increment.
 
     ``table`` as from analyses.dynamics_table. Losses and the spikes written at them are those of
-    the first seed; the panels below are means over seeds with one standard deviation.
+    the first seed; the panels below are means over seeds, each with one set and one learner, with
+    one standard deviation.
     """
     methods = list(table["method"].unique())
     rows = -(-len(methods) // 4)
@@ -82,7 +83,9 @@ def dynamics_figure(table: pd.DataFrame, look: Mapping[str, dict]) -> Figure:
     spikes.set(title="Spike of the loss", ylabel="loss after - before")
     spikes.axhline(0, color="0.6", lw=0.8)
     seeds = table["seed"].nunique()
-    accuracy.set(title=f"Learner's accuracy (n = {seeds})", ylabel="test top-1 (%)")
+    accuracy.set(
+        title=f"Learner's accuracy (n = {seeds} set{'s' * (seeds > 1)})", ylabel="test top-1 (%)"
+    )
     gains.set(title="Gain of the increment", ylabel="test top-1, points")
     gains.axhline(0, color="0.6", lw=0.8)
     for axis in (spikes, accuracy, gains):
@@ -131,8 +134,8 @@ def guidance_figure(table: pd.DataFrame, look: Mapping[str, dict]) -> Figure:
 
     ``table`` as from traces.trace_frame, with ``method``, ``seed`` and ``increment``: a column per
     method, a row per quantity. Increments from light to dark; guided solid, unguided from the same
-    noise dashed; bands are one standard error of the mean over images. The last row shows the
-    changes where they act, means over increments.
+    noise dashed; bands are one standard error of the mean, over images of one set or over several
+    sets. The last row shows the changes where they act, means over increments.
     """
     if table.empty:
         return note("no increment was guided")
@@ -179,12 +182,12 @@ def shades(increments: list[int]) -> dict[int, tuple]:
 def _quantity_panel(axis: Axes, table: pd.DataFrame) -> None:
     colours = shades(sorted(table["increment"].unique()))
     for (increment, path), rows in table.groupby(["increment", "path"]):
-        pooled = _pooled(rows)
-        axis.plot(pooled["mean"], DASHES[path], color=colours[increment], lw=1.2)
+        drawn = _with_error(rows)
+        axis.plot(drawn["mean"], DASHES[path], color=colours[increment], lw=1.2)
         axis.fill_between(
-            pooled.index,
-            pooled["mean"] - pooled["error"],
-            pooled["mean"] + pooled["error"],
+            drawn.index,
+            drawn["mean"] - drawn["error"],
+            drawn["mean"] + drawn["error"],
             color=colours[increment],
             alpha=0.12,
             lw=0,
@@ -204,9 +207,13 @@ def change_dashes(table: pd.DataFrame) -> dict[str, object]:
     return dict(zip(names, cycle(("-", "--", ":", "-.")), strict=False))
 
 
-def _pooled(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return per step the mean over the images of all seeds and its standard error."""
-    seeds = rows.groupby("step")
-    variance = seeds["std"].apply(lambda std: np.square(std).mean())
-    error = np.sqrt(variance / seeds["n"].sum())
-    return pd.DataFrame({"mean": seeds["mean"].mean(), "error": error})
+def _with_error(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return per step the mean and its standard error: over images, or over the sets of seeds.
+
+    Images of one set share its learner and memory: with several seeds the set is the unit.
+    """
+    if rows["seed"].nunique() == 1:
+        own = rows.set_index("step").sort_index()
+        return pd.DataFrame({"mean": own["mean"], "error": own["std"] / np.sqrt(own["n"])})
+    sets = rows.groupby("step")["mean"]
+    return pd.DataFrame({"mean": sets.mean(), "error": sets.std() / np.sqrt(sets.count())})

@@ -7,8 +7,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lgd_core.palette import COLOURS, MARKERS
-from lgd_core.panels import dodge
+from lgd_core.panels import SMALL, dodge
 from lgd_core.passes import NETWORKS
+from lgd_core.tables import spread_over
 
 mpl.use("Agg")
 
@@ -58,6 +59,7 @@ def ablation_figure(table: pd.DataFrame, title: str, label: str) -> Figure:
         axis.set_axis_off()
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside right upper", fontsize=8)
     figure.suptitle(title)
+    figure.supxlabel(f"error bars: one standard deviation {spread_over(table)}", fontsize=SMALL)
     return figure
 
 

@@ -10,7 +10,8 @@ import pandas as pd
 from torch import Tensor
 
 from lgd_core.difficulty import ZONES
-from lgd_core.metrics import mean_off_diagonal, mean_std
+from lgd_core.metrics import mean_off_diagonal, spread
+from lgd_core.tables import by_set
 
 # Share of real images whose nearest other real image is a near-duplicate by definition.
 TOLERATED = 0.001
@@ -55,15 +56,15 @@ def set_rows(table: pd.DataFrame) -> list[dict]:
 def accuracy_rows(students: dict[str, list[dict]]) -> list[dict]:
     """Return mean and standard deviation of every student's accuracies after the last epoch.
 
-    ``students`` maps an architecture to its runs, with ``top1`` and ``best_top1`` in percent.
+    ``students`` maps an architecture to its runs on the one set there is, with ``top1`` and
+    ``best_top1`` in percent.
     """
     rows = []
     for student, runs in students.items():
         for metric in ("top1", "best_top1"):
-            mean, std = mean_std([run[metric] for run in runs])
-            rows.append(
-                _row("accuracy", metric, mean, subject=student, std=std, n=len(runs), unit="%")
-            )
+            found = spread(by_set(runs, metric))
+            spreads = {"std": found.std, "n": found.n}
+            rows.append(_row("accuracy", metric, found.mean, subject=student, **spreads, unit="%"))
     return rows
 
 

@@ -126,12 +126,13 @@ def symmetric_kl(counts: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 
 DIVERGENCES = {"js": jensen_shannon, "kl": symmetric_kl}
+HIGHEST = {"js": 1.0, "kl": np.inf}
 
 
 def divergence_row(
     samples: pd.DataFrame, real: pd.DataFrame, bins: int, bootstraps: int
 ) -> dict[str, float]:
-    """Return how far the (mu, sigma2) of images are from those of real ones, with intervals.
+    """Return how far the (mu, sigma2) of one set are from those of real images, with intervals.
 
     Per divergence the estimate, its 95 % interval (1.96 bootstrap standard errors, over images of
     both sets, within the divergence's range), and ``_floor``: the mean between resamples of the
@@ -149,15 +150,28 @@ def divergence_row(
     row = {}
     for name, divergence in DIVERGENCES.items():
         value = float(divergence(counts, others))
-        half = 1.96 * divergence(resampled, first).std(ddof=1)
-        highest = 1.0 if divergence is jensen_shannon else np.inf
-        row |= {
-            name: value,
-            f"{name}_low": max(0.0, value - half),
-            f"{name}_high": min(highest, value + half),
-            f"{name}_floor": float(divergence(second, first).mean()),
-        }
+        error = divergence(resampled, first).std(ddof=1)
+        row |= {name: value} | _interval(name, value, error)
+        row[f"{name}_floor"] = float(divergence(second, first).mean())
     return row
+
+
+def mean_divergence(rows: Sequence[dict[str, float]]) -> dict[str, float]:
+    """Return the mean of several sets' divergence_row, with 1.96 standard errors over the sets."""
+    table = pd.DataFrame(rows)
+    row = table.mean().to_dict()
+    for name in DIVERGENCES:
+        row |= _interval(name, row[name], table[name].std() / np.sqrt(len(table)))
+    return row
+
+
+def _interval(name: str, value: float, error: float) -> dict[str, float]:
+    """Return 1.96 standard errors around a divergence, within its range."""
+    half = 1.96 * error
+    return {
+        f"{name}_low": max(0.0, value - half),
+        f"{name}_high": min(HIGHEST[name], value + half),
+    }
 
 
 def _resample(counts: np.ndarray, size: int, times: int, name: str) -> np.ndarray:
@@ -172,15 +186,21 @@ def divergence_table(
     """Return shares of the zones in percent and divergences from the real set, a row per method.
 
     ``samples`` as from difficulty_frame, with ``method`` and ``seed``, of which ``real`` is the
-    name of the real set; images of all seeds together. ``n`` are networks, ``images`` all images.
+    name of the real set. Shares are of the images of all seeds. Divergences are from the real
+    images of the same seed; with several seeds they are those of mean_divergence. ``n`` are sets,
+    each with a network of its own, ``images`` all images.
     """
     rows = []
-    of_real = samples[samples["method"] == real]
+    of_real = dict(iter(samples[samples["method"] == real].groupby("seed")))
     for method in (*methods, real):
         own = samples[samples["method"] == method]
         shares = {zone: 100 * float((own["zone"] == zone).mean()) for zone in ZONES}
         row = {"method": method, "n": own["seed"].nunique(), "images": len(own)} | shares
         if method != real:
-            row |= divergence_row(own, of_real, bins, bootstraps)
+            sets = [
+                divergence_row(images, of_real[seed], bins, bootstraps)
+                for seed, images in own.groupby("seed")
+            ]
+            row |= sets[0] if len(sets) == 1 else mean_divergence(sets)
         rows.append(row)
     return pd.DataFrame(rows)

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from lgd_core.palette import COLOURS
-from lgd_core.panels import pictures
+from lgd_core.panels import over_seeds, pictures
 from lgd_core.runtime import atomic
 from lgd_core.tables import matrix_of, mean_redundancy
 
@@ -61,14 +61,14 @@ def heatmaps(table: pd.DataFrame, colormap: str) -> Figure:
 def curves(table: pd.DataFrame) -> Figure:
     """Draw the learner's test accuracy after each increment, and its training loss per epoch.
 
-    ``table`` as from tables.curve_table. Accuracies are means over seeds with one standard
-    deviation; losses are those of the first seed, smoothed over 5 epochs.
+    ``table`` as from tables.curve_table. Accuracies are means over seeds, each with one set and one
+    learner, with one standard deviation; losses are the first seed's, smoothed over 5 epochs.
     """
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
     for method, rows in table.groupby("method", sort=False):
-        after = rows.dropna(subset="top1").groupby("increment")["top1"]
-        spread = after.std().fillna(0)
-        left.errorbar(after.mean().index, after.mean(), spread, marker="o", capsize=3, label=method)
+        after = over_seeds(rows, "increment", "top1")
+        bars = {"marker": "o", "capsize": 3, "label": method}
+        left.errorbar(after.index, after["mean"], after["std"], **bars)
         first = rows[rows["seed"] == rows["seed"].iloc[0]].reset_index(drop=True)
         line = right.plot(first["loss"].rolling(5, min_periods=1).mean(), lw=1, label=method)[0]
         for start in first.index[first["epoch"] == 0][1:]:

@@ -47,6 +47,7 @@ def unguided_task(dataset: dict, method: dict, classes: list[int], key: tuple) -
         ),
         key=key,
         classes_per_batch=method["sampler"]["classes_per_batch"],
+        first_position=key[1] * method["ipc_per_increment"],
     )
 
 

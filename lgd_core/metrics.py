@@ -1,7 +1,8 @@
 """Numbers about sets of images: spread over runs, redundancy, distances in feature space."""
 
 import math
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import sqrtm
@@ -13,18 +14,59 @@ def mean_std(values: Sequence[float]) -> tuple[float, float]:
     return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
 
 
-def paired_difference(
-    values: Mapping[Hashable, float], others: Mapping[Hashable, float]
-) -> tuple[float, float]:
-    """Return mean and standard error of ``values - others`` over the keys that both have.
+@dataclass(frozen=True)
+class Spread:
+    """Mean of a method's results and their sample standard deviations at two levels.
 
-    NaN for fewer than two pairs.
+    Students of one set have its images in common, so that they say nothing of what another set of
+    the same method would give. ``std`` is over ``n`` units: the students where there is one set;
+    with several the sets, each the mean of its students. ``between`` is the deviation of the sets'
+    means, ``within`` that of the students of a set, pooled over sets. NaN where a level has one
+    member only.
     """
-    pairs = [values[key] - others[key] for key in values if key in others]
-    if len(pairs) < 2:
+
+    mean: float
+    std: float
+    n: int
+    n_sets: int
+    n_runs: int
+    between: float
+    within: float
+
+
+def spread(sets: Iterable[Sequence[float]]) -> Spread:
+    """Summarise the results of students, given set by set; the mean is that of the sets' means."""
+    sets = list(sets)
+    n_sets, n_runs = len(sets), sum(map(len, sets))
+    mean, between = mean_std([float(np.mean(values)) for values in sets])
+    squares = sum(len(values) * float(np.var(values)) for values in sets)
+    within = math.sqrt(squares / (n_runs - n_sets)) if n_runs > n_sets else math.nan
+    std, n = (mean_std(sets[0])[1], n_runs) if n_sets == 1 else (between, n_sets)
+    return Spread(mean, std, n, n_sets, n_runs, between, within)
+
+
+def paired_difference(
+    sets: Mapping[Hashable, Mapping[Hashable, float]],
+    others: Mapping[Hashable, Mapping[Hashable, float]],
+) -> tuple[float, float]:
+    """Return mean and standard error of ``sets - others``, each {set: {run: result}}.
+
+    Differences are taken run by run within the sets of one name and are averaged over a set. The
+    error is over these means, or over the runs where both sides have one set. NaN for fewer than
+    two of them.
+    """
+    pairs = [
+        [runs[run] - others[name][run] for run in runs if run in others[name]]
+        for name, runs in sets.items()
+        if name in others
+    ]
+    pairs = [differences for differences in pairs if differences]
+    if max(len(sets), len(others)) > 1:
+        pairs = [[float(np.mean(differences))] for differences in pairs]
+    if sum(map(len, pairs)) < 2:
         return math.nan, math.nan
-    mean, std = mean_std(pairs)
-    return mean, std / math.sqrt(len(pairs))
+    found = spread(pairs)
+    return found.mean, found.std / math.sqrt(found.n)
 
 
 def mean_off_diagonal(matrix: Sequence[Sequence[float]]) -> float | None:

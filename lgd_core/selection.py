@@ -62,7 +62,8 @@ class Task:
 
     ``classes`` are the labels of the shard, ``prior_labels`` what the prior calls every class of
     the data set. ``key`` is (seed, increment). ``classes_per_batch`` classes share a batch; None
-    means all.
+    means all. ``first_position`` images of each class lie in the increments before this one,
+    however few ``positions`` of it are drawn.
     """
 
     classes: list[int]
@@ -72,6 +73,7 @@ class Task:
     sampling: Sampling
     key: tuple[int, int]
     classes_per_batch: int | None = 1
+    first_position: int = 0
     memory_limit: int | None = None
     learnability: dict = field(default_factory=lambda: {"strength": 0.0})
     deviation: dict = field(default_factory=lambda: {"strength": 0.0})
@@ -192,7 +194,6 @@ def draw_positions(
     Returns ``latents``, ``images`` and ``scores`` (classes, positions, kappa, ...), as draw does.
     """
     shape = (len(task.classes), len(positions), task.candidates)
-    before = task.key[1] * task.positions
     latents, images, scores = [], [], []
     for keys in batches(task, positions, prior.chunks.largest):
         labels = torch.tensor([label for label, _, _ in keys])
@@ -202,7 +203,9 @@ def draw_positions(
             Targets(
                 labels.to(prior.device),
                 torch.tensor(task.prior_labels)[labels].to(prior.device),
-                torch.tensor([before + position for _, position, _ in keys]).to(prior.device),
+                torch.tensor([task.first_position + position for _, position, _ in keys]).to(
+                    prior.device
+                ),
             ),
             generators,
             task.sampling,

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from lgd_core.tables import spread_over
+
 # Column to read: mean and standard deviation in tables.TABLE_COLUMNS.
 SPREADS = {
     "top1 (%)": ("top1_mean", "top1_std"),
@@ -24,6 +26,7 @@ th, td {{ padding: 4px 16px 4px 0; text-align: left; border-bottom: 1px solid #8
 </style></head>
 <body>
 {table}
+<p>{note}</p>
 </body>
 </html>
 """
@@ -41,6 +44,11 @@ def readable(table: pd.DataFrame) -> pd.DataFrame:
     return shown
 
 
+def note(table: pd.DataFrame) -> str:
+    """Return the line below a table of ours that says what ± stands for."""
+    return f"±: sample standard deviation {spread_over(table)}"
+
+
 def _written(values: pd.Series, before: str = "") -> pd.Series:
     return values.map(lambda x: f"{before}{x:.1f}" if x == x else "").astype(str)
 
@@ -50,12 +58,14 @@ def table_page(title: str, table: pd.DataFrame) -> str:
     rows = readable(table).to_html(index=False, border=0)
     title = html.escape(title)
     head, _, body = rows.partition(">")
-    return PAGE.format(title=title, table=f"{head}>\n<caption>{title}</caption>{body}")
+    captioned = f"{head}>\n<caption>{title}</caption>{body}"
+    return PAGE.format(title=title, table=captioned, note=html.escape(note(table)))
 
 
 def summary(folder: Path) -> str:
     """Return the table and the mean redundancy of a results folder, for a terminal."""
-    lines = [readable(pd.read_csv(folder / "table.csv")).to_string(index=False)]
+    table = pd.read_csv(folder / "table.csv")
+    lines = [readable(table).to_string(index=False), note(table)]
     matrix = pd.read_csv(folder / "redundancy.csv")
     away = matrix[matrix["train_increment"] != matrix["test_increment"]]
     for method, mean in away.groupby("method", sort=False)["top1"].mean().items():

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from lgd_core.metrics import mean_off_diagonal, mean_std, paired_difference
+from lgd_core.metrics import mean_off_diagonal, paired_difference, spread
 
 # What the paper's number and ours must have in common to stand side by side.
 PAPER_KEYS = ["dataset", "ipc", "method", "student", "protocol"]
@@ -19,8 +19,12 @@ TABLE_COLUMNS = (
     "student",
     "protocol",
     "n",
+    "n_sets",
+    "n_runs",
     "top1_mean",
     "top1_std",
+    "std_between_sets",
+    "std_within_sets",
     "best_top1_mean",
     "best_top1_std",
     "paper_top1",
@@ -61,20 +65,59 @@ def runs_by_method(artifacts: Iterable[dict]) -> dict[tuple[str, str], list[dict
 def result_row(
     dataset: str, ipc: int, method: str, student: str, protocol: str, runs: list[dict]
 ) -> dict:
-    """Return one row of the accuracy table from runs with ``top1`` and ``best_top1`` in percent."""
-    top1, best = ([run[key] for run in runs] for key in ("top1", "best_top1"))
-    row = dict(
-        zip(TABLE_COLUMNS, (dataset, ipc, method, student, protocol, len(runs)), strict=False)
-    )
-    row["top1_mean"], row["top1_std"] = mean_std(top1)
-    row["best_top1_mean"], row["best_top1_std"] = mean_std(best)
-    return row
+    """Return one row of the accuracy table from runs with ``top1`` and ``best_top1`` in percent.
+
+    Standard deviations are over ``n`` students of one set, or with several over ``n`` sets, see
+    metrics.Spread; ``n_runs`` are all students.
+    """
+    top1, best = (spread(by_set(runs, key)) for key in ("top1", "best_top1"))
+    return {
+        "dataset": dataset,
+        "ipc": ipc,
+        "method": method,
+        "student": student,
+        "protocol": protocol,
+        "n": top1.n,
+        "n_sets": top1.n_sets,
+        "n_runs": top1.n_runs,
+        "top1_mean": top1.mean,
+        "top1_std": top1.std,
+        "std_between_sets": top1.between,
+        "std_within_sets": top1.within,
+        "best_top1_mean": best.mean,
+        "best_top1_std": best.std,
+    }
+
+
+def by_set(runs: Iterable[dict], key: str) -> list[list[float]]:
+    """Return what runs have under a key, set by set, without those that have nothing.
+
+    Runs of one ``seed`` share a distilled set; so do all that have no seed.
+    """
+    sets: dict[str | None, list[float]] = {}
+    for run in runs:
+        if run.get(key) is not None:
+            sets.setdefault(run.get("seed"), []).append(run[key])
+    return list(sets.values())
 
 
 def held_out(runs: list[dict]) -> tuple[float, float]:
-    """Return mean and standard deviation of runs' ``validation_top1``; NaN where none has any."""
-    top1 = [run["validation_top1"] for run in runs if run.get("validation_top1") is not None]
-    return mean_std(top1) if top1 else (math.nan, math.nan)
+    """Return mean and standard deviation of runs' ``validation_top1``; NaN where none has any.
+
+    The deviation is over students or sets, as in result_row.
+    """
+    sets = by_set(runs, "validation_top1")
+    if not sets:
+        return math.nan, math.nan
+    found = spread(sets)
+    return found.mean, found.std
+
+
+def spread_over(table: pd.DataFrame) -> str:
+    """Say in words what the standard deviations of a table with ``n_sets`` are over."""
+    if (table["n_sets"] > 1).any():
+        return "over n sets, each the mean of its students"
+    return "over n students of one set"
 
 
 def differences(
@@ -84,15 +127,20 @@ def differences(
 
     ``runs`` by (method, student), each run with ``seed``, ``run`` and ``top1``: runs of the same
     seed and number start from the same weights and see the same order and augmentation. Gives mean
-    and standard error in points; NaN for the baseline itself, without it, and below two pairs.
+    and standard error in points, over runs for one seed and over seeds for several; NaN for the
+    baseline itself, without it, and below two pairs.
     """
 
-    def by_pair(key: tuple[str, str]) -> dict[tuple, float]:
-        return {(run["seed"], run["run"]): run["top1"] for run in runs.get(key, ())}
+    def numbered(key: tuple[str, str]) -> dict[str, dict[int, float]]:
+        sets: dict[str, dict[int, float]] = {}
+        for run in runs.get(key, ()):
+            sets.setdefault(run["seed"], {})[run["run"]] = run["top1"]
+        return sets
 
     return {
         (method, student): paired_difference(
-            by_pair((method, student)), {} if method == baseline else by_pair((baseline, student))
+            numbered((method, student)),
+            {} if method == baseline else numbered((baseline, student)),
         )
         for method, student in runs
     }
@@ -167,7 +215,7 @@ def write_csv(table: pd.DataFrame, path: str | Path) -> None:
 
     rounded = table.copy()
     for column in rounded.columns:
-        if "top1" in column or column.endswith("_std") or column.startswith("diff_"):
+        if "top1" in column or column.endswith("_std") or column.startswith(("diff_", "std_")):
             rounded[column] = rounded[column].astype(float).round(2)
     with atomic(path) as temporary:
         rounded.to_csv(temporary, index=False, float_format="%.6g", lineterminator="\n")

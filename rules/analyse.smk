@@ -145,6 +145,7 @@ rule ablation:
             "ablation",
             family=family_of(wildcards),
             sizes=family_sizes(wildcards),
+            seeds=config["seeds"],
             protocol=dataset_of(wildcards)["evaluation"]["protocol"],
             dpi=config["plots"]["dpi"],
         ),

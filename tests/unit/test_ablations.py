@@ -72,6 +72,40 @@ def test_rows_follow_protocol_images_student_and_the_family_s_order():
     assert math.isnan(found["validation_mean"].iloc[-1]), "the learner is not validated"
 
 
+def test_every_number_of_several_seeds_is_that_of_its_raw_runs():
+    rng = np.random.default_rng(0)
+    artifacts = [
+        evaluation(method, 20, *rng.normal(80, 3, 3)) | {"seed": seed}
+        for method in ("lgd", "lgd_kappa10")
+        for seed in ("0", "1", "2")
+    ]
+    found = ablation_table("imagenette", FAMILY, SIZES, {"hard": artifacts}, [], NO_PAPER)
+    raw = pd.DataFrame(
+        [
+            {"method": artifact["method"], "seed": artifact["seed"], **run}
+            for artifact in artifacts
+            for run in artifact["runs"]
+        ]
+    )
+    means = raw.groupby(["method", "seed"])[["top1", "best_top1", "validation_top1"]].mean()
+    for _, row in found.iterrows():
+        own = means.loc[row["method"]]
+        assert (row["n"], row["n_sets"], row["n_runs"]) == (3, 3, 9)
+        for column, name in (
+            ("top1", "top1"),
+            ("best_top1",) * 2,
+            ("validation_top1", "validation"),
+        ):
+            assert row[f"{name}_mean"] == pytest.approx(own[column].mean())
+            assert row[f"{name}_std"] == pytest.approx(own[column].std())
+        assert row["std_between_sets"] == pytest.approx(own["top1"].std())
+    apart = (means.loc["lgd_kappa10"] - means.loc["lgd"])["top1"]
+    above = found.set_index("method").loc["lgd_kappa10", ["diff_to_base", "diff_se"]].tolist()
+    assert above == pytest.approx([apart.mean(), apart.sem()])
+    figure = ablation_figure(found, "Candidates", "candidates")
+    assert figure.get_supxlabel().endswith("over n sets, each the mean of its students")
+
+
 def test_data_without_held_out_images_have_no_validation():
     runs = [{"run": 0, "top1": 60.0, "validation_top1": None}]
     assert all(map(math.isnan, held_out(runs)))
@@ -118,6 +152,7 @@ def test_numbers_become_lines_with_error_bars():
     )
     figure = ablation_figure(table(paper), "Candidates", "candidates")
     assert figure.get_suptitle() == "Candidates"
+    assert figure.get_supxlabel().endswith("over n students of one set")
     shown = [axis for axis in figure.axes if axis.axison]
     assert [axis.get_title() for axis in shown] == [
         "ConvNet-3, hard",

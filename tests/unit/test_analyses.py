@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 
 from lgd_core.analyses import complementarity_table, dynamics_table, wilson_interval
@@ -39,6 +40,33 @@ def test_errors_are_whole_images_with_their_spread_over_networks() -> None:
     assert table["wrong"].tolist() == [72.5, 22, 1]
     assert (table["wrong_low"] < table["wrong"]).all()
     assert (table["wrong_high"] > table["wrong"]).all()
+
+
+def test_networks_that_differ_more_than_chance_make_the_interval_wider() -> None:
+    """Three networks that err on 10, 50 and 90 of 100 images are not 300 draws from one share."""
+
+    def width(*errors: int) -> float:
+        rows = [[100.0, 100.0 - wrong] for wrong in errors]
+        row = complementarity_table({"lgd": rows}, {"lgd": 100}).iloc[0]
+        assert row["wrong"] == pytest.approx(50)
+        return row["wrong_high"] - row["wrong_low"]
+
+    alike = 2 * 1.96 * math.sqrt(50 * 50 / 300)
+    assert width(50, 50, 50) == pytest.approx(alike, rel=0.02)
+    # A design effect of 64: the variance of the mean of three is 40 squared / 3, as against 25 / 3.
+    low, high = (100 * share for share in wilson_interval(0.5 * 300 / 64, 300 / 64))
+    assert width(10, 50, 90) == pytest.approx(high - low)
+
+
+def test_the_interval_covers_the_true_share_of_sets_that_differ() -> None:
+    rng = np.random.default_rng(0)
+    repeats, networks, images = 1000, 10, 200
+    shares = np.clip(rng.normal(0.4, 0.15, (repeats, networks)), 0, 1)
+    top1 = 100 - 100 * rng.binomial(images, shares) / images
+    methods = {str(i): [[100.0, x] for x in row] for i, row in enumerate(top1.tolist())}
+    table = complementarity_table(methods, dict.fromkeys(methods, images))
+    covered = ((table["wrong_low"] < 40) & (table["wrong_high"] > 40)).mean()
+    assert covered == pytest.approx(0.93, abs=0.03), "a little less with few networks"
 
 
 @pytest.mark.parametrize(

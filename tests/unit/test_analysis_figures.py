@@ -169,8 +169,26 @@ def test_guidance_has_a_column_per_method_and_a_line_per_increment_and_path():
     assert lines == {("-", (2, 3, 4)), ("-", (3, 4, 5)), ("--", (1, 2, 3)), ("--", (2, 3, 4))}
     assert [axis.get_title() for axis in (both[0], other[0])] == ["lgd", "dit"]
 
+    (band,) = {round(np.ptp(band.get_paths()[0].vertices[:, 1]), 9) for band in both[0].collections}
+    assert band == 2 + 2 * 1.0 / np.sqrt(4), "over the four images of one set"
+
     def changes(axis) -> dict:
         return {line.get_linestyle(): line.get_ydata().tolist() for line in axis.lines}
 
     assert changes(both[-1]) == {"-": [0.375], "--": [0.375]}, "only where they act"
     assert changes(other[-1]) == {"-": [], "--": [0.375]}, "a guidance keeps its line"
+
+
+def test_bands_of_several_seeds_are_over_their_sets():
+    rows = [
+        (method, seed, k, path, step, alpha_bar, quantity, mean + 3 * seed, std, n)
+        for seed in (0, 1, 2)
+        for method, _, k, path, step, alpha_bar, quantity, mean, std, n in traced("lgd", [])
+    ]
+    table = pd.DataFrame(rows, columns=["method", "seed", "increment", *TRACE_COLUMNS])
+    axis = guidance_figure(table, LOOK).axes[0]
+    lines = {(line.get_linestyle(), tuple(map(int, line.get_ydata()))) for line in axis.lines}
+    assert lines == {("-", (5, 6, 7)), ("-", (6, 7, 8)), ("--", (4, 5, 6)), ("--", (5, 6, 7))}
+    for band in axis.collections:
+        half = (np.ptp(band.get_paths()[0].vertices[:, 1]) - 2) / 2
+        assert half == pytest.approx(np.std([0, 3, 6], ddof=1) / np.sqrt(3))

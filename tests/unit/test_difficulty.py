@@ -126,6 +126,23 @@ def test_intervals_are_the_same_every_time_and_shrink_with_the_set() -> None:
     assert width(2000) < 0.6 * width(200)
 
 
+def test_several_sets_are_the_units_of_a_divergence_s_interval() -> None:
+    """Within each set all images are alike, so that resampling them would say nothing."""
+    places = {0: 0.05, 1: 0.35, 2: 0.65}
+    parts = [planted(mu, 0.01).assign(method="dit", seed=seed) for seed, mu in places.items()]
+    real = [planted(0.05, 0.01).assign(method="real", seed=seed) for seed in places]
+    row = divergence_table(pd.concat(parts + real), "real", ["dit"], 10, 20).iloc[0]
+    assert (row["n"], row["images"]) == (3, 600)
+    values = np.array([0.0, 1.0, 1.0])
+    half = 1.96 * values.std(ddof=1) / np.sqrt(3)
+    assert row["js"] == pytest.approx(values.mean())
+    assert row["js_low"] == pytest.approx(values.mean() - half)
+    assert row["js_high"] == 1
+    alone = divergence_row(parts[1], real[1], 10, 20)
+    again = divergence_table(pd.concat([parts[1], real[1]]), "real", ["dit"], 10, 20).iloc[0]
+    assert {name: again[name] for name in alone} == alone
+
+
 def test_table_has_shares_for_all_and_divergences_for_all_but_the_real_set() -> None:
     hard = planted(0.1, 0.01, 50).assign(method="dit", zone=["easy"] * 10 + ["hard"] * 40)
     real = planted(0.9, 0.01, 60).assign(method="real", seed=[0, 1] * 30)

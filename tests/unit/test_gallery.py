@@ -86,6 +86,17 @@ def test_losses_of_a_stored_image_are_the_mean_of_those_it_holds(learner, refere
         assert table[name][11] == pytest.approx(expected, rel=1e-5)
 
 
+def test_nearest_images_are_found_in_any_of_many_increments(learner, reference):
+    """Each position of increment 3 is a copy of one of increment 1, and knows its row."""
+    increments = [increment(k) for k in range(4)]
+    increments[3]["latents"] = 2 * increments[1]["latents"]
+    table = set_table(increments, 1, [learner] * 3, reference, FACTS, CPU)
+    last, first = (table[table["increment"] == k] for k in (3, 1))
+    assert last["nearest"].tolist() == first.index.tolist()
+    found = table.loc[last["nearest"], ["class", "increment", "position"]].to_numpy().tolist()
+    assert found == [[label, 1, position] for label in range(3) for position in range(2)]
+
+
 def test_rows_of_nearest_images_move_with_their_set(learner, reference):
     one = set_table([increment(0), increment(1)], 1, [learner], reference, FACTS, CPU)
     both = joined({("dit", 0): one, ("lgd", 0): one})

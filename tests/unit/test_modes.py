@@ -179,7 +179,7 @@ def test_positions_count_over_all_increments(
         return guide(self, step)
 
     monkeypatch.setattr(ModeGuidance, "__call__", spy)
-    draw(fixed_prior, Materials(modes=CENTRES), task(key=(0, 3)), NOWHERE)
+    draw(fixed_prior, Materials(modes=CENTRES), task(key=(0, 3), first_position=6), NOWHERE)
     labels, positions = seen[0]
     assert labels.tolist() == [0, 0, 1, 1, 2, 2]
     assert positions.tolist() == [6, 7, 6, 7, 6, 7]

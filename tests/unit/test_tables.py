@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -33,6 +34,33 @@ def test_row_has_mean_and_sample_deviation_of_last_and_best():
     assert row["top1_mean"] == 81.0
     assert row["top1_std"] == pytest.approx(math.sqrt(2))
     assert row["best_top1_mean"] == 82.5
+
+
+def test_one_set_has_its_students_as_units():
+    row = result_row("digits", 50, "lgd", "ConvNet-3", "hard", RUNS)
+    assert (row["n"], row["n_sets"], row["n_runs"]) == (2, 1, 2)
+    assert row["std_within_sets"] == pytest.approx(row["top1_std"])
+    assert math.isnan(row["std_between_sets"])
+
+
+def test_several_sets_are_the_units_each_the_mean_of_its_students():
+    runs = runs_by_method(
+        [evaluation("lgd", str(seed), *x) for seed, x in enumerate([(70, 74), (60, 62), (80, 84)])]
+    )
+    row = result_row("digits", 50, "lgd", "ConvNet-3", "hard", runs["lgd", "ConvNet-3"])
+    assert (row["n"], row["n_sets"], row["n_runs"]) == (3, 3, 6)
+    assert row["top1_mean"] == pytest.approx((72 + 61 + 82) / 3)
+    for column in ("top1_std", "std_between_sets", "best_top1_std"):
+        assert row[column] == pytest.approx(np.std([72, 61, 82], ddof=1)), column
+    assert row["std_within_sets"] == pytest.approx(math.sqrt((8 + 2 + 8) / 3))
+
+
+def test_sets_of_one_student_each_have_no_spread_within():
+    runs = [run | {"seed": str(seed)} for seed, run in enumerate(RUNS)]
+    row = result_row("digits", 50, "lgd", "ConvNet-3", "hard", runs)
+    assert (row["n"], row["n_sets"], row["n_runs"]) == (2, 2, 2)
+    assert row["top1_std"] == row["std_between_sets"] == pytest.approx(math.sqrt(2))
+    assert math.isnan(row["std_within_sets"])
 
 
 def test_deviation_of_one_run_is_unknown():
@@ -79,7 +107,10 @@ def test_without_tables_of_the_paper_its_columns_are_empty():
 
 
 def evaluation(method, seed, *top1, student="ConvNet-3"):
-    runs = [{"run": run, "top1": value} for run, value in enumerate(top1)]
+    runs = [
+        {"run": run, "top1": value, "best_top1": value + 1, "validation_top1": value - 1}
+        for run, value in enumerate(top1)
+    ]
     return {"method": method, "student": student, "seed": seed, "runs": runs}
 
 
@@ -95,12 +126,102 @@ def test_differences_are_paired_by_seed_and_run():
     )
     found = differences(runs, "dit")
     mean, error = found["lgd", "ConvNet-3"]
-    assert mean == pytest.approx((1 + 2 + 3) / 3)
-    assert error == pytest.approx(1.0 / math.sqrt(3))
+    # Of two sets, each the mean of the runs that both methods have: 1.5 and 3.
+    assert mean == pytest.approx((1.5 + 3) / 2)
+    assert error == pytest.approx(1.5 / 2)
     for key in (("dit", "ConvNet-3"), ("lgd", "ConvNet-4")):
         assert all(math.isnan(value) for value in found[key]), key
     few = differences({key: each[:1] for key, each in runs.items()}, "dit")
     assert all(math.isnan(value) for pair in few.values() for value in pair)
+
+
+def test_one_set_in_common_of_several_has_no_error():
+    """Its students would give one that knows nothing of other sets, of which the row's n tells."""
+    runs = runs_by_method(
+        [
+            evaluation("dit", "0", 70.0, 80.0, 75.0),
+            evaluation("lgd", "0", 71.0, 82.0, 78.0),
+            evaluation("lgd", "1", 60.0, 61.0, 62.0),
+        ]
+    )
+    assert all(map(math.isnan, differences(runs, "dit")["lgd", "ConvNet-3"]))
+    alone = {key: [run for run in each if run["seed"] == "0"] for key, each in runs.items()}
+    mean, error = differences(alone, "dit")["lgd", "ConvNet-3"]
+    assert (mean, error) == pytest.approx((2, 1 / math.sqrt(3)))
+
+
+REPEATS, SEEDS, STUDENTS = 3000, 3, 5
+BETWEEN, WITHIN, COMMON = 1.0, 0.4, 2.0
+
+
+def test_the_error_of_a_difference_is_that_of_known_variances():
+    """Sets of two methods, of which both share what a seed and a run bring, and nothing else."""
+    rng = np.random.default_rng(0)
+    cells = (REPEATS, 2, SEEDS, STUDENTS)
+    top1 = (
+        COMMON * rng.normal(size=(REPEATS, 1, SEEDS, 1))
+        + COMMON * rng.normal(size=(REPEATS, 1, SEEDS, STUDENTS))
+        + BETWEEN * rng.normal(size=(REPEATS, 2, SEEDS, 1))
+        + WITHIN * rng.normal(size=cells)
+    )
+    true = 2 * (BETWEEN**2 + WITHIN**2 / STUDENTS) / SEEDS
+    found = []
+    for repeat in top1.tolist():
+        runs = {
+            (method, "student"): [
+                {"seed": seed, "run": run, "top1": value}
+                for seed, row in enumerate(of_method)
+                for run, value in enumerate(row)
+            ]
+            for method, of_method in zip(("dit", "lgd"), repeat, strict=True)
+        }
+        found.append(differences(runs, "dit")["lgd", "student"])
+    means, errors = np.array(found).T
+    assert means.var() == pytest.approx(true, rel=0.1), "the variances are as planted"
+    assert np.square(errors).mean() == pytest.approx(true, rel=0.1)
+    apart = (top1[:, 1] - top1[:, 0]).reshape(REPEATS, -1)
+    pooled = apart.var(1, ddof=1) / apart.shape[1]
+    assert pooled.mean() < true / 4, "all runs as one sample say that they know twice as much"
+
+
+def test_every_number_of_the_table_is_that_of_its_raw_runs():
+    """Unequal numbers of students, and a set that one method lacks."""
+    rng = np.random.default_rng(0)
+    students = {("dit", "0"): 4, ("dit", "1"): 3, ("dit", "2"): 1, ("lgd", "2"): 2, ("lgd", "0"): 4}
+    runs = runs_by_method(
+        evaluation(method, seed, *rng.normal(80, 3, n)) for (method, seed), n in students.items()
+    )
+    raw = pd.DataFrame(
+        [{"method": method, **run} for (method, _), each in runs.items() for run in each]
+    )
+    rows = [result_row("digits", 50, *key, "hard", each) for key, each in runs.items()]
+    for row, pair in zip(rows, differences(runs, "dit").values(), strict=True):
+        row["diff_to_dit"], row["diff_se"] = pair
+    table = result_table(rows, read_paper([])).set_index("method")
+
+    of_sets = raw.groupby(["method", "seed"])
+    means = of_sets[["top1", "best_top1"]].mean().groupby("method")
+    squares = of_sets["top1"].apply(lambda x: ((x - x.mean()) ** 2).sum()).groupby("method").sum()
+    free = (of_sets.size() - 1).groupby("method").sum()
+    wide = raw.pivot(index=["seed", "run"], columns="method", values="top1").dropna()
+    apart = (wide["lgd"] - wide["dit"]).groupby("seed").mean()
+    expected = pd.DataFrame(
+        {
+            "n": means.size(),
+            "n_sets": raw.groupby("method")["seed"].nunique(),
+            "n_runs": raw.groupby("method").size(),
+            "top1_mean": means["top1"].mean(),
+            "top1_std": means["top1"].std(),
+            "std_between_sets": means["top1"].std(),
+            "std_within_sets": np.sqrt(squares / free),
+            "best_top1_mean": means["best_top1"].mean(),
+            "best_top1_std": means["best_top1"].std(),
+            "diff_to_dit": {"lgd": apart.mean()},
+            "diff_se": {"lgd": apart.sem()},
+        }
+    )
+    names = list(expected.columns)
+    pd.testing.assert_frame_equal(table[names], expected.loc[table.index], check_names=False)
 
 
 def test_redundancy_is_averaged_over_seeds_and_off_the_diagonal():
@@ -136,8 +257,10 @@ def test_csv_and_summary(tmp_path):
     (tmp_path / "samples.png").touch()
     assert pd.read_csv(tmp_path / "table.csv")["top1_std"].iloc[0] == 1.41
     assert pd.read_csv(tmp_path / "table.csv")["diff_to_dit"].iloc[0] == 1.23
+    assert pd.read_csv(tmp_path / "table.csv")["std_within_sets"].iloc[0] == 1.41
     text = summary(tmp_path)
     assert "81.0 ± 1.4" in text
+    assert "\n±: sample standard deviation over n students of one set\n" in text
     assert "redundancy of lgd: 40.0 %" in text
     assert "samples.png" in text
 
@@ -146,6 +269,18 @@ def test_table_page_joins_mean_and_spread_and_escapes():
     row = result_row("digits", 50, "<lgd>", "ConvNet-3", "hard", RUNS)
     page = table_page("a & b", result_table([row], read_paper([])))
     assert "<td>81.0 ± 1.4</td>" in page
+    assert "over n students of one set" in page
     assert "<caption>a &amp; b</caption>" in page
     assert "&lt;lgd&gt;" in page
     assert "paper" not in page, "a column without numbers is left out"
+
+
+def test_a_table_of_several_sets_says_what_its_spread_is_over():
+    runs = [run | {"seed": str(seed)} for seed in range(2) for run in RUNS]
+    rows = [
+        result_row("digits", 50, "lgd", "ConvNet-3", "hard", runs),
+        result_row("digits", 50, "full", "ConvNet-3", "reference", RUNS[:1]),
+    ]
+    page = table_page("digits", result_table(rows, read_paper([])))
+    assert "over n sets, each the mean of its students" in page
+    assert "of one set" not in page

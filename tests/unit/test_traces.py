@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 
 from lgd_core import traces
-from lgd_core.guidance import nearest_similarity
+from lgd_core.guidance import Denoising, nearest_similarity
+from lgd_core.increments import guided_task
+from lgd_core.modes import ModeGuidance
 from lgd_core.priors import Prior
 from lgd_core.runtime import Resume
 from lgd_core.sampler import Sampling
@@ -87,6 +89,79 @@ def test_the_first_position_is_redrawn_as_the_increment_has_it(
     assert trace["guided.change_learnability"][2].mean().item() == pytest.approx(
         ratios["learnability"][3], rel=1e-3
     )
+
+
+CENTRES = 3 * torch.randn(3, 30, 4, 8, 8, generator=torch.Generator().manual_seed(1))
+
+
+def mode_guided(increment: int, **changes: object) -> Task:
+    """Return an increment of 10 positions, pulled to the class's centres and to nothing else."""
+    dataset = {"classes": ["ant", "bee", "cat"], "prior_labels": None}
+    off = {"strength": 0.0, "norm": "relative"}
+    method = {
+        "ipc_per_increment": 10,
+        "sampler": {"steps": STEPS, "cfg_scale": 1.5, "cfg_channels": None, "classes_per_batch": 1},
+        "window": list(WINDOW),
+        "candidates": 1,
+        "learnability": off | {"strength_by_increment": [], "gradient": "clean"},
+        "deviation": off | {"memory": None},
+        "influence": off,
+        "modes": {"strength": 0.02, "clusters": 30},
+    }
+    task = guided_task(dataset, method, [0, 1, 2], (0, increment))
+    return dataclasses.replace(task, **changes)
+
+
+@pytest.fixture
+def pulled(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return the centres that class 0 was pulled to, in order, to be filled by what is drawn."""
+    seen: list[int] = []
+    guide = ModeGuidance.__call__
+
+    def spy(self: ModeGuidance, step: Denoising) -> Tensor:
+        seen.extend(step.positions[step.labels == 0].tolist())
+        return guide(self, step)
+
+    monkeypatch.setattr(ModeGuidance, "__call__", spy)
+    return seen
+
+
+@pytest.mark.parametrize("increment", [0, 1, 2])
+def test_traced_positions_have_the_noise_and_the_centres_of_the_increment(
+    fixed_prior: Prior, scorer: Scorer, pulled: list[int], increment: int
+) -> None:
+    materials, task = Materials(scorer, MEMORY, modes=CENTRES), mode_guided(increment)
+    drawn = draw(fixed_prior, materials, task, NOWHERE)[0]
+    assert list(dict.fromkeys(pulled)) == list(range(10 * increment, 10 * increment + 10))
+    pulled.clear()
+    trace = trace_guidance(fixed_prior, materials, task, 3, NOWHERE)
+    assert list(dict.fromkeys(pulled)) == list(range(10 * increment, 10 * increment + 3))
+    similarity = nearest_similarity(
+        drawn["latents"][:, :3, 0].flatten(0, 1), MEMORY.repeat_interleave(3, 0)
+    )
+    assert torch.allclose(trace["guided.similarity"][-1], similarity, atol=1e-3)
+    scores = drawn["scores"][:, :3, 0].flatten()
+    assert torch.allclose(trace["guided.score"][-1], scores, atol=0.02)
+
+
+def test_a_shard_and_a_resumed_draw_keep_their_place_among_all_increments(
+    fixed_prior: Prior,
+    batched: Callable,
+    scorer: Scorer,
+    pulled: list[int],
+    tmp_path: Path,
+    interrupt_after: Callable,
+) -> None:
+    prior, materials = batched(fixed_prior, 4), Materials(scorer, MEMORY, modes=CENTRES)
+    whole = draw(prior, materials, mode_guided(1), NOWHERE)[0]["latents"]
+    shard = mode_guided(1, classes=[0])
+    interrupt_after(1)
+    with pytest.raises(KeyboardInterrupt):
+        draw(prior, materials, shard, Resume(tmp_path))
+    pulled.clear()
+    part = draw(prior, materials, shard, Resume(tmp_path))[0]["latents"]
+    assert list(dict.fromkeys(pulled)) == list(range(14, 20)), "after the four drawn before"
+    assert torch.equal(part, whole[[0]])
 
 
 def test_scores_are_losses_weighted(fixed_prior: Prior, materials: Materials) -> None:
