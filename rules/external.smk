@@ -90,6 +90,7 @@ rule difficulty_external:
         table="results/external/{external}/set.csv",
     output:
         samples="results/external/{external}/difficulty.csv",
+        facts="results/external/{external}/difficulty.json",
     log:
         "results/logs/difficulty_external/{external}.log",
     benchmark:
@@ -151,6 +152,7 @@ rule diagnose_external:
         table="results/external/{external}/set.csv",
         matrix="results/external/{external}/cross_increment.json",
         difficulty="results/external/{external}/difficulty.csv",
+        measured="results/external/{external}/difficulty.json",
         neighbours="results/external/{external}/neighbours.csv",
         duplicates="results/external/{external}/duplicates.csv",
         facts="results/external/{external}/neighbours.json",

@@ -2,14 +2,15 @@
 
 from job import running
 
-from lgd_core.distilled import load_tensors
+from lgd_core.distilled import load_increment
 from lgd_core.metrics import mean_off_diagonal
 from lgd_core.runtime import write_json
 from lgd_core.training import Images, cross_accuracies, network_shape
 
 with running(snakemake) as job:
     recipe, facts = job.hp["redundancy"], job.hp["network"]
-    increments = [load_tensors(path)[0] for path in snakemake.input]
+    size = job.hp["ipc_per_increment"]
+    increments = [load_increment(path, facts, size)[0] for path in snakemake.input]
     seen = (facts, job.hp.get("formation", 1))
     matrix = cross_accuracies(
         network_shape(recipe["architecture"], facts),

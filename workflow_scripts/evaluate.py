@@ -12,7 +12,7 @@ from lgd_core.training import Images, network_shape, train_students
 with running(snakemake) as job:
     facts, wildcards = job.hp["network"], snakemake.wildcards
     folder = Path(snakemake.input[0]).parent
-    distilled = read_folder(snakemake.input.distilled, facts["classes"])
+    distilled = read_folder(snakemake.input.distilled, facts)
     runs = train_students(
         network_shape(wildcards.student, facts),
         Images.on(job.device, *distilled, facts, job.hp.get("formation", 1)),

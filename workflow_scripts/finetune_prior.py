@@ -1,6 +1,5 @@
 """Tune the data set's prior by the minimax criteria."""
 
-import json
 from pathlib import Path
 
 from job import open_prior, running
@@ -9,7 +8,7 @@ from lgd_core.data import load_split
 from lgd_core.finetuning import tune_prior
 from lgd_core.increments import prior_labels
 from lgd_core.prior_training import save_prior
-from lgd_core.runtime import atomic, fingerprint, write_json
+from lgd_core.runtime import atomic, fingerprint, read_json, write_json
 
 with running(snakemake) as job:
     hp, output = job.hp, snakemake.output
@@ -31,7 +30,7 @@ with running(snakemake) as job:
     folders = {"pipeline": output.folder}
     facts = {
         "folders": folders,
-        "frequency_shift": json.loads(Path(snakemake.input.prior).read_text())["frequency_shift"],
+        "frequency_shift": read_json(snakemake.input.prior)["frequency_shift"],
         "contents": fingerprint(hp["finetune"], folders.values()),
     }
     write_json(output.facts, job.stamp(**facts, **result))

@@ -1,20 +1,11 @@
 """Keep the best candidate of every position, over all shards."""
 
-import torch
 from job import running
 
-from lgd_core.candidates import increment_of
-from lgd_core.distilled import load_tensors, save_tensors
+from lgd_core.candidates import drawn_by, increment_of, load_shards
+from lgd_core.distilled import save_tensors
 
 with running(snakemake) as job:
-    shards = [load_tensors(path) for path in snakemake.input]
-    labels = [label for _, metadata in shards for label in metadata["labels"]]
-    candidates = {
-        name: torch.cat([tensors[name] for tensors, _ in shards]) for name in shards[0][0]
-    }
-    sampling = [metadata for _, metadata in shards]
-    save_tensors(
-        snakemake.output.increment,
-        increment_of(candidates, labels),
-        job.stamp(sampling=sampling[0]["recipe"], sampled_on=sampling[0]["hardware"]),
-    )
+    candidates, stamps = load_shards(snakemake.input, job.hp)
+    increment = increment_of(candidates, list(range(len(job.hp["classes"]))))
+    save_tensors(snakemake.output.increment, increment, job.stamp(drawn=drawn_by(stamps)))
