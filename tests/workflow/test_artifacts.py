@@ -116,7 +116,7 @@ def test_the_seed_of_igd_has_more_influence_than_that_of_dit(finished):
     folder = finished.folder / "results/digits"
     preprocess = Preprocess([0.305], [0.376], 8)
     path = folder / "influence/gradients.safetensors"
-    influence = load_influence(path, preprocess, torch.device("cpu"))
+    influence = load_influence(path, preprocess, torch.device("cpu"), {})
     scores = []
     for method in ("dit", "igd"):
         tensors, _ = load_tensors(folder / f"{method}/s0/k0/increment.safetensors")

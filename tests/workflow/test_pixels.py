@@ -79,7 +79,7 @@ def test_a_killed_condensation_ends_as_an_undisturbed_one(baselines, tmp_path):
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    kept = "results/.resume/seed_increment-*/condensation.pt"
+    kept = "results/.resume/seed_increment,*/*/condensation.pt"
     while process.poll() is None and not list(project.folder.glob(kept)):
         time.sleep(0.02)
     assert process.poll() is None, "ended before a step was kept"
