@@ -57,7 +57,8 @@ def load_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict]:
     except FileNotFoundError:
         raise UserError(f"{path}: not found, expected a safetensors file") from None
     except (SafetensorError, ValueError) as error:
-        raise UserError(f"{path}: found a broken safetensors file ({error})") from None
+        reason = " ".join(str(error).split())[:100]
+        raise UserError(f"{path}: found a broken safetensors file ({reason})") from None
     return tensors, unseal(path, sealed, tensors)
 
 
