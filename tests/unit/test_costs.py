@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -317,7 +316,7 @@ def test_cost_sums_the_jobs_of_a_stage(tmp_path: Path) -> None:
     short = benchmark(tmp_path / "a", 0.5, "-")  # too short for Snakemake to look
     jobs = [benchmark(tmp_path / "b", 4.0, "300.0"), benchmark(tmp_path / "c", 6.0, "500.5")]
     curve = tmp_path / "learner.json"
-    curve.write_text(json.dumps({"images": 200, "curve": [{}] * 7}))
+    write_json(curve, {"images": 200, "curve": [{}] * 7})
     chosen = {key: recipe("dit")[key] for key in RECIPE_KEYS}
     drawn = {"recipe": chosen, "increments": [1, 2], "classes": 1.5}
     stages = [

@@ -13,6 +13,7 @@ from torchvision.transforms.v2.functional import pil_to_tensor
 from lgd_core.distilled import (
     class_folder,
     load_tensors,
+    origin_of,
     read_class,
     read_folder,
     read_grid,
@@ -20,6 +21,7 @@ from lgd_core.distilled import (
     write_folder,
 )
 from lgd_core.errors import UserError
+from lgd_core.runtime import read_json
 from lgd_core.seeding import generator
 
 NAMES = ["zebra", "tench, Tinca tinca", "golf ball", *[f"class {i}" for i in range(3, 12)]]
@@ -92,6 +94,21 @@ def test_the_manifest_has_a_row_per_image(tmp_path: Path) -> None:
     assert rows[24 + 3]["score"] == f"{3 / 7:.6f}"
     files = {path.relative_to(tmp_path / "set") for path in tmp_path.rglob("*.png")}
     assert {Path(row["file"]) for row in rows} == files
+
+
+def test_a_set_says_where_it_comes_from(tmp_path: Path) -> None:
+    stamps = [{"seed": "3", "recipe": {"steps": 50}, "other": 1}]
+    stamps += [stamps[0] | {"recipe": {"version": 1}, "drawn": {"recipe": {"steps": 40}}}]
+    provenance = {"method": "lgd", "increments": list(map(origin_of, stamps))}
+    write_folder(tmp_path / "set", increments(), NAMES, provenance)
+    found = read_json(tmp_path / "set" / "provenance.json")
+    assert found["method"] == "lgd"
+    assert found["increments"] == [
+        {"seed": "3", "recipe": {"steps": 50}},
+        {"seed": "3", "recipe": {"steps": 40}},
+    ]
+    manifest = (tmp_path / "set" / "manifest.csv").read_bytes()
+    assert found["files"] == {"manifest.csv": hashlib.sha256(manifest).hexdigest()}
 
 
 def test_sorted_class_folders_are_in_label_order() -> None:
