@@ -42,13 +42,21 @@ def network_facts(dataset):
     return facts | ({"wnids": dataset["wnids"]} if dataset["wnids"] else {})
 
 
-def arrays(*splits):
-    """Return an input function for the prepared arrays of some splits."""
+PREPARED = "results/{dataset}/data/prepared.json"
+
+
+def array_files(*splits):
+    """Return the paths of the arrays of some splits."""
     return [
         f"results/{{dataset}}/data/{split}_{part}.npy"
         for split in splits
         for part in ("images", "labels")
     ]
+
+
+def arrays(*splits):
+    """Return what a stage reads of some splits: their arrays, and what tells whether they are whole."""
+    return [*array_files(*splits), PREPARED]
 
 
 def prior_files(wildcards):

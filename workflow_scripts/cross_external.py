@@ -13,9 +13,8 @@ from lgd_core.training import Images, cross_accuracies, network_shape
 
 with running(snakemake) as job:
     recipe, facts = job.hp["redundancy"], job.hp["network"]
-    folder = Path(snakemake.input.images).parent
-    images, labels = load_set(folder)
-    files = read_csv(snakemake.input.table, read_json(folder / "set.json"))
+    images, labels = load_set(Path(snakemake.input.images).parent)
+    files = read_csv(snakemake.input.table, read_json(snakemake.input.record))
     increment = torch.tensor(files["increment"].to_numpy())
     rows = [(increment == k).nonzero().flatten() for k in range(int(increment.max()) + 1)]
     matrix = cross_accuracies(

@@ -17,7 +17,7 @@ from lgd_core.tables import read_csv, write_csv
 with running(snakemake) as job:
     inputs = snakemake.input
     folder, facts = Path(inputs.images).parent, read_json(inputs.facts)
-    files = read_csv(inputs.table, read_json(folder / "set.json"))
+    files = read_csv(inputs.table, read_json(snakemake.input.record))
     difficulty = read_csv(inputs.difficulty, read_json(inputs.measured))
     neighbours, duplicates = (
         read_csv(inputs[name], facts) for name in ("neighbours", "duplicates")

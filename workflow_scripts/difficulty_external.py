@@ -19,7 +19,7 @@ with running(snakemake) as job:
     shape = network_shape(recipe["architecture"], facts)
     watched = probabilities_in_training(shape, data, recipe, ("difficulty", 0), job.resume)
     difficulty = difficulty_frame(watched, **job.hp["zones"])
-    files = read_csv(snakemake.input.table, read_json(folder / "set.json"))
+    files = read_csv(snakemake.input.table, read_json(snakemake.input.record))
     table = pd.concat([files[["file", "class", "increment"]], difficulty], axis=1)
     write_csv(table, snakemake.output.samples)
     written = file_digests([snakemake.output.samples])

@@ -15,7 +15,7 @@ from lgd_core.training import network_input
 with running(snakemake) as job:
     facts, own = job.hp["network"], Path(snakemake.input.images).parent
     neighbours, threshold = neighbours_table(
-        read_csv(snakemake.input.table, read_json(own / "set.json")),
+        read_csv(snakemake.input.table, read_json(snakemake.input.record)),
         load_set(own)[0],
         load_split(Path(snakemake.input[0]).parent, "train"),
         load_network(snakemake.input.reference[0], job.device, network_input(facts)),

@@ -1,7 +1,5 @@
 """Write the accuracy table as a page, which the report shows where it would download a CSV."""
 
-from pathlib import Path
-
 from job import running
 
 from lgd_core.runtime import atomic, read_json
@@ -10,7 +8,7 @@ from lgd_core.tables import read_csv
 
 with running(snakemake) as job:
     title = f"Top-1 accuracy, {snakemake.wildcards.dataset}, {snakemake.wildcards.ipc} per class"
-    path = Path(snakemake.input.table)
-    page = table_page(title, read_csv(path, read_json(path.with_suffix(".json"))))
+    table = read_csv(snakemake.input.table, read_json(snakemake.input.record))
+    page = table_page(title, table)
     with atomic(snakemake.output.page) as temporary:
         temporary.write_text(page, encoding="utf-8")
