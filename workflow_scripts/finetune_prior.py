@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from job import open_prior, running
+from job import open_prior, prior_contents, running
 
 from lgd_core.data import load_split
 from lgd_core.finetuning import tune_prior
 from lgd_core.increments import prior_labels
 from lgd_core.prior_training import save_prior
-from lgd_core.runtime import atomic, fingerprint, read_json, write_json
+from lgd_core.runtime import atomic, read_json, write_json
 
 with running(snakemake) as job:
     hp, output = job.hp, snakemake.output
@@ -31,6 +31,6 @@ with running(snakemake) as job:
     facts = {
         "folders": folders,
         "frequency_shift": read_json(snakemake.input.prior)["frequency_shift"],
-        "contents": fingerprint(hp["finetune"], folders.values()),
+        "contents": prior_contents(folders),
     }
     write_json(output.facts, job.stamp(**facts, **result))

@@ -118,12 +118,28 @@ class Job:
 PRIOR_ORIGIN = ("recipe", "contents", "frequency_shift", "prior")
 
 
+def prior_contents(folders: dict[str, str]) -> str:
+    """Return a digest of the configurations and weights in a prior's folders."""
+    kinds = (".json", ".safetensors", ".bin")
+    files = (path for folder in folders.values() for path in Path(folder).rglob("*"))
+    return fingerprint(None, (path for path in files if path.suffix in kinds))
+
+
 def open_prior(job: Job):
-    """Load the prior that fetch_prior found, as the run's configuration wants it computed."""
+    """Load the prior that fetch_prior found, as the run's configuration wants it computed.
+
+    Raises UserError where its files are not those that were found.
+    """
     from lgd_core.priors import load_prior  # diffusers takes seconds that other jobs do not need
 
     config = job.snakemake.config
     facts = read_json(job.snakemake.input.prior)
+    if prior_contents(facts["folders"]) != facts["contents"]:
+        raise UserError(
+            f"{facts['folders']['pipeline']}: found other files than {job.snakemake.input.prior} "
+            "knows, expected the prior as it was; delete both, or the latter alone if the prior is "
+            "what it should be, and run again"
+        )
     job.origins["prior"] = {key: facts[key] for key in PRIOR_ORIGIN if key in facts}
     return load_prior(
         facts["folders"]["pipeline"],

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from lgd_core.errors import UserError
 from lgd_core.learners import build_network, save_network
 from lgd_core.runtime import Resume, write_json
 from lgd_core.training import Images, cross_accuracies, train_students
@@ -132,6 +133,32 @@ def test_a_stamp_says_device_and_precision(snakemake: Callable) -> None:
     assert stamp["precision"] == {"networks": "fp32"}
 
 
+def write_prior_facts(path: Path, folder: Path) -> None:
+    from job import prior_contents
+
+    folders = {"pipeline": str(folder)}
+    contents = prior_contents(folders)
+    write_json(path, {"folders": folders, "frequency_shift": None, "contents": contents})
+
+
+def test_a_prior_with_a_flipped_bit_is_not_used(
+    snakemake: Callable, broken_folder: Path, tmp_path: Path
+) -> None:
+    from job import Job, open_prior
+
+    write_prior_facts(tmp_path / "prior.json", broken_folder)
+    job = Job(snakemake(input=Files(prior=str(tmp_path / "prior.json"))))
+    (broken_folder / "README.md").write_text("a note is no part of it")
+    assert open_prior(job).classes == 3
+    assert job.stamp()["precision"] == {"networks": "fp32", "prior": "fp32"}
+    weights = next((broken_folder / "vae").glob("*.safetensors"))
+    contents = bytearray(weights.read_bytes())
+    contents[-2] ^= 1
+    weights.write_bytes(contents)
+    with pytest.raises(UserError, match="found other files than"):
+        open_prior(job)
+
+
 @pytest.fixture
 def assessment(
     snakemake: Callable, fixed_folder: Path, tmp_path: Path
@@ -148,8 +175,7 @@ def assessment(
     shape = ("ConvNet-2-w8", 3, 16, 3)
     named = dict(zip(("name", "channels", "size", "classes"), shape, strict=True))
     save_network(tmp_path / "r.safetensors", build_network(*shape, "reference"), named, {})
-    facts = {"folders": {"pipeline": str(fixed_folder)}, "frequency_shift": None}
-    write_json(tmp_path / "prior.json", facts)
+    write_prior_facts(tmp_path / "prior.json", fixed_folder)
     plain = {"jitter": {"brightness": 0, "contrast": 0, "saturation": 0}, "lighting": 0}
     hp = {
         "prior_labels": None,
