@@ -32,10 +32,7 @@ include: "rules/external.smk"
 # ---- Said once, before the first job; neither dry runs nor jobs on other machines come here ----
 onstart:
     if config["device"] == "auto" and not GPU:
-        print(
-            "device: no GPU on this machine, all jobs run on the CPU",
-            file=sys.stderr,
-        )
+        print(f"device: {why_no_gpu()}, all jobs run on the CPU", file=sys.stderr)
 
 
 # ---- Target, and what the report opens with ----

@@ -116,7 +116,8 @@ def condense(condenser: Condenser, start: Tensor, resume: Resume) -> Tensor:
     draws are keyed by the step, so that a resumed increment ends as an undisturbed one.
     """
     recipe, network = condenser.recipe, condenser.recipe["network"]
-    state = resume.load("condensation") or {"step": 0, "pixels": start}
+    keys = ("step", "pixels", "optimiser", "model", "trainer")
+    state = resume.load("condensation", *keys) or {"step": 0, "pixels": start}
     pixels = state["pixels"].clone().to(condenser.real.device).requires_grad_()
     optimiser = torch.optim.SGD([pixels], lr=recipe["lr"], momentum=recipe["momentum"])
     model, trainer = condenser.network(0)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from lgd_core.passes import PASSES, Amounts, mean_passes
-from lgd_core.tables import read_json
+from lgd_core.runtime import read_json
 
 COST_COLUMNS = (
     "dataset",

@@ -13,8 +13,10 @@ from torch import Tensor
 
 from lgd_core.arrays import link, write_images, write_labels
 from lgd_core.decoding import decode
+from lgd_core.digests import check_file
 from lgd_core.errors import UserError
 from lgd_core.glyphs import draw_letters
+from lgd_core.runtime import read_json
 from lgd_core.seeding import generator
 from lgd_core.sources import list_images
 
@@ -192,15 +194,41 @@ def _array(name: str, recipe: dict, images: np.ndarray, labels: np.ndarray) -> P
     return Part(labels, lambda number: Image.fromarray(images[number]))
 
 
-def load_split(folder: str | Path, split: str) -> tuple[Tensor, Tensor]:
-    """Memory-map one split: uint8 images (N, C, H, W) and int64 labels (N,)."""
-    # Mode c maps privately: the tensors count as writable, the files are never written.
-    parts = (
-        np.load(Path(folder) / f"{split}_{part}.npy", mmap_mode="c")
-        for part in ("images", "labels")
-    )
-    images, labels = map(torch.from_numpy, parts)
+def load_set(folder: str | Path) -> tuple[Tensor, Tensor]:
+    """Memory-map the images and labels of a folder from elsewhere, as load_split does."""
+    return load_split(folder, "set", "set.json")
+
+
+def load_split(
+    folder: str | Path, split: str, record: str = "prepared.json"
+) -> tuple[Tensor, Tensor]:
+    """Memory-map one split: uint8 images (N, C, H, W) and int64 labels (N,).
+
+    ``record`` is the JSON artifact beside them that has their digests. Raises UserError naming the
+    file that is not as it was written, or that is of another type or shape.
+    """
+    facts = read_json(Path(folder) / record)
+    images = _mapped(Path(folder) / f"{split}_images.npy", facts, np.uint8, 4)
+    labels = _mapped(Path(folder) / f"{split}_labels.npy", facts, np.int64, 1)
+    if len(images) != len(labels) or (len(labels) and int(labels.min()) < 0):
+        raise UserError(
+            f"{folder}: {split}: found {len(labels)} labels of {len(images)} images, expected one "
+            "class of each; delete both files and run again"
+        )
     return images, labels
+
+
+def _mapped(path: Path, record: dict, dtype: type, axes: int) -> Tensor:
+    check_file(path, record)
+    try:
+        # Mode c maps privately: the tensor counts as writable, the file is never written.
+        array = np.load(path, mmap_mode="c", allow_pickle=False)
+    except ValueError as error:
+        raise UserError(f"{path}: found no array ({error}); delete it and run again") from None
+    if array.dtype != dtype or array.ndim != axes:
+        expected = f"{np.dtype(dtype)} of {axes}"
+        raise UserError(f"{path}: found {array.dtype} of {array.ndim} axes, expected {expected}")
+    return torch.from_numpy(array)
 
 
 def real_increment(labels: Tensor, classes: int, size: int, seed: int, increment: int) -> Tensor:

@@ -5,6 +5,7 @@ of the true class; paper, Section 5.4 and Fig. 5.
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,8 @@ import torch
 from scipy.special import rel_entr
 from torch import Tensor, nn
 
+from lgd_core.distilled import expect, load_tensors
+from lgd_core.errors import UserError
 from lgd_core.learners import build_network
 from lgd_core.runtime import Resume, progress
 from lgd_core.seeding import derive_seed
@@ -50,7 +53,7 @@ def probabilities_in_training(
     """
     model = build_network(*shape.values(), *key).to(data.device)
     parts = {"model": model, "optimiser": optimiser_for(model, recipe)}
-    state = resume.load("difficulty") or {"seen": []}
+    state = resume.load("difficulty", *parts, "seen") or {"seen": []}
     restore(parts, state)
     seen = state["seen"]
     with progress("difficulty", recipe["epochs"], len(seen)) as bar:
@@ -83,6 +86,23 @@ def measure(
         "confidence": of_true_class(of_reference, data.labels),
         "predicted": of_reference.argmax(1),
     }
+
+
+def load_measured(path: str | Path, classes: int) -> tuple[dict[str, Tensor], dict]:
+    """Read what measure found, with ``positions`` and ``increments`` (N,), and the metadata.
+
+    Raises UserError naming the file where shapes do not fit or a label is none of ``classes``.
+    """
+    tensors, metadata = load_tensors(path)
+    expect(path, tensors, "probabilities", torch.float32, None, None)
+    count = len(tensors["probabilities"])
+    expect(path, tensors, "confidence", torch.float32, count)
+    for name in ("labels", "predicted", "positions", "increments"):
+        expect(path, tensors, name, torch.int64, count)
+    labels = tensors["labels"]
+    if count and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
+        raise UserError(f"{path}: labels: found others than 0 to {classes - 1}, expected classes")
+    return tensors, metadata
 
 
 def difficulty_frame(

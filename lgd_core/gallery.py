@@ -93,7 +93,7 @@ def set_table(
     tables = []
     for k, tensors in enumerate(increments):
         labels = tensors["labels"]
-        data = Images.of_set(device, tensors["images"], labels, facts, factor)
+        data = Images.of_set(device, tensors["images"], labels, factor, facts)
         part = slice(k * positions, (k + 1) * positions)
         columns = {
             "class": labels,

@@ -11,8 +11,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
-from lgd_core.distilled import load_tensors, save_tensors
-from lgd_core.learners import Preprocess, build_network
+from lgd_core.distilled import expect, load_tensors, save_tensors
+from lgd_core.learners import Preprocess, rebuild
+
+# Of the names of a surrogate's tensors in its file.
+PREFIX = "parameters."
 
 
 def parameter_gradients(
@@ -67,17 +70,32 @@ def save_influence(
 
     All that guidance needs is in this one file.
     """
-    tensors = {f"parameters.{name}": tensor for name, tensor in parameters.items()}
+    tensors = {f"{PREFIX}{name}": tensor for name, tensor in parameters.items()}
     save_tensors(path, tensors | {"gradients": gradients}, metadata | {"network": shape})
 
 
-def load_influence(path: str | Path, preprocess: Preprocess, device: torch.device) -> Influence:
-    """Rebuild what save_influence wrote, on a device."""
+def load_influence(
+    path: str | Path, preprocess: Preprocess, device: torch.device, expected: dict
+) -> Influence:
+    """Rebuild what save_influence wrote, on a device; ``expected`` as for load_network.
+
+    Raises UserError naming the file unless checkpoints and gradients are those of one network.
+    """
     tensors, metadata = load_tensors(path)
-    shape = metadata["network"]
-    network = build_network(shape["name"], shape["channels"], shape["size"], shape["classes"])
-    parameters = {
-        name: tensors[f"parameters.{name}"].to(device) for name, _ in network.named_parameters()
-    }
+    network = rebuild(path, metadata, expected)
+    weights = {name.removeprefix(PREFIX): tensors[name] for name in tensors if PREFIX in name}
+    check_checkpoints(path, network, weights)
+    count = len(next(iter(weights.values())))
+    values = sum(parameter.numel() for parameter in network.parameters())
+    shape = (count, metadata["network"]["classes"], values)
+    expect(path, tensors, "gradients", torch.float32, *shape)
+    parameters = {name: weights[name].to(device) for name, _ in network.named_parameters()}
     network = network.to(device).eval().requires_grad_(False)
     return Influence(network, parameters, tensors["gradients"].to(device), preprocess)
+
+
+def check_checkpoints(path: str | Path, network: nn.Module, checkpoints: dict[str, Tensor]) -> None:
+    """Raise UserError naming the file unless tensors (T, ...) are T checkpoints of a network."""
+    count = len(next(iter(checkpoints.values()), ()))
+    for name, tensor in network.state_dict().items():
+        expect(path, checkpoints, name, tensor.dtype, count, *tensor.shape)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from lgd_core.architectures import Architecture, parse_architecture
 from lgd_core.distilled import load_tensors, save_tensors
+from lgd_core.errors import UserError
 from lgd_core.seeding import derive_seed
 
 
@@ -163,10 +164,39 @@ def save_network(path: str | Path, model: nn.Module, shape: dict, metadata: dict
     save_tensors(path, model.state_dict(), metadata | {"network": shape})
 
 
-def load_network(path: str | Path, device: torch.device) -> nn.Module:
-    """Rebuild a network written by save_network, frozen and in evaluation mode."""
+def load_network(path: str | Path, device: torch.device, expected: dict) -> nn.Module:
+    """Rebuild a network written by save_network, frozen and in evaluation mode.
+
+    ``expected`` is what its shape must have of training.network_shape. Raises UserError naming the
+    file where it has other values.
+    """
     tensors, metadata = load_tensors(path)
-    shape = metadata["network"]
-    model = build_network(shape["name"], shape["channels"], shape["size"], shape["classes"])
-    model.load_state_dict(tensors)
-    return model.to(device).eval().requires_grad_(False)
+    network = rebuild(path, metadata, expected)
+    load_weights(path, network, tensors)
+    return network.to(device).eval().requires_grad_(False)
+
+
+def rebuild(path: str | Path, metadata: dict, expected: dict) -> nn.Module:
+    """Build the network of a file's metadata, if its shape has the expected values."""
+    shape = metadata.get("network", {})
+    for key, value in expected.items():
+        if shape.get(key) != value:
+            raise UserError(
+                f"{path}: network.{key}: found {shape.get(key)}, expected {value}; delete the file "
+                "and run again"
+            )
+    try:
+        return build_network(shape["name"], shape["channels"], shape["size"], shape["classes"])
+    except KeyError as error:
+        raise UserError(f"{path}: network: found no {error}, expected a network's shape") from None
+
+
+def load_weights(path: str | Path, network: nn.Module, tensors: dict[str, Tensor]) -> None:
+    """Give a network the weights of a file; raises UserError where they are another's."""
+    try:
+        network.load_state_dict(tensors)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"{path}: found the weights of another network ({reason})") from None
+    if not all(tensor.isfinite().all() for tensor in tensors.values()):
+        raise UserError(f"{path}: found weights that are not finite; delete it and run again")

@@ -4,10 +4,12 @@ Chan-Santiago et al., "MGD3: Mode-guided dataset distillation using diffusion mo
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from lgd_core.distilled import expect, load_tensors
 from lgd_core.errors import UserError
 from lgd_core.guidance import Denoising, noise_change
 from lgd_core.priors import Prior
@@ -20,7 +22,7 @@ BLOCK = 1024
 
 def encode_images(prior: Prior, images: Tensor, resume: Resume) -> Tensor:
     """Return the scaled latent means (N, c, h, w) of uint8 images (N, C, H, W), on the CPU."""
-    blocks = (resume.load("latents") or {"blocks": []})["blocks"]
+    blocks = (resume.load("latents", "blocks") or {"blocks": []})["blocks"]
     done = sum(map(len, blocks))
     with progress("encoding", len(images), done) as bar:
         for start in range(done, len(images), BLOCK):
@@ -60,6 +62,23 @@ def class_modes(
         centres.append(found[order].unflatten(1, latents.shape[1:]))
         sizes.append(counts[order])
     return {"centres": torch.stack(centres), "sizes": torch.stack(sizes)}
+
+
+def load_modes(path: str | Path, classes: int) -> Tensor:
+    """Read the ``centres`` that class_modes found: (classes, clusters, c, h, w), finite.
+
+    Raises UserError naming the file where they are not.
+    """
+    tensors, _ = load_tensors(path)
+    expect(path, tensors, "centres", torch.float32, classes, None, None, None, None)
+    return tensors["centres"]
+
+
+def load_latents(path: str | Path, count: int) -> Tensor:
+    """Read the latents (count, c, h, w) of a data set's images; raises UserError for others."""
+    tensors, _ = load_tensors(path)
+    expect(path, tensors, "latents", torch.float32, count, None, None, None)
+    return tensors["latents"]
 
 
 def farthest_first(points: Tensor, first: int) -> Tensor:

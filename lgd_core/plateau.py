@@ -35,7 +35,7 @@ def train_to_plateau(
     optimiser = optimiser_for(model, recipe)
     ema = ModelEmaV3(model, decay=recipe["ema_decay"], use_warmup=True)
     parts = {"model": model, "optimiser": optimiser, "ema": ema.module}
-    state = resume.load("learner") or {"step": 0, "curve": []}
+    state = resume.load("learner", *parts, "step", "curve") or {"step": 0, "curve": []}
     restore(parts, state)
     step, curve = state["step"], state["curve"]
 

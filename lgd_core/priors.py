@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from lgd_core.chunks import Chunks
 from lgd_core.errors import UserError
+from lgd_core.runtime import computes_in_half
 
 # Private by its underscore: diffusers keeps such keys of a config without a warning.
 FREQUENCY_SHIFT = "_timestep_frequency_shift"
@@ -133,7 +134,7 @@ def load_prior(
         autoencoder.enable_gradient_checkpointing()
     if compiled:
         transformer.compile()
-    half = precision == "bf16" or (precision == "auto" and device.type == "cuda")
+    half = computes_in_half(precision, device.type)
     return Prior(transformer, autoencoder, scheduler, Chunks(max_batch), half)
 
 

@@ -17,10 +17,14 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
+from lgd_core.digests import digest, file_digest, seal, unseal
 from lgd_core.errors import UserError
 
 LOG_SECONDS = 5.0
-STAMPED_PACKAGES = ("torch", "torchvision", "diffusers", "timm", "numpy", "snakemake")
+COMPUTING_PACKAGES = ("torch", "torchvision", "diffusers", "timm", "numpy")
+STAMPED_PACKAGES = (*COMPUTING_PACKAGES, "snakemake")
+# The first generation of GPUs with TensorFloat-32.
+AMPERE = (8, 0)
 
 
 def resolve_device(name: str) -> torch.device:
@@ -29,10 +33,32 @@ def resolve_device(name: str) -> torch.device:
     Raises UserError if a GPU is asked for by name and there is none.
     """
     if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
+        name = device_kind(name)
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise UserError(f"device: found '{name}', but this machine has no usable CUDA device")
     return torch.device(name)
+
+
+def device_kind(name: str) -> str:
+    """Return ``cpu`` or ``cuda``: what resolve_device's device is, without a look whether it works.
+
+    No error, so that jobs which need no device can ask.
+    """
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name).type
+
+
+def network_precision(kind: str) -> str:
+    """Return ``tf32`` where a kind of device multiplies in TensorFloat-32, otherwise ``fp32``."""
+    if kind == "cuda" and torch.cuda.get_device_capability() >= AMPERE:
+        return "tf32"
+    return "fp32"
+
+
+def computes_in_half(precision: str, kind: str) -> bool:
+    """Whether a prior computes in bfloat16 on a kind of device: ``auto`` does so on a GPU."""
+    return precision == "bf16" or (precision == "auto" and kind == "cuda")
 
 
 def cuda_cards() -> list[str]:
@@ -65,17 +91,25 @@ def versions() -> dict[str, str]:
 
 
 def stamp(device: torch.device, **facts: object) -> dict[str, object]:
-    """Return what an artifact carries as evidence: versions, hardware and the facts given."""
-    return {"versions": versions(), "hardware": hardware(device), **facts}
+    """Return what an artifact carries as evidence: versions, device, precision, the facts given.
+
+    ``precision`` is that of networks; jobs with a prior add its own.
+    """
+    return {
+        "versions": versions(),
+        "hardware": hardware(device),
+        "device": device.type,
+        "precision": {"networks": network_precision(device.type)},
+        **facts,
+    }
 
 
 def fingerprint(facts: object, files: Iterable[str | Path] = ()) -> str:
     """Return a hex digest of JSON-able facts and of the contents of files and folders."""
-    digest = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode())
+    found = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode())
     for path in sorted(_files(files)):
-        with open(path, "rb") as stream:
-            digest.update(hashlib.file_digest(stream, "sha256").digest())
-    return digest.hexdigest()[:16]
+        found.update(bytes.fromhex(file_digest(path)))
+    return found.hexdigest()[:16]
 
 
 def _files(paths: Iterable[str | Path]) -> Iterator[Path]:
@@ -91,8 +125,9 @@ def atomic(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path`` (file or folder) and rename it there on success.
 
     On any error the temporary is removed and ``path`` stays as it was; what a killed process left
-    behind under such a name goes too. A full disk and a folder that cannot be written are reported
-    as UserError.
+    behind under such a name goes too. What is renamed has reached the disk before. A full disk, a
+    folder that cannot be written and another file that the body cannot use are UserErrors, each
+    naming its own file.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
@@ -101,13 +136,45 @@ def atomic(path: str | Path) -> Iterator[Path]:
         for left_behind in _abandoned(path):
             _remove(left_behind)
         yield temporary
+        _sync(temporary)
         if temporary.is_dir() and path.is_dir():
             shutil.rmtree(path)
         os.replace(temporary, path)
+        _sync_folder(path.parent)
     except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror or error})") from error
+        # Errors of the system have a number; those of libraries and of the network are not ours.
+        if error.errno is None or isinstance(error, ConnectionError | TimeoutError):
+            raise
+        raise _failure(path, temporary, error) from error
     finally:
         _remove(temporary)
+
+
+def _failure(path: Path, temporary: Path, error: OSError) -> UserError:
+    """Say which file an error is of: the one that is written, or another that the body used."""
+    file = Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else path
+    own = file.absolute()
+    if own.is_relative_to(temporary.absolute()) or path.absolute().is_relative_to(own):
+        return UserError(f"{path}: cannot be written ({error.strerror})")
+    return UserError(f"{file}: {error.strerror}")
+
+
+def _sync(path: Path) -> None:
+    """Bring a file, or a folder with all in it, to the disk, so that a crash cannot cut it."""
+    for file in _files([path]):
+        with open(file, "rb") as stream:
+            os.fsync(stream.fileno())
+    for folder in (p for p in (path, *path.rglob("*")) if p.is_dir()):
+        _sync_folder(folder)
+
+
+def _sync_folder(path: Path) -> None:
+    with contextlib.suppress(OSError):  # some network file systems cannot, and need not
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _abandoned(path: Path) -> list[Path]:
@@ -144,23 +211,38 @@ def share(path: str | Path) -> None:
         file.chmod(file.parent.stat().st_mode & 0o666)
 
 
-def write_json(path: str | Path, value: object) -> None:
-    """Write JSON atomically, indented, with a final newline."""
+def write_json(path: str | Path, value: dict) -> None:
+    """Write a JSON artifact atomically: indented, with its digest and a final newline."""
     with atomic(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=2) + "\n")
+        temporary.write_text(json.dumps(seal(value), indent=2) + "\n")
+
+
+def read_json(path: str | Path) -> dict:
+    """Read what write_json wrote; raises UserError naming the file unless it is whole."""
+    try:
+        value = json.loads(Path(path).read_bytes())
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); run again") from error
+    except ValueError as error:
+        raise UserError(f"{path}: found broken JSON ({error}); delete it and run again") from error
+    return unseal(path, value)
 
 
 class Resume:
     """State of one job in flight, kept outside its declared outputs.
 
-    The folder is named by the fingerprint of the job's inputs and parameters, so that an edited
-    hyperparameter can never continue a stale run. ``Resume(None)`` keeps nothing.
+    The folder is named by what decides the job's result, so that an edited hyperparameter can never
+    continue a stale run. ``Resume(None)`` keeps nothing.
     """
 
     def __init__(self, folder: str | Path | None, interval: float = 60.0) -> None:
         self.folder = None if folder is None else Path(folder)
         self.interval = interval
         self._saved = time.monotonic()
+
+    def scope(self, name: str) -> "Resume":
+        """Return state of a part of the job, apart from that of its other parts."""
+        return Resume(None if self.folder is None else self.folder / name, self.interval)
 
     def due(self) -> bool:
         """Whether ``interval`` seconds have gone since the last save: time to save again."""
@@ -170,22 +252,37 @@ class Resume:
         """Keep a nested dict of tensors and plain values under ``name``, atomically."""
         if self.folder is None:
             return
-        with atomic(self.folder / f"{name}.pt") as temporary:
+        with atomic(self.folder / f"{name}.pt") as temporary, open(temporary, "wb") as stream:
             try:
-                torch.save(state, temporary)
-            except RuntimeError as error:  # which is what a full disk gets
-                raise OSError(str(error).splitlines()[0]) from error
+                torch.save({"state": state, "digest": digest(state)}, stream)
+            except RuntimeError as error:  # which is what torch makes of a full disk
+                cause = error.__context__
+                raise cause if isinstance(cause, OSError) else error from None
         self._saved = time.monotonic()
 
-    def load(self, name: str) -> dict | None:
-        """Return what was saved under ``name``, or None. Never unpickles objects."""
+    def load(self, name: str, *keys: str) -> dict | None:
+        """Return what was saved under ``name`` with at least these keys, or None.
+
+        A file that is damaged, of something else or without the keys is dropped, and the log says
+        so: then the work starts anew. Never unpickles objects.
+        """
         path = None if self.folder is None else self.folder / f"{name}.pt"
         if path is None or not path.exists():
             return None
-        return torch.load(path, map_location="cpu", weights_only=True)
+        try:
+            kept = torch.load(path, map_location="cpu", weights_only=True)
+            state = kept["state"]
+            if kept["digest"] == digest(state) and set(keys) <= set(state):
+                return state
+            reason = "contents do not match"
+        except Exception as error:  # damaged bytes make torch raise almost anything
+            reason = type(error).__name__
+        print(f"{path}: found a broken checkpoint ({reason}), dropped", file=sys.stderr)
+        path.unlink(missing_ok=True)
+        return None
 
     def clear(self) -> None:
-        """Forget everything: the job has its result."""
+        """Forget everything: the work has its result."""
         if self.folder is not None:
             shutil.rmtree(self.folder, ignore_errors=True)
 

@@ -117,7 +117,8 @@ def draw(
     ``scores`` (classes, positions, kappa), NaN without a scorer; and the guidance trace, per
     guidance and step index the mean ratio of change to noise. Saves after every round.
     """
-    state = resume.load("candidates") or {"latents": [], "images": [], "scores": [], "ratios": {}}
+    nothing = {"latents": [], "images": [], "scores": [], "ratios": {}}
+    state = resume.load("candidates", *nothing) or nothing
     parts = {name: state[name] for name in ("latents", "images", "scores")}
     trace = Trace(state["ratios"])
     done = sum(part.shape[1] for part in parts["scores"])

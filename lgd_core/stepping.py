@@ -13,7 +13,7 @@ def run_steps(
     ``parts`` are all models, optimisers and schedules that a step changes: restored before the
     first and saved when it is time. The mean is over the last hundredth of the steps.
     """
-    state = resume.load(name) or {"step": 0, "losses": []}
+    state = resume.load(name, *parts, "step", "losses") or {"step": 0, "losses": []}
     for key in parts.keys() & state.keys():
         parts[key].load_state_dict(state[key])
     losses = state["losses"]

@@ -73,7 +73,8 @@ def train_surrogate(
     optimiser = optimiser_for(model, surrogate)
     schedule = schedule_for(optimiser, surrogate["epochs"])
     parts = {"model": model, "optimiser": optimiser, "schedule": schedule}
-    state = resume.load("surrogate") or {"curve": [], "kept": []}
+    keys = (*parts, "curve", "kept", "last")
+    state = resume.load("surrogate", *keys) or {"curve": [], "kept": []}
     restore(parts, state)
     curve, kept = state["curve"], state["kept"]
     last = state["last"].to(data.device) if kept else None
@@ -112,7 +113,7 @@ def checkpoint_gradients(
 
     Leaves ``network`` with the last one's weights.
     """
-    gradients = (resume.load("gradients") or {"gradients": []})["gradients"]
+    gradients = (resume.load("gradients", "gradients") or {"gradients": []})["gradients"]
     total = len(next(iter(checkpoints.values())))
     with progress("checkpoints", total, len(gradients)) as bar:
         for index in range(len(gradients), total):

@@ -1,12 +1,12 @@
 """Tables of results, as data frames with fixed columns."""
 
-import json
 import math
 from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
 
+from lgd_core.digests import check_file
 from lgd_core.metrics import mean_off_diagonal, paired_difference, spread
 
 # What the paper's number and ours must have in common to stand side by side.
@@ -34,9 +34,13 @@ TABLE_COLUMNS = (
 )
 
 
-def read_json(path: str | Path) -> dict:
-    """Read a JSON artifact."""
-    return json.loads(Path(path).read_text())
+def read_csv(path: str | Path, record: dict) -> pd.DataFrame:
+    """Read a table that another job has written; ``record`` is the JSON artifact beside it, read.
+
+    Raises UserError naming the file unless it is as the record has it.
+    """
+    check_file(path, record)
+    return pd.read_csv(path)
 
 
 def read_paper(paths: Iterable[str | Path]) -> pd.DataFrame:

@@ -106,7 +106,7 @@ def trace_guidance(
         GUIDED: _windowed(prior, task, guidances_for(prior, materials, task, NOTHING_DRAWN)),
         UNGUIDED: {},
     }
-    state = resume.load("trace") or {}
+    state = resume.load("trace", GUIDED) or {}
     with progress("paths", len(PATHS), len(state)) as bar:
         for path in PATHS[len(state) :]:
             state[path] = _follow(prior, materials, whole, acting[path])

@@ -36,7 +36,7 @@ class Images:
 
     @classmethod
     def of_set(
-        cls, device: torch.device, images: Tensor, labels: Tensor, facts: dict, factor: int
+        cls, device: torch.device, images: Tensor, labels: Tensor, factor: int, facts: dict
     ) -> "Images":
         """Put a distilled set's images on a device as on does.
 
@@ -76,8 +76,13 @@ def resize_stored(images: Tensor, size: int, device: torch.device, batch: int = 
 
 def network_shape(name: str, facts: dict) -> dict:
     """Return what build_network takes, in its order: name, channels, size, classes."""
+    return {"name": name, **network_input(facts)}
+
+
+def network_input(facts: dict) -> dict:
+    """Return what all networks of a data set have in common: channels, size, classes."""
     sizes = {"channels": facts["image"]["channels"], "size": network_size(facts)}
-    return {"name": name, **sizes, "classes": len(facts["classes"])}
+    return sizes | {"classes": len(facts["classes"])}
 
 
 def loss_of(
@@ -179,7 +184,7 @@ def train_to_length(
     optimiser = optimiser_for(model, recipe)
     schedule = schedule_for(optimiser, epochs)
     parts = {"model": model, "optimiser": optimiser, "schedule": schedule}
-    state = resume.load(name) or {"epoch": 0, "history": []}
+    state = resume.load(name, *parts, "epoch", "history") or {"epoch": 0, "history": []}
     restore(parts, state)
     history = state["history"]
     evaluated = evaluation_epochs(epochs, recipe["evaluations"])
@@ -212,15 +217,15 @@ def train_students(
     Beside ``top1`` and ``best_top1`` on the test set, ``validation_top1`` after the last epoch is
     the number to choose hyperparameters by; None where no real images are held out.
     """
-    done = resume.load("runs") or {"runs": []}
-    runs = done["runs"]
+    runs = (resume.load("runs", "runs") or {"runs": []})["runs"]
     for run in range(len(runs), recipe["runs"]):
-        name = f"run {run + 1} of {recipe['runs']}"
+        name, own = f"run {run + 1} of {recipe['runs']}", resume.scope(f"run{run}")
         model = build_network(*shape.values(), *key, run).to(data.device)
-        result = train_to_length(model, data, test, recipe, (*key, run), resume, name)
+        result = train_to_length(model, data, test, recipe, (*key, run), own, name)
         held_out = accuracy(model, validation) if len(validation.labels) else None
         runs.append({"run": run, **result, "validation_top1": held_out})
         resume.save("runs", {"runs": runs})
+        own.clear()
     return runs
 
 
@@ -228,13 +233,14 @@ def cross_accuracies(
     shape: dict, increments: list[Images], recipe: dict, key: tuple, resume: Resume
 ) -> list[list[float]]:
     """Return the K x K matrix of accuracies in percent: trained on increment i, tested on j."""
-    matrix = (resume.load("matrix") or {"matrix": []})["matrix"]
+    matrix = (resume.load("matrix", "matrix") or {"matrix": []})["matrix"]
     for i in range(len(matrix), len(increments)):
-        name = f"increment {i + 1} of {len(increments)}"
+        name, own = f"increment {i + 1} of {len(increments)}", resume.scope(f"increment{i}")
         model = build_network(*shape.values(), *key, i).to(increments[i].device)
-        train_to_length(model, increments[i], increments[i], recipe, (*key, i), resume, name)
+        train_to_length(model, increments[i], increments[i], recipe, (*key, i), own, name)
         matrix.append([accuracy(model, other) for other in increments])
         resume.save("matrix", {"matrix": matrix})
+        own.clear()
     return matrix
 
 

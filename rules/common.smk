@@ -6,18 +6,18 @@ import sys
 
 from lgd_core.errors import UserError
 from lgd_core.folders import check_writable
-from lgd_core.leases import has_gpu
+from lgd_core.leases import has_gpu, why_no_gpu
 from lgd_core.recipes import Recipes
 
 # Bumping a number invalidates what the stage has made; editing code alone does not.
 VERSIONS = {
-    "fetch_dataset": 1,
-    "prepare_dataset": 1,
+    "fetch_dataset": 2,
+    "prepare_dataset": 2,
     "train_reference": 1,
     "train_surrogate": 1,
     "influence_gradients": 1,
     "train_prior": 1,
-    "fetch_prior": 1,
+    "fetch_prior": 2,
     "assess_prior": 1,
     "encode_dataset": 1,
     "finetune_prior": 1,
@@ -46,7 +46,7 @@ VERSIONS = {
     "class_samples": 1,
     "table_page": 1,
     "gallery": 1,
-    "read_external": 1,
+    "read_external": 2,
     "evaluate_external": 1,
     "cross_external": 1,
     "difficulty_external": 1,

@@ -25,8 +25,8 @@ rule prepare_dataset:
         facts="results/{dataset}/data/source.json",
         raw="results/{dataset}/data/raw",
     output:
-        arrays("train", "originals", "validation", "test"),
-        facts="results/{dataset}/data/prepared.json",
+        array_files("train", "originals", "validation", "test"),
+        facts=PREPARED,
     log:
         "results/logs/prepare_dataset/{dataset}.log",
     conda:

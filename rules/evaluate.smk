@@ -19,7 +19,6 @@ rule evaluate:
             "evaluate",
             evaluation=evaluation_facts(wildcards),
             network=network_facts(dataset_of(wildcards)),
-            **formation_facts(wildcards),
         ),
     script:
         "../workflow_scripts/evaluate.py"
@@ -44,6 +43,7 @@ rule cross_increment:
         hp=lambda wildcards: stage(
             "cross_increment",
             redundancy=redundancy_facts(wildcards),
+            ipc_per_increment=method_of(wildcards)["ipc_per_increment"],
             network=network_facts(dataset_of(wildcards)),
         ),
     script:

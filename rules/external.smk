@@ -30,10 +30,12 @@ rule evaluate_external:
                 f"data/{split}_{part}.npy"
                 for split in ("validation", "test")
                 for part in ("images", "labels")
-            )
+            ),
+            "data/prepared.json",
         ),
         images="results/external/{external}/set_images.npy",
         labels="results/external/{external}/set_labels.npy",
+        record="results/external/{external}/set.json",
     output:
         runs="results/external/{external}/evaluate/{student}.json",
     log:
@@ -60,6 +62,7 @@ rule cross_external:
     input:
         images="results/external/{external}/set_images.npy",
         labels="results/external/{external}/set_labels.npy",
+        record="results/external/{external}/set.json",
         table="results/external/{external}/set.csv",
     output:
         matrix="results/external/{external}/cross_increment.json",
@@ -87,9 +90,11 @@ rule difficulty_external:
     input:
         images="results/external/{external}/set_images.npy",
         labels="results/external/{external}/set_labels.npy",
+        record="results/external/{external}/set.json",
         table="results/external/{external}/set.csv",
     output:
         samples="results/external/{external}/difficulty.csv",
+        facts="results/external/{external}/difficulty.json",
     log:
         "results/logs/difficulty_external/{external}.log",
     benchmark:
@@ -113,10 +118,15 @@ rule difficulty_external:
 rule neighbours_external:
     """Find the real training images nearest to a folder's images, and its near-duplicates."""
     input:
-        external_real("data/train_images.npy", "data/train_labels.npy"),
+        external_real(
+            "data/train_images.npy",
+            "data/train_labels.npy",
+            "data/prepared.json",
+        ),
         reference=external_real("reference/model.safetensors"),
         images="results/external/{external}/set_images.npy",
         labels="results/external/{external}/set_labels.npy",
+        record="results/external/{external}/set.json",
         table="results/external/{external}/set.csv",
     output:
         neighbours="results/external/{external}/neighbours.csv",
@@ -148,9 +158,12 @@ rule diagnose_external:
             student=checked(RECIPES.students, external_of(wildcards)["dataset"]),
         ),
         images="results/external/{external}/set_images.npy",
+        labels="results/external/{external}/set_labels.npy",
+        record="results/external/{external}/set.json",
         table="results/external/{external}/set.csv",
         matrix="results/external/{external}/cross_increment.json",
         difficulty="results/external/{external}/difficulty.csv",
+        measured="results/external/{external}/difficulty.json",
         neighbours="results/external/{external}/neighbours.csv",
         duplicates="results/external/{external}/duplicates.csv",
         facts="results/external/{external}/neighbours.json",

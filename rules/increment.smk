@@ -98,7 +98,11 @@ rule select_increment:
     conda:
         "../environment.yml"
     params:
-        hp=stage("select_increment"),
+        hp=lambda wildcards: stage(
+            "select_increment",
+            classes=dataset_of(wildcards)["classes"],
+            image=dataset_of(wildcards)["image"],
+        ),
     script:
         "../workflow_scripts/select_increment.py"
 
@@ -116,7 +120,10 @@ rule merge_increment:
         "../environment.yml"
     params:
         hp=lambda wildcards: stage(
-            "merge_increment", classes=dataset_of(wildcards)["classes"]
+            "merge_increment",
+            classes=dataset_of(wildcards)["classes"],
+            image=dataset_of(wildcards)["image"],
+            ipc_per_increment=method_of(wildcards)["ipc_per_increment"],
         ),
     script:
         "../workflow_scripts/merge_increment.py"
@@ -146,7 +153,6 @@ rule train_learner:
             "train_learner",
             learner=method_of(wildcards)["learner"],
             network=network_facts(dataset_of(wildcards)),
-            **formation_facts(wildcards),
         ),
     script:
         "../workflow_scripts/train_learner.py"

@@ -6,7 +6,6 @@ from lgd_core.methods import (
     CORESETS,
     SEED_SOURCES,
     epochs_at,
-    formation,
     images_per_increment,
     mode_clusters,
     mode_increment,
@@ -43,13 +42,21 @@ def network_facts(dataset):
     return facts | ({"wnids": dataset["wnids"]} if dataset["wnids"] else {})
 
 
-def arrays(*splits):
-    """Return an input function for the prepared arrays of some splits."""
+PREPARED = "results/{dataset}/data/prepared.json"
+
+
+def array_files(*splits):
+    """Return the paths of the arrays of some splits."""
     return [
         f"results/{{dataset}}/data/{split}_{part}.npy"
         for split in splits
         for part in ("images", "labels")
     ]
+
+
+def arrays(*splits):
+    """Return what a stage reads of some splits: their arrays, and what tells whether they are whole."""
+    return [*array_files(*splits), PREPARED]
 
 
 def prior_files(wildcards):
@@ -224,12 +231,6 @@ def seed_facts(wildcards):
     if source in ("real", "folder"):
         return facts | {"through_autoencoder": method["through_autoencoder"]}
     return facts
-
-
-def formation_facts(wildcards):
-    """Return how many images a stored one holds, where it holds more than itself."""
-    factor = formation(method_of(wildcards))
-    return {"formation": factor} if factor > 1 else {}
 
 
 def evaluation_facts(wildcards):

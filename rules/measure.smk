@@ -21,6 +21,7 @@ rule measure_difficulty:
         hp=lambda wildcards: stage(
             "measure_difficulty",
             difficulty=difficulty_facts(dataset_of(wildcards)),
+            ipc_per_increment=method_of(wildcards)["ipc_per_increment"],
             network=network_facts(dataset_of(wildcards)),
         ),
     script:

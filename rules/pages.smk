@@ -2,6 +2,7 @@ rule table_page:
     """Write the accuracy table as a page to read."""
     input:
         table="results/{dataset}_ipc{ipc}/table.csv",
+        record="results/{dataset}_ipc{ipc}/table.json",
     output:
         page=report(
             "results/{dataset}_ipc{ipc}/table.html",

@@ -5,7 +5,8 @@ from job import running
 from lgd_core.ablations import ablation_table, learner_runs
 from lgd_core.charts import ablation_figure
 from lgd_core.figures import save_figure
-from lgd_core.tables import read_json, read_paper, write_csv
+from lgd_core.runtime import read_json
+from lgd_core.tables import read_paper, write_csv
 
 with running(snakemake) as job:
     family, inputs = job.hp["family"], snakemake.input

@@ -10,7 +10,7 @@ from lgd_core.figures import sample_grids, save_figure
 from lgd_core.learners import load_network
 from lgd_core.prior_quality import draw_samples, reconstruction_psnr, sample_quality
 from lgd_core.runtime import write_json
-from lgd_core.training import Images
+from lgd_core.training import Images, network_input
 
 PER_CLASS = 100
 
@@ -18,7 +18,7 @@ with running(snakemake) as job:
     facts = job.hp["network"]
     dataset = facts | {"prior_labels": job.hp["prior_labels"]}
     folder = Path(snakemake.input[0]).parent
-    network = load_network(snakemake.input.reference, job.device)
+    network = load_network(snakemake.input.reference, job.device, network_input(facts))
     prior = open_prior(job)
     real = Images.on(job.device, *load_split(folder, "validation"), facts)
     quality = {"psnr": reconstruction_psnr(prior, real.images)}
@@ -32,8 +32,8 @@ with running(snakemake) as job:
     quality["real training images"] = sample_quality(network, train, real)
     for scale in sorted({1.0, job.hp["sampler"]["cfg_scale"]}):
         sampler = job.hp["sampler"] | {"cfg_scale": scale}
-        drawn = draw_samples(prior, dataset, sampler, PER_CLASS, job.resume)
-        job.resume.clear()
+        resume = job.resume.scope(f"cfg{scale:g}")
+        drawn = draw_samples(prior, dataset, sampler, PER_CLASS, resume)
         data = Images.on(job.device, drawn["images"], drawn["labels"], facts)
         quality[f"samples at CFG {scale:g}"] = sample_quality(network, data, real)
         job.log(f"CFG {scale:g}: {quality[f'samples at CFG {scale:g}']}")

@@ -5,13 +5,13 @@ from pathlib import Path
 from job import running
 
 from lgd_core.data import load_split
-from lgd_core.distilled import load_tensors, save_tensors
-from lgd_core.modes import class_modes
+from lgd_core.distilled import save_tensors
+from lgd_core.modes import class_modes, load_latents
 
 with running(snakemake) as job:
     recipe, seed = job.hp["modes"], int(snakemake.wildcards.seed)
     _, labels = load_split(Path(snakemake.input[0]).parent, "originals")
-    latents = load_tensors(snakemake.input.latents)[0]["latents"]
+    latents = load_latents(snakemake.input.latents, len(labels))
     key = (seed, recipe["increment"])
     modes = class_modes(latents, labels, job.hp["classes"], recipe["clusters"], key)
     for label, sizes in enumerate(modes["sizes"].tolist()):

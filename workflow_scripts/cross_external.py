@@ -2,19 +2,20 @@
 
 from pathlib import Path
 
-import pandas as pd
 import torch
 from job import running
 
-from lgd_core.data import load_split
+from lgd_core.data import load_set
 from lgd_core.metrics import mean_off_diagonal
-from lgd_core.runtime import write_json
+from lgd_core.runtime import read_json, write_json
+from lgd_core.tables import read_csv
 from lgd_core.training import Images, cross_accuracies, network_shape
 
 with running(snakemake) as job:
     recipe, facts = job.hp["redundancy"], job.hp["network"]
-    images, labels = load_split(Path(snakemake.input.images).parent, "set")
-    increment = torch.tensor(pd.read_csv(snakemake.input.table)["increment"].to_numpy())
+    images, labels = load_set(Path(snakemake.input.images).parent)
+    files = read_csv(snakemake.input.table, read_json(snakemake.input.record))
+    increment = torch.tensor(files["increment"].to_numpy())
     rows = [(increment == k).nonzero().flatten() for k in range(int(increment.max()) + 1)]
     matrix = cross_accuracies(
         network_shape(recipe["architecture"], facts),

@@ -2,16 +2,17 @@
 
 from job import running
 
-from lgd_core.distilled import load_tensors
+from lgd_core.distilled import load_increment
 from lgd_core.metrics import mean_off_diagonal
 from lgd_core.runtime import write_json
 from lgd_core.training import Images, cross_accuracies, network_shape
 
 with running(snakemake) as job:
     recipe, facts = job.hp["redundancy"], job.hp["network"]
+    size = job.hp["ipc_per_increment"]
     increments = [
-        Images.of_set(job.device, part["images"], part["labels"], facts, metadata["formation"])
-        for part, metadata in map(load_tensors, snakemake.input)
+        Images.of_set(job.device, part["images"], part["labels"], metadata["formation"], facts)
+        for part, metadata in (load_increment(path, facts, size) for path in snakemake.input)
     ]
     matrix = cross_accuracies(
         network_shape(recipe["architecture"], facts),

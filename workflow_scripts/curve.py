@@ -3,7 +3,8 @@
 from job import running
 
 from lgd_core.figures import curves, save_figure
-from lgd_core.tables import curve_table, read_json, write_csv
+from lgd_core.runtime import read_json
+from lgd_core.tables import curve_table, write_csv
 
 with running(snakemake) as job:
     learners = {

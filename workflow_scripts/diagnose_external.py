@@ -7,16 +7,20 @@ import torch
 from job import running
 
 from lgd_core import diagnosis
-from lgd_core.data import load_split
+from lgd_core.data import load_set
 from lgd_core.diagnosis_figure import PAIRS, diagnosis_figure
 from lgd_core.figures import save_figure
 from lgd_core.neighbours import distinct_pairs
-from lgd_core.tables import read_json, write_csv
+from lgd_core.runtime import read_json
+from lgd_core.tables import read_csv, write_csv
 
 with running(snakemake) as job:
     inputs = snakemake.input
-    files, difficulty, neighbours, duplicates = (
-        pd.read_csv(inputs[name]) for name in ("table", "difficulty", "neighbours", "duplicates")
+    folder, facts = Path(inputs.images).parent, read_json(inputs.facts)
+    files = read_csv(inputs.table, read_json(snakemake.input.record))
+    difficulty = read_csv(inputs.difficulty, read_json(inputs.measured))
+    neighbours, duplicates = (
+        read_csv(inputs[name], facts) for name in ("neighbours", "duplicates")
     )
     cross = read_json(inputs.matrix)
     students = {Path(path).stem: read_json(path)["runs"] for path in inputs.runs}
@@ -26,10 +30,10 @@ with running(snakemake) as job:
         + diagnosis.redundancy_rows(cross["matrix"])
         + diagnosis.complementarity_rows(cross["matrix"], cross["sizes"])
         + diagnosis.difficulty_rows(difficulty)
-        + diagnosis.neighbour_rows(neighbours, read_json(inputs.facts)["threshold"])
+        + diagnosis.neighbour_rows(neighbours, facts["threshold"])
     )
     write_csv(table, snakemake.output.table)
-    images = load_split(Path(inputs.images).parent, "set")[0]
+    images = load_set(folder)[0]
     shown = distinct_pairs(duplicates).head(PAIRS)
     row_of = pd.Series(files.index, files["file"])
     rows = row_of[shown[["file", "within_file"]].to_numpy().flatten()].to_numpy()

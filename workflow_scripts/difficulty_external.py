@@ -5,16 +5,22 @@ from pathlib import Path
 import pandas as pd
 from job import running
 
-from lgd_core.data import load_split
+from lgd_core.data import load_set
 from lgd_core.difficulty import difficulty_frame, probabilities_in_training
-from lgd_core.tables import write_csv
+from lgd_core.digests import file_digests
+from lgd_core.runtime import read_json, write_json
+from lgd_core.tables import read_csv, write_csv
 from lgd_core.training import Images, network_shape
 
 with running(snakemake) as job:
     recipe, facts = job.hp["difficulty"], job.hp["network"]
-    data = Images.on(job.device, *load_split(Path(snakemake.input.images).parent, "set"), facts)
+    folder = Path(snakemake.input.images).parent
+    data = Images.on(job.device, *load_set(folder), facts)
     shape = network_shape(recipe["architecture"], facts)
     watched = probabilities_in_training(shape, data, recipe, ("difficulty", 0), job.resume)
     difficulty = difficulty_frame(watched, **job.hp["zones"])
-    files = pd.read_csv(snakemake.input.table)[["file", "class", "increment"]]
-    write_csv(pd.concat([files, difficulty], axis=1), snakemake.output.samples)
+    files = read_csv(snakemake.input.table, read_json(snakemake.input.record))
+    table = pd.concat([files[["file", "class", "increment"]], difficulty], axis=1)
+    write_csv(table, snakemake.output.samples)
+    written = file_digests([snakemake.output.samples])
+    write_json(snakemake.output.facts, job.stamp(files=written))

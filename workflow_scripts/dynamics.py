@@ -5,7 +5,7 @@ from job import running
 
 from lgd_core.analyses import dynamics_table
 from lgd_core.analysis_figures import dynamics_figure
-from lgd_core.tables import read_json
+from lgd_core.runtime import read_json
 
 with running(snakemake) as job:
     learners = {

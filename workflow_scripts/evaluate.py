@@ -12,10 +12,9 @@ from lgd_core.training import Images, network_shape, train_students
 with running(snakemake) as job:
     facts, wildcards = job.hp["network"], snakemake.wildcards
     folder = Path(snakemake.input[0]).parent
-    distilled = read_folder(snakemake.input.distilled, facts["classes"])
     runs = train_students(
         network_shape(wildcards.student, facts),
-        Images.of_set(job.device, *distilled, facts, job.hp.get("formation", 1)),
+        Images.of_set(job.device, *read_folder(snakemake.input.distilled, facts), facts),
         Images.on(job.device, *load_split(folder, "test"), facts),
         Images.on(job.device, *load_split(folder, "validation"), facts),
         job.hp["evaluation"],

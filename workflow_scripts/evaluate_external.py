@@ -4,14 +4,14 @@ from pathlib import Path
 
 from job import running
 
-from lgd_core.data import load_split
+from lgd_core.data import load_set, load_split
 from lgd_core.methods import epochs_at
 from lgd_core.runtime import write_json
 from lgd_core.training import Images, network_shape, train_students
 
 with running(snakemake) as job:
     facts, recipe = job.hp["network"], job.hp["evaluation"]
-    images, labels = load_split(Path(snakemake.input.images).parent, "set")
+    images, labels = load_set(Path(snakemake.input.images).parent)
     real = Path(snakemake.input[0]).parent
     # The protocol's epochs depend on the images per class; a class that lacks some counts as full.
     ipc = -(-len(labels) // len(facts["classes"]))

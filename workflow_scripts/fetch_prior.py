@@ -1,10 +1,10 @@
 """Find the prior's files, or download them."""
 
-from job import running
+from job import prior_contents, running
 
 from lgd_core.hub import locate_prior
 from lgd_core.prior_files import check_classes
-from lgd_core.runtime import fingerprint, write_json
+from lgd_core.runtime import write_json
 
 with running(snakemake) as job:
     folders = locate_prior(**job.hp["prior"])
@@ -14,6 +14,6 @@ with running(snakemake) as job:
     facts = {
         "folders": folders,
         "frequency_shift": job.hp["frequency_shift"],
-        "contents": fingerprint(job.hp["prior"], folders.values()),
+        "contents": prior_contents(folders),
     }
     write_json(snakemake.output.facts, job.stamp(**facts))

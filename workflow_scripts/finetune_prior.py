@@ -1,15 +1,14 @@
 """Tune the data set's prior by the minimax criteria."""
 
-import json
 from pathlib import Path
 
-from job import open_prior, running
+from job import open_prior, prior_contents, running
 
 from lgd_core.data import load_split
 from lgd_core.finetuning import tune_prior
 from lgd_core.increments import prior_labels
 from lgd_core.prior_training import save_prior
-from lgd_core.runtime import atomic, fingerprint, write_json
+from lgd_core.runtime import atomic, read_json, write_json
 
 with running(snakemake) as job:
     hp, output = job.hp, snakemake.output
@@ -31,7 +30,7 @@ with running(snakemake) as job:
     folders = {"pipeline": output.folder}
     facts = {
         "folders": folders,
-        "frequency_shift": json.loads(Path(snakemake.input.prior).read_text())["frequency_shift"],
-        "contents": fingerprint(hp["finetune"], folders.values()),
+        "frequency_shift": read_json(snakemake.input.prior)["frequency_shift"],
+        "contents": prior_contents(folders),
     }
     write_json(output.facts, job.stamp(**facts, **result))

@@ -5,10 +5,11 @@ from pathlib import Path
 import torch
 from job import running
 
-from lgd_core.distilled import load_tensors
+from lgd_core.distilled import load_increment
 from lgd_core.gallery import gallery_page, joined, reduced, set_table
 from lgd_core.learners import load_network
 from lgd_core.runtime import atomic
+from lgd_core.training import network_input
 
 with running(snakemake) as job:
     facts, sets, images = job.hp["network"], {}, []
@@ -16,12 +17,14 @@ with running(snakemake) as job:
     for path in snakemake.input.increments:
         method, seed = Path(path).parts[2:4]
         paths.setdefault((method, int(seed[1:])), []).append(path)
-    reference = load_network(snakemake.input.reference, job.device)
+    shape = network_input(facts)
+    reference = load_network(snakemake.input.reference, job.device, shape)
     for key, files in paths.items():
-        increments, metadata = zip(*map(load_tensors, files), strict=True)
+        read = [load_increment(file, facts) for file in files]
+        increments, metadata = zip(*read, strict=True)
         factor = metadata[0]["formation"]
         learners = [
-            load_network(Path(file).with_name("learner.safetensors"), job.device)
+            load_network(Path(file).with_name("learner.safetensors"), job.device, shape)
             for file in files[:-1]
         ]
         sets[key] = set_table(increments, factor, learners, reference, facts, job.device)

@@ -7,18 +7,21 @@ from job import running
 from lgd_core.chunks import Chunks
 from lgd_core.data import load_split
 from lgd_core.distilled import load_tensors
-from lgd_core.influence import save_influence
-from lgd_core.learners import build_network
+from lgd_core.influence import check_checkpoints, save_influence
+from lgd_core.learners import rebuild
 from lgd_core.surrogates import checkpoint_gradients, class_rows
-from lgd_core.training import Images
+from lgd_core.training import Images, network_shape
 
 with running(snakemake) as job:
     recipe, facts = job.hp["influence"], job.hp["network"]
     images, labels = load_split(Path(snakemake.input[0]).parent, "train")
-    checkpoints, metadata = load_tensors(snakemake.input.checkpoints)
-    shape, seed = metadata["network"], recipe["surrogate"]["seed"]
+    path, surrogate = snakemake.input.checkpoints, recipe["surrogate"]
+    shape, seed = network_shape(surrogate["architecture"], facts), surrogate["seed"]
+    checkpoints, metadata = load_tensors(path)
+    network = rebuild(path, metadata, shape)
+    check_checkpoints(path, network, checkpoints)
     gradients = checkpoint_gradients(
-        build_network(**shape).to(job.device),
+        network.to(job.device),
         checkpoints,
         Images.on(job.device, images, labels, facts),
         class_rows(labels, shape["classes"], recipe["gradient_images"], seed),

@@ -1,7 +1,7 @@
 """What every script of the workflow shares: log, threads, device, resumption, one-line errors."""
 
 import contextlib
-import json
+import shutil
 import sys
 import time
 import traceback
@@ -14,18 +14,32 @@ import torch
 
 from lgd_core.errors import UserError
 from lgd_core.leases import lease, lease_folder
-from lgd_core.runtime import Resume, cuda_cards, fingerprint, resolve_device, stamp
+from lgd_core.runtime import (
+    COMPUTING_PACKAGES,
+    Resume,
+    computes_in_half,
+    cuda_cards,
+    device_kind,
+    fingerprint,
+    network_precision,
+    read_json,
+    resolve_device,
+    stamp,
+    versions,
+)
 
 
 @dataclass
 class Job:
     """A Snakemake job as the library sees it; ``hp`` holds its parameters.
 
-    ``held`` ends with the script, and what the job holds, such as its GPU, with it.
+    ``held`` ends with the script, and what the job holds, such as its GPU, with it. ``origins`` is
+    what the job was made with, as far as its stamp should say: the prior, networks.
     """
 
     snakemake: object
     held: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+    origins: dict = field(default_factory=dict)
 
     @property
     def hp(self) -> dict:
@@ -55,10 +69,35 @@ class Job:
         }
         return fingerprint(facts, self.snakemake.input)
 
+    @property
+    def precision(self) -> dict:
+        """Return in which precision networks and a prior compute; no GPU is leased to know it."""
+        config = self.snakemake.config
+        kind = device_kind(config["device"])
+        networks = network_precision(kind)
+        half = computes_in_half(config["precision"], kind)
+        return {"networks": networks, "prior": "bf16" if half else networks}
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where this job's checkpoints lie, of whatever parameters: all go when it has its result.
+
+        Named by rule and wildcards.
+        """
+        wildcards = (f"{name}={value}" for name, value in self.snakemake.wildcards.items())
+        return Path("results/.resume") / ",".join([self.snakemake.rule, *wildcards])
+
     @cached_property
     def resume(self) -> Resume:
-        folder = Path("results/.resume") / f"{self.snakemake.rule}-{self.fingerprint}"
-        return Resume(folder, self.snakemake.config["checkpoint_seconds"])
+        """State of what decides the result, and of what decides its last bits."""
+        config, known = self.snakemake.config, versions()
+        key = {
+            "job": self.fingerprint,
+            "device": device_kind(config["device"]),
+            "precision": self.precision,
+            "versions": {name: known[name] for name in COMPUTING_PACKAGES},
+        }
+        return Resume(self.checkpoints / fingerprint(key), config["checkpoint_seconds"])
 
     def log(self, message: str) -> None:
         print(f"{time.strftime('%H:%M:%S')} {message}", file=sys.stderr, flush=True)
@@ -68,15 +107,40 @@ class Job:
         # A job that never asked for the device worked on the CPU, and needs no GPU to say so.
         device = vars(self).get("device", torch.device("cpu"))
         recipe = {"recipe": self.hp, "fingerprint": self.fingerprint}
-        return stamp(device, **recipe, **dict(self.snakemake.wildcards.items()), **facts)
+        own = recipe | self.origins | dict(self.snakemake.wildcards.items()) | facts
+        stamped = stamp(device, **own)
+        if "prior" in self.origins:
+            stamped["precision"]["prior"] = self.precision["prior"]
+        return stamped
+
+
+# What a prior's file says of where it comes from; a tuned one, of the prior it was tuned from.
+PRIOR_ORIGIN = ("recipe", "contents", "frequency_shift", "prior")
+
+
+def prior_contents(folders: dict[str, str]) -> str:
+    """Return a digest of the configurations and weights in a prior's folders."""
+    kinds = (".json", ".safetensors", ".bin")
+    files = (path for folder in folders.values() for path in Path(folder).rglob("*"))
+    return fingerprint(None, (path for path in files if path.suffix in kinds))
 
 
 def open_prior(job: Job):
-    """Load the prior that fetch_prior found, as the run's configuration wants it computed."""
+    """Load the prior that fetch_prior found, as the run's configuration wants it computed.
+
+    Raises UserError where its files are not those that were found.
+    """
     from lgd_core.priors import load_prior  # diffusers takes seconds that other jobs do not need
 
     config = job.snakemake.config
-    facts = json.loads(Path(job.snakemake.input.prior).read_text())
+    facts = read_json(job.snakemake.input.prior)
+    if prior_contents(facts["folders"]) != facts["contents"]:
+        raise UserError(
+            f"{facts['folders']['pipeline']}: found other files than {job.snakemake.input.prior} "
+            "knows, expected the prior as it was; delete both, or the latter alone if the prior is "
+            "what it should be, and run again"
+        )
+    job.origins["prior"] = {key: facts[key] for key in PRIOR_ORIGIN if key in facts}
     return load_prior(
         facts["folders"]["pipeline"],
         job.device,
@@ -101,11 +165,16 @@ def running(snakemake: object) -> Iterator[Job]:
             with contextlib.redirect_stderr(stream), contextlib.redirect_stdout(stream):
                 job.log(f"{snakemake.rule}: {torch.get_num_threads()} threads")
                 yield job
-                job.resume.clear()
+                shutil.rmtree(job.checkpoints, ignore_errors=True)
                 job.log("done")
         except UserError as error:
             print(f"error: {error}", file=stream)
             sys.exit(f"error: {error}")
+        except OSError as error:
+            traceback.print_exc(file=stream)
+            if error.filename is None:
+                raise
+            sys.exit(f"error: {error.filename}: {error.strerror}")
         except Exception:
             traceback.print_exc(file=stream)
             raise

@@ -5,34 +5,50 @@ from pathlib import Path
 from job import Job
 
 from lgd_core.candidates import memory_of
-from lgd_core.distilled import load_tensors
+from lgd_core.distilled import load_increment, load_tensors
 from lgd_core.influence import load_influence
 from lgd_core.learners import load_network
+from lgd_core.modes import load_modes
 from lgd_core.selection import Materials, Scorer
-from lgd_core.training import preprocessor
+from lgd_core.training import network_input, preprocessor
 
 
 def materials_of(job: Job) -> Materials:
     """Load whatever the job's rule has listed among its inputs."""
     method, facts, inputs = job.hp["method"], job.hp["network"], job.snakemake.input
     scorer = memory = real = influence = reference = modes = None
-    preprocess = preprocessor(facts).to(job.device)
+    preprocess, shape = preprocessor(facts).to(job.device), network_input(facts)
+    job.origins["networks"] = _networks(inputs)
     if inputs.get("reference"):
-        reference = load_network(inputs.reference, job.device)
+        reference = load_network(inputs.reference, job.device, shape)
     if inputs.get("learner"):
         scorer = Scorer(
-            load_network(inputs.learner, job.device),
+            load_network(inputs.learner, job.device, shape),
             reference,
             preprocess,
             method["learnability"]["reference_weight"],
         )
     if inputs.get("memory"):
-        increments = [load_tensors(path)[0] for path in inputs.memory]
+        size = method["ipc_per_increment"]
+        increments = [load_increment(path, facts, size)[0] for path in inputs.memory]
         memory = memory_of(increments, len(facts["classes"]))
     if inputs.get("real"):
         real = Path(inputs.real[0]).parent
     if inputs.get("influence"):
-        influence = load_influence(inputs.influence, preprocess, job.device)
+        influence = load_influence(inputs.influence, preprocess, job.device, shape)
     if inputs.get("modes"):
-        modes = load_tensors(inputs.modes)[0]["centres"]
+        modes = load_modes(inputs.modes, len(facts["classes"]))
     return Materials(scorer, memory, real, influence, reference, modes)
+
+
+def _networks(inputs: object) -> dict[str, dict]:
+    """Return the recipes and fingerprints of the networks that judge what is drawn."""
+    stamps = {
+        name: load_tensors(inputs[name])[1]
+        for name in ("learner", "reference", "influence")
+        if inputs.get(name)
+    }
+    return {
+        name: {"recipe": stamp["recipe"][name], "fingerprint": stamp["fingerprint"]}
+        for name, stamp in stamps.items()
+    }

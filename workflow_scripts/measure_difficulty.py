@@ -4,21 +4,23 @@ import torch
 from job import running
 
 from lgd_core.difficulty import measure
-from lgd_core.distilled import load_tensors, save_tensors
+from lgd_core.distilled import load_increment, save_tensors
 from lgd_core.learners import load_network
-from lgd_core.training import Images, network_shape
+from lgd_core.training import Images, network_input, network_shape
 
 with running(snakemake) as job:
     recipe, facts = job.hp["difficulty"], job.hp["network"]
-    increments, metadata = zip(*map(load_tensors, snakemake.input.increments), strict=True)
+    size = job.hp["ipc_per_increment"]
+    read = [load_increment(path, facts, size) for path in snakemake.input.increments]
+    increments, metadata = zip(*read, strict=True)
     images, labels, positions = (
         torch.cat([part[name] for part in increments]) for name in ("images", "labels", "positions")
     )
     factor = metadata[0]["formation"]
     measured = measure(
         network_shape(recipe["architecture"], facts),
-        Images.of_set(job.device, images, labels, facts, factor),
-        load_network(snakemake.input.reference, job.device),
+        Images.of_set(job.device, images, labels, factor, facts),
+        load_network(snakemake.input.reference, job.device, network_input(facts)),
         recipe,
         int(snakemake.wildcards.seed),
         job.resume,

@@ -10,7 +10,7 @@ from lgd_core.difficulty import measure
 from lgd_core.distilled import save_tensors
 from lgd_core.learners import load_network
 from lgd_core.seeding import derive_seed
-from lgd_core.training import Images, network_shape
+from lgd_core.training import Images, network_input, network_shape
 
 with running(snakemake) as job:
     recipe, facts, wildcards = job.hp["difficulty"], job.hp["network"], snakemake.wildcards
@@ -21,7 +21,7 @@ with running(snakemake) as job:
     measured = measure(
         network_shape(recipe["architecture"], facts),
         Images.on(job.device, images[rows], labels[rows], facts),
-        load_network(snakemake.input.reference, job.device),
+        load_network(snakemake.input.reference, job.device, network_input(facts)),
         recipe,
         seed,
         job.resume,

@@ -3,8 +3,7 @@
 import pandas as pd
 from job import Job
 
-from lgd_core.difficulty import difficulty_frame
-from lgd_core.distilled import load_tensors
+from lgd_core.difficulty import difficulty_frame, load_measured
 from lgd_core.palette import REAL
 
 
@@ -16,7 +15,7 @@ def measured_images(job: Job) -> pd.DataFrame:
 
 
 def _images_of(job: Job, path: str) -> pd.DataFrame:
-    tensors, metadata = load_tensors(path)
+    tensors, metadata = load_measured(path, len(job.hp["classes"]))
     places = {
         "method": metadata.get("method", REAL),
         "seed": int(metadata["seed"]),

@@ -2,8 +2,12 @@
 
 from job import running
 
-from lgd_core.distilled import load_tensors, write_folder
+from lgd_core.distilled import load_increment, origin_of, write_folder
 
 with running(snakemake) as job:
-    increments = [load_tensors(path)[0] for path in snakemake.input]
-    write_folder(snakemake.output.folder, increments, job.hp["classes"])
+    size = job.hp["ipc_per_increment"]
+    read = [load_increment(path, job.hp, size) for path in snakemake.input]
+    increments, stamps = zip(*read, strict=True)
+    origins = list(map(origin_of, stamps))
+    provenance = job.stamp(increments=origins, formation=stamps[0]["formation"])
+    write_folder(snakemake.output.folder, list(increments), job.hp["classes"], provenance)

@@ -2,24 +2,27 @@
 
 from pathlib import Path
 
-import pandas as pd
 from job import running
 
-from lgd_core.data import load_split
+from lgd_core.data import load_set, load_split
+from lgd_core.digests import file_digests
 from lgd_core.learners import load_network
 from lgd_core.neighbours import near_duplicates, neighbours_table
-from lgd_core.runtime import write_json
-from lgd_core.tables import write_csv
+from lgd_core.runtime import read_json, write_json
+from lgd_core.tables import read_csv, write_csv
+from lgd_core.training import network_input
 
 with running(snakemake) as job:
+    facts, own = job.hp["network"], Path(snakemake.input.images).parent
     neighbours, threshold = neighbours_table(
-        pd.read_csv(snakemake.input.table),
-        load_split(Path(snakemake.input.images).parent, "set")[0],
+        read_csv(snakemake.input.table, read_json(snakemake.input.record)),
+        load_set(own)[0],
         load_split(Path(snakemake.input[0]).parent, "train"),
-        load_network(snakemake.input.reference[0], job.device),
-        job.hp["network"],
+        load_network(snakemake.input.reference[0], job.device, network_input(facts)),
+        facts,
         job.device,
     )
     write_csv(neighbours, snakemake.output.neighbours)
     write_csv(near_duplicates(neighbours, threshold), snakemake.output.duplicates)
-    write_json(snakemake.output.facts, job.stamp(threshold=threshold))
+    files = file_digests([snakemake.output.neighbours, snakemake.output.duplicates])
+    write_json(snakemake.output.facts, job.stamp(threshold=threshold, files=files))

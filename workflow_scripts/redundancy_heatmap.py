@@ -3,7 +3,8 @@
 from job import running
 
 from lgd_core.figures import heatmaps, save_figure
-from lgd_core.tables import read_json, redundancy_table, write_csv
+from lgd_core.runtime import read_json
+from lgd_core.tables import redundancy_table, write_csv
 
 with running(snakemake) as job:
     matrices: dict[str, list] = {}

@@ -4,11 +4,13 @@ import shutil
 
 from job import open_prior, running
 
-from lgd_core.distilled import save_tensors
+from lgd_core.distilled import load_increment, save_tensors
 from lgd_core.runtime import atomic
 
 with running(snakemake) as job:
+    facts = job.hp["network"]
     if shared := snakemake.input.get("shared"):
+        load_increment(shared, facts, job.hp["method"]["ipc_per_increment"])
         with atomic(snakemake.output.increment) as temporary:
             shutil.copyfile(shared, temporary)
     else:
@@ -18,7 +20,6 @@ with running(snakemake) as job:
         from lgd_core.increments import draw_seed
         from lgd_core.methods import formation
 
-        facts = job.hp["network"]
         candidates = draw_seed(
             open_prior(job),
             materials_of(job),

@@ -2,10 +2,10 @@
 
 from job import running
 
-from lgd_core.runtime import write_json
+from lgd_core.digests import file_digests
+from lgd_core.runtime import read_json, write_json
 from lgd_core.tables import (
     differences,
-    read_json,
     read_paper,
     result_row,
     result_table,
@@ -31,4 +31,5 @@ with running(snakemake) as job:
         f"{method}/{student}": [run["validation_top1"] for run in each]
         for (method, student), each in runs.items()
     }
-    write_json(snakemake.output.provenance, job.stamp(validation_top1=validation))
+    files = file_digests([snakemake.output.table])
+    write_json(snakemake.output.provenance, job.stamp(validation_top1=validation, files=files))

@@ -14,8 +14,7 @@ from lgd_core.training import Images, accuracy, network_shape
 with running(snakemake) as job:
     recipe, facts, wildcards = job.hp["learner"], job.hp["network"], snakemake.wildcards
     folder = Path(snakemake.input[0]).parent
-    distilled = read_folder(snakemake.input.distilled, facts["classes"])
-    data = Images.of_set(job.device, *distilled, facts, job.hp.get("formation", 1))
+    data = Images.of_set(job.device, *read_folder(snakemake.input.distilled, facts), facts)
     test = Images.on(job.device, *load_split(folder, "test"), facts)
     held_out = None
     if recipe["monitor"] == "validation":
@@ -23,7 +22,7 @@ with running(snakemake) as job:
     shape = network_shape(recipe["architecture"], facts)
     key = ("learner", int(wildcards.seed), int(wildcards.k))
     if snakemake.input.get("previous"):
-        model = load_network(snakemake.input.previous, job.device).requires_grad_(True)
+        model = load_network(snakemake.input.previous, job.device, shape).requires_grad_(True)
     else:
         model = build_network(*shape.values(), *key).to(job.device)
     learner, curve = train_to_plateau(model, data, held_out, recipe, key, job.resume)

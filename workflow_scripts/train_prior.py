@@ -9,12 +9,12 @@ from lgd_core.data import load_split
 from lgd_core.learners import load_network
 from lgd_core.prior_training import save_prior, train_autoencoder, train_transformer
 from lgd_core.runtime import atomic, write_json
-from lgd_core.training import preprocessor
+from lgd_core.training import network_input, preprocessor
 
 with running(snakemake) as job:
     recipe, facts = job.hp["train"], job.hp["network"]
     images, labels = load_split(Path(snakemake.input[0]).parent, "originals")
-    reference = load_network(snakemake.input.reference, job.device)
+    reference = load_network(snakemake.input.reference, job.device, network_input(facts))
     features = torch.nn.Sequential(preprocessor(facts).to(job.device), *reference.children())
     seed, classes = recipe["seed"], len(facts["classes"])
     autoencoder, autoencoder_loss = train_autoencoder(

@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
+from trees import record_arrays
 
 from lgd_core import influence as influence_module
 from lgd_core.condensation import Condenser
@@ -21,7 +21,7 @@ from lgd_core.increments import draw_candidates, draw_seed
 from lgd_core.influence import Influence
 from lgd_core.passes import PASSES, RECIPE_KEYS, Amounts, drawing_passes, mean_passes
 from lgd_core.priors import Prior
-from lgd_core.runtime import Resume
+from lgd_core.runtime import Resume, write_json
 from lgd_core.schema import fill_defaults, load_yaml, merge
 from lgd_core.selection import Materials, Scorer
 from lgd_core.training import Images
@@ -168,6 +168,7 @@ def real(tmp_path: Path) -> Path:
         np.save(tmp_path / f"{split}_labels.npy", np.repeat(np.arange(3), COUNTS))
         images = rng.integers(0, 256, (sum(COUNTS), 3, 16, 16), np.uint8)
         np.save(tmp_path / f"{split}_images.npy", images)
+    record_arrays(tmp_path)
     return tmp_path
 
 
@@ -296,8 +297,8 @@ def test_passes_of_influence_grow_with_the_checkpoints() -> None:
 def test_amounts_are_read_from_what_was_made(tmp_path: Path) -> None:
     prepared, checkpoints = tmp_path / "prepared.json", tmp_path / "checkpoints.json"
     counts = dict(zip("abc", COUNTS, strict=True))
-    prepared.write_text(json.dumps({"images": {"train": counts, "test": {"a": 1}}}))
-    checkpoints.write_text(json.dumps({"epochs_kept": [1, 7]}))
+    write_json(prepared, {"images": {"train": counts, "test": {"a": 1}}})
+    write_json(checkpoints, {"epochs_kept": [1, 7]})
     assert Amounts(3, **read_amounts(prepared, checkpoints)) == AMOUNTS
     assert read_amounts(prepared, None)["checkpoints"] == 0
 
@@ -315,7 +316,7 @@ def test_cost_sums_the_jobs_of_a_stage(tmp_path: Path) -> None:
     short = benchmark(tmp_path / "a", 0.5, "-")  # too short for Snakemake to look
     jobs = [benchmark(tmp_path / "b", 4.0, "300.0"), benchmark(tmp_path / "c", 6.0, "500.5")]
     curve = tmp_path / "learner.json"
-    curve.write_text(json.dumps({"images": 200, "curve": [{}] * 7}))
+    write_json(curve, {"images": 200, "curve": [{}] * 7})
     chosen = {key: recipe("dit")[key] for key in RECIPE_KEYS}
     drawn = {"recipe": chosen, "increments": [1, 2], "classes": 1.5}
     stages = [

@@ -10,10 +10,10 @@ import torch
 from PIL import Image
 from sklearn.datasets import load_digits
 from torch import Tensor
-from trees import WOOF, class_tree, recipe, shade
+from trees import WOOF, class_tree, read_split, recipe, shade
 
 from lgd_core import data
-from lgd_core.data import hold_out, load_split, prepare, real_increment
+from lgd_core.data import hold_out, prepare, real_increment
 from lgd_core.errors import UserError
 from lgd_core.recipes import Recipes
 
@@ -29,7 +29,7 @@ DIGITS = {
 def prepared(name: str, recipe: dict, folder: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Prepare a data set in ``folder`` and return what comes back of its splits."""
     prepare(name, recipe, Path(recipe["source"].get("folder") or folder), folder, 2, print)
-    splits = {split: load_split(folder, split) for split in ("train", "validation", "test")}
+    splits = {split: read_split(folder, split) for split in ("train", "validation", "test")}
     return {split: (images.numpy(), labels.numpy()) for split, (images, labels) in splits.items()}
 
 
@@ -86,11 +86,11 @@ def test_arrays_on_disk_come_back_and_cannot_be_changed_by_their_reader(tmp_path
     images = np.arange(2 * 3 * 4 * 4, dtype=np.uint8).reshape(2, 3, 4, 4)
     np.save(tmp_path / "train_images.npy", np.ascontiguousarray(images[:, ::-1]))
     np.save(tmp_path / "train_labels.npy", np.array([1, 0]))
-    found, labels = load_split(tmp_path, "train")
+    found, labels = read_split(tmp_path, "train")
     assert np.array_equal(found.numpy(), images[:, ::-1])
     assert labels.tolist() == [1, 0]
     found.zero_()
-    assert np.array_equal(load_split(tmp_path, "train")[0].numpy(), images[:, ::-1])
+    assert np.array_equal(read_split(tmp_path, "train")[0].numpy(), images[:, ::-1])
 
 
 def test_real_increments_never_repeat_an_image(labels: Tensor) -> None:
@@ -200,11 +200,11 @@ def test_every_image_is_stored_at_both_sizes_but_decoded_once(
     counts = prepare("woof", recipe("imagenet", woof) | sizes, woof, tmp_path, 2, print)["images"]
     assert len(decoded) == 60
     assert counts["train"] == {f"dog {index}": 4 for index in WOOF.values()}
-    train, labels = load_split(tmp_path, "train")
-    originals, same = load_split(tmp_path, "originals")
+    train, labels = read_split(tmp_path, "train")
+    originals, same = read_split(tmp_path, "originals")
     assert train.shape == (40, 3, 6, 6)
     assert originals.shape == (40, 3, 10, 10)
-    assert load_split(tmp_path, "test")[0].shape == (20, 3, 6, 6)
+    assert read_split(tmp_path, "test")[0].shape == (20, 3, 6, 6)
     assert torch.equal(labels, same)
     assert torch.equal(train[:, :, 3, 3], originals[:, :, 5, 5])
 
@@ -227,13 +227,13 @@ def test_where_there_are_no_links_originals_are_a_copy(
 
     monkeypatch.setattr(os, "link", refuse)
     prepare("woof", recipe("imagenet", woof), woof, tmp_path, 1, print)
-    pair = [load_split(tmp_path, split)[0] for split in ("train", "originals")]
+    pair = [read_split(tmp_path, split)[0] for split in ("train", "originals")]
     assert torch.equal(*pair)
 
 
 def test_nothing_held_out_is_a_split_without_images(tmp_path: Path, woof: Path) -> None:
     prepare("woof", recipe("imagenet", woof), woof, tmp_path, 2, print)
-    images, labels = load_split(tmp_path, "validation")
+    images, labels = read_split(tmp_path, "validation")
     assert images.shape == (0, 3, 8, 8)
     assert images.dtype == torch.uint8
     assert labels.shape == (0,)
@@ -271,7 +271,7 @@ def test_broken_images_are_skipped_and_listed_where_asked_for(tmp_path: Path, wo
     assert all(any(str(path) in line for line in log) for path in broken)
     assert facts["images"]["train"]["dog 258"] == 3
     for split, count in (("train", 39), ("originals", 39), ("test", 19)):
-        images, labels = load_split(tmp_path / "data", split)
+        images, labels = read_split(tmp_path / "data", split)
         assert len(images) == len(labels) == count
         for image, label in zip(images, labels.tolist(), strict=True):
             assert tuple(image[:, 4, 4].tolist()) == shade(list(WOOF)[label])
@@ -287,7 +287,7 @@ def test_a_class_of_broken_images_alone_is_refused(tmp_path: Path, woof: Path) -
 
 def test_an_imagenet_class_with_too_few_images_for_an_increment(tmp_path: Path, woof: Path) -> None:
     prepare("woof", recipe("imagenet", woof), woof, tmp_path, 1, print)
-    labels = load_split(tmp_path, "train")[1]
+    labels = read_split(tmp_path, "train")[1]
     assert real_increment(labels, 10, 2, 0, 1).shape == (10, 2)
     with pytest.raises(UserError, match="found 4 training images, expected at least 6"):
         real_increment(labels, 10, 2, 0, 2)

@@ -1,6 +1,7 @@
 """Distilled sets on disk."""
 
 import csv
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from torchvision.transforms.v2.functional import pil_to_tensor
 from lgd_core.distilled import (
     class_folder,
     load_tensors,
+    origin_of,
     read_class,
     read_folder,
     read_grid,
@@ -19,6 +21,7 @@ from lgd_core.distilled import (
     write_folder,
 )
 from lgd_core.errors import UserError
+from lgd_core.runtime import read_json
 from lgd_core.seeding import generator
 
 NAMES = ["zebra", "tench, Tinca tinca", "golf ball", *[f"class {i}" for i in range(3, 12)]]
@@ -29,6 +32,10 @@ def test_whoever_may_read_a_folder_may_read_its_tensors(tmp_path, folder, file):
     tmp_path.chmod(folder)
     save_tensors(tmp_path / "a.safetensors", {"x": torch.ones(2)}, {})
     assert (tmp_path / "a.safetensors").stat().st_mode & 0o777 == file
+
+
+def facts(channels: int = 3) -> dict:
+    return {"classes": NAMES, "image": {"size": 8, "channels": channels}}
 
 
 def increments(channels: int = 3, count: int = 2, positions: int = 2) -> list[dict[str, Tensor]]:
@@ -47,7 +54,7 @@ def increments(channels: int = 3, count: int = 2, positions: int = 2) -> list[di
 
 def test_torchvision_reads_the_folder_with_the_same_labels_and_pixels(tmp_path: Path) -> None:
     written = increments()
-    write_folder(tmp_path / "set", written, NAMES)
+    write_folder(tmp_path / "set", written, NAMES, {})
     tree = ImageFolder(str(tmp_path / "set"), transform=pil_to_tensor)
     images, labels = zip(*tree, strict=True)
     order = [
@@ -64,17 +71,18 @@ def test_torchvision_reads_the_folder_with_the_same_labels_and_pixels(tmp_path: 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_a_folder_comes_back_in_the_order_it_was_written(tmp_path: Path, channels: int) -> None:
     written = increments(channels)
-    write_folder(tmp_path / "set", written, NAMES)
-    images, labels = read_folder(tmp_path / "set", NAMES)
+    write_folder(tmp_path / "set", written, NAMES, {"formation": 2})
+    images, labels, factor = read_folder(tmp_path / "set", facts(channels))
+    assert factor == 2
     assert torch.equal(images, torch.cat([increment["images"] for increment in written]))
     assert torch.equal(labels, torch.cat([increment["labels"] for increment in written]))
 
 
 def test_the_manifest_has_a_row_per_image(tmp_path: Path) -> None:
-    write_folder(tmp_path / "set", increments(), NAMES)
+    write_folder(tmp_path / "set", increments(), NAMES, {})
     with open(tmp_path / "set" / "manifest.csv", newline="") as stream:
         rows = list(csv.DictReader(stream))
-    assert list(rows[0]) == ["file", "class", "increment", "position", "score"]
+    assert list(rows[0]) == ["file", "class", "increment", "position", "score", "sha256"]
     assert len(rows) == 48
     assert rows[3] == {
         "file": "01_tench_Tinca_tinca/k000_p001.png",
@@ -82,10 +90,26 @@ def test_the_manifest_has_a_row_per_image(tmp_path: Path) -> None:
         "increment": "0",
         "position": "1",
         "score": "",
+        "sha256": hashlib.sha256((tmp_path / "set" / rows[3]["file"]).read_bytes()).hexdigest(),
     }
     assert rows[24 + 3]["score"] == f"{3 / 7:.6f}"
     files = {path.relative_to(tmp_path / "set") for path in tmp_path.rglob("*.png")}
     assert {Path(row["file"]) for row in rows} == files
+
+
+def test_a_set_says_where_it_comes_from(tmp_path: Path) -> None:
+    stamps = [{"seed": "3", "recipe": {"steps": 50}, "other": 1}]
+    stamps += [stamps[0] | {"recipe": {"version": 1}, "drawn": {"recipe": {"steps": 40}}}]
+    provenance = {"method": "lgd", "increments": list(map(origin_of, stamps))}
+    write_folder(tmp_path / "set", increments(), NAMES, provenance)
+    found = read_json(tmp_path / "set" / "provenance.json")
+    assert found["method"] == "lgd"
+    assert found["increments"] == [
+        {"seed": "3", "recipe": {"steps": 50}},
+        {"seed": "3", "recipe": {"steps": 40}},
+    ]
+    manifest = (tmp_path / "set" / "manifest.csv").read_bytes()
+    assert found["files"] == {"manifest.csv": hashlib.sha256(manifest).hexdigest()}
 
 
 def test_sorted_class_folders_are_in_label_order() -> None:
@@ -96,25 +120,25 @@ def test_sorted_class_folders_are_in_label_order() -> None:
 
 
 def test_a_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
-    write_folder(tmp_path / "set", increments(count=2), NAMES)
-    write_folder(tmp_path / "set", increments(count=1), NAMES)
+    write_folder(tmp_path / "set", increments(count=2), NAMES, {})
+    write_folder(tmp_path / "set", increments(count=1), NAMES, {})
     assert len(list((tmp_path / "set").rglob("*.png"))) == 24
     assert [path.name for path in tmp_path.iterdir()] == ["set"]
 
 
 def test_a_folder_that_fails_half_way_leaves_the_old_one(tmp_path: Path) -> None:
-    write_folder(tmp_path / "set", increments(count=1), NAMES)
+    write_folder(tmp_path / "set", increments(count=1), NAMES, {})
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     broken = increments(count=2)
     broken[1]["images"] = broken[1]["images"][:5]
     with pytest.raises(IndexError):
-        write_folder(tmp_path / "set", broken, NAMES)
+        write_folder(tmp_path / "set", broken, NAMES, {})
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
 def test_a_grid_has_the_first_images_of_every_class_and_increment(tmp_path: Path) -> None:
     written = increments()
-    write_folder(tmp_path / "set", written, NAMES)
+    write_folder(tmp_path / "set", written, NAMES, {})
     grid = read_grid(tmp_path / "set", NAMES, per_cell=1)
     assert grid.shape == (12, 2, 1, 3, 8, 8)
     for k in range(2):
@@ -160,7 +184,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 def test_a_class_is_read_with_its_scores(tmp_path: Path) -> None:
     written = increments(positions=3)
-    write_folder(tmp_path / "set", written, NAMES)
+    write_folder(tmp_path / "set", written, NAMES, {})
     rows, images = read_class(tmp_path / "set", NAMES[2], per_cell=2)
     assert [(row["increment"], row["position"]) for row in rows] == [(0, 0), (0, 1), (1, 0), (1, 1)]
     assert [row["score"] for row in rows[:2]] == [None, None]

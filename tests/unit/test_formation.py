@@ -58,7 +58,7 @@ def test_taking_apart_lets_gradients_through() -> None:
 def test_training_sees_what_stored_images_hold() -> None:
     images = (stored() * 255).to(torch.uint8)
     labels = torch.tensor([2, 0, 1])
-    data = Images.of_set(torch.device("cpu"), images, labels, FACTS, 2)
+    data = Images.of_set(torch.device("cpu"), images, labels, 2, FACTS)
     assert data.labels.tolist() == [2, 2, 2, 2, 0, 0, 0, 0, 1, 1, 1, 1]
     assert data.images.dtype == torch.uint8
     expected = torch.stack([q for image in images.float() for q in quarters(image)])

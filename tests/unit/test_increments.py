@@ -7,6 +7,7 @@ import pytest
 import torch
 from PIL import Image
 from torch import nn
+from trees import record_arrays
 
 from lgd_core.errors import UserError
 from lgd_core.increments import (
@@ -136,6 +137,7 @@ def test_real_images_are_stored_as_they_are_or_as_the_autoencoder_gives_them_bac
     labels = np.repeat(np.arange(3), 4)
     np.save(tmp_path / "originals_images.npy", images)
     np.save(tmp_path / "originals_labels.npy", labels)
+    record_arrays(tmp_path)
     method = METHOD | {"through_autoencoder": through}
     found = real_candidates(tmp_path, 3, method, (0, 1), fixed_prior)
     latents = found["latents"].flatten(0, 2)
@@ -178,6 +180,7 @@ def test_a_shard_holds_what_all_classes_together_do(
     for split in ("train", "originals"):
         np.save(tmp_path / f"{split}_images.npy", images)
         np.save(tmp_path / f"{split}_labels.npy", np.repeat(np.arange(3), 16))
+    record_arrays(tmp_path)
     method = METHOD | {"source": source, "condensation": CONDENSATION}
     materials = Materials(real=tmp_path, reference=learner)
 

@@ -136,6 +136,6 @@ def test_one_file_holds_all_that_guidance_needs(tmp_path: Path, influence: Influ
     path, shape = tmp_path / "gradients.safetensors", ("ConvNet-2-w8", 3, 16, 3)
     facts = dict(zip(("name", "channels", "size", "classes"), shape, strict=True))
     save_influence(path, influence.parameters, influence.gradients, facts, {})
-    found = load_influence(path, influence.preprocess, CPU)
+    found = load_influence(path, influence.preprocess, CPU, facts)
     images = torch.rand(4, 3, 16, 16, generator=generator("images"))
     assert torch.equal(found(images, LABELS), influence(images, LABELS))

@@ -124,7 +124,7 @@ def test_a_network_on_disk_comes_back_frozen_and_the_same(
     model = build_network(name, 3, size, 5, "key")
     shape = {"name": name, "channels": 3, "size": size, "classes": 5}
     save_network(tmp_path / "model.safetensors", model, shape, {"note": "kept"})
-    loaded = load_network(tmp_path / "model.safetensors", torch.device("cpu"))
+    loaded = load_network(tmp_path / "model.safetensors", torch.device("cpu"), shape)
     images = torch.randn(2, 3, size, size, generator=generator("images"))
     assert torch.equal(loaded(images), model(images))
     assert not loaded.training

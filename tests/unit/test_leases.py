@@ -15,7 +15,7 @@ import torch
 
 from lgd_core import leases
 from lgd_core.errors import UserError
-from lgd_core.leases import has_gpu, lease, lease_folder
+from lgd_core.leases import has_gpu, lease, lease_folder, why_no_gpu
 from lgd_core.runtime import cuda_cards
 
 ROOT = Path(__file__).parents[2]
@@ -164,18 +164,80 @@ def test_cards_are_named_by_uuid_or_else_by_index(monkeypatch: pytest.MonkeyPatc
     assert cuda_cards() == ["a-1", "1"]
 
 
+class Driver:
+    """Stands in for libcuda: what it says of its version and of visible cards."""
+
+    def __init__(self, version: int, cards: int, fault: int = 0) -> None:
+        self.version, self.cards, self.fault = version, cards, fault
+
+    def cuInit(self, flags: int) -> int:  # noqa: N802
+        return self.fault
+
+    def cuDeviceGetCount(self, count: object) -> int:  # noqa: N802
+        count._obj.value = self.cards
+        return 0
+
+    def cuDriverGetVersion(self, version: object) -> int:  # noqa: N802
+        version._obj.value = self.version
+        return 0
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable:
+    """Return a function that simulates what a machine has: build of torch, driver, its tool."""
+
+    def simulate(build: str, driver: Driver | None, listed: bool) -> None:
+        def load(name: str) -> Driver:
+            if driver is None:
+                raise OSError(f"{name}: cannot open shared object file")
+            return driver
+
+        (tmp_path / "version.py").write_text(f"__version__ = '2.15.0'\ncuda: str = {build}\n")
+        spec = SimpleNamespace(origin=str(tmp_path / "__init__.py"))
+        monkeypatch.setattr(leases, "find_spec", lambda name: spec)
+        monkeypatch.setattr(leases.ctypes, "CDLL", load)
+        if listed:
+            (tmp_path / "nvidia-smi").write_text("#!/bin/sh\necho 'GPU 0: H100 (UUID: GPU-1)'\n")
+            (tmp_path / "nvidia-smi").chmod(0o755)
+        monkeypatch.setenv("PATH", str(tmp_path))
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+
+    return simulate
+
+
 @pytest.mark.parametrize(
-    ("script", "found"),
-    [("echo 'GPU 0: H100 (UUID: GPU-1)'", True), ("echo failed; exit 9", False), (None, False)],
+    ("build", "driver", "listed", "said"),
+    [
+        ("'13.2'", Driver(13000, 1), True, ""),
+        ("'12.8'", Driver(13000, 2), False, ""),
+        ("None", Driver(13000, 1), True, "a GPU is there, but the installed torch has no CUDA"),
+        ("None", Driver(13000, 1), False, "a GPU is there, but the installed torch has no CUDA"),
+        ("'13.2'", Driver(12080, 1), True, "its driver has CUDA 12 and the installed torch needs"),
+        ("'13.2'", Driver(13000, 0, 999), True, "a GPU is there, but its driver does not work"),
+        ("'13.2'", Driver(13000, 0, 100), False, "no GPU on this machine"),
+        ("'13.2'", None, False, "no GPU on this machine"),
+    ],
 )
-def test_driver_is_asked_for_gpus(
-    script: str | None, found: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_gpu_counts_where_torch_can_use_it_and_otherwise_the_reason_is_said(
+    machine: Callable, build: str, driver: Driver | None, listed: bool, said: str
 ) -> None:
-    if script:
-        (tmp_path / "nvidia-smi").write_text(f"#!/bin/sh\n{script}\n")
-        (tmp_path / "nvidia-smi").chmod(0o755)
+    machine(build, driver, listed)
+    assert has_gpu() == (not said)
+    assert said in why_no_gpu()
+
+
+def test_card_that_is_hidden_is_none(machine: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine("'13.2'", Driver(13000, 0, 100), True)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert why_no_gpu() == "a GPU is there, but CUDA_VISIBLE_DEVICES is ''"
+
+
+def test_driver_s_tool_alone_makes_no_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine whose tool lists a card: what the workflow counts on is what torch can use."""
+    (tmp_path / "nvidia-smi").write_text("#!/bin/sh\necho 'GPU 0: H100 (UUID: GPU-1)'\n")
+    (tmp_path / "nvidia-smi").chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert has_gpu() == found
+    assert has_gpu() == torch.cuda.is_available()
 
 
 @pytest.fixture

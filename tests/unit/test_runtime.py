@@ -3,7 +3,7 @@
 import errno
 import io
 import os
-import pickle
+import re
 import resource
 import subprocess
 import sys
@@ -23,6 +23,7 @@ from lgd_core.runtime import (
     fingerprint,
     hardware,
     progress,
+    read_json,
     resolve_device,
     stamp,
     write_json,
@@ -93,6 +94,49 @@ def test_a_full_disk_is_one_line_and_leaves_the_old_file(tmp_path: Path) -> None
     assert contents(tmp_path) == {"file": b"old"}
 
 
+def read_while_writing(path: Path, other: Path) -> None:
+    with atomic(path) as temporary:
+        temporary.write_text("half")
+        other.read_text()
+
+
+def test_an_error_of_another_file_is_that_file_s(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("old")
+    for other in (tmp_path / "nowhere", tmp_path / "file.txt"):
+        with pytest.raises(UserError) as error:
+            read_while_writing(path, other)
+        assert str(error.value) == f"{other}: No such file or directory"
+    assert contents(tmp_path) == {"file": b"old"}
+
+
+@pytest.mark.parametrize(
+    "error", [OSError("cannot identify image file"), ConnectionResetError(104, "reset by peer")]
+)
+def test_an_error_of_a_library_or_the_network_is_not_put_down_to_the_file(
+    tmp_path: Path, error: OSError
+) -> None:
+    with pytest.raises(type(error)) as found:
+        fail_half_way(tmp_path / "file", error)
+    assert found.value is error
+    assert contents(tmp_path) == {}
+
+
+def test_what_is_renamed_has_reached_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done, replace = [], os.replace
+    monkeypatch.setattr(os, "fsync", lambda n: done.append(os.readlink(f"/proc/self/fd/{n}")))
+    monkeypatch.setattr(os, "replace", lambda *paths: done.append("renamed") or replace(*paths))
+    with atomic(tmp_path / "folder") as temporary:
+        (temporary / "deep").mkdir(parents=True)
+        (temporary / "deep" / "a").write_text("a")
+    before, after = done[: done.index("renamed")], done[done.index("renamed") + 1 :]
+    names = {str(temporary), str(temporary / "deep"), str(temporary / "deep" / "a")}
+    assert set(before) == names
+    assert after == [str(tmp_path)]
+
+
 @pytest.fixture
 def no_room() -> Iterator[None]:
     """Make every write beyond 64 KiB of a file fail."""
@@ -105,7 +149,7 @@ def no_room() -> Iterator[None]:
 @pytest.mark.parametrize(
     "write",
     [
-        lambda path: write_json(path, list(range(50_000))),
+        lambda path: write_json(path, {"x": list(range(50_000))}),
         lambda path: save_tensors(path, {"x": torch.zeros(50_000)}, {}),
         lambda path: Resume(path.parent).save(path.stem, {"x": torch.zeros(50_000)}),
     ],
@@ -115,7 +159,7 @@ def test_no_room_is_one_line_whatever_is_written(
     tmp_path: Path, no_room: None, write: Callable[[Path], None]
 ) -> None:
     (tmp_path / "file.pt").write_text("old")
-    with pytest.raises(UserError, match=r"file\.pt: cannot be written") as error:
+    with pytest.raises(UserError, match=r"file\.pt: cannot be written.*File too large") as error:
         write(tmp_path / "file.pt")
     assert "\n" not in str(error.value)
     assert contents(tmp_path) == {"file.pt": b"old"}
@@ -147,9 +191,13 @@ def test_what_another_process_is_writing_beside_stays(tmp_path: Path) -> None:
     assert contents(tmp_path) == {"x.csv": b"half", "x": b"whole"}
 
 
-def test_json_is_readable_and_ends_with_a_newline(tmp_path: Path) -> None:
-    write_json(tmp_path / "x.json", {"a": [1]})
-    assert (tmp_path / "x.json").read_text() == '{\n  "a": [\n    1\n  ]\n}\n'
+def test_json_is_readable_and_ends_with_its_digest_and_a_newline(tmp_path: Path) -> None:
+    value = {"a": [1], "by number": {10: 0.1, 9: float("inf")}}
+    write_json(tmp_path / "x.json", value)
+    text = (tmp_path / "x.json").read_text()
+    assert text.startswith('{\n  "a": [\n    1\n  ],\n')
+    assert re.search(r'\n  "digest": "[0-9a-f]{64}"\n}\n$', text)
+    assert read_json(tmp_path / "x.json") == value | {"by number": {"10": 0.1, "9": float("inf")}}
 
 
 def test_a_fingerprint_changes_with_facts_and_file_contents(tmp_path: Path) -> None:
@@ -195,9 +243,8 @@ class Payload:
 
 
 def test_a_pickled_object_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    torch.save({"step": Payload()}, tmp_path / "a.pt")
-    with pytest.raises(pickle.UnpicklingError):
-        Resume(tmp_path).load("a")
+    torch.save({"state": {"step": Payload()}, "digest": ""}, tmp_path / "a.pt")
+    assert Resume(tmp_path).load("a") is None
     assert "executed" not in capsys.readouterr().out
 
 

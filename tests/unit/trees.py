@@ -1,8 +1,13 @@
-"""Trees of small images as data sets have them."""
+"""Trees of small images as data sets have them, and their arrays as jobs read them."""
 
 from pathlib import Path
 
 from PIL import Image
+from torch import Tensor
+
+from lgd_core.data import load_split
+from lgd_core.digests import file_digests
+from lgd_core.runtime import write_json
 
 WOOF = {
     "n02096294": 193,
@@ -55,3 +60,14 @@ def recipe(kind: str, root: Path | None, **source: object) -> dict:
         "image": {"size": 8, "channels": 3},
         "source": keys | {"folder": root and str(root)} | source,
     }
+
+
+def record_arrays(folder: Path) -> None:
+    """Note the digests of a data set's arrays where its readers look for them."""
+    write_json(folder / "prepared.json", {"files": file_digests(folder.glob("*.npy"))})
+
+
+def read_split(folder: Path, split: str) -> tuple[Tensor, Tensor]:
+    """Read a split of arrays that no job has recorded."""
+    record_arrays(folder)
+    return load_split(folder, split)

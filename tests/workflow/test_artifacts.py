@@ -14,6 +14,7 @@ from torchvision.datasets import ImageFolder
 from lgd_core.distilled import load_tensors
 from lgd_core.influence import load_influence
 from lgd_core.learners import Preprocess
+from lgd_core.runtime import read_json
 from lgd_core.tables import TABLE_COLUMNS
 
 RULES = [
@@ -116,7 +117,7 @@ def test_the_seed_of_igd_has_more_influence_than_that_of_dit(finished):
     folder = finished.folder / "results/digits"
     preprocess = Preprocess([0.305], [0.376], 8)
     path = folder / "influence/gradients.safetensors"
-    influence = load_influence(path, preprocess, torch.device("cpu"))
+    influence = load_influence(path, preprocess, torch.device("cpu"), {})
     scores = []
     for method in ("dit", "igd"):
         tensors, _ = load_tensors(folder / f"{method}/s0/k0/increment.safetensors")
@@ -158,9 +159,28 @@ def test_distilled_set_is_an_image_folder(finished):
     assert float(first["score"]) == float(first["score"])
 
 
+def test_distilled_set_says_how_it_was_made(finished):
+    """Data set, method, seed, prior and, of every increment, recipe, precision and hardware."""
+    folder = finished.folder / "results/digits/lgd/s0/k1/distilled"
+    said = read_json(folder / "provenance.json")
+    assert (said["dataset"], said["method"], said["seed"], said["k"]) == ("digits", "lgd", "0", "1")
+    seed, first = said["increments"]
+    assert seed["method"] == "igd", "increment 0 is shared"
+    assert first["recipe"]["method"]["learnability"]["strength"] > 0
+    assert first["networks"]["learner"]["recipe"]["max_epochs"] > 0
+    assert "influence" in seed["networks"]
+    known = read_json(finished.folder / "results/digits/prior_source.json")
+    for increment in said["increments"]:
+        assert increment["prior"]["contents"] == known["contents"]
+        assert increment["prior"]["recipe"]["prior"]["source"] == "results/digits/prior"
+        assert increment["precision"] == {"networks": "fp32", "prior": "fp32"}
+        assert {"hardware", "versions", "device"} <= increment.keys()
+
+
 def test_every_number_carries_its_evidence(finished):
     for path in (finished.folder / "results/digits").rglob("evaluate/*.json"):
-        artifact = json.loads(path.read_text())
+        artifact = read_json(path)
+        assert artifact["precision"] == {"networks": "fp32"}
         assert {"versions", "hardware", "recipe", "fingerprint", "seed"} <= artifact.keys()
         assert {"top1", "best_top1", "validation_top1"} <= artifact["runs"][0].keys()
 

@@ -14,8 +14,8 @@ from PIL import Image
 
 from lgd_core.ablations import ABLATION_COLUMNS
 from lgd_core.costs import COST_COLUMNS
+from lgd_core.runtime import read_json
 from lgd_core.schema import load_yaml
-from lgd_core.tables import read_json
 
 FAMILY = "results/digits/ablation/base_model.csv"
 COST = "results/digits_ipc20/cost.csv"

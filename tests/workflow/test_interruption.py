@@ -55,7 +55,7 @@ def without_increment_1(finished, tmp_path):
 
 def test_killed_while_the_prior_is_trained(finished, fresh):
     process = start(fresh)
-    wait_for(fresh, "results/.resume/train_prior-*/transformer.pt", process)
+    wait_for(fresh, "results/.resume/train_prior,*/*/transformer.pt", process)
     kill(process)
     assert not (fresh.folder / "results/digits/prior").exists(), "nothing half-written"
     finish(fresh)
@@ -66,7 +66,7 @@ def test_killed_while_the_prior_is_trained(finished, fresh):
 def test_killed_in_a_stage(finished, without_increment_1, stage):
     project = without_increment_1
     process = start(project)
-    wait_for(project, f"results/.resume/{stage}-*/*.pt", process)
+    wait_for(project, f"results/.resume/{stage},*/**/*.pt", process)
     kill(process)
     finish(project)
     assert_same_bytes(project, finished)
@@ -78,7 +78,7 @@ def test_killed_at_ten_moments_of_sampling(finished, without_increment_1, moment
     """Each time a little later: before the first position is kept, in between, after the last."""
     project = without_increment_1
     process = start(project)
-    wait_for(project, "results/.resume/sample_candidates-*/*.pt", process)
+    wait_for(project, "results/.resume/sample_candidates,*/*/*.pt", process)
     time.sleep(0.25 * moment)
     kill(process)
     finish(project)
@@ -88,7 +88,7 @@ def test_killed_at_ten_moments_of_sampling(finished, without_increment_1, moment
 def test_resumed_sampling_redoes_at_most_the_position_in_flight(without_increment_1):
     project = without_increment_1
     process = start(project)
-    wait_for(project, "results/.resume/sample_candidates-*/*.pt", process)
+    wait_for(project, "results/.resume/sample_candidates,*/*/*.pt", process)
     time.sleep(0.5)
     kill(process)
     finish(project)

@@ -47,7 +47,18 @@ def test_imagenette_at_100_images_per_class(miniature):
     )
     assert increment["images"].shape == (100, 3, 72, 72)
     assert increment["latents"].shape == (100, 4, 9, 9)
-    assert metadata["sampling"]["prior_labels"] == [0, 217, 482, 491, 497, 566, 569, 571, 574, 701]
+    assert metadata["drawn"]["recipe"]["prior_labels"] == [
+        0,
+        217,
+        482,
+        491,
+        497,
+        566,
+        569,
+        571,
+        574,
+        701,
+    ]
     assert "Nothing to be done" in miniature.make("--", target)
 
 
@@ -64,7 +75,7 @@ def test_imagewoof_with_a_killed_shard(miniature):
         start_new_session=True,
     )
     while process.poll() is None and not list(
-        woof.folder.glob("results/.resume/sample_candidates-*/*.pt")
+        woof.folder.glob("results/.resume/sample_candidates,*/*/*.pt")
     ):
         time.sleep(0.02)
     assert process.poll() is None, "ended before a position was kept"
@@ -78,7 +89,7 @@ def test_imagewoof_with_a_killed_shard(miniature):
     table = pd.read_csv(woof.folder / target)
     assert list(table["student"][:3]) == STUDENTS
     _, metadata = load_tensors(woof.folder / "results/imagewoof/lgd/s0/k1/increment.safetensors")
-    assert metadata["sampling"]["prior_labels"] == [
+    assert metadata["drawn"]["recipe"]["prior_labels"] == [
         193,
         182,
         258,

@@ -1,0 +1,224 @@
+"""What scripts share: checkpoints that belong to one job and one way to compute, errors, stamps."""
+
+import hashlib
+import runpy
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from lgd_core.errors import UserError
+from lgd_core.learners import build_network, save_network
+from lgd_core.runtime import Resume, write_json
+from lgd_core.training import Images, cross_accuracies, train_students
+
+SCRIPTS = Path(__file__).parents[2] / "workflow_scripts"
+CONFIG = {
+    "device": "cpu",
+    "precision": "auto",
+    "checkpoint_seconds": 0,
+    "max_batch": 64,
+    "compile": False,
+    "gradient_checkpointing": False,
+}
+
+
+class Files(list):
+    """Files of a job by position and by name, as Snakemake hands them over."""
+
+    def __init__(self, *positional: str, **named: str) -> None:
+        super().__init__([*positional, *named.values()])
+        vars(self).update(named)
+
+    def get(self, name: str, default: object = None) -> object:
+        return vars(self).get(name, default)
+
+
+@pytest.fixture
+def snakemake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable:
+    """Return a function that makes what a script gets from Snakemake, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(SCRIPTS)
+
+    def make(rule: str = "any", hp: dict | None = None, **parts: object) -> SimpleNamespace:
+        defaults = {
+            "wildcards": {"dataset": "digits", "k": "1"},
+            "input": Files(),
+            "output": Files(),
+            "config": CONFIG | parts.pop("config", {}),
+        }
+        return SimpleNamespace(
+            rule=rule,
+            threads=1,
+            log=[tmp_path / "log"],
+            params=SimpleNamespace(hp=hp or {}),
+            **defaults | parts,
+        )
+
+    return make
+
+
+def resume_folder(job: SimpleNamespace) -> Path:
+    from job import Job
+
+    return Job(job).resume.folder
+
+
+def test_a_job_goes_on_only_where_it_is_computed_as_before(
+    snakemake: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    single = resume_folder(snakemake(config={"precision": "fp32"}))
+    assert resume_folder(snakemake()) == single, "auto is single precision on a CPU"
+    half = resume_folder(snakemake(config={"precision": "bf16"}))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda *_: (9, 0))
+    on_gpu = [
+        resume_folder(snakemake(config={"device": "auto", "precision": precision}))
+        for precision in ("fp32", "auto", "bf16")
+    ]
+    assert len({single, half, *on_gpu}) == 4
+    assert on_gpu[1] == on_gpu[2], "auto is half precision on a GPU"
+
+
+@pytest.mark.parametrize("package", ["torch", "diffusers", "numpy"])
+def test_a_job_does_not_go_on_with_another_version(
+    snakemake: Callable, package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lgd_core import runtime
+
+    before, known = resume_folder(snakemake()), runtime.version
+    monkeypatch.setattr(runtime, "version", lambda p: "0.0" if p == package else known(p))
+    assert resume_folder(snakemake()) != before
+
+
+def test_a_finished_job_leaves_no_checkpoint_of_edited_values(snakemake: Callable) -> None:
+    from job import running
+
+    def killed() -> None:
+        with running(snakemake(hp={"lr": 0.1})) as job:
+            job.resume.save("a", {"step": 1})
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        killed()
+    with running(snakemake(wildcards={"dataset": "digits", "k": "2"})) as other:
+        other.resume.save("a", {"step": 1})
+        with running(snakemake(hp={"lr": 0.2})) as job:
+            assert job.resume.load("a") is None
+        assert [path.name for path in Path("results/.resume").rglob("*.pt")] == ["a.pt"]
+        assert other.resume.load("a") == {"step": 1}, "other jobs keep theirs"
+    assert not list(Path("results/.resume").rglob("*.pt"))
+
+
+def test_a_file_that_a_job_cannot_read_is_one_line(snakemake: Callable) -> None:
+    from job import running
+
+    def body() -> None:
+        with running(snakemake()):
+            Path("nowhere.txt").read_text()
+
+    with pytest.raises(SystemExit) as ended:
+        body()
+    assert ended.value.code == "error: nowhere.txt: No such file or directory"
+
+
+def test_a_stamp_says_device_and_precision(snakemake: Callable) -> None:
+    from job import Job
+
+    stamp = Job(snakemake()).stamp()
+    assert stamp["device"] == "cpu"
+    assert stamp["precision"] == {"networks": "fp32"}
+
+
+def write_prior_facts(path: Path, folder: Path) -> None:
+    from job import prior_contents
+
+    folders = {"pipeline": str(folder)}
+    contents = prior_contents(folders)
+    write_json(path, {"folders": folders, "frequency_shift": None, "contents": contents})
+
+
+def test_a_prior_with_a_flipped_bit_is_not_used(
+    snakemake: Callable, broken_folder: Path, tmp_path: Path
+) -> None:
+    from job import Job, open_prior
+
+    write_prior_facts(tmp_path / "prior.json", broken_folder)
+    job = Job(snakemake(input=Files(prior=str(tmp_path / "prior.json"))))
+    (broken_folder / "README.md").write_text("a note is no part of it")
+    assert open_prior(job).classes == 3
+    assert job.stamp()["precision"] == {"networks": "fp32", "prior": "fp32"}
+    weights = next((broken_folder / "vae").glob("*.safetensors"))
+    contents = bytearray(weights.read_bytes())
+    contents[-2] ^= 1
+    weights.write_bytes(contents)
+    with pytest.raises(UserError, match="found other files than"):
+        open_prior(job)
+
+
+@pytest.fixture
+def assessment(
+    snakemake: Callable, fixed_folder: Path, tmp_path: Path
+) -> Callable[[], list[bytes]]:
+    """Return a function that runs the assessment of a prior at scales 1 and 4: what it writes."""
+    rng = np.random.default_rng(0)
+    for split, count in (("train", 100), ("validation", 10)):
+        images = rng.integers(0, 256, (3 * count, 3, 16, 16), np.uint8)
+        np.save(tmp_path / f"{split}_images.npy", images)
+        np.save(tmp_path / f"{split}_labels.npy", np.arange(3).repeat(count))
+    arrays = sorted(tmp_path.glob("*.npy"))
+    sums = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in arrays}
+    write_json(tmp_path / "prepared.json", {"files": sums})
+    shape = ("ConvNet-2-w8", 3, 16, 3)
+    named = dict(zip(("name", "channels", "size", "classes"), shape, strict=True))
+    save_network(tmp_path / "r.safetensors", build_network(*shape, "reference"), named, {})
+    write_prior_facts(tmp_path / "prior.json", fixed_folder)
+    plain = {"jitter": {"brightness": 0, "contrast": 0, "saturation": 0}, "lighting": 0}
+    hp = {
+        "prior_labels": None,
+        "sampler": {"steps": 2, "cfg_scale": 4.0, "cfg_channels": None, "classes_per_batch": None},
+        "network": {
+            "classes": ["ant", "bee", "cat"],
+            "image": {"size": 16, "channels": 3, "train_size": None},
+            "normalise": {"mean": [0.5] * 3, "std": [0.3] * 3},
+            "augment": plain | {"crop_scale": [1, 1], "crop_ratio": [1, 1], "flip": 0.5},
+        },
+    }
+    named = {"reference": str(tmp_path / "r.safetensors"), "prior": str(tmp_path / "prior.json")}
+    output = Files(metrics=str(tmp_path / "m.json"), grid=str(tmp_path / "g.png"))
+    job = snakemake("assess_prior", hp, input=Files(*map(str, arrays), **named), output=output)
+
+    def run() -> list[bytes]:
+        runpy.run_path(str(SCRIPTS / "assess_prior.py"), {"snakemake": job})
+        return [Path(path).read_bytes() for path in output]
+
+    return run
+
+
+def test_an_assessment_killed_at_its_second_scale_ends_as_an_undisturbed_one(
+    assessment: Callable[[], list[bytes]], interrupt_after: Callable[[int], None]
+) -> None:
+    expected = assessment()
+    interrupt_after(7)
+    with pytest.raises(KeyboardInterrupt):
+        assessment()
+    assert assessment() == expected
+
+
+RECIPE = {"epochs": 2, "evaluations": 1, "batch": 12, "lr": 0.01, "weight_decay": 0.0}
+SHAPE = {"name": "ConvNet-2-w8", "channels": 3, "size": 16, "classes": 3}
+
+
+@pytest.mark.parametrize("work", ["students", "increments"])
+def test_a_network_that_is_done_keeps_no_checkpoint(
+    work: str, bright: Images, tmp_path: Path
+) -> None:
+    recipe, resume = RECIPE | {"cutmix": False, "runs": 2}, Resume(tmp_path, 0)
+    if work == "students":
+        train_students(SHAPE, bright, bright, bright, recipe, ("key",), resume)
+    else:
+        cross_accuracies(SHAPE, [bright, bright], recipe, ("key",), resume)
+    assert len(list(tmp_path.rglob("*.pt"))) == 1, "the results alone"
