@@ -73,13 +73,18 @@ def load_shards(paths: list[str | Path], facts: dict) -> tuple[dict[str, Tensor]
         own, labels = labels[: len(metadata["labels"])], labels[len(metadata["labels"]) :]
         if metadata["labels"] != own or tensors["scores"].shape[1:] != drawn:
             raise UserError(
-                f"{path}: found classes {metadata['labels']} with {tuple(tensors['scores'].shape)} "
-                f"candidates, expected {own} with {(len(own), *drawn)}"
+                f"{path}: found classes {_span(metadata['labels'])} with "
+                f"{tuple(tensors['scores'].shape[1:])} positions and candidates, expected classes "
+                f"{_span(own)} with {tuple(drawn)}"
             )
     if labels:
-        raise UserError(f"{paths[-1]}: found no candidates of classes {labels} after it")
+        raise UserError(f"{paths[-1]}: found it last, expected classes {_span(labels)} after it")
     joined = {name: torch.cat([tensors[name] for tensors, _ in shards]) for name in shards[0][0]}
     return joined, [metadata for _, metadata in shards]
+
+
+def _span(labels: list[int]) -> str:
+    return f"{labels[0]} to {labels[-1]}" if labels else "none"
 
 
 def drawn_by(stamps: list[dict]) -> dict:

@@ -40,10 +40,7 @@ def resolve_device(name: str) -> torch.device:
 
 
 def device_kind(name: str) -> str:
-    """Return ``cpu`` or ``cuda``: what resolve_device's device is, without a look whether it works.
-
-    No error, so that jobs which need no device can ask.
-    """
+    """Return ``cpu`` or ``cuda``, the type of what resolve_device returns; never an error."""
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(name).type
