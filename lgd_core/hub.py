@@ -1,5 +1,6 @@
 """Where a prior's files are: a local folder, the hub's cache, or downloaded there once."""
 
+import errno
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,7 +20,7 @@ def locate_prior(
 ) -> dict[str, str]:
     """Return the folders of a prior: ``pipeline``, and ``vae`` if it has another autoencoder.
 
-    Raises UserError that names the missing files and the command that fetches them.
+    Raises UserError that says why files are not to be had, and what helps.
     """
     own = PRIOR_FILES if vae is None else PIPELINE_FILES
     folders = {"pipeline": str(locate(source, revision, own))}
@@ -35,38 +36,70 @@ def locate(name: str, revision: str | None, files: Sequence[str]) -> Path:
     """
     if not is_hub_name(name):
         return Path(name)
-    cached = _snapshot(name, revision, files, local_files_only=True)
+    cached = _cached(name, revision, files)
     if cached is not None and not missing_files(cached, files):
         return cached
     fetched = _download(name, revision, files)
-    missing = missing_files(fetched, files) if fetched else files
-    if not missing:
-        return fetched
-    pinned = f" --revision {revision}" if revision else ""
-    raise UserError(
-        f"prior '{name}': {', '.join(missing)} neither in the cache nor to be had from the hub; "
-        f"on a machine with access: hf download {name}{pinned}"
-    )
+    if missing := missing_files(fetched, files):
+        raise UserError(
+            f"prior '{name}': the hub's has no {', '.join(missing)}; expected the files of a "
+            "DiTPipeline, or of an AutoencoderKL as prior.vae"
+        )
+    return fetched
 
 
-def _download(name: str, revision: str | None, files: Sequence[str]) -> Path | None:
+def _cached(name: str, revision: str | None, files: Sequence[str]) -> Path | None:
+    try:
+        return _snapshot(name, revision, files, local_files_only=True)
+    except (OSError, ValueError):  # nothing there, or no name that could be
+        return None
+
+
+def _download(name: str, revision: str | None, files: Sequence[str]) -> Path:
+    """Return the folder of what the hub has under a name; raises UserError with the reason."""
     from huggingface_hub import constants
 
-    if constants.HF_HUB_OFFLINE or not reachable(constants.ENDPOINT):
-        return None
-    return _snapshot(name, revision, files)
+    elsewhere = f"on a machine with access: hf download {name}" + (
+        f" --revision {revision}" if revision else ""
+    )
+    if constants.HF_HUB_OFFLINE:
+        reason = f"HF_HUB_OFFLINE is set; unset it, or {elsewhere}"
+    elif not reachable(constants.ENDPOINT):
+        reason = f"{constants.ENDPOINT} does not answer; {elsewhere}"
+    else:
+        try:
+            return _snapshot(name, revision, files)
+        except Exception as error:  # the hub's, its transport's and the disk's have no common base
+            reason = _reason(error, name, revision)
+    raise UserError(f"prior '{name}': not in the hub's cache, and {reason}")
 
 
-def _snapshot(
-    name: str, revision: str | None, files: Sequence[str], **options: bool
-) -> Path | None:
-    """Return the snapshot's folder, or None where it cannot be had."""
+def _snapshot(name: str, revision: str | None, files: Sequence[str], **options: bool) -> Path:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError
 
-    try:
-        return Path(
-            snapshot_download(name, revision=revision, allow_patterns=list(files), **options)
-        )
-    except (OSError, HfHubHTTPError):
-        return None
+    return Path(snapshot_download(name, revision=revision, allow_patterns=list(files), **options))
+
+
+def _reason(error: Exception, name: str, revision: str | None) -> str:
+    """Say in words why a download failed, and what helps."""
+    from huggingface_hub import constants, errors
+
+    if type(error) is errors.LocalEntryNotFoundError and isinstance(error.__cause__, Exception):
+        error = error.__cause__  # "not on this disk either", which is known
+    page = f"{constants.ENDPOINT}/{name}"
+    match error:
+        case errors.GatedRepoError():
+            return f"its licence must be accepted first: at {page}, then `hf auth login`"
+        case errors.RepositoryNotFoundError() | errors.HFValidationError():
+            return f"there is no {page}, or it is private; check the spelling, or `hf auth login`"
+        case errors.RevisionNotFoundError():
+            return f"{page} has no revision '{revision}'; check prior.revision, prior.vae_revision"
+        case OSError(errno=errno.ENOSPC | errno.EDQUOT):
+            return f"no space is left in {constants.HF_HUB_CACHE}; free some, or set HF_HOME"
+        case OSError(errno=errno.EACCES | errno.EROFS | errno.EPERM):
+            return f"{constants.HF_HUB_CACHE} cannot be written; set HF_HOME to another folder"
+        case errors.HfHubHTTPError(response=response) if response.status_code == 429:
+            return "the hub wants fewer requests; wait some minutes, or `hf auth login`"
+        case errors.HfHubHTTPError(response=response) if response.status_code in (401, 403):
+            return f"the hub refuses access to {page}; `hf auth login` with a token that has it"
+    return f"the download failed ({type(error).__name__}: {str(error).splitlines()[0][:120]})"
