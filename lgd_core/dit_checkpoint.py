@@ -3,8 +3,9 @@
 ``python -m lgd_core.dit_checkpoint DiT-XL-2-256x256.pt FOLDER --vae stabilityai/sd-vae-ft-mse``
 
 Takes what Peebles and Xie ("Scalable diffusion models with transformers") published, what their
-training writes, the same from several GPUs or a compiled network, and networks fine-tuned with the extra scale factors of Minimax diffusion (Gu et
-al., "Efficient dataset distillation via minimax diffusion").
+training writes, the same of parallel or compiled networks, and networks fine-tuned with the extra
+scale factors of Minimax diffusion (Gu et al., "Efficient dataset distillation via minimax
+diffusion").
 """
 
 import argparse
@@ -106,7 +107,7 @@ class Checkpoint:
 
 
 def read_checkpoint(path: str | Path) -> Checkpoint:
-    """Read the tensors of a published checkpoint, or of one from training: the average if it has one.
+    """Read the tensors of a published checkpoint, or of one from training: its average, if any.
 
     Nothing in the file is executed. Raises UserError if it is missing, damaged or something else.
     """
@@ -128,9 +129,10 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
 
 
 def _held(state: object) -> object:
-    """Return what a checkpoint holds under keys of training; the whole of it where there are none."""
-    while isinstance(state, dict) and (held := [key for key in HOLDERS if key in state]):
-        state = state[held[0]]
+    """Return what a checkpoint holds under keys of training; without any, the whole of it."""
+    for key in HOLDERS:
+        if isinstance(state, dict) and key in state:
+            state = state[key]
     return state
 
 

@@ -1,6 +1,7 @@
 """Where a prior's files are: a local folder, the hub's cache, or downloaded there once."""
 
 import errno
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -59,9 +60,8 @@ def _download(name: str, revision: str | None, files: Sequence[str]) -> Path:
     """Return the folder of what the hub has under a name; raises UserError with the reason."""
     from huggingface_hub import constants
 
-    elsewhere = f"on a machine with access: hf download {name}" + (
-        f" --revision {revision}" if revision else ""
-    )
+    command = f"hf download {name}" + (f" --revision {revision}" if revision else "")
+    elsewhere = f"on a machine with access: {command}"
     if constants.HF_HUB_OFFLINE:
         reason = f"HF_HUB_OFFLINE is set; unset it, or {elsewhere}"
     elif not reachable(constants.ENDPOINT):
@@ -70,7 +70,7 @@ def _download(name: str, revision: str | None, files: Sequence[str]) -> Path:
         try:
             return _snapshot(name, revision, files)
         except Exception as error:  # the hub's, its transport's and the disk's have no common base
-            reason = _reason(error, name, revision)
+            reason = _reason(error, name, revision) or f"{_words(error)}; try again, or {elsewhere}"
     raise UserError(f"prior '{name}': not in the hub's cache, and {reason}")
 
 
@@ -80,13 +80,13 @@ def _snapshot(name: str, revision: str | None, files: Sequence[str], **options: 
     return Path(snapshot_download(name, revision=revision, allow_patterns=list(files), **options))
 
 
-def _reason(error: Exception, name: str, revision: str | None) -> str:
-    """Say in words why a download failed, and what helps."""
+def _reason(error: Exception, name: str, revision: str | None) -> str | None:
+    """Say in words why a download failed, and what helps; None where that is not known."""
     from huggingface_hub import constants, errors
 
-    if type(error) is errors.LocalEntryNotFoundError and isinstance(error.__cause__, Exception):
-        error = error.__cause__  # "not on this disk either", which is known
-    page = f"{constants.ENDPOINT}/{name}"
+    if isinstance(error, errors.LocalEntryNotFoundError) and isinstance(error.__cause__, Exception):
+        error = error.__cause__  # that it is not on this disk either is known
+    page, cache = f"{constants.ENDPOINT}/{name}", constants.HF_HUB_CACHE
     match error:
         case errors.GatedRepoError():
             return f"its licence must be accepted first: at {page}, then `hf auth login`"
@@ -94,12 +94,17 @@ def _reason(error: Exception, name: str, revision: str | None) -> str:
             return f"there is no {page}, or it is private; check the spelling, or `hf auth login`"
         case errors.RevisionNotFoundError():
             return f"{page} has no revision '{revision}'; check prior.revision, prior.vae_revision"
-        case OSError(errno=errno.ENOSPC | errno.EDQUOT):
-            return f"no space is left in {constants.HF_HUB_CACHE}; free some, or set HF_HOME"
-        case OSError(errno=errno.EACCES | errno.EROFS | errno.EPERM):
-            return f"{constants.HF_HUB_CACHE} cannot be written; set HF_HOME to another folder"
         case errors.HfHubHTTPError(response=response) if response.status_code == 429:
             return "the hub wants fewer requests; wait some minutes, or `hf auth login`"
         case errors.HfHubHTTPError(response=response) if response.status_code in (401, 403):
             return f"the hub refuses access to {page}; `hf auth login` with a token that has it"
-    return f"the download failed ({type(error).__name__}: {str(error).splitlines()[0][:120]})"
+        case OSError(errno=errno.EACCES | errno.EROFS | errno.EPERM):
+            return f"{cache} cannot be written; set HF_HOME to another folder"
+    # The hub's fast transport passes the system's words on, not its number.
+    if os.strerror(errno.ENOSPC) in str(error) or os.strerror(errno.EDQUOT) in str(error):
+        return f"no space is left in {cache}; free some, or set HF_HOME to another disk"
+    return None
+
+
+def _words(error: Exception) -> str:
+    return f"the download failed ({type(error).__name__}: {' '.join(str(error).split())[:120]})"

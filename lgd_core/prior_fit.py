@@ -119,7 +119,9 @@ def check_classes(config: Config, classes: Sequence[str], labels: Sequence[int])
 
 def check_order(config: Config, classes: Sequence[str]) -> None:
     """Raise UserError where a pipeline names the data set's classes in another order."""
-    names = config.values.get("id2label") or {}
+    names = config.values.get("id2label")
+    if not isinstance(names, dict):
+        return
     known = [names.get(str(label)) for label in range(len(classes))]
     if sorted(map(str, known)) == sorted(classes) and known != [*classes]:
         label = next(label for label, name in enumerate(classes) if known[label] != name)
