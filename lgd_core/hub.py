@@ -70,7 +70,8 @@ def _download(name: str, revision: str | None, files: Sequence[str]) -> Path:
         try:
             return _snapshot(name, revision, files)
         except Exception as error:  # the hub's, its transport's and the disk's have no common base
-            reason = _reason(error, name, revision) or f"{_words(error)}; try again, or {elsewhere}"
+            cause = _cause(error)
+            reason = _reason(cause, name, revision) or f"{_words(cause)}; try again, or {elsewhere}"
     raise UserError(f"prior '{name}': not in the hub's cache, and {reason}")
 
 
@@ -80,12 +81,19 @@ def _snapshot(name: str, revision: str | None, files: Sequence[str], **options: 
     return Path(snapshot_download(name, revision=revision, allow_patterns=list(files), **options))
 
 
+def _cause(error: Exception) -> Exception:
+    """Return why the hub was of no use, where an error says that the cache was of none either."""
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    if isinstance(error, LocalEntryNotFoundError) and isinstance(error.__cause__, Exception):
+        return error.__cause__
+    return error
+
+
 def _reason(error: Exception, name: str, revision: str | None) -> str | None:
     """Say in words why a download failed, and what helps; None where that is not known."""
     from huggingface_hub import constants, errors
 
-    if isinstance(error, errors.LocalEntryNotFoundError) and isinstance(error.__cause__, Exception):
-        error = error.__cause__  # that it is not on this disk either is known
     page, cache = f"{constants.ENDPOINT}/{name}", constants.HF_HUB_CACHE
     match error:
         case errors.GatedRepoError():
