@@ -19,7 +19,7 @@ from lgd_core.learners import Preprocess, build_network
 from lgd_core.priors import Prior, place
 from lgd_core.runtime import Resume, resolve_device, stamp
 from lgd_core.sampler import Sampling
-from lgd_core.selection import Scorer, Task, draw
+from lgd_core.selection import Materials, Scorer, Task, draw
 
 FULL = {
     "transformer": {"num_attention_heads": 16, "attention_head_dim": 72, "num_layers": 28},
@@ -29,6 +29,7 @@ FULL = {
     "latent": 32,
     "steps": 50,
     "window": (10, 45),
+    "network": "ResNetAP-10",
     "train_size": 224,
 }
 SMALL = FULL | {
@@ -36,10 +37,11 @@ SMALL = FULL | {
     "widths": (8, 8, 16, 16),
     "layers_per_block": 1,
     "groups": 4,
-    "latent": 10,
-    "steps": 5,
-    "window": (1, 4),
-    "train_size": 72,
+    "latent": 8,
+    "steps": 3,
+    "window": (1, 1),
+    "network": "ResNetAP-10-w16",
+    "train_size": 48,
 }
 POSITIONS_OF_IPC_100 = 90  # of nine guided increments of ten
 
@@ -73,9 +75,9 @@ def build_prior(size: dict, device: torch.device, options: argparse.Namespace) -
 
 
 def build_scorer(size: dict, device: torch.device) -> Scorer:
-    """Return a scorer of two ResNetAP-10."""
+    """Return a scorer of two networks of the given size."""
     networks = [
-        build_network("ResNetAP-10", 3, size["train_size"], 10, key).to(device).eval()
+        build_network(size["network"], 3, size["train_size"], 10, key).to(device).eval()
         for key in ("learner", "reference")
     ]
     for network in networks:
@@ -96,7 +98,7 @@ def seconds(work: Callable[[], object], device: torch.device, repeats: int = 5) 
     return median(times[1:])
 
 
-def position(prior: Prior, size: dict, classes_per_batch: int | None) -> Task:
+def position(size: dict, classes_per_batch: int | None) -> Task:
     """Describe one position of ten classes with three candidates, as the recipe lgd has it."""
     return Task(
         classes=list(range(10)),
@@ -105,7 +107,6 @@ def position(prior: Prior, size: dict, classes_per_batch: int | None) -> Task:
         candidates=3,
         sampling=Sampling(size["steps"], 4.0, 3, size["window"]),
         key=(0, 1),
-        memory=torch.randn(10, 10, *prior.latent_shape),
         classes_per_batch=classes_per_batch,
         learnability={"strength": 15.0, "norm": "rms"},
         deviation={"strength": 50.0, "norm": "raw"},
@@ -153,8 +154,9 @@ def main() -> None:
     torch.set_float32_matmul_precision("high")
     prior, scorer = build_prior(size, device, options), build_scorer(size, device)
     classes = options.classes_per_batch or None
-    task = position(prior, size, classes)
-    whole = seconds(lambda: draw(prior, scorer, task, Resume(None)), device, repeats=3)
+    task = position(size, classes)
+    materials = Materials(scorer, memory=torch.randn(10, 10, *prior.latent_shape))
+    whole = seconds(lambda: draw(prior, materials, task, Resume(None)), device, repeats=3)
     guided = size["window"][1] - size["window"][0] + 1
     batch = 3 * (options.classes_per_batch or 10)
     parts = parts_of_a_step(prior, scorer, batch, device)

@@ -1,5 +1,9 @@
-"""Measure what share of a finished run went into imports and into building the DAG."""
+"""Measure what share of a finished run went into imports and into building the DAG.
 
+``python benchmarks/overhead.py TARGET``, where the run's results are.
+"""
+
+import argparse
 import csv
 import subprocess
 import sys
@@ -35,8 +39,13 @@ def recorded(rule: str) -> list[float]:
     return times
 
 
-def main(target: str) -> None:
-    """Print one line per rule and the share of imports and DAG in all of them."""
+def main() -> None:
+    """Print one line per rule, the share of imports in all of them, and the time of the DAG."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("target", help="a file of the finished run, for the time of its DAG")
+    target = parser.parse_args().target
+    if not any(map(recorded, IMPORTS)):
+        sys.exit("error: results/benchmarks: found no times of jobs, expected a finished run here")
     total = imports = 0.0
     cost = {what: seconds([sys.executable, "-c", f"import {what}"]) for what in IMPORTS.values()}
     for rule, what in IMPORTS.items():
@@ -49,4 +58,4 @@ def main(target: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main()

@@ -32,6 +32,15 @@ def check_dataset(recipe: dict, where: str) -> None:
             )
 
 
+def check_held_out(recipe: dict, where: str, purpose: str) -> None:
+    """Raise UserError unless a data set holds out training images, which ``purpose`` needs."""
+    if not recipe["source"]["validation_fraction"]:
+        raise UserError(
+            f"{where}: source.validation_fraction: found 0, expected more, since {purpose} needs "
+            "training images that are held out"
+        )
+
+
 def check_method(recipe: dict, dataset: dict, where: str) -> None:
     """Raise UserError where keys of a method do not agree with one another or its data set."""
     (first, last), steps = recipe["window"], recipe["sampler"]["steps"]

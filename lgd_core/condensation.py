@@ -7,12 +7,15 @@ import torch
 from torch import Tensor, nn
 
 from lgd_core.chunks import Chunks
+from lgd_core.finite import require_finite
 from lgd_core.formation import combine, separate
 from lgd_core.learners import build_network, resized
 from lgd_core.matching import OBJECTIVES, siamese
 from lgd_core.runtime import Resume, progress
 from lgd_core.seeding import epoch_batch, generator
 from lgd_core.training import Images, loss_of, restore, snapshot
+
+LOWER_RATES = "a lower condensation.lr or condensation.network.lr"
 
 
 @dataclass(frozen=True)
@@ -113,7 +116,8 @@ def condense(condenser: Condenser, start: Tensor, resume: Resume) -> Tensor:
     A step moves all pixels down the gradient of the objective under the current network and clamps
     them to [0, 1]. Every ``network.life`` steps a new random network takes over, trained on real
     images for ``network.warm_up`` steps at first and for ``network.steps`` after each step. All
-    draws are keyed by the step, so that a resumed increment ends as an undisturbed one.
+    draws are keyed by the step, so that a resumed increment ends as an undisturbed one. Raises
+    UserError where the objective is not finite.
     """
     recipe, network = condenser.recipe, condenser.recipe["network"]
     keys = ("step", "pixels", "optimiser", "model", "trainer")
@@ -131,6 +135,7 @@ def condense(condenser: Condenser, start: Tensor, resume: Resume) -> Tensor:
                 parts |= {"model": model, "trainer": trainer}
                 condenser.train(model, trainer, step, range(network["warm_up"]))
             pixels.grad, distance = condenser.gradients(model, pixels.detach(), step)
+            require_finite(distance, f"condensation: objective of step {step}", LOWER_RATES)
             optimiser.step()
             pixels.data.clamp_(0, 1)
             turn = network["warm_up"] + age * network["steps"]

@@ -3,8 +3,9 @@
 ``python -m lgd_core.dit_checkpoint DiT-XL-2-256x256.pt FOLDER --vae stabilityai/sd-vae-ft-mse``
 
 Takes what Peebles and Xie ("Scalable diffusion models with transformers") published, what their
-training writes, and networks fine-tuned with the extra scale factors of Minimax diffusion (Gu et
-al., "Efficient dataset distillation via minimax diffusion").
+training writes, the same of parallel or compiled networks, and networks fine-tuned with the extra
+scale factors of Minimax diffusion (Gu et al., "Efficient dataset distillation via minimax
+diffusion").
 """
 
 import argparse
@@ -51,6 +52,12 @@ SCALES = {
     "blocks.{}.mlp.fc2": ("blocks.{}.gamma2",),
 }
 
+# Keys under which training keeps tensors, the weight average before the last weights.
+HOLDERS = ("ema", "state_dict", "model")
+# What torch puts before every name of a network that is parallel or compiled.
+PREFIXES = ("module.", "_orig_mod.")
+EXPECTED = "tensors by name, alone or under " + ", ".join(f"'{key}'" for key in HOLDERS)
+
 
 @dataclass(frozen=True)
 class Checkpoint:
@@ -90,30 +97,52 @@ class Checkpoint:
         return UserError(f"{self.path}: found {found}, expected {expected}")
 
     def _get(self, name: str) -> Tensor:
-        if name not in self.tensors:
+        if name in self.tensors:
+            return self.tensors[name]
+        longer = next((n for n in self.tensors if n.endswith(f".{name}")), None)
+        if longer is None:
             raise self.error(f"no tensor '{name}'", "all tensors of a DiT")
-        return self.tensors[name]
+        prefixes = " or ".join(f"'{prefix}'" for prefix in PREFIXES)
+        raise self.error(f"'{longer}'", f"'{name}', or all names after {prefixes}")
 
 
 def read_checkpoint(path: str | Path) -> Checkpoint:
-    """Read the tensors of a published checkpoint, or the weight average of one from training.
+    """Read the tensors of a published checkpoint, or of one from training: its average, if any.
 
     Nothing in the file is executed. Raises UserError if it is missing, damaged or something else.
     """
-    expected = "expected tensors by name, alone or under 'ema'"
     try:
         # Training keeps its command line in a Namespace, which has attributes but no behaviour.
         with torch.serialization.safe_globals([argparse.Namespace]):
             state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # bytes that are no checkpoint fail anywhere in the parser
-        raise UserError(f"{path}: found {_unreadable(error)}, {expected}") from None
-    state = state.get("ema", state) if isinstance(state, dict) else state
+        raise UserError(f"{path}: found {_unreadable(error)}, expected {EXPECTED}") from None
+    state = _held(state)
     if not isinstance(state, dict):
-        raise UserError(f"{path}: found {type(state).__name__}, {expected}")
+        raise UserError(f"{path}: found {type(state).__name__}, expected {EXPECTED}")
     for name, value in state.items():
         if not isinstance(name, str) or not isinstance(value, Tensor):
-            raise UserError(f"{path}: found {name!r} as {type(value).__name__}, {expected}")
-    return Checkpoint(str(path), {name: tensor.detach() for name, tensor in state.items()})
+            found = f"{name!r} as {type(value).__name__}"
+            raise UserError(f"{path}: found {found}, expected {EXPECTED}")
+    tensors = {name: tensor.detach() for name, tensor in state.items()}
+    return Checkpoint(str(path), _without_prefixes(tensors))
+
+
+def _held(state: object) -> object:
+    """Return what a checkpoint holds under keys of training; without any, the whole of it."""
+    for key in HOLDERS:
+        if isinstance(state, dict) and key in state:
+            state = state[key]
+    return state
+
+
+def _without_prefixes(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return tensors by the names they have in the network itself."""
+    for prefix in PREFIXES:
+        if tensors and all(name.startswith(prefix) for name in tensors):
+            bare = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
+            return _without_prefixes(bare)
+    return tensors
 
 
 def _unreadable(error: Exception) -> str:

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from lgd_core.data import real_increment
+from lgd_core.errors import UserError
 from lgd_core.features import penultimate
 from lgd_core.increments import unguided_task
 from lgd_core.metrics import frechet_distance, precision_recall
@@ -10,6 +12,26 @@ from lgd_core.priors import Prior
 from lgd_core.runtime import Resume
 from lgd_core.selection import Materials, draw
 from lgd_core.training import Images
+
+PER_CLASS = 100
+FEWEST = 4  # whose three nearest neighbours say what precision and recall are
+
+
+def real_samples(images: Tensor, labels: Tensor, classes: int) -> tuple[Tensor, Tensor]:
+    """Return random real images and labels, class by class: PER_CLASS of each, or what all have."""
+    smallest = int(labels.bincount(minlength=classes).min())
+    rows = real_increment(labels, classes, min(PER_CLASS, smallest), 0, 0).flatten()
+    return images[rows], labels[rows]
+
+
+def check_counts(counts: dict[str, int]) -> None:
+    """Raise UserError where real images, counted by what they are, are too few to compare with."""
+    for kind, count in counts.items():
+        if count < FEWEST:
+            raise UserError(
+                f"prior_quality.json: found {count} {kind} images, expected at least {FEWEST}; see "
+                "source.validation_fraction"
+            )
 
 
 def reconstruction_psnr(prior: Prior, images: Tensor) -> float:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from lgd_core.chunks import Chunks
 from lgd_core.errors import UserError
+from lgd_core.finite import require_finite
 from lgd_core.runtime import computes_in_half
 
 # Private by its underscore: diffusers keeps such keys of a config without a warning.
@@ -51,7 +52,13 @@ class Prior:
         return (config.out_channels or config.in_channels) == 2 * config.in_channels
 
     def scheduler(self, steps: int) -> DDPMScheduler:
-        """Return ancestral sampling over ``steps`` steps, evenly spaced with both ends kept."""
+        """Return ancestral sampling over ``steps`` steps, evenly spaced with both ends kept.
+
+        Raises UserError where the prior was trained on fewer steps.
+        """
+        known = self.scheduler_config.get("num_train_timesteps", steps)
+        if steps > known:
+            raise UserError(f"sampler.steps: found {steps}, expected at most the prior's {known}")
         scheduler = DDPMScheduler.from_config(
             self.scheduler_config,
             timestep_spacing="linspace",
@@ -99,7 +106,11 @@ class Prior:
 
 
 def to_uint8(images: Tensor) -> Tensor:
-    """Clamp images on [0, 1] and round them to 8 bits, on the CPU."""
+    """Clamp images on [0, 1] and round them to 8 bits, on the CPU.
+
+    Raises UserError where a pixel is not finite.
+    """
+    require_finite(images, "images that were drawn", "precision: fp32, or a lower strength or rate")
     return (images.clamp(0, 1) * 255).round().to(torch.uint8).cpu()
 
 
@@ -143,7 +154,7 @@ def load_component(
 ) -> nn.Module:
     """Load a model in single precision from a folder or hub name, or from their subfolder ``part``.
 
-    Raises UserError if it is missing or broken.
+    Raises UserError if it is missing or broken, or if a weight is not finite.
     """
     where = Path(source) / (part or "")
     try:
@@ -158,7 +169,10 @@ def load_component(
             raise KeyError(f"no weights for {info['missing_keys'][0]}")
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise UserError(f"{where}: {_first_line(error)}") from error
-    return place(model, device).eval().requires_grad_(False)
+    model = place(model, device)
+    for name, tensor in model.state_dict().items():
+        require_finite(tensor, f"{where}: {name}", "another copy of the weights")
+    return model.eval().requires_grad_(False)
 
 
 def place(model: nn.Module, device: torch.device) -> nn.Module:

@@ -241,6 +241,8 @@ class Recipes:
         return recipe
 
     def check_prior(self, dataset: str) -> None:
-        """Raise UserError unless a local prior folder is whole and its classes fit the data set."""
-        recipe = self.dataset(dataset)
-        check_prior(recipe["prior"], recipe["classes"], f"config/datasets/{dataset}.yaml")
+        """Raise UserError unless a local prior folder is whole and fits data set and methods."""
+        methods = (self.resolved(dataset, name) for name in self.config["methods"])
+        steps = [m["sampler"]["steps"] for m in methods if m["source"] == "prior"]
+        where = f"config/datasets/{dataset}.yaml"
+        check_prior(self.dataset(dataset), where, max(steps, default=0))

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lgd_core.candidates import select, take
+from lgd_core.finite import require_finite
 from lgd_core.guidance import (
     DeviationGuidance,
     Guidance,
@@ -222,10 +223,15 @@ def draw_positions(
 
 @torch.inference_mode()
 def _score(scorer: Scorer | None, images: Tensor, labels: Tensor, device: torch.device) -> Tensor:
-    """Score uint8 images (B, C, H, W) as they are stored; NaN without a scorer."""
+    """Score uint8 images (B, C, H, W) as they are stored; NaN without a scorer.
+
+    Raises UserError where a scorer finds anything but finite numbers.
+    """
     if scorer is None:
         return torch.full((len(labels),), torch.nan)
-    return scorer(images.to(device).float() / 255, labels.to(device)).cpu()
+    scores = scorer(images.to(device).float() / 255, labels.to(device)).cpu()
+    require_finite(scores, "scores of candidates", "a lower lr of the learner or the reference")
+    return scores
 
 
 def _mean_best(scores: Tensor) -> float:

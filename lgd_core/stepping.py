@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from lgd_core.finite import require_finite
 from lgd_core.runtime import Resume, progress
 
 
@@ -11,7 +12,8 @@ def run_steps(
     """Call ``train_step`` for every step that is left; return the mean of the last losses.
 
     ``parts`` are all models, optimisers and schedules that a step changes: restored before the
-    first and saved when it is time. The mean is over the last hundredth of the steps.
+    first and saved when it is time. The mean is over the last hundredth of the steps. Raises
+    UserError where a loss is not finite.
     """
     state = resume.load(name, *parts, "step", "losses") or {"step": 0, "losses": []}
     for key in parts.keys() & state.keys():
@@ -20,6 +22,7 @@ def run_steps(
     with progress(name, steps, state["step"]) as bar:
         for step in range(state["step"], steps):
             losses = [*losses, train_step(step)][-max(1, steps // 100) :]
+            require_finite(losses[-1], f"{name}: loss of step {step}", "a lower lr")
             bar.set_postfix(loss=f"{sum(losses) / len(losses):.4f}", refresh=False)
             bar.update()
             if resume.due() or step + 1 == steps:

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lgd_core.augment import augment, cutmix
+from lgd_core.finite import require_finite
 from lgd_core.formation import separate_stored
 from lgd_core.learners import Preprocess, build_network, resized
 from lgd_core.runtime import Resume, progress
@@ -108,7 +109,10 @@ def train_epoch(
     key: tuple,
     after_step: Callable[[], None] = lambda: None,
 ) -> float:
-    """Train one epoch, shuffled and augmented by its key; return the mean training loss."""
+    """Train one epoch, shuffled and augmented by its key; return the mean training loss.
+
+    Raises UserError where the loss is not finite.
+    """
     model.train()
     rng = generator("epoch", *key)
     total = torch.zeros((), device=data.device)
@@ -119,7 +123,9 @@ def train_epoch(
         optimiser.step()
         after_step()
         total += loss.detach() * len(rows)
-    return total.item() / len(data.labels)
+    loss = total.item() / len(data.labels)
+    require_finite(loss, "loss of training", "a lower lr")
+    return loss
 
 
 @torch.inference_mode()

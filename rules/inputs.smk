@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from lgd_core.checks import check_held_out
 from lgd_core.methods import (
     CORESETS,
     SEED_SOURCES,
@@ -72,6 +73,13 @@ def prior_files(wildcards):
         for path in Path(folder).rglob("*.*")
         if path.suffix in (".json", ".safetensors", ".bin")
     )
+
+
+def real_to_compare(wildcards):
+    """Return the real images that a prior's are compared with; some must be held out."""
+    where = f"config/datasets/{wildcards.dataset}.yaml"
+    checked(check_held_out, dataset_of(wildcards), where, "prior_quality.json")
+    return arrays("train", "validation")
 
 
 def prior_source(wildcards):

@@ -43,6 +43,9 @@ rule fetch_prior:
             frequency_shift=dataset_of(wildcards)["prior"]["frequency_shift"],
             labels=dataset_of(wildcards)["prior"]["labels"],
             classes=dataset_of(wildcards)["classes"],
+            image={
+                key: dataset_of(wildcards)["image"][key] for key in ("size", "channels")
+            },
         ),
     script:
         "../workflow_scripts/fetch_prior.py"
@@ -51,7 +54,7 @@ rule fetch_prior:
 rule assess_prior:
     """Measure a prior: reconstruction, recognition, Frechet distance, precision and recall."""
     input:
-        arrays("train", "validation"),
+        real_to_compare,
         reference="results/{dataset}/reference/model.safetensors",
         prior="results/{dataset}/prior_source.json",
     output:

@@ -221,7 +221,9 @@ def test_a_converted_folder_is_accepted_as_the_prior_of_a_run(
 ) -> None:
     convert(saved(state), str(tmp_path / "prior"), vae, HEADS)
     prior = {"source": str(tmp_path / "prior"), "labels": list(range(9, -1, -1))}
-    config = {"overrides": {"datasets": {"fashionmnist": {"prior": prior}}}}
+    colours = {"normalise": {"mean": [0.5] * 3, "std": [0.5] * 3}}
+    changes = {"prior": prior, "image": {"size": 16, "channels": 3}, **colours}
+    config = {"overrides": {"datasets": {"fashionmnist": changes}}}
     Recipes(ROOT / "config", config).check_prior("fashionmnist")
 
 
@@ -265,6 +267,35 @@ def test_training_checkpoints_give_their_average(saved: Callable) -> None:
         }
     )
     assert_same_outputs(read_transformer(path, HEADS), average)
+
+
+def under(prefix: str, state: State) -> State:
+    return {f"{prefix}{name}": tensor for name, tensor in state.items()}
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda state: {"model": state},
+        lambda state: {"state_dict": state, "epoch": 3},
+        lambda state: {"ema": {"state_dict": state}, "model": {}},
+        lambda state: under("module.", state),
+        lambda state: {"model": under("module._orig_mod.", state)},
+        lambda state: {"ema": under("_orig_mod.module.", state)},
+    ],
+)
+def test_what_training_wraps_around_a_network_is_taken_off(wrap: Callable, saved: Callable) -> None:
+    original = Original(learned=True)
+    path = saved(wrap(original.state_dict()))
+    assert_same_outputs(read_transformer(path, HEADS), original)
+
+
+@pytest.mark.parametrize("prefix", ["net.", "module.dit."])
+def test_another_prefix_is_named(prefix: str, state: State, saved: Callable) -> None:
+    text = complaint(saved(under(prefix, state)))
+    found = prefix.removeprefix("module.")
+    assert f"found '{found}x_embedder.proj.weight', expected 'x_embedder.proj.weight'" in text
+    assert "'module.' or '_orig_mod.'" in text
 
 
 def test_half_precision_is_kept(state: State, saved: Callable) -> None:
@@ -397,7 +428,8 @@ def test_a_truncated_file_is_named(share: float, state: State, saved: Callable) 
     ("value", "found"),
     [
         ([torch.ones(2)], "list"),
-        ({"model": {}}, "'model' as dict"),
+        ({"network": {}}, "'network' as dict"),
+        ({"model": {}}, "no tensor 'x_embedder.proj.weight'"),
         ({"ema": 1}, "int"),
         ({3: torch.ones(2)}, "3 as Tensor"),
         ({}, "no tensor 'x_embedder.proj.weight'"),

@@ -7,9 +7,12 @@ import pytest
 import torch
 from torch import nn
 
+from lgd_core.errors import UserError
 from lgd_core.features import penultimate
 from lgd_core.prior_quality import (
+    check_counts,
     draw_samples,
+    real_samples,
     reconstruction_psnr,
     sample_quality,
 )
@@ -49,6 +52,26 @@ def test_samples_are_drawn_class_by_class(batched: Callable, fixed_prior: Prior)
     assert few["images"].dtype == torch.uint8
     difference = few["images"].int() - more["images"].int()
     assert difference.abs().max() <= 1
+
+
+@pytest.mark.parametrize(("counts", "each"), [([120, 101, 130], 100), ([120, 7, 130], 7)])
+def test_real_images_are_as_many_of_each_class_as_the_smallest_has(
+    counts: list[int], each: int
+) -> None:
+    known = torch.arange(3).repeat_interleave(torch.tensor(counts))
+    images = torch.arange(len(known)).view(-1, 1, 1, 1)
+    found, labels = real_samples(images, known, 3)
+    assert labels.tolist() == [label for label in range(3) for _ in range(each)]
+    assert torch.equal(known[found.flatten()], labels)
+    assert len(found.unique()) == 3 * each
+
+
+def test_too_few_real_images_are_refused() -> None:
+    check_counts({"held-out": 4, "training": 4})
+    with pytest.raises(
+        UserError, match=r"found 3 held-out images, expected at least 4; see source"
+    ):
+        check_counts({"held-out": 3, "training": 4})
 
 
 def test_a_copy_of_the_real_images_is_perfect_and_noise_is_not(

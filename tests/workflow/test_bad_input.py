@@ -62,6 +62,21 @@ def test_prior_of_a_target_outside_the_run_is_checked(fresh):
     assert "vae" in line
 
 
+def test_quality_of_a_prior_without_held_out_images(fresh):
+    changes = "overrides={datasets: {digits: {source: {validation_fraction: 0}}}}"
+    target = "results/digits/prior_quality.json"
+    line = refusal(fresh, "-n", "--config", changes, "--", target)
+    assert "digits.yaml: source.validation_fraction: found 0" in line
+    assert "prior_quality.json" in line
+
+
+def test_prior_of_other_images_than_the_data_set_s(fresh):
+    changes = "overrides={datasets: {digits: {prior: {source: priors/fashionmnist}}}}"
+    line = refusal(fresh, "-n", "--config", changes, "--", TARGETS[0])
+    assert "priors/fashionmnist/transformer/config.json: sample_size: found 7" in line
+    assert "image.size of 8" in line
+
+
 @pytest.mark.parametrize(
     ("folder", "parts"),
     [
