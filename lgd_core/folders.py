@@ -1,9 +1,29 @@
-"""Folders that a run needs, looked at before it starts."""
+"""Folders that a run needs: their names as keys have them, and whether they can be written to."""
 
 import os
+import re
 from pathlib import Path
 
 from lgd_core.errors import UserError
+
+_VARIABLE = re.compile(r"\$(?:([A-Za-z_]\w*)|\{(\w+)\})")
+
+
+def expand_path(text: str, where: str) -> str:
+    """Return a path with ``~``, ``$NAME`` and ``${NAME}`` replaced, as a shell would.
+
+    ``where`` names the key. Raises UserError for a variable that is not set and for a user who has
+    no home folder.
+    """
+    for name in (plain or braced for plain, braced in _VARIABLE.findall(text)):
+        if name not in os.environ:
+            raise UserError(f"{where}: found '{text}', expected the variable {name} to be set")
+    try:
+        return str(Path(os.path.expandvars(text)).expanduser())
+    except RuntimeError:
+        raise UserError(
+            f"{where}: found '{text}', expected ~ or the name of a user who has a home folder"
+        ) from None
 
 
 def check_writable(folder: str | Path) -> None:
