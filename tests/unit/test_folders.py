@@ -1,7 +1,5 @@
 """Folders as keys name them: home folders and variables."""
 
-from pathlib import Path
-
 import pytest
 
 from lgd_core.errors import UserError
@@ -19,7 +17,15 @@ def test_home_folders_and_variables_are_expanded(monkeypatch):
 
 @pytest.mark.parametrize("text", ["a/b", "/a b/#c", "cost $5", "../x~y", "facebook/DiT-XL-2-256"])
 def test_other_paths_stay_as_they_are(text):
-    assert expand_path(text, "prior.source") == str(Path(text)) == text
+    assert expand_path(text, "prior.source") == text
+
+
+def test_a_folder_that_is_there_is_taken_as_it_is_written(tmp_path, monkeypatch):
+    monkeypatch.delenv("LGD_TEST_UNSET", raising=False)
+    for name in ("$LGD_TEST_UNSET", "~nobody_here"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path)
+        assert expand_path(name, "source.folder") == name
 
 
 @pytest.mark.parametrize("text", ["$LGD_TEST_UNSET/dit", "/data/${LGD_TEST_UNSET}"])
