@@ -107,8 +107,10 @@ def position(prior: Prior, size: dict, classes_per_batch: int | None) -> Task:
         key=(0, 1),
         memory=torch.randn(10, 10, *prior.latent_shape),
         classes_per_batch=classes_per_batch,
-        learnability={"strength": 15.0, "norm": "rms"},
-        deviation={"strength": 50.0, "norm": "raw"},
+        guidance={
+            "learnability": {"strength": 15.0, "norm": "rms"},
+            "deviation": {"strength": 50.0, "norm": "raw"},
+        },
     )
 
 

@@ -14,6 +14,9 @@ from jsonschema.validators import extend
 from lgd_core.errors import UserError
 from lgd_core.yaml_loader import Loader
 
+# What does not fit into 64 bits is no number of anything here, and some need thousands of digits.
+LARGEST = 2**63
+
 _WORDS = {
     "type": "expected {0}",
     "minimum": "expected at least {0}",
@@ -66,8 +69,8 @@ def check(value: dict, schema: dict, where: str, partial: bool = False) -> None:
     ``partial`` accepts a layer that leaves out required keys.
     """
     for path, number in _numbers(value):
-        if not math.isfinite(number):
-            raise UserError(f"{where}: {path}: found {number}, expected a finite number")
+        if not abs(number) < LARGEST:
+            raise UserError(f"{where}: {path}: found {shown(number)}, expected a finite number")
     errors = _Validator(schema).iter_errors(value)
     errors = [e for e in errors if not (partial and e.validator == "required")]
     if errors:
@@ -75,16 +78,13 @@ def check(value: dict, schema: dict, where: str, partial: bool = False) -> None:
 
 
 def _numbers(value: object, path: str = "") -> Iterator[tuple[str, float]]:
-    if isinstance(value, float):
+    """Yield all numbers, those among keys too, with their paths."""
+    if isinstance(value, int | float):
         yield path, value
-    children = (
-        value.items()
-        if isinstance(value, dict)
-        else enumerate(value)
-        if isinstance(value, list)
-        else ()
-    )
+    children = value.items() if isinstance(value, dict) else ()
+    children = enumerate(value) if isinstance(value, list) else children
     for key, child in children:
+        yield from _numbers(key, path) if isinstance(value, dict) else ()
         yield from _numbers(child, f"{path}.{key}" if path else str(key))
 
 
