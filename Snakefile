@@ -6,9 +6,6 @@ min_version("9.0")
 
 
 # ---- Configuration: read, checked and completed before anything else happens ----
-configfile: "config/config.yaml"
-
-
 include: "rules/common.smk"
 include: "rules/inputs.smk"
 include: "rules/comparisons.smk"

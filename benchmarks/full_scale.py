@@ -108,8 +108,10 @@ def position(size: dict, classes_per_batch: int | None) -> Task:
         sampling=Sampling(size["steps"], 4.0, 3, size["window"]),
         key=(0, 1),
         classes_per_batch=classes_per_batch,
-        learnability={"strength": 15.0, "norm": "rms"},
-        deviation={"strength": 50.0, "norm": "raw"},
+        guidance={
+            "learnability": {"strength": 15.0, "norm": "rms"},
+            "deviation": {"strength": 50.0, "norm": "raw"},
+        },
     )
 
 

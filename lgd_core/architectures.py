@@ -27,14 +27,14 @@ class Architecture:
         return 2**self.depth if self.family == "ConvNet" else 16
 
 
-def parse_architecture(name: str) -> Architecture:
-    """Read an architecture's name; raises UserError if there is none of that name."""
+def parse_architecture(name: str, where: str = "architecture") -> Architecture:
+    """Read an architecture's name; raises UserError, for ``where``, if there is none of it."""
     match = _PATTERN.match(name)
     # torchvision's basic block has one width only.
     fixed_width = match is not None and match[1] == "ResNet" and match[3]
     if match is None or fixed_width or int(match[2]) not in _DEPTHS[match[1]]:
         raise UserError(
-            f"architecture: found '{name}', expected ConvNet-1 to ConvNet-8, ResNetAP-10, "
+            f"{where}: found '{name}', expected ConvNet-1 to ConvNet-8, ResNetAP-10, "
             "ResNet-10 or ResNet-18, the first two with an optional width as in ConvNet-3-w32"
         )
     return Architecture(match[1], int(match[2]), int(match[3] or _WIDTHS[match[1]]))

@@ -82,9 +82,9 @@ class Families:
         """Return which method a variant is on a data set: its base, one with a file, or itself."""
         if method not in self.derived:
             return method
-        own = _content(self.recipes.resolved(dataset, method))
+        own = _undescribed(self.recipes.content(dataset, method))
         others = [self.derived[method]["extends"], *self.recipes.files("method")]
-        same = (m for m in others if _content(self.recipes.resolved(dataset, m)) == own)
+        same = (m for m in others if _undescribed(self.recipes.content(dataset, m)) == own)
         return next(same, method)
 
     def _derive(self, name: str, family: dict) -> None:
@@ -143,5 +143,5 @@ def _nested(path: list[str], value: object) -> dict:
     return {path[0]: _nested(path[1:], value) if path[1:] else value}
 
 
-def _content(recipe: dict) -> dict:
+def _undescribed(recipe: dict) -> dict:
     return {key: value for key, value in recipe.items() if key != "description"}

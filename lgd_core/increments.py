@@ -15,7 +15,7 @@ from lgd_core.data import load_split, real_increment
 from lgd_core.decoding import decode, fit
 from lgd_core.errors import UserError
 from lgd_core.features import penultimate
-from lgd_core.methods import strength_at
+from lgd_core.methods import guidances, strength_at
 from lgd_core.priors import Prior, to_uint8
 from lgd_core.runtime import Resume
 from lgd_core.sampler import Sampling
@@ -64,10 +64,10 @@ def guided_task(dataset: dict, method: dict, classes: list[int], key: tuple) -> 
         candidates=method["candidates"],
         sampling=sampling,
         memory_limit=method["deviation"]["memory"],
-        learnability=method["learnability"] | {"strength": strength_at(method, key[1])},
-        deviation=method["deviation"],
-        influence=method["influence"],
-        modes=method["modes"],
+        guidance={
+            name: part | {"strength": strength_at(part, key[1])}
+            for name, part in guidances(method).items()
+        },
     )
 
 

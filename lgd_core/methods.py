@@ -5,31 +5,58 @@ from lgd_core.errors import UserError
 # Where increment 0 may come from; any other name is that of a method whose own it shares.
 SEED_SOURCES = ("own", "prior", "real", "folder")
 
+# Guidances that every stage which samples notes among its parameters, even where they do not act.
+# Others are noted where they act, so that a new one is no reason to sample all methods anew.
+ALWAYS_NOTED = ("learnability", "deviation", "influence", "modes")
+
 # Sources that choose real images by what the reference model sees in them.
 CORESETS = ("herding", "kcenter")
 
 
-def needs_learner(method: dict) -> bool:
-    """Whether the candidates of a method are guided or ranked by a learner."""
-    if method["source"] != "prior":
-        return False
-    return method["candidates"] > 1 or any(_learnability_strengths(method))
+def guidances(method: dict) -> dict[str, dict]:
+    """Return the guidances that a recipe has keys for, by name: all mappings with a strength."""
+    return {
+        name: part for name, part in method.items() if isinstance(part, dict) and "strength" in part
+    }
 
 
-def needs_influence(method: dict) -> bool:
-    """Whether the candidates of a method are guided by surrogates of the real images."""
-    return method["source"] == "prior" and method["influence"]["strength"] > 0
+def acts(guidance: dict) -> bool:
+    """Whether a guidance has any strength, at one increment or at all of them."""
+    return any(guidance.get("strength_by_increment") or [guidance["strength"]])
 
 
 def is_guided(method: dict) -> bool:
     """Whether any guidance beside the classifier-free one acts while a method samples."""
-    others = (method[guidance]["strength"] for guidance in ("deviation", "influence", "modes"))
-    return any((*_learnability_strengths(method), *others))
+    return any(map(acts, guidances(method).values()))
 
 
-def _learnability_strengths(method: dict) -> list[float]:
-    learnability = method["learnability"]
-    return learnability["strength_by_increment"] or [learnability["strength"]]
+def guidance_facts(method: dict) -> dict[str, dict]:
+    """Return what the samples of a method depend on among its guidances."""
+    return {
+        name: guidance
+        for name, guidance in guidances(method).items()
+        if name in ALWAYS_NOTED or acts(guidance)
+    }
+
+
+def strength_at(guidance: dict, increment: int) -> float:
+    """Return a guidance's strength at an increment; a schedule begins with increment 1."""
+    schedule = guidance.get("strength_by_increment")
+    if not schedule:
+        return guidance["strength"]
+    return schedule[max(0, min(increment, len(schedule)) - 1)]
+
+
+def needs_learner(method: dict) -> bool:
+    """Whether the candidates of a method are guided or ranked by a learner."""
+    return method["source"] == "prior" and (
+        method["candidates"] > 1 or acts(method["learnability"])
+    )
+
+
+def needs_influence(method: dict) -> bool:
+    """Whether the candidates of a method are guided by surrogates of the real images."""
+    return method["source"] == "prior" and acts(method["influence"])
 
 
 def formation(method: dict) -> int:
@@ -62,14 +89,6 @@ def check_formation(method: dict, seed: dict | None, size: int, where: str) -> N
             f"{where}: seed.source: found images that hold {of_seed} x {of_seed}, expected "
             f"{factor} x {factor}, as in the other increments; own does so"
         )
-
-
-def strength_at(method: dict, increment: int) -> float:
-    """Return the learnability strength of an increment; the schedule begins with increment 1."""
-    schedule = method["learnability"]["strength_by_increment"]
-    if not schedule:
-        return method["learnability"]["strength"]
-    return schedule[max(0, min(increment, len(schedule)) - 1)]
 
 
 def mode_clusters(method: dict) -> int:

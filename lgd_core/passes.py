@@ -85,7 +85,7 @@ def _guidance(method: dict, increment: int, amounts: Amounts) -> Counter:
     """Return the passes of all guided steps of one trajectory; a pull to modes takes none."""
     first, last = method["window"]
     guided = last - first + 1
-    learnability = guided if strength_at(method, increment) else 0
+    learnability = guided if strength_at(method["learnability"], increment) else 0
     influence = guided if method["influence"]["strength"] else 0
     deviation = guided if method["deviation"]["strength"] else 0
     if increment == 0:  # the first position has nothing to deviate from

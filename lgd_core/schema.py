@@ -9,8 +9,13 @@ from pathlib import Path
 import yaml
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
+from jsonschema.validators import extend
 
 from lgd_core.errors import UserError
+from lgd_core.yaml_loader import Loader
+
+# What does not fit into 64 bits is no number of anything here, and some need thousands of digits.
+LARGEST = 2**63
 
 _WORDS = {
     "type": "expected {0}",
@@ -21,22 +26,40 @@ _WORDS = {
     "enum": "expected one of {0}",
     "minItems": "expected at least {0} items",
     "maxItems": "expected at most {0} items",
+    "minProperties": "expected at least {0} key",
     "minLength": "expected a text",
+    "maxLength": "expected at most {0} characters",
     "uniqueItems": "expected no item twice",
-    "pattern": "expected text like {0}",
 }
+
+
+def _is_whole(_: object, value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+# JSON Schema takes 3.0 for an integer; what counts images or repeats loops must be one.
+_Validator = extend(
+    Draft202012Validator,
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_whole),
+)
 
 
 def load_yaml(path: Path) -> dict:
     """Read a YAML mapping; raises UserError if the file is missing, broken or no mapping."""
     try:
-        value = yaml.safe_load(path.read_text())
+        value = yaml.load(path.read_bytes(), Loader)
     except FileNotFoundError:
         raise UserError(f"{path}: not found, expected a YAML file") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not YAML ({' '.join(str(error).split())})") from None
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}, expected a YAML file") from None
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        raise UserError(f"{path}: not YAML: {error.problem}, line {mark.line + 1}") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise UserError(f"{path}: not YAML: {error}") from None
     if not isinstance(value, dict):
-        raise UserError(f"{path}: found {type(value).__name__}, expected a mapping of keys")
+        found = "nothing" if value is None else type(value).__name__
+        raise UserError(f"{path}: found {found}, expected a mapping of keys")
     return value
 
 
@@ -46,25 +69,22 @@ def check(value: dict, schema: dict, where: str, partial: bool = False) -> None:
     ``partial`` accepts a layer that leaves out required keys.
     """
     for path, number in _numbers(value):
-        if not math.isfinite(number):
-            raise UserError(f"{where}: {path}: found {number}, expected a finite number")
-    errors = Draft202012Validator(schema).iter_errors(value)
+        if not abs(number) < LARGEST:
+            raise UserError(f"{where}: {path}: found {shown(number)}, expected a finite number")
+    errors = _Validator(schema).iter_errors(value)
     errors = [e for e in errors if not (partial and e.validator == "required")]
     if errors:
         raise UserError(f"{where}: {_explain(min(errors, key=lambda e: list(map(str, e.path))))}")
 
 
 def _numbers(value: object, path: str = "") -> Iterator[tuple[str, float]]:
-    if isinstance(value, float):
+    """Yield all numbers, those among keys too, with their paths."""
+    if isinstance(value, int | float):
         yield path, value
-    children = (
-        value.items()
-        if isinstance(value, dict)
-        else enumerate(value)
-        if isinstance(value, list)
-        else ()
-    )
+    children = value.items() if isinstance(value, dict) else ()
+    children = enumerate(value) if isinstance(value, list) else children
     for key, child in children:
+        yield from _numbers(key, path) if isinstance(value, dict) else ()
         yield from _numbers(child, f"{path}.{key}" if path else str(key))
 
 
@@ -78,26 +98,55 @@ def _explain(error: ValidationError) -> str:
     if error.validator == "required":
         missing = next(key for key in error.validator_value if key not in error.instance)
         return f"{path + '.' if path else ''}{missing}: missing, expected a value"
-    expected = _WORDS.get(error.validator, "expected {0}").format(_plain(error.validator_value))
-    return f"{prefix}found {error.instance!r}, {expected}{_yaml_number_hint(error)}"
+    return f"{prefix}found {shown(error.instance)}, {_expected(error)}{_hint(error)}"
+
+
+def _expected(error: ValidationError) -> str:
+    """Say what a key should hold: in the schema's own words where a pattern would say nothing."""
+    if error.validator == "pattern":
+        return f"expected {error.schema['expected']}"
+    return _WORDS.get(error.validator, "expected {0}").format(_plain(error.validator_value))
+
+
+def shown(value: object) -> str:
+    """Return a value as a message shows it; its middle goes where it is long."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python does not write out a whole number of thousands of digits
+        return "a number of thousands of digits"
+    return text if len(text) <= 120 else f"{text[:80]} ... {text[-30:]}"
 
 
 def _plain(value: object) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _yaml_number_hint(error: ValidationError) -> str:
-    """Explain why YAML reads 1e-4 as text."""
-    if error.validator != "type" or not isinstance(error.instance, str):
+def _hint(error: ValidationError) -> str:
+    """Say how to write what was meant: a list of one item, or a number that YAML took for text."""
+    text = error.instance
+    if error.validator != "type" or not isinstance(text, str):
         return ""
+    if error.validator_value == "array":
+        return f" (write [{text}])"
     try:
-        number = float(error.instance)
+        number = float(text)
     except ValueError:
         return ""
-    mantissa, _, exponent = error.instance.lower().partition("e")
-    if exponent and "." not in mantissa:
-        return f" (YAML takes it for text; write {mantissa}.0e{exponent})"
-    return f" (it is quoted; write {number:g})"
+    if not math.isfinite(number):
+        return ""
+    quoted = not isinstance(yaml.load(text, Loader), str)
+    whole = "integer" in error.validator_value and number.is_integer() and number < 1e15
+    written = str(int(number)) if whole else _with_point_and_sign(text.strip().lower())
+    return f" ({'it is quoted' if quoted else 'YAML takes it for text'}; write {written})"
+
+
+def _with_point_and_sign(number: str) -> str:
+    """Return a number as YAML 1.1 knows it: with a point, and a sign before its exponent."""
+    mantissa, e, exponent = number.partition("e")
+    if not e:
+        return number
+    mantissa += "" if "." in mantissa else ".0"
+    return f"{mantissa}e{exponent if exponent[0] in '+-' else '+' + exponent}"
 
 
 def suggest(word: str, known: list[str]) -> str:
@@ -124,19 +173,3 @@ def merge(base: dict, changes: dict) -> dict:
         both = isinstance(value, dict) and isinstance(merged.get(key), dict)
         merged[key] = merge(merged[key], value) if both else deepcopy(value)
     return merged
-
-
-def reread(config: dict) -> dict:
-    """Give the types back that ``--config`` takes from values inside lists and mappings."""
-
-    def typed(value: object) -> object:
-        if isinstance(value, dict):
-            return {key: typed(child) for key, child in value.items()}
-        if isinstance(value, list):
-            return [typed(child) for child in value]
-        return yaml.safe_load(value) if isinstance(value, str) and value else value
-
-    def nested(value: object) -> bool:
-        return isinstance(value, dict | list)
-
-    return {key: typed(value) if nested(value) else value for key, value in config.items()}

@@ -1,6 +1,6 @@
 """Drawing an increment: candidates, scores, the greedy choice and the memory it feeds."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
@@ -8,14 +8,11 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from lgd_core import guidance
 from lgd_core.candidates import select, take
+from lgd_core.errors import UserError
 from lgd_core.finite import require_finite
-from lgd_core.guidance import (
-    DeviationGuidance,
-    Guidance,
-    ScoreGuidance,
-    learnability,
-)
+from lgd_core.guidance import Guidance
 from lgd_core.influence import Influence
 from lgd_core.learners import Preprocess
 from lgd_core.modes import ModeGuidance
@@ -37,7 +34,9 @@ class Scorer:
     def __call__(self, images: Tensor, labels: Tensor) -> Tensor:
         """Score images on [0, 1] (B, C, H, W); returns (B,)."""
         images = self.preprocess(images)
-        return learnability(self.learner, self.reference, images, labels, self.reference_weight)
+        return guidance.learnability(
+            self.learner, self.reference, images, labels, self.reference_weight
+        )
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,8 @@ class Task:
     ``classes`` are the labels of the shard, ``prior_labels`` what the prior calls every class of
     the data set. ``key`` is (seed, increment). ``classes_per_batch`` classes share a batch; None
     means all. ``first_position`` images of each class lie in the increments before this one,
-    however few ``positions`` of it are drawn.
+    however few ``positions`` of it are drawn. ``guidance`` holds the recipe of every
+    guidance by its key, with its ``strength``.
     """
 
     classes: list[int]
@@ -76,10 +76,11 @@ class Task:
     classes_per_batch: int | None = 1
     first_position: int = 0
     memory_limit: int | None = None
-    learnability: dict = field(default_factory=lambda: {"strength": 0.0})
-    deviation: dict = field(default_factory=lambda: {"strength": 0.0})
-    influence: dict = field(default_factory=lambda: {"strength": 0.0})
-    modes: dict = field(default_factory=lambda: {"strength": 0.0})
+    guidance: dict[str, dict] = field(default_factory=dict)
+
+    def is_guided_by(self, name: str) -> bool:
+        """Whether a guidance acts at this increment."""
+        return name in self.guidance and self.guidance[name]["strength"] != 0
 
 
 def rounds(task: Task, max_batch: int, done: int = 0) -> Iterator[range]:
@@ -89,7 +90,7 @@ def rounds(task: Task, max_batch: int, done: int = 0) -> Iterator[range]:
     independent and share a batch.
     """
     together = 1
-    if not task.deviation["strength"]:
+    if not task.is_guided_by("deviation"):
         classes = task.classes_per_batch or len(task.classes)
         together = max(1, max_batch // (classes * task.candidates))
     for start in range(done, task.positions, together):
@@ -149,38 +150,83 @@ def _memory(known: Tensor | None, task: Task, parts: dict[str, list[Tensor]]) ->
     return memory if task.memory_limit is None else memory[:, -task.memory_limit :]
 
 
+@dataclass(frozen=True)
+class Scene:
+    """What a guidance may be made from: a task and its materials, and what draw has drawn so far.
+
+    ``parts`` are the lists that draw keeps, by name, of the rounds before this one.
+    """
+
+    prior: Prior
+    materials: Materials
+    task: Task
+    parts: dict[str, list[Tensor]]
+
+
+def _learnability(recipe: dict, scene: Scene) -> Guidance:
+    return guidance.ScoreGuidance(
+        lambda x0, labels: scene.materials.scorer(scene.prior.decode(x0), labels),
+        recipe["strength"],
+        recipe["norm"],
+        scene.prior.chunks,
+        "learnability guidance",
+    )
+
+
+def _influence(recipe: dict, scene: Scene) -> Guidance:
+    return guidance.ScoreGuidance(
+        lambda x0, labels: scene.materials.influence(scene.prior.decode(x0), labels),
+        recipe["strength"],
+        recipe["norm"],
+        scene.prior.chunks,
+        "influence guidance",
+    )
+
+
+def _deviation(recipe: dict, scene: Scene) -> Guidance | None:
+    memory = _memory(scene.materials.memory, scene.task, scene.parts)
+    if memory is None:
+        return None
+    by_label = torch.zeros(len(scene.task.prior_labels), *memory.shape[1:])
+    by_label[scene.task.classes] = memory
+    by_label = by_label.to(scene.prior.device)
+    return guidance.DeviationGuidance(by_label, recipe["strength"], recipe["norm"])
+
+
+def _modes(recipe: dict, scene: Scene) -> Guidance:
+    return ModeGuidance(scene.materials.modes.to(scene.prior.device), recipe["strength"])
+
+
+# How the guidance of each key of a recipe is made; None where there is nothing to be guided by yet.
+# The order is that in which changes of the noise are added up.
+BUILDERS: dict[str, Callable[[dict, Scene], Guidance | None]] = {
+    "learnability": _learnability,
+    "influence": _influence,
+    "deviation": _deviation,
+    "modes": _modes,
+}
+
+
 def guidances_for(
     prior: Prior, materials: Materials, task: Task, parts: dict[str, list[Tensor]]
 ) -> dict[str, Guidance]:
-    """Return the guidances of a task's next position; ``parts`` is what draw has drawn so far."""
-    guidances: dict[str, Guidance] = {}
-    if task.learnability["strength"]:
-        guidances["learnability"] = ScoreGuidance(
-            lambda x0, labels: materials.scorer(prior.decode(x0), labels),
-            task.learnability["strength"],
-            task.learnability["norm"],
-            prior.chunks,
-            "learnability guidance",
+    """Return the guidances of a task's next position; ``parts`` is what draw has drawn so far.
+
+    Raises UserError for one that nothing is known to make.
+    """
+    scene = Scene(prior, materials, task, parts)
+    acting = {name for name in task.guidance if task.is_guided_by(name)}
+    if unknown := acting - set(BUILDERS):
+        raise UserError(
+            f"{min(unknown)}: found no guidance of that name, expected an entry of "
+            "selection.BUILDERS"
         )
-    if task.influence["strength"]:
-        guidances["influence"] = ScoreGuidance(
-            lambda x0, labels: materials.influence(prior.decode(x0), labels),
-            task.influence["strength"],
-            task.influence["norm"],
-            prior.chunks,
-            "influence guidance",
-        )
-    memory = _memory(materials.memory, task, parts) if task.deviation["strength"] else None
-    if memory is not None:
-        by_label = torch.zeros(len(task.prior_labels), *memory.shape[1:])
-        by_label[task.classes] = memory
-        guidances["deviation"] = DeviationGuidance(
-            by_label.to(prior.device), task.deviation["strength"], task.deviation["norm"]
-        )
-    if task.modes["strength"]:
-        centres = materials.modes.to(prior.device)
-        guidances["modes"] = ModeGuidance(centres, task.modes["strength"])
-    return guidances
+    built = {
+        name: build(task.guidance[name], scene)
+        for name, build in BUILDERS.items()
+        if name in acting
+    }
+    return {name: made for name, made in built.items() if made is not None}
 
 
 def draw_positions(

@@ -7,7 +7,10 @@ import sys
 from lgd_core.errors import UserError
 from lgd_core.folders import check_writable
 from lgd_core.leases import has_gpu, why_no_gpu
-from lgd_core.recipes import Recipes
+from lgd_core.recipes import Recipes, read_run
+
+# The run, before files and values that the command line names.
+RUN = "config/config.yaml"
 
 # Bumping a number invalidates what the stage has made; editing code alone does not.
 VERSIONS = {
@@ -87,7 +90,21 @@ def checked(function, *arguments):
 
 
 checked(check_writable, "results")
-RECIPES = checked(Recipes, "config", config)
+
+# Read from the files themselves: Snakemake's own reading has lost which values were typed as text in
+# a file, and which on the command line, where all is text; nor does it see a key that stands twice.
+RUN_FILES = [RUN, *workflow.overwrite_configfiles]
+if workflow.config_settings.replace_workflow_config:
+    RUN_FILES.remove(RUN)
+RECIPES = checked(
+    Recipes, "config", checked(read_run, RUN_FILES), workflow.config_settings.config
+)
+
+
+# For the report. What is in force is what has been read above.
+configfile: RUN
+
+
 config.update(RECIPES.config)
 
 # GPUs per job; none where tensors live on the CPU, so that such jobs may run side by side. `cuda` is
@@ -102,9 +119,9 @@ localrules:
 
 
 wildcard_constraints:
-    dataset="|".join(RECIPES.names("dataset")),
+    dataset="|".join(map(re.escape, RECIPES.names("dataset"))),
     method="|".join(map(re.escape, RECIPES.names("method"))),
-    family="|".join(RECIPES.names("ablation")),
+    family="|".join(map(re.escape, RECIPES.names("ablation"))),
     student="[A-Za-z0-9-]+",
     ipc="[0-9]+",
     seed="[0-9]+",

@@ -7,6 +7,7 @@ from lgd_core.methods import (
     CORESETS,
     SEED_SOURCES,
     epochs_at,
+    guidance_facts,
     images_per_increment,
     mode_clusters,
     mode_increment,
@@ -211,13 +212,13 @@ def learner_before(wildcards):
 def sampling_facts(wildcards):
     """Return the keys of a method that decide what its candidates look like."""
     method = method_of(wildcards)
-    keys = ["source", "through_autoencoder", "ipc_per_increment"]
+    keys, guidances = ["source", "through_autoencoder", "ipc_per_increment"], {}
     if method["source"] == "prior":
         keys += ["sampler", "window", "candidates"]
-        keys += ["learnability", "deviation", "influence", "modes"]
+        guidances = guidance_facts(method)
     if method["source"] == "condensed":
         keys.append("condensation")
-    return {key: method[key] for key in keys}
+    return {key: method[key] for key in keys} | guidances
 
 
 def mode_facts(wildcards):

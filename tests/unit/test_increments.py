@@ -62,16 +62,20 @@ def test_an_unguided_task_is_one_candidate_without_guidance() -> None:
     assert (task.classes, task.positions, task.candidates) == ([1, 2], 2, 1)
     assert (task.key, task.prior_labels) == ((5, 0), [2, 0, 1])
     assert (task.sampling.steps, task.sampling.cfg_scale) == (20, 1.5)
-    guidances = (task.learnability, task.deviation, task.influence, task.modes)
-    assert [guidance["strength"] for guidance in guidances] == [0, 0, 0, 0]
+    assert not any(map(task.is_guided_by, ("learnability", "deviation", "influence", "modes")))
 
 
 @pytest.mark.parametrize(("increment", "strength"), [(0, 0.2), (1, 0.2), (2, 0.3), (3, 0.3)])
 def test_a_guided_task_has_its_increment_s_strength(increment: int, strength: float) -> None:
     task = guided_task(DATASET, METHOD, [2, 0], (5, increment))
-    assert task.learnability["strength"] == strength
-    assert (task.deviation["strength"], task.modes["strength"]) == (0.05, 0.2)
-    assert task.influence == {"strength": 0.08, "norm": "relative"}
+    strengths = {name: part["strength"] for name, part in task.guidance.items()}
+    assert strengths == {
+        "learnability": strength,
+        "deviation": 0.05,
+        "influence": 0.08,
+        "modes": 0.2,
+    }
+    assert task.guidance["influence"] == {"strength": 0.08, "norm": "relative"}
     assert (task.candidates, task.memory_limit, task.classes_per_batch) == (4, 7, 2)
     assert (task.sampling.window, task.sampling.through_transformer) == ((3, 15), True)
 

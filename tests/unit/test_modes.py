@@ -148,7 +148,7 @@ def task(**changes: object) -> Task:
         sampling=Sampling(steps=6, cfg_scale=1.0, cfg_channels=None, window=(2, 5)),
         key=(0, 0),
         classes_per_batch=None,
-        modes={"strength": 0.5},
+        guidance={"modes": {"strength": 0.5}},
     )
     return dataclasses.replace(plain, **changes)
 
@@ -158,7 +158,7 @@ def test_samples_end_nearer_to_their_centres_the_stronger_the_guidance(fixed_pri
         drawn = draw(
             fixed_prior,
             Materials(modes=10 * CENTRES),
-            task(modes={"strength": strength}),
+            task(guidance={"modes": {"strength": strength}}),
             NOWHERE,
         )[0]["latents"][:, :, 0]
         return (drawn - 10 * CENTRES).flatten(2).norm(dim=2)

@@ -49,6 +49,11 @@ def edit(path: Path, **changes) -> None:
     path.write_text(yaml.safe_dump(value))
 
 
+def run_of(*methods: str, dataset: str = "digits") -> dict:
+    """Return a run of some methods on a data set on which they keep the keys of their files."""
+    return {"datasets": [dataset], "methods": list(methods)}
+
+
 def complaint(folder: Path, config: dict | None = None) -> str:
     with pytest.raises(UserError) as caught:
         Recipes(folder, config or {})
@@ -128,10 +133,245 @@ def test_overrides_reach_methods_that_extend(folder):
 
 
 def test_command_line_values_inside_mappings_get_their_types_back(folder):
-    config = {"ipc": ["20"], "overrides": {"methods": {"lgd": {"candidates": "5"}}}}
-    recipes = Recipes(folder, config)
+    words = {"ipc": ["20"], "overrides": {"methods": {"lgd": {"candidates": "5"}}}}
+    recipes = Recipes(folder, {}, words)
     assert recipes.config["ipc"] == [20]
     assert recipes.method("digits", "lgd")["candidates"] == 5
+
+
+def test_text_of_files_stays_text(folder):
+    Path("run #2").mkdir()
+    prior = {"source": "owner/prior", "revision": "0123456", "vae": "no/1e3", "vae_revision": "no"}
+    labels = {"labels": list(range(10))}
+    config = {
+        "external": {"mine": {"folder": "run #2"}},
+        "overrides": {"datasets": {"fashionmnist": {"prior": prior | labels}}},
+    }
+    recipes = Recipes(folder, config)
+    assert recipes.external_set("mine")["folder"] == "run #2"
+    assert recipes.dataset("fashionmnist")["prior"].items() >= prior.items()
+
+
+def test_keys_and_values_of_the_command_line_are_read_at_every_depth(folder):
+    evaluation = {"epochs": {"10": "30"}, "batch": "16"}
+    lgd = {"learner": {"cutmix": "false", "lr": "1e-2"}, "deviation": {"memory": "null"}}
+    words = {
+        "gradient_checkpointing": "true",
+        "overrides": {
+            "datasets": {"digits": {"evaluation": evaluation, "recipes": {"lgd": lgd}}},
+            "ablations": {"kappa": {"values": ["2", "5"], "title": "7"}},
+        },
+    }
+    recipes = Recipes(folder, {}, words)
+    assert recipes.config["gradient_checkpointing"] is True
+    assert recipes.dataset("digits")["evaluation"]["epochs"] == {10: 30, 50: 60}
+    assert recipes.dataset("digits")["evaluation"]["batch"] == 16
+    method = recipes.method("digits", "lgd")
+    assert (method["learner"]["cutmix"], method["learner"]["lr"]) == (False, 0.01)
+    assert method["deviation"]["memory"] is None
+    family = recipes.families.on("digits", "kappa")
+    assert family["title"] == "7"
+    assert [value for value, _ in family["variants"]][:2] == [2, 5]
+
+
+def test_the_command_line_is_laid_over_the_files(folder):
+    epochs = {"datasets": {"digits": {"evaluation": {"epochs": {20: 40}}}}}
+    words = {"datasets": {"digits": {"evaluation": {"epochs": {"20": "50"}}}}}
+    recipes = Recipes(folder, {"overrides": epochs}, {"overrides": words})
+    assert recipes.dataset("digits")["evaluation"]["epochs"] == {10: 60, 20: 50, 50: 60}
+
+
+@pytest.mark.parametrize(
+    ("config", "key"),
+    [
+        ({"runs": 3.0}, "runs: found 3.0"),
+        ({"ipc": [20.0]}, "ipc.0: found 20.0"),
+        ({"overrides": {"methods": {"lgd": {"candidates": 3.0}}}}, "candidates: found 3.0"),
+        ({"overrides": {"datasets": {"fashionmnist": {"image": {"size": 28.0}}}}}, "image.size"),
+        (
+            {"overrides": {"datasets": {"fashionmnist": {"evaluation": {"epochs": {10.0: 5}}}}}},
+            "evaluation.epochs: found 10.0",
+        ),
+    ],
+)
+def test_a_number_with_a_point_is_no_whole_number(folder, config, key):
+    text = complaint(folder, config)
+    assert key in text, text
+    assert "expected integer" in text
+
+
+@pytest.mark.parametrize(
+    ("train", "parts"),
+    [
+        ({"transformer": {"patch_size": 3}}, ["transformer.patch_size: found 3", "divisor of 4"]),
+        ({"transformer": {"patch_size": 8}}, ["transformer.patch_size: found 8", "divisor of 4"]),
+        ({"transformer": {"heads": 3, "head_dim": 5}}, ["3 heads of head_dim 5", "multiple of 4"]),
+        ({"autoencoder": {"widths": [4] * 5}}, ["autoencoder.widths: found 5 widths", "8 pixels"]),
+        ({"autoencoder": {"widths": [16, 30]}}, ["autoencoder.widths: found 30", "norm_groups"]),
+        ({"autoencoder": {"norm_groups": 5}}, ["autoencoder.widths: found 16", "multiples of 5"]),
+    ],
+)
+def test_a_prior_that_cannot_be_built_is_refused_before_it_is_trained(folder, train, parts):
+    override = {"datasets": {"digits": {"prior": {"train": train}}}}
+    text = complaint(folder, run_of("dit") | {"overrides": override})
+    for part in ["digits.yaml: prior.train", *parts]:
+        assert part in text, text
+    override["datasets"]["digits"]["prior"]["source"] = "owner/name"
+    override["datasets"]["digits"]["prior"]["labels"] = list(range(10))
+    Recipes(folder, run_of("dit") | {"overrides": override})
+
+
+@pytest.mark.parametrize("key", ["crop_scale", "crop_ratio"])
+def test_crops_have_their_least_share_first(folder, key):
+    override = {"datasets": {"digits": {"augment": {key: [1.0, 0.5]}}}}
+    text = complaint(folder, run_of("dit") | {"overrides": override})
+    assert f"digits.yaml: augment.{key}: found [1.0, 0.5]" in text
+
+
+def test_colour_maps_are_looked_up(folder):
+    text = complaint(folder, {"plots": {"colormap": "viridiss"}})
+    assert "config: plots.colormap: unknown colour map 'viridiss', did you mean 'viridis'?" in text
+    Recipes(folder, {"plots": {"colormap": "magma"}})
+
+
+@pytest.mark.parametrize("name", ["a{b}", "a b", ".hidden", "a,b", "schön", "-n", "a$"])
+@pytest.mark.parametrize("kind", ["datasets", "methods", "ablations"])
+def test_file_names_that_cannot_be_names_of_results(folder, kind, name):
+    (folder / kind / f"{name}.yaml").write_text("extends: dit\n")
+    text = complaint(folder)
+    assert f"{kind}/{name}.yaml" in text
+    assert "letters, digits and _ . + -" in text
+
+
+@pytest.mark.parametrize("name", ["logs", "benchmarks"])
+def test_reserved_dataset_name(folder, name):
+    shutil.copy(folder / "datasets/digits.yaml", folder / f"datasets/{name}.yaml")
+    text = complaint(folder)
+    assert f"{name}.yaml" in text
+    assert "reserved" in text
+
+
+def test_home_folders_and_variables_stand_in_every_path(folder, monkeypatch):
+    monkeypatch.setenv("HOME", str(Path("home").absolute()))
+    monkeypatch.setenv("LGD_TEST_PRIORS", str(Path("priors").absolute()))
+    Path("home/seed").mkdir(parents=True)
+    shutil.copytree("priors/fashionmnist/vae", "home/vae")
+    config = {
+        "overrides": {
+            "datasets": {
+                "fashionmnist": {
+                    "prior": {"source": "$LGD_TEST_PRIORS/fashionmnist", "vae": "~/vae"},
+                    "source": {"folder": "${LGD_TEST_PRIORS}"},
+                }
+            },
+            "methods": {"dit": {"seed": {"source": "folder", "folder": "~/seed"}}},
+        }
+    }
+    recipes = Recipes(folder, {"methods": ["dit"]} | config)
+    dataset = recipes.dataset("fashionmnist")
+    assert dataset["prior"]["source"] == str(Path("priors/fashionmnist").absolute())
+    assert dataset["prior"]["vae"] == str(Path("home/vae").absolute())
+    assert dataset["source"]["folder"] == str(Path("priors").absolute())
+    seed = recipes.method("fashionmnist", "dit")["seed"]
+    assert seed["folder"] == str(Path("home/seed").absolute())
+
+
+@pytest.mark.parametrize(
+    ("overrides", "key"),
+    [
+        ({"datasets": {"fashionmnist": {"prior": {"source": "$LGD_TEST_NO/x"}}}}, "prior.source"),
+        ({"datasets": {"fashionmnist": {"prior": {"vae": "$LGD_TEST_NO/x"}}}}, "prior.vae"),
+        ({"datasets": {"fashionmnist": {"source": {"folder": "$LGD_TEST_NO"}}}}, "source.folder"),
+        ({"methods": {"dit": {"seed": {"folder": "$LGD_TEST_NO"}}}}, "seed.folder"),
+    ],
+)
+def test_a_variable_that_is_not_set_is_named_with_its_key(folder, monkeypatch, overrides, key):
+    monkeypatch.delenv("LGD_TEST_NO", raising=False)
+    text = complaint(folder, {"methods": ["dit"], "overrides": overrides})
+    assert f"{key}: found '$LGD_TEST_NO" in text
+    assert "the variable LGD_TEST_NO" in text
+
+
+@pytest.mark.parametrize(
+    ("config", "parts"),
+    [
+        ({"students": ["ConvNet-99"]}, ["config: students: found 'ConvNet-99'"]),
+        (
+            {"overrides": {"datasets": {"fashionmnist": {"evaluation": {"students": ["CNN"]}}}}},
+            ["fashionmnist.yaml: evaluation.students: found 'CNN'"],
+        ),
+        (
+            {
+                "methods": ["dit"],
+                "overrides": {"methods": {"dit": {"learner": {"architecture": "CNN"}}}},
+            },
+            ["method 'dit' on data set 'fashionmnist': learner.architecture: found 'CNN'"],
+        ),
+        ({"methods": "lgd"}, ["config: methods: found 'lgd'", "all or a list such as [lgd]"]),
+        ({"datasets": "digits"}, ["config: datasets: found 'digits'", "write [digits]"]),
+        ({"device": "gpu"}, ["config: device: found 'gpu'", "auto, cpu, cuda"]),
+        ({"runs": "3"}, ["quoted", "write 3)"]),
+        ({"runs": "1e3"}, ["YAML takes it for text; write 1000)"]),
+        ({"checkpoint_seconds": "1e3"}, ["write 1.0e+3)"]),
+        ({"checkpoint_seconds": "2.5E3"}, ["write 2.5e+3)"]),
+        ({"external": {"a b": "x"}}, ["external: found 'a b'", "a name of letters, digits"]),
+        ({"runs": 10**5000}, ["runs: found a number of thousands of digits", "finite"]),
+        ({"device": "x" * 5000}, ["config: device: found 'xxx", "expected one of auto, cpu, cuda"]),
+    ],
+)
+def test_refusals_name_the_key_and_what_would_do(folder, config, parts):
+    text = complaint(folder, config)
+    assert len(text) <= 400
+    for part in parts:
+        assert part in text, text
+
+
+@pytest.mark.parametrize("text", ["1e3", "1e-4", "-2E5", "2.5e3", ".5e-2", "1_0e2", "0.5", "7"])
+def test_the_advice_on_a_number_is_a_number_to_yaml(folder, text):
+    advice = complaint(folder, {"checkpoint_seconds": text})
+    written = re.search(r"write (\S+)\)", advice)[1]
+    assert yaml.safe_load(written) == float(text)
+
+
+def test_keys_of_methods_outside_the_run_need_not_agree(folder):
+    steps = {"overrides": {"methods": {"dit": {"sampler": {"steps": 4}}}}}
+    recipes = Recipes(folder, run_of("dit") | steps)
+    assert recipes.method("digits", "dit")["sampler"]["steps"] == 4
+    with pytest.raises(UserError, match=r"method 'mgd3' .* window: found \[6, 9\].* < 4"):
+        recipes.method("digits", "mgd3")
+    with pytest.raises(UserError, match="window"):
+        recipes.families.on("digits", "mode_strength")
+    assert "method 'mgd3'" in complaint(folder, run_of("dit", "mgd3") | steps)
+    assert "window" in complaint(folder, run_of("lgd") | steps), "its own window"
+
+
+def test_data_sets_outside_the_run_need_not_be_whole(folder):
+    edit(folder / "datasets" / "glyphs.yaml", normalise__mean=[0.1, 0.2, 0.3])
+    recipes = Recipes(folder, run_of("dit"))
+    with pytest.raises(UserError, match=r"glyphs\.yaml: normalise.mean: found 3"):
+        recipes.dataset("glyphs")
+    edit(folder / "datasets" / "glyphs.yaml", normalize__mean=[0.1])
+    assert "unknown key" in complaint(folder, run_of("dit")), "keys of all files are checked"
+
+
+def test_every_shipped_method_is_valid_on_every_shipped_data_set(folder):
+    recipes = Recipes(folder, {})
+    for dataset in recipes.files("dataset"):
+        for method in recipes.files("method"):
+            assert recipes.method(dataset, method)["ipc_per_increment"] == 10
+
+
+def test_every_pattern_of_the_schemas_says_what_it_wants(folder):
+    def patterns(node):
+        if isinstance(node, dict):
+            if isinstance(node.get("pattern"), str):
+                yield node
+            for child in node.values():
+                yield from patterns(child)
+
+    for path in (folder / "schemas").glob("*.yaml"):
+        for node in patterns(yaml.safe_load(path.read_text())):
+            assert node["expected"], path
 
 
 @pytest.mark.parametrize(
@@ -184,7 +424,7 @@ def test_bad_run(folder, config, parts):
 )
 def test_bad_method(folder, changes, parts):
     edit(folder / "methods" / "lgd.yaml", **changes)
-    text = complaint(folder)
+    text = complaint(folder, run_of("lgd"))
     for part in parts:
         assert part in text, text
 
@@ -202,7 +442,7 @@ def test_bad_method(folder, changes, parts):
 )
 def test_bad_source(folder, name, changes, parts):
     edit(folder / "methods" / f"{name}.yaml", **changes)
-    text = complaint(folder)
+    text = complaint(folder, run_of(name))
     for part in parts:
         assert part in text, text
 
@@ -210,7 +450,8 @@ def test_bad_source(folder, name, changes, parts):
 def test_condensing_networks_must_take_the_images(folder):
     network = {"architecture": "ConvNet-6"}
     override = {"idc1": {"condensation": {"network": network}}}
-    text = complaint(folder, {"overrides": {"datasets": {"digits": {"recipes": override}}}})
+    overrides = {"datasets": {"digits": {"recipes": override}}}
+    text = complaint(folder, run_of("idc1") | {"overrides": overrides})
     assert "condensation.network.architecture: 'ConvNet-6' takes images of at least 64" in text
 
 
@@ -227,7 +468,7 @@ def test_only_condensed_images_hold_others(folder):
 def test_window_outside_the_steps_or_reversed(folder, window, method):
     recipes = {method: {"window": window, "deviation": {"strength": 0.0}}}
     config = {"overrides": {"datasets": {"fashionmnist": {"recipes": recipes}}}}
-    text = complaint(folder, config)
+    text = complaint(folder, run_of(method, dataset="fashionmnist") | config)
     assert "window" in text
     assert str(window) in text
     assert "25" in text
@@ -245,7 +486,7 @@ def test_window_outside_the_steps_or_reversed(folder, window, method):
         ({"influence__threshold": 1.5}, ["influence.threshold", "1.5", "at most 1"]),
         ({"influence__gradient_images": 0}, ["influence.gradient_images", "0", "at least 1"]),
         ({"evaluation__epochs": {"ten": 5}}, ["evaluation.epochs", "ten"]),
-        ({"evaluation__epochs": {10: 0}}, ["evaluation.epochs", "10: 0"]),
+        ({"evaluation__epochs": {10: 0}}, ["evaluation.epochs.10", "found 0", "at least 1"]),
         ({"prior__labels": [0, 1]}, ["prior.labels", "found 2", "expected 10"]),
         ({"prior__labels": list(range(1, 11))}, ["priors/fashionmnist", "10 classes"]),
         ({"recipes": {"lgdd": {}}}, ["recipes.lgdd", "unknown method"]),
@@ -320,7 +561,7 @@ def test_bad_imagenet_subset(folder, item, changes, parts):
 )
 def test_bad_fonts(folder, changes, parts):
     edit(folder / "datasets" / "glyphs.yaml", **changes)
-    text = complaint(folder)
+    text = complaint(folder, {"datasets": ["glyphs"]})
     for part in ("glyphs.yaml", *parts):
         assert part in text, text
 
@@ -430,7 +671,7 @@ def test_needs_learner_and_strengths():
     assert needs_learner(method | {"candidates": 2})
     scheduled = method | {"learnability": {"strength": 0.0, "strength_by_increment": [0.1, 0.2]}}
     assert needs_learner(scheduled)
-    assert [strength_at(scheduled, k) for k in (1, 2, 3)] == [0.1, 0.2, 0.2]
+    assert [strength_at(scheduled["learnability"], k) for k in (1, 2, 3)] == [0.1, 0.2, 0.2]
 
 
 def test_needs_influence(folder):
@@ -492,7 +733,7 @@ def test_a_tuned_prior_is_the_method_s_own_or_another_s(folder):
 )
 def test_bad_modes_and_priors(folder, changes, parts):
     edit(folder / "methods" / "minimax_lgd.yaml", **changes)
-    text = complaint(folder)
+    text = complaint(folder, run_of("minimax_lgd"))
     for part in parts:
         assert part in text, text
 

@@ -29,7 +29,10 @@ def with_memory(scorer: Scorer | None = None) -> Materials:
 
 
 def task(**changes: object) -> Task:
-    """Return an increment of 3 classes, 2 positions and 3 candidates, with both guidances."""
+    """Return an increment of 3 classes, 2 positions and 3 candidates, with both guidances.
+
+    ``changes`` are fields of a task, or the recipes of guidances by name.
+    """
     plain = Task(
         classes=[0, 1, 2],
         prior_labels=[0, 1, 2],
@@ -37,11 +40,16 @@ def task(**changes: object) -> Task:
         candidates=3,
         sampling=Sampling(steps=4, cfg_scale=1.5, cfg_channels=None, window=(1, 2)),
         key=(0, 1),
-        learnability={"strength": 0.1, "norm": "relative"},
-        deviation={"strength": 0.05, "norm": "relative"},
         classes_per_batch=None,
+        guidance={
+            "learnability": {"strength": 0.1, "norm": "relative"},
+            "deviation": {"strength": 0.05, "norm": "relative"},
+        },
     )
-    return dataclasses.replace(plain, **changes)
+    fields = {field.name for field in dataclasses.fields(Task)}
+    guidance = {name: recipe for name, recipe in changes.items() if name not in fields}
+    changes = {name: value for name, value in changes.items() if name in fields}
+    return dataclasses.replace(plain, guidance=plain.guidance | guidance, **changes)
 
 
 @pytest.fixture

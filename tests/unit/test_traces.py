@@ -37,8 +37,10 @@ def task(learnability: float = 0.5, deviation: float = 0.5) -> Task:
         candidates=3,
         sampling=Sampling(steps=STEPS, cfg_scale=1.5, cfg_channels=None, window=WINDOW),
         key=(0, 1),
-        learnability={"strength": learnability, "norm": "relative"},
-        deviation={"strength": deviation, "norm": "relative"},
+        guidance={
+            "learnability": {"strength": learnability, "norm": "relative"},
+            "deviation": {"strength": deviation, "norm": "relative"},
+        },
     )
 
 

@@ -1,0 +1,62 @@
+"""YAML without its traps: no key twice, no anchor within itself, nothing but plain values."""
+
+from typing import ClassVar
+
+import yaml
+from yaml.composer import ComposerError
+
+DEEPEST = 30
+# Numbers, words, lists and mappings. Dates and `=` are text, sets and bytes are refused.
+_PLAIN = {None, "null", "bool", "int", "float", "str", "seq", "map"}
+
+
+def _is_plain(tag: str | None) -> bool:
+    return (tag and tag.rpartition(":")[2]) in _PLAIN
+
+
+class Loader(yaml.SafeLoader):
+    """PyYAML's safe loader, which raises YAMLError for what would be read differently than meant.
+
+    Merge keys (``<<``) and anchors work: a merged key is not the same key twice.
+    """
+
+    yaml_constructors: ClassVar = {
+        tag: make for tag, make in yaml.SafeLoader.yaml_constructors.items() if _is_plain(tag)
+    }
+    yaml_implicit_resolvers: ClassVar = {
+        first: [(tag, text) for tag, text in known if _is_plain(tag) or tag.endswith(":merge")]
+        for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+    def __init__(self, stream: bytes) -> None:
+        super().__init__(stream)
+        # Anchors of the nodes around the present one, None for those without.
+        self.around: list[str | None] = []
+
+    def compose_node(self, parent: yaml.Node | None, index: object) -> yaml.Node | None:
+        """Compose a node; raises ComposerError within 30 others and for a node within itself."""
+        event = self.peek_event()
+        if isinstance(event, yaml.AliasEvent):
+            if event.anchor in self.around:
+                problem = f"found *{event.anchor} within &{event.anchor} itself"
+                raise ComposerError(None, None, problem, event.start_mark)
+            return super().compose_node(parent, index)
+        if len(self.around) == DEEPEST:
+            problem = f"found more than {DEEPEST} levels of nesting"
+            raise ComposerError(None, None, problem, event.start_mark)
+        self.around.append(event.anchor)
+        node = super().compose_node(parent, index)
+        self.around.pop()
+        return node
+
+    def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
+        """Compose a mapping; raises ComposerError for a key that stands in it twice."""
+        node = super().compose_mapping_node(anchor)
+        seen = set()
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise ComposerError(None, None, "found a list or mapping as key", key.start_mark)
+            if (key.tag, key.value) in seen:
+                raise ComposerError(None, None, f"found key '{key.value}' twice", key.start_mark)
+            seen.add((key.tag, key.value))
+        return node

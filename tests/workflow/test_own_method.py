@@ -1,0 +1,79 @@
+"""A new guidance, added to the product with the text that the README gives."""
+
+import re
+import shutil
+
+import pytest
+import torch
+from conftest import TARGETS, Project, copy_of
+from miniature import ROOT
+
+from lgd_core.distilled import load_tensors
+
+INCREMENT = "results/digits/{}/s0/k1/increment.safetensors"
+RECIPE = "config/methods/brighter.yaml"
+
+
+def blocks() -> list[str]:
+    """Return the code of the README's section, block by block."""
+    text = (ROOT / "README.md").read_text()
+    section = text.split("## A method of your own\n")[1].split("\n## ")[0]
+    return re.findall(r"```\w+\n(.*?)```", section, re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def extended(finished, tmp_path_factory) -> Project:
+    """A finished project with a copy of the library, and the README's additions to both."""
+    project = copy_of(finished, tmp_path_factory.mktemp("extended") / "project")
+    shutil.copytree(ROOT / "lgd_core", project.folder / "lgd_core")
+    function, entry, key, recipe = blocks()
+    for path, text in (
+        ("lgd_core/guidance.py", f"\n\n{function}"),
+        ("config/schemas/method.schema.yaml", key),
+    ):
+        with open(project.folder / path, "a") as stream:
+            stream.write(text)
+    (opening,) = re.findall(
+        r"^BUILDERS.*\{\n", (ROOT / "lgd_core/selection.py").read_text(), re.MULTILINE
+    )
+    project.replace("lgd_core/selection.py", opening, opening + entry)
+    (project.folder / RECIPE).write_text(recipe)
+    return project
+
+
+@pytest.fixture(autouse=True)
+def own_library(extended, monkeypatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(extended.folder))
+
+
+def test_a_new_key_repeats_nothing_of_other_methods(extended):
+    assert "Nothing to be done" in extended.make("-n", "--", *TARGETS)
+
+
+def test_the_guidance_acts_and_an_edit_of_its_key_draws_anew(extended):
+    ours = INCREMENT.format("brighter")
+    extended.make("--", ours)
+    brighter, plain = (
+        load_tensors(extended.folder / INCREMENT.format(name))[0]["images"].float()
+        for name in ("brighter", "dit")
+    )
+    assert not torch.equal(brighter, plain)
+    assert brighter.mean() > plain.mean() + 1
+    assert "Nothing to be done" in extended.make("-n", "--", ours)
+    extended.replace(RECIPE, "strength: 0.1", "strength: 0.2")
+    planned = extended.planned("--", ours)
+    extended.replace(RECIPE, "strength: 0.2", "strength: 0.1")
+    assert set(planned) == {
+        (rule, "brighter", "1") for rule in ("sample_candidates", "select_increment")
+    }
+
+
+def test_its_window_must_fit_the_steps(extended):
+    extended.replace(RECIPE, "[2, 8]", "[30, 20]")
+    done = extended.run("-n", "--", INCREMENT.format("brighter"))
+    extended.replace(RECIPE, "[30, 20]", "[2, 8]")
+    assert done.returncode != 0
+    assert "Traceback" not in done.stdout + done.stderr
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("error:")]
+    assert "'brighter'" in line
+    assert "window: found [30, 20]" in line
