@@ -101,7 +101,7 @@ rule select_increment:
         hp=lambda wildcards: stage(
             "select_increment",
             classes=dataset_of(wildcards)["classes"],
-            image=dataset_of(wildcards)["image"],
+            image=stored_image(wildcards),
         ),
     script:
         "../workflow_scripts/select_increment.py"
@@ -122,7 +122,7 @@ rule merge_increment:
         hp=lambda wildcards: stage(
             "merge_increment",
             classes=dataset_of(wildcards)["classes"],
-            image=dataset_of(wildcards)["image"],
+            image=stored_image(wildcards),
             ipc_per_increment=method_of(wildcards)["ipc_per_increment"],
         ),
     script:

@@ -47,6 +47,12 @@ def network_facts(dataset):
 PREPARED = "results/{dataset}/data/prepared.json"
 
 
+def stored_image(wildcards):
+    """Return what the images of a data set's increments look like on disk."""
+    image = dataset_of(wildcards)["image"]
+    return {key: image[key] for key in ("size", "channels")}
+
+
 def array_files(*splits):
     """Return the paths of the arrays of some splits."""
     return [

@@ -174,7 +174,7 @@ def running(snakemake: object) -> Iterator[Job]:
             traceback.print_exc(file=stream)
             if error.filename is None:
                 raise
-            sys.exit(f"error: {error.filename}: {error.strerror}")
+            sys.exit(f"error: {error.filename}: {error.strerror or error}")
         except Exception:
             traceback.print_exc(file=stream)
             raise
