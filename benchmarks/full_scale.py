@@ -37,11 +37,11 @@ SMALL = FULL | {
     "widths": (8, 8, 16, 16),
     "layers_per_block": 1,
     "groups": 4,
-    "latent": 8,
+    "latent": 4,
     "steps": 3,
     "window": (1, 1),
     "network": "ResNetAP-10-w16",
-    "train_size": 48,
+    "train_size": 32,
 }
 POSITIONS_OF_IPC_100 = 90  # of nine guided increments of ten
 

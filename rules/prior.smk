@@ -44,7 +44,8 @@ rule fetch_prior:
             labels=dataset_of(wildcards)["prior"]["labels"],
             classes=dataset_of(wildcards)["classes"],
             image={
-                key: dataset_of(wildcards)["image"][key] for key in ("size", "channels")
+                key: dataset_of(wildcards)["image"][key]
+                for key in ("size", "channels")
             },
         ),
     script:

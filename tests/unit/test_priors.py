@@ -2,12 +2,14 @@
 
 import dataclasses
 import json
+import os
 import shutil
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import load_file
 
 from lgd_core.chunks import Chunks
 from lgd_core.errors import UserError
@@ -179,3 +181,38 @@ def test_another_autoencoder_replaces_the_pipeline_s_own(
     assert load_prior(str(fixed_folder), CPU).autoencoder.config.scaling_factor == 0.5
     other = load_prior(str(fixed_folder), CPU, vae=str(vae))
     assert other.autoencoder.config.scaling_factor == 0.25
+
+
+class Trap:
+    """An object whose pickle makes a folder when it is read."""
+
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self) -> tuple:
+        return os.mkdir, (str(self.marker),)
+
+
+def test_weights_in_torch_s_own_format_are_read_and_nothing_in_them_is_executed(
+    broken_folder: Path, fixed_prior: Prior, tmp_path: Path
+) -> None:
+    path = broken_folder / "vae" / "diffusion_pytorch_model.safetensors"
+    weights = load_file(path)
+    path.unlink()
+    torch.save(weights, path.with_suffix(".bin"))
+    found = load_prior(str(broken_folder), CPU).autoencoder.state_dict()
+    expected = fixed_prior.autoencoder.state_dict()
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+    torch.save(weights | {"trap": Trap(tmp_path / "marker")}, path.with_suffix(".bin"))
+    assert_refused(broken_folder, "vae")
+    assert not (tmp_path / "marker").exists()
+
+
+def test_more_steps_than_the_prior_was_trained_on_are_refused(fixed_prior: Prior) -> None:
+    config = fixed_prior.scheduler_config | {"num_train_timesteps": 20}
+    short = dataclasses.replace(fixed_prior, scheduler_config=config)
+    assert len(short.scheduler(20).timesteps) == 20
+    with pytest.raises(
+        UserError, match=r"sampler.steps: found 21, expected at most the prior's 20"
+    ):
+        short.scheduler(21)
