@@ -75,7 +75,7 @@ def _accuracy(axis: Axes, rows: pd.DataFrame) -> None:
         axis.annotate(f"{value:.1f}{spread}", (x, value), (8, 0), textcoords="offset points",
                       va="center")  # fmt: skip
     n = rows["n"].max()
-    axis.set(title=f"Test accuracy, {n} students of the set", ylabel="top-1 (%)", ylim=(0, 100))
+    axis.set(title=f"Test accuracy, n = {n} students of the set", ylabel="top-1 (%)", ylim=(0, 100))
     axis.set(xlim=(-0.5, len(rows) - 0.2), xticks=range(len(rows)))
     axis.set_xticklabels(rows["subject"])
 
