@@ -1,0 +1,54 @@
+"""Several seeds: what gathers results takes each seed's set as one, from planted results."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import Project
+
+TABLE, PAGE = (f"results/digits_ipc20/table.{kind}" for kind in ("csv", "html"))
+FAMILY = "results/digits/ablation/kappa.csv"
+GATHERING = ("table", "table_page", "ablation")
+SEEDS = ("0", "1", "2")
+
+
+def plant(folder: Path) -> pd.DataFrame:
+    """Write evaluations of three seeds with two students each; return their raw runs."""
+    rng, rows = np.random.default_rng(0), []
+    reference = {"top1": 95.0, "best_top1": 96.0}
+    (folder / "results/digits/reference").mkdir(parents=True)
+    (folder / "results/digits/reference/metrics.json").write_text(json.dumps(reference))
+    for method in ("random", "dit", "lgd", "lgd_no_ranking", "lgd_kappa10"):
+        for seed in SEEDS:
+            runs = [
+                {"run": run, "top1": x, "best_top1": x + 1, "validation_top1": x + 2}
+                for run, x in enumerate(rng.normal(80, 3, 2).tolist())
+            ]
+            rows += [{"method": method, "seed": seed, **run} for run in runs]
+            facts = {"method": method, "seed": seed, "k": "1", "student": "ConvNet-2-w16"}
+            path = folder / f"results/digits/{method}/s{seed}/k1/evaluate/ConvNet-2-w16.json"
+            path.parent.mkdir(parents=True)
+            path.write_text(json.dumps(facts | {"runs": runs}))
+    return pd.DataFrame(rows)
+
+
+def test_tables_of_several_seeds_are_over_sets(fresh: Project) -> None:
+    raw = plant(fresh.folder)
+    variants = {"kappa": {"ipc": [20], "values": [1, 3, 10], "learner": False, "redundancy": False}}
+    options = json.dumps({"ablations": variants})
+    run = ("--config", "seeds=[0,1,2]", f"overrides={options}", "students=[ConvNet-2-w16]")
+    fresh.make(*run, "--allowed-rules", *GATHERING, "--", TABLE, PAGE, FAMILY)
+    means = raw.groupby(["method", "seed"])["top1"].mean().unstack("method")
+    found = pd.read_csv(fresh.folder / TABLE).set_index("method")
+    family = pd.read_csv(fresh.folder / FAMILY).set_index("method")
+    assert found.loc["full", ["n", "n_sets", "n_runs"]].tolist() == [1, 1, 1]
+    for table, base, column in ((found, "dit", "diff_to_dit"), (family, "lgd", "diff_to_base")):
+        for method in table.index.drop(["full", base], errors="ignore"):
+            row, apart = table.loc[method], means[method] - means[base]
+            assert row[["n", "n_sets", "n_runs"]].tolist() == [3, 3, 6]
+            expected = [means[method].mean(), means[method].std(), apart.mean(), apart.sem()]
+            numbers = row[["top1_mean", "top1_std", column, "diff_se"]].tolist()
+            assert numbers == pytest.approx(expected, abs=0.006), method
+    assert "over n sets, each the mean of its students" in (fresh.folder / PAGE).read_text()
