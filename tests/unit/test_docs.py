@@ -1,16 +1,20 @@
 """The documentation keeps step with the code and the schemas."""
 
 import re
+import shlex
 import shutil
 import subprocess
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
 import torch
+from snakemake.cli import parse_config
 
 from lgd_core import guidance
 from lgd_core.config_reference import reference
 from lgd_core.guidance import Denoising
+from lgd_core.recipes import Recipes, read_run
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "config" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -51,6 +55,32 @@ def test_links_and_named_functions_exist(page: Path) -> None:
         code = (page.parent / path).read_text()
         assert path.endswith(f"{module}.py")
         assert re.search(rf"^(def|class) {name}\b", code, re.MULTILINE), f"{module}.{name}"
+
+
+def documented_words(page: Path) -> list[list[str]]:
+    """Return what a page gives to --config, call by call."""
+    calls = re.findall(r"--config ([^`\n]+)", page.read_text())
+    return [
+        list(takewhile(lambda word: "=" in word, shlex.split(call, comments=True)))
+        for call in calls
+        if not call.startswith("key=value")
+    ]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_documented_values_of_the_command_line_are_accepted(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("config", "priors"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    (tmp_path / "PATH").mkdir()
+    monkeypatch.chdir(tmp_path)
+    for words in documented_words(page):
+        Recipes("config", read_run(["config/config.yaml"]), parse_config(words))
+
+
+def test_pages_document_values_of_the_command_line() -> None:
+    assert sum(len(documented_words(page)) for page in PAGES) >= 7
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="needs make")

@@ -3,7 +3,7 @@
 import shutil
 
 import pytest
-from conftest import TARGETS
+from conftest import TARGETS, write_digits
 
 
 def refusal(project, *words, env=None) -> str:
@@ -25,12 +25,48 @@ def refusal(project, *words, env=None) -> str:
         ("methods=[lgdd]", ["unknown method 'lgdd'", "lgd"]),
         ("overrides={methods: {lgd: {learnability: {strength: -1}}}}", ["strength", "-1"]),
         ("external={mine: nowhere}", ["external.mine.folder", "no folder nowhere"]),
+        ("methods=lgd", ["config: methods: found 'lgd'", "all or a list such as [lgd]"]),
+        ("runs=3.0", ["config: runs: found 3.0", "expected integer"]),
     ],
 )
 def test_overrides_on_the_command_line_are_checked(fresh, config, parts):
     line = refusal(fresh, "-n", "--config", config, "--", TARGETS[0])
     for part in parts:
         assert part in line
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "parts"),
+    [
+        ("config/config.yaml", "\nruns: 3\nruns: 4\n", ["config.yaml", "key 'runs' twice"]),
+        ("config/methods/dm.yaml", "\nseed: &a {<<: *a}\n", ["dm.yaml", "*a within &a"]),
+        ("config/methods/a{b}.yaml", "extends: dit\n", ["methods/a{b}.yaml", "letters, digits"]),
+        ("tiny.yaml", "\nplots: {colormap: viridiss}\n", ["plots.colormap", "'viridis'"]),
+    ],
+)
+def test_files_are_checked(fresh, path, text, parts):
+    with open(fresh.folder / path, "a") as stream:
+        stream.write(text)
+    line = refusal(fresh, "-n", "--", TARGETS[0])
+    for part in parts:
+        assert part in line
+
+
+def test_text_of_files_stays_and_words_of_the_command_line_take_their_types(fresh):
+    for name in ("run #2", "1e3"):
+        write_digits(fresh.folder / name)
+    with open(fresh.folder / "tiny.yaml", "a") as stream:
+        stream.write('external: {mine: {folder: "run #2"}}\n')
+    words = [
+        "max_batch=8",
+        "gradient_checkpointing=true",
+        "external={other: {folder: 1e3, increment: 2}}",
+        "overrides={datasets: {digits: {evaluation: {epochs: {10: 30}}}}}",
+    ]
+    targets = [f"results/external/{name}/diagnosis.csv" for name in ("mine", "other")]
+    output = fresh.make("-n", "--config", *words, "--", *targets)
+    assert "run #2" in output
+    assert "1e3" in output
 
 
 def test_images_per_class_of_a_target_are_checked(fresh):
