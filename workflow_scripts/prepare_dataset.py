@@ -1,16 +1,23 @@
 """Split real images into arrays."""
 
-import json
 from pathlib import Path
 
-from job import running
+from job import note_left_out, running
 
 from lgd_core.data import prepare
+from lgd_core.listings import Reading
 from lgd_core.runtime import write_json
+from lgd_core.sources import images_root, list_source
 
 with running(snakemake) as job:
-    root = Path(json.loads(Path(snakemake.input.facts).read_text())["root"])
-    folder = Path(snakemake.output.facts).parent
-    name, threads = snakemake.wildcards.dataset, snakemake.threads
-    facts = prepare(name, job.hp, root, folder, threads, job.log)
+    name, source = snakemake.wildcards.dataset, snakemake.params.source
+    recipe = job.hp | {"source": source}
+    reading = Reading(list_source(recipe, name))
+    root, folder = (
+        images_root(source, Path(snakemake.input.raw)),
+        Path(snakemake.output.facts).parent,
+    )
+    facts = prepare(name, recipe, root, folder, snakemake.threads, job.log, reading.read)
+    note_left_out(job, facts.get("left_out", {}))
+    facts |= reading.note(snakemake.params.images, job.hp, snakemake.params.record)
     write_json(snakemake.output.facts, job.stamp(**facts))

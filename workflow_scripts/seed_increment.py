@@ -15,16 +15,21 @@ with running(snakemake) as job:
         from materials import materials_of
 
         from lgd_core.candidates import increment_of
+        from lgd_core.external import list_seed
         from lgd_core.increments import draw_seed
+        from lgd_core.listings import Reading
 
-        facts = job.hp["network"]
+        facts, method, folder = job.hp["network"], job.hp["method"], snakemake.params.folder
+        where, count = f"method '{snakemake.wildcards.method}'", method["ipc_per_increment"]
+        reading = Reading(folder and list_seed(folder, facts, count, where))
         candidates = draw_seed(
             open_prior(job),
             materials_of(job),
             facts | {"prior_labels": job.hp["prior_labels"]},
-            job.hp["method"],
+            method | {"seed": method["seed"] | {"folder": folder}},
             int(snakemake.wildcards.seed),
             job.resume,
         )
         increment = increment_of(candidates, list(range(len(facts["classes"]))))
+        reading.note(snakemake.params.images, job.hp, snakemake.params.record)
         save_tensors(snakemake.output.increment, increment, job.stamp())

@@ -93,15 +93,13 @@ def bomb() -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
 
 
-@pytest.mark.parametrize("damage", ["truncated", "truncated png", "text", "empty", "bomb", "gone"])
+@pytest.mark.parametrize("damage", ["truncated", "truncated png", "text", "empty", "bomb"])
 def test_a_broken_image_is_one_line_with_its_name(tmp_path: Path, damage: str) -> None:
     path, noise = tmp_path / "broken.JPEG", np.random.default_rng(0).integers(0, 256, (64, 64, 3))
     kind = "PNG" if "png" in damage else "JPEG"
     Image.fromarray(noise.astype(np.uint8)).save(path, format=kind)
     contents = {"text": b"<html>moved</html>", "empty": b"", "bomb": bomb()}
     path.write_bytes(contents.get(damage, path.read_bytes()[:1500]))
-    if damage == "gone":
-        path.unlink()
     with pytest.raises(UserError, match="found a broken image") as error:
         decode(path, 3)
     assert str(path) in str(error.value)

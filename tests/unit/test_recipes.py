@@ -179,7 +179,7 @@ def test_bad_run(folder, config, parts):
         ({"extends": "dti"}, ["lgd.yaml", "extends", "unknown method 'dti'", "dit"]),
         ({"seed__source": "nowhere"}, ["nowhere"]),
         ({"seed__source": "lgd"}, ["seed.source", "cycle", "lgd -> lgd"]),
-        ({"seed": {"source": "folder", "folder": "absent"}}, ["seed.folder", "absent"]),
+        ({"seed": {"source": "folder", "folder": None}}, ["seed.folder", "None"]),
     ],
 )
 def test_bad_method(folder, changes, parts):
