@@ -60,7 +60,9 @@ def resolve_source(recipe: dict, where: str) -> dict:
     source, (named, folder) = recipe["source"], _named_folder(recipe["source"], where)
     kind = source["kind"]
     if folder is None and kind in ("imagenet", "folder"):
-        raise MissingFolderError(f"{named}: found none and {VARIABLE} unset, expected {EXPECTED[kind]}")
+        raise MissingFolderError(
+            f"{named}: found none and {VARIABLE} unset, expected {EXPECTED[kind]}"
+        )
     if folder is None:
         return source
     if kind in EXPECTED:

@@ -336,16 +336,14 @@ def test_the_data_of_a_run_are_looked_for_before_it(folder, monkeypatch):
     monkeypatch.delenv("LGD_DATA", raising=False)
     recipes = Recipes(folder, {})
     with pytest.raises(UserError, match=r"imagenette\.yaml: source.folder: .* LGD_DATA unset"):
-        recipes.source_of("imagenette")
+        recipes.list_source("imagenette")
     monkeypatch.setenv("LGD_DATA", "nowhere")
     with pytest.raises(UserError, match="LGD_DATA: no folder nowhere/train"):
-        recipes.source_of("imagenette")
-    for part in ("train", "val"):
-        for wnid in recipes.dataset("imagenette")["wnids"]:
-            Path("somewhere", part, wnid).mkdir(parents=True)
+        recipes.list_source("imagenette")
     monkeypatch.setenv("LGD_DATA", "somewhere")
     assert recipes.source_of("imagenette")["folder"] == "somewhere"
     assert recipes.source_of("digits")["folder"] is None
+    assert recipes.list_source("digits") is None
 
 
 def test_extends_cycle(folder):
