@@ -28,9 +28,9 @@ def write_images(
 ) -> list[int]:
     """Write images ``read(0)``, ``read(1)``, ... to every .npy file of ``files``, at its size.
 
-    Each image is read once, in ``threads`` threads. Where reading raises BrokenFileError, ``on_broken``
-    raises it again or leaves the image out; any other error ends the writing. Return the numbers of
-    the images written.
+    Each image is read once, in ``threads`` threads. Where reading raises BrokenFileError,
+    ``on_broken`` raises it again or leaves the image out; any other error ends the writing. Return
+    the numbers of the images written.
     """
 
     def make(number: int) -> list[np.ndarray] | BrokenFileError:

@@ -22,7 +22,7 @@ from lgd_core.sources import list_images, list_left_out
 
 @dataclass(frozen=True)
 class Part:
-    """Images of a source and their labels, int64 (N,); ``read`` raises BrokenFileError where it fails.
+    """Images of a source and their labels, int64 (N,); ``read`` may raise BrokenFileError.
 
     ``families``, (N,) strings, says which images are of one making and must not be split.
     """

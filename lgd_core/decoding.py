@@ -24,8 +24,8 @@ def decode(
 
     Transparency is dropped, and of several frames all but the first. The orientation in EXIF is not
     applied: the training pipelines whose numbers we compare with see ImageNet as its pixels are
-    stored. Raises BrokenFileError that names a file which does not decode; ``read`` raises UserError
-    where the file cannot even be read.
+    stored. Raises BrokenFileError that names a file which does not decode; ``read`` raises
+    UserError where the file cannot even be read.
     """
     contents = read(path)
     try:

@@ -54,8 +54,8 @@ def compares_with_paper(source: dict) -> bool:
 def resolve_source(recipe: dict, where: str) -> dict:
     """Return a data set's source with its folder: the recipe's, or else that of ``LGD_DATA``.
 
-    Raises MissingFolderError where there is no such folder, and UserError unless it has its parts and
-    one folder per class in them.
+    Raises MissingFolderError where there is no such folder, and UserError unless it has its parts
+    and one folder per class in them.
     """
     source, (named, folder) = recipe["source"], _named_folder(recipe["source"], where)
     kind = source["kind"]

@@ -13,7 +13,7 @@ rule fetch_dataset:
             "fetch_dataset",
             source=source_facts(wildcards, "kind", "archive", of_fonts=["packages"]),
         ),
-        images=lambda wildcards: images_of(wildcards.dataset),
+        images=lambda wildcards: source_images(wildcards.dataset),
         # What asks for threads is no reason to run again: a folder may lie anywhere.
         source=lambda wildcards, threads: source_of(wildcards),
     script:
@@ -35,7 +35,7 @@ rule prepare_dataset:
     threads: ALL_CORES
     params:
         hp=prepared_facts,
-        images=lambda wildcards: images_of(wildcards.dataset),
+        images=lambda wildcards: source_images(wildcards.dataset),
         # What asks for threads is no reason to run again: a folder may lie anywhere.
         source=lambda wildcards, threads: source_of(wildcards),
         record=SOURCE_RECORD,

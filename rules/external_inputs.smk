@@ -1,8 +1,7 @@
 """Diagnosis of folders of images from elsewhere; no prior is needed."""
 
 from functools import cache
-
-from snakemake.io import Wildcards
+from types import SimpleNamespace
 
 from lgd_core.external import list_set
 from lgd_core.listings import Made
@@ -41,7 +40,7 @@ def set_images(external):
 
     It stays where the folder is moved or touched, and changes with what is in it.
     """
-    wildcards = Wildcards(fromdict={"external": external})
+    wildcards = SimpleNamespace(external=external)
     made = Made(
         record=SET_RECORD.format(external=external),
         outputs=[path.format(external=external) for path in SET_FILES.values()],

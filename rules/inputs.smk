@@ -2,8 +2,7 @@
 
 from functools import cache
 from pathlib import Path
-
-from snakemake.io import Wildcards
+from types import SimpleNamespace
 
 from lgd_core.external import list_seed
 from lgd_core.folders import expand_path
@@ -64,12 +63,12 @@ def prepared_facts(wildcards):
 
 
 @cache
-def images_of(dataset):
+def source_images(dataset):
     """Return the identity of the files that a data set's arrays are made of, checked before any job.
 
     It stays where a folder is moved or touched, and changes with what is in it.
     """
-    wildcards = Wildcards(fromdict={"dataset": dataset})
+    wildcards = SimpleNamespace(dataset=dataset)
     made = Made(
         record=SOURCE_RECORD.format(dataset=dataset),
         outputs=[path.format(dataset=dataset) for path in arrays(*SPLITS)],
@@ -300,7 +299,7 @@ def seed_folder(wildcards):
 def seed_images(dataset, method, seed):
     """Return the identity of the images that an increment 0 is read from; None without a folder."""
     values = {"dataset": dataset, "method": method, "seed": seed}
-    wildcards = Wildcards(fromdict=values)
+    wildcards = SimpleNamespace(**values)
     folder = seed_folder(wildcards)
     if folder is None:
         return None

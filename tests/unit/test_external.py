@@ -125,7 +125,7 @@ def test_manifest_of_other_columns(tmp_path):
     root = write_set(tmp_path / "set", NUMBERED)
     write_manifest(root, [], ("name", "label"))
     with pytest.raises(
-        UserError, match="found columns name, label, expected .* columns file and increment"
+        UserError, match=r"found columns name, label, expected .* columns file and increment"
     ):
         increments_of(root, list_images(root, DATASET), 1)
 

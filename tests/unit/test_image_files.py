@@ -67,7 +67,7 @@ def test_a_link_that_leads_to_a_folder_twice_is_refused_by_its_name(tmp_path, ta
     root = touch(tmp_path / "train", "cat/deep/1.png", "dog/1.png")
     (root / "cat" / "loop").symlink_to(target)
     seen: dict = {}
-    with pytest.raises(UserError, match="the same folder as") as error:
+    with pytest.raises(UserError, match="the same folder as") as error:  # noqa: PT012
         for folder in ("cat", "dog"):
             walk(root / folder, seen)
     assert "\n" not in str(error.value)

@@ -246,7 +246,7 @@ def test_fast_ai_s_tree_is_not_taken_for_imagenet(tmp_path: Path) -> None:
     root = fastai_tree(tmp_path, list(WOOF))
     for complete in (False, True):
         text = listing_refused("imagenet", root, complete=complete)
-        assert "val/n02096294/n02096294_90.JPEG" in text
+        assert "val/n02086240/n02086240_90.JPEG" in text
         assert "source.kind is fastai" in text
 
 
@@ -305,12 +305,12 @@ def test_a_ground_truth_of_classes_that_are_not_imagenet_s(root: Path) -> None:
 def test_the_identity_of_files_does_not_depend_on_where_they_are(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = list_source(recipe("folder", root), "woof.yaml")
+    before = list_source(recipe("folder", root), "woof.yaml").facts()
     monkeypatch.chdir(tmp_path)
     relative = list_source(recipe("folder", Path("imagenet")), "woof.yaml")
-    assert relative.facts() == before.facts()
+    assert relative.facts() == before
     (root / "val").rename(root / "test")
-    assert list_source(recipe("folder", root), "woof.yaml").facts() == before.facts()
+    assert list_source(recipe("folder", root), "woof.yaml").facts() == before
 
 
 def test_a_folder_that_is_not_there_is_told_from_a_wrong_one(tmp_path: Path) -> None:
