@@ -1,6 +1,5 @@
 """fast.ai's archives of ImageNette and ImageWoof: downloaded, checked, unpacked."""
 
-import hashlib
 import http.client
 import tarfile
 import urllib.request
@@ -9,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lgd_core.errors import UserError
+from lgd_core.image_files import file_status
+from lgd_core.listings import sha256
 from lgd_core.runtime import atomic, progress, scratch
 from lgd_core.sources import find_archive
 from lgd_core.web import reachable
@@ -33,10 +34,8 @@ NOTE = (
 )
 
 
-def fetch_archive(
-    name: str, local: str | None, folder: Path, log: Callable[[str], None]
-) -> tuple[str, Path]:
-    """Return what served an archive, and the folder with its ``train`` and ``val``.
+def fetch_archive(name: str, local: str | None, folder: Path, log: Callable[[str], None]) -> str:
+    """Return what served an archive; sources.images_root finds its ``train`` and ``val``.
 
     ``local`` is an unpacked archive, the archive, or a folder that holds either under its own name;
     without one the archive is downloaded into ``folder``. Raises UserError for a wrong digest.
@@ -44,12 +43,14 @@ def fetch_archive(
     if local is not None:
         path = find_archive(name, Path(local))
         if path.is_dir():
-            return f"folder {path}", path
+            return f"folder {path}"
         check_digest(name, path)
-        return f"archive {path}", unpack(path, folder / name) / name
+        unpack(path, folder / name)
+        return f"archive {path}"
     with scratch(folder) as temporary:
         archive = download(name, Path(temporary) / f"{name}.tgz", log)
-        return f"download {ADDRESS.format(name)}", unpack(archive, folder / name) / name
+        unpack(archive, folder / name)
+        return f"download {ADDRESS.format(name)}"
 
 
 def download(name: str, target: Path, log: Callable[[str], None]) -> Path:
@@ -78,16 +79,14 @@ def download(name: str, target: Path, log: Callable[[str], None]) -> Path:
 def check_digest(name: str, archive: Path) -> None:
     """Raise UserError unless an archive has the published size and SHA-256."""
     size, expected = ARCHIVES[name]
-    if archive.stat().st_size != size:
-        raise UserError(f"{archive}: found {archive.stat().st_size} bytes, expected {size}")
-    with open(archive, "rb") as stream:
-        found = hashlib.file_digest(stream, "sha256").hexdigest()
-    if found != expected:
+    if (length := file_status(archive).st_size) != size:
+        raise UserError(f"{archive}: found {length} bytes, expected {size}")
+    if (found := sha256(archive)) != expected:
         raise UserError(f"{archive}: found SHA-256 {found}, expected {expected}")
 
 
-def unpack(archive: Path, folder: Path) -> Path:
-    """Unpack a tar archive as ``folder``, all or nothing; return the folder.
+def unpack(archive: Path, folder: Path) -> None:
+    """Unpack a tar archive as ``folder``, all or nothing.
 
     Raises UserError for an entry that is absolute, leads out of the folder or is no plain file.
     """
@@ -102,7 +101,6 @@ def unpack(archive: Path, folder: Path) -> Path:
         ) from error
     except (tarfile.TarError, EOFError, zlib.error) as error:
         raise UserError(f"{archive}: cannot be unpacked ({error})") from error
-    return folder
 
 
 def _inside(entry: tarfile.TarInfo, folder: str) -> tarfile.TarInfo:

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from lgd_core.decoding import fit
-from lgd_core.errors import UserError
+from lgd_core.errors import BrokenFileError
 from lgd_core.runtime import atomic, progress
 
 # Images in flight per thread: enough to keep all of them busy, few enough for any memory.
@@ -24,18 +24,19 @@ def write_images(
     count: int,
     channels: int,
     threads: int,
-    on_broken: Callable[[UserError], None],
+    on_broken: Callable[[BrokenFileError], None],
 ) -> list[int]:
     """Write images ``read(0)``, ``read(1)``, ... to every .npy file of ``files``, at its size.
 
-    Each image is read once, in ``threads`` threads. Where reading raises UserError, ``on_broken``
-    raises it again or leaves the image out. Return the numbers of the images written.
+    Each image is read once, in ``threads`` threads. Where reading raises BrokenFileError,
+    ``on_broken`` raises it again or leaves the image out; any other error ends the writing. Return
+    the numbers of the images written.
     """
 
-    def make(number: int) -> list[np.ndarray] | UserError:
+    def make(number: int) -> list[np.ndarray] | BrokenFileError:
         try:
             image = read(number)
-        except UserError as error:
+        except BrokenFileError as error:
             return error
         return [fit(image, size) for size in files.values()]
 
@@ -46,7 +47,7 @@ def write_images(
         bar = stack.enter_context(progress(" ".join(path.stem for path in files), count))
         for number, made in enumerate(_ahead(make, count, threads)):
             bar.update()
-            if isinstance(made, UserError):
+            if isinstance(made, BrokenFileError):
                 on_broken(made)
                 continue
             for append, array in zip(appends, made, strict=True):

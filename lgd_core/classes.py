@@ -7,6 +7,7 @@ from importlib.metadata import distribution
 from pathlib import Path
 
 from lgd_core.errors import UserError
+from lgd_core.image_files import entries
 
 LISTED = 10
 
@@ -86,7 +87,7 @@ def class_folders(
     is missing and what is too much; ``others`` allows the latter.
     """
     root = Path(root)
-    found = sorted(p.name for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
+    found = [e.name for e in entries(root) if e.is_dir() and not e.name.startswith(".")]
     labelled = [class_folder(label, names) for label in range(len(names))]
     known = (wnids, names, labelled, _numbered(found, wnids, len(names)))
     schemes = [scheme for scheme in known if set(scheme) & set(found)]

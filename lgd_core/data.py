@@ -14,16 +14,17 @@ from torch import Tensor
 from lgd_core.arrays import link, write_images, write_labels
 from lgd_core.decoding import decode
 from lgd_core.digests import check_file
-from lgd_core.errors import UserError
+from lgd_core.errors import BrokenFileError, UserError
 from lgd_core.glyphs import draw_letters
+from lgd_core.image_files import read_bytes, summarise
 from lgd_core.runtime import read_json
 from lgd_core.seeding import generator
-from lgd_core.sources import list_images
+from lgd_core.sources import list_images, list_left_out
 
 
 @dataclass(frozen=True)
 class Part:
-    """Images of a source and their labels, int64 (N,); ``read`` raises UserError where it fails.
+    """Images of a source and their labels, int64 (N,); ``read`` may raise BrokenFileError.
 
     ``families``, (N,) strings, says which images are of one making and must not be split.
     """
@@ -70,26 +71,34 @@ def hold_out_families(
 
 
 def prepare(
-    name: str, recipe: dict, root: Path, folder: Path, threads: int, log: Callable[[str], None]
+    name: str,
+    recipe: dict,
+    root: Path,
+    folder: Path,
+    threads: int,
+    log: Callable[[str], None],
+    read: Callable[[str | Path], bytes] = read_bytes,
 ) -> dict[str, dict | list]:
-    """Write a data set's arrays into ``folder``; return its images per class, the skipped,
-    and the number of font families where there are any.
+    """Write a data set's arrays into ``folder``; return its images per class, the skipped, what
+    lies beside images and is left out, and the number of font families where there are any.
 
     Networks read the splits ``train``, ``validation`` and ``test``, at ``image.train_size`` where
     it is set and at ``image.size`` otherwise; ``originals`` are the images of ``train`` at
     ``image.size``. Each is two .npy files: images, uint8 (N, C, H, W), and labels, int64 (N,). The
     validation split is held out of the training images, class by class or family by family, keyed
-    by the data set's name; the test images are never mixed with either. Every file is decoded once.
-    Raises UserError for a broken file, unless ``source.skip_broken`` is set, and where a class has
-    no image left.
+    by the data set's name; the test images are never mixed with either. Every file is decoded
+    once, from what ``read`` returns. Raises UserError for a broken file, unless
+    ``source.skip_broken`` is set, and where a class has no image left.
     """
     cache = _Cache(recipe, folder, threads, log)
+    kind = recipe["source"]["kind"]
     readers = {
         "fashion-mnist": _read_fashion,
         "digits": _read_digits,
         "fonts": partial(_read_fonts, cache=cache),
     }
-    train, test = readers.get(recipe["source"]["kind"], _read_tree)(name, recipe, root)
+    tree = partial(_read_tree, read=read)
+    train, test = readers.get(kind, tree)(name, recipe, root)
     train, validation = train.split(recipe["source"]["validation_fraction"], name)
     with warnings.catch_warnings():
         # Pillow warns of odd EXIF and of large images; what it cannot decode raises.
@@ -101,6 +110,8 @@ def prepare(
             if not count:
                 raise UserError(f"{name}: {split}: found no image of {class_name} that decodes")
     facts = {"images": counts, "skipped": cache.skipped}
+    if kind not in readers:
+        facts["left_out"] = summarise(list_left_out(recipe, root))
     if train.families is not None:
         facts["families"] = {split: len(set(part.families)) for split, part in parts.items()}
     return facts
@@ -134,7 +145,7 @@ class _Cache:
         self.log(f"{split}: {len(labels)} images")
         return dict(zip(classes, np.bincount(labels, minlength=len(classes)).tolist(), strict=True))
 
-    def on_broken(self, error: UserError) -> None:
+    def on_broken(self, error: BrokenFileError) -> None:
         """Leave a broken image out where the recipe says so; otherwise raise its error."""
         if not self.recipe["source"]["skip_broken"]:
             raise UserError(f"{error}, or source.skip_broken: true") from error
@@ -149,13 +160,17 @@ class _Cache:
         return self.folder / f"{split}_{kind}.npy"
 
 
-def _read_tree(name: str, recipe: dict, root: Path) -> list[Part]:
+def _read_tree(
+    name: str, recipe: dict, root: Path, read: Callable[[str | Path], bytes]
+) -> list[Part]:
     channels = recipe["image"]["channels"]
     parts = []
     for images in list_images(recipe, root):
         paths, labels = zip(*images, strict=True)
         parts.append(
-            Part(np.array(labels, np.int64), lambda n, paths=paths: decode(paths[n], channels))
+            Part(
+                np.array(labels, np.int64), lambda n, paths=paths: decode(paths[n], channels, read)
+            )
         )
     return parts
 

@@ -1,4 +1,4 @@
-"""The error that a person can act on."""
+"""The errors that a person can act on."""
 
 LONGEST = 400
 
@@ -14,3 +14,11 @@ class UserError(ValueError):
         line = "".join(c if c.isprintable() else " " for c in message)
         half = LONGEST // 2 - 3
         super().__init__(line if len(line) <= LONGEST else f"{line[:half]} ... {line[-half:]}")
+
+
+class BrokenFileError(UserError):
+    """A file whose contents cannot be used; one that cannot even be read is not among them."""
+
+
+class MissingFolderError(UserError):
+    """Images that a run asks for are not there at all, as on a disk that is not mounted."""

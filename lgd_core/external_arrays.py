@@ -8,8 +8,9 @@ import pandas as pd
 
 from lgd_core.arrays import write_images, write_labels
 from lgd_core.decoding import decode
-from lgd_core.errors import UserError
-from lgd_core.external import increments_of, list_images, manifest_of
+from lgd_core.errors import BrokenFileError
+from lgd_core.external import increments_of, list_images, list_left_out, manifest_of
+from lgd_core.image_files import read_bytes, summarise
 from lgd_core.tables import write_csv
 
 
@@ -19,8 +20,10 @@ def read_set(
     files: dict[str, str],
     threads: int,
     log: Callable[[str], None],
+    read: Callable[[str | Path], bytes] = read_bytes,
 ) -> dict:
-    """Write a tree's images and labels as arrays and a table of its files; return counts.
+    """Write a tree's images and labels as arrays and a table of its files; return counts, and what
+    lies beside images and is left out.
 
     ``external`` has ``folder`` and ``increment``, ``dataset`` the ``image``, ``classes`` and
     ``wnids``; ``files`` the paths of ``images``, uint8 (N, C, H, W) at the data set's size,
@@ -40,12 +43,12 @@ def read_set(
     ).sort_values("increment", kind="stable")
     paths = [folder / file for file in table["file"]]
 
-    def stop(error: UserError) -> None:
+    def stop(error: BrokenFileError) -> None:
         raise error
 
     write_images(
         {Path(files["images"]): image["size"]},
-        lambda number: decode(paths[number], image["channels"]),
+        lambda number: decode(paths[number], image["channels"], read),
         len(images),
         image["channels"],
         threads,
@@ -56,4 +59,5 @@ def read_set(
     split = "manifest.csv" if manifest_of(folder) else f"file order, {external['increment']} each"
     log(f"{len(images)} images, increments by {split}")
     sizes = table.groupby("increment").size()
-    return {"images": len(images), "increments": sizes.tolist(), "split": split}
+    facts = {"images": len(images), "increments": sizes.tolist(), "split": split}
+    return facts | {"left_out": summarise(list_left_out(folder, dataset))}

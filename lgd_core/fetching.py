@@ -11,7 +11,7 @@ from lgd_core.archives import NOTE, fetch_archive
 from lgd_core.debian import unpack
 from lgd_core.errors import UserError
 from lgd_core.font_files import fetch_fonts
-from lgd_core.runtime import atomic, fingerprint, scratch
+from lgd_core.runtime import atomic, scratch
 from lgd_core.sources import tree_parts
 from lgd_core.web import reachable
 
@@ -29,25 +29,21 @@ FASHION_FILES = {
 def fetch(source: dict, folder: Path, log: Callable[[str], None]) -> dict[str, object]:
     """Bring the raw files of a data set into ``folder``; a tree on disk is read where it is.
 
-    Return which source served them, the ``root`` under which ``prepare`` finds them, and perhaps a
-    ``note`` for those who read the scores, or what the files are.
+    Return which source served them and perhaps a ``note`` for those who read the scores, or what
+    the files are; sources.images_root says where they then lie.
     """
     folder.mkdir(parents=True, exist_ok=True)
     kind, local = source["kind"], source["folder"]
     if kind == "fashion-mnist":
-        return {"served_by": _fetch_fashion(local, folder, log), "root": str(folder)}
+        return {"served_by": _fetch_fashion(local, folder, log)}
     if kind == "fastai":
-        served_by, root = fetch_archive(source["archive"], local, folder, log)
-        return {"served_by": served_by, "root": str(root), "note": NOTE}
+        return {"served_by": fetch_archive(source["archive"], local, folder, log), "note": NOTE}
     if kind == "fonts":
         return fetch_fonts(source, folder, log)
     if kind == "digits":
-        return {"served_by": "scikit-learn", "root": str(folder)}
+        return {"served_by": "scikit-learn"}
     tree_parts(kind, Path(local))
-    facts = {"served_by": local, "root": local}
-    if kind == "folder":  # ImageNet's would be a million files
-        facts["listing"] = fingerprint(sorted(map(str, Path(local).rglob("*.*"))))
-    return facts
+    return {"served_by": local}
 
 
 def _fetch_fashion(local: str | None, folder: Path, log: Callable[[str], None]) -> str:

@@ -1,6 +1,5 @@
 """Font files of a data set: a folder's, or those of listed Debian packages, with their digests."""
 
-import hashlib
 import shutil
 import subprocess
 from collections.abc import Callable, Iterable
@@ -8,14 +7,9 @@ from pathlib import Path
 
 from lgd_core.debian import installed, unpack
 from lgd_core.errors import UserError
+from lgd_core.image_files import FONT_SUFFIXES, is_font, list_fonts
+from lgd_core.listings import sha256
 from lgd_core.runtime import progress, scratch
-
-SUFFIXES = (".ttf", ".otf", ".ttc", ".otc")
-
-
-def list_fonts(root: Path) -> list[Path]:
-    """Return the font files under a folder, sorted by their path in it."""
-    return sorted(path for path in root.rglob("*") if path.is_file() and _is_font(path))
 
 
 def fetch_fonts(source: dict, folder: Path, log: Callable[[str], None]) -> dict[str, object]:
@@ -23,12 +17,12 @@ def fetch_fonts(source: dict, folder: Path, log: Callable[[str], None]) -> dict[
 
     Each package's files come from its installed copy, or else from a download, and lie in
     ``folder``/PACKAGE; nothing but the listed packages counts, whatever else is installed. Return
-    which source served, the ``root``, versions of packages and SHA-256 of every file. Raises
+    which source served, versions of packages and SHA-256 of every file. Raises
     UserError where a package cannot be had or has no font file.
     """
     if source["folder"] is not None:
-        root = Path(source["folder"]).expanduser()
-        facts = {"served_by": f"configured folder {root}", "root": str(root)}
+        root = Path(source["folder"])
+        facts = {"served_by": f"configured folder {root}"}
         return facts | {"packages": {}, "fonts": _digests(root)}
     copies = {name: _copy_installed(name, folder) for name in source["packages"]}
     found = {name: version for name, version in copies.items() if version}
@@ -38,7 +32,6 @@ def fetch_fonts(source: dict, folder: Path, log: Callable[[str], None]) -> dict[
             log(f"{how}: {name} {version}")
     return {
         "served_by": f"installed packages: {len(found)}, apt-get download: {len(downloaded)}",
-        "root": str(folder),
         "packages": dict(sorted((found | downloaded).items())),
         "fonts": _digests(folder),
     }
@@ -68,7 +61,8 @@ def _download(names: list[str], folder: Path) -> dict[str, str]:
             root = Path(temporary) / name
             if not _keep_fonts(list_fonts(root), root, folder / name):
                 raise UserError(
-                    f"package {name} {version}: found no font file, expected {', '.join(SUFFIXES)}"
+                    f"package {name} {version}: found no font file, "
+                    f"expected {', '.join(FONT_SUFFIXES)}"
                 )
     return versions
 
@@ -76,7 +70,7 @@ def _download(names: list[str], folder: Path) -> dict[str, str]:
 def _keep_fonts(files: Iterable[Path], root: Path, target: Path) -> list[Path]:
     """Copy font files to their place under a folder; return them."""
     # A link names a file of the package a second time.
-    fonts = [path for path in files if _is_font(path) and not path.is_symlink()]
+    fonts = [path for path in files if is_font(path) and not path.is_symlink()]
     for path in fonts:
         copy = target / path.relative_to(root)
         copy.parent.mkdir(parents=True, exist_ok=True)
@@ -84,21 +78,14 @@ def _keep_fonts(files: Iterable[Path], root: Path, target: Path) -> list[Path]:
     return fonts
 
 
-def _is_font(path: Path) -> bool:
-    # Hidden files are what other systems leave beside fonts, under names like theirs.
-    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
-
-
 def _digests(root: Path) -> dict[str, str]:
     """Return path in the folder -> SHA-256 of every font; raises UserError where there is none."""
     fonts = list_fonts(root)
     if not fonts:
-        raise UserError(f"{root}: found no font file, expected {', '.join(SUFFIXES)}")
+        raise UserError(f"{root}: found no font file, expected {', '.join(FONT_SUFFIXES)}")
     digests = {}
     with progress("digests of fonts", len(fonts)) as bar:
         for path in fonts:
-            with open(path, "rb") as stream:
-                digest = hashlib.file_digest(stream, "sha256").hexdigest()
-            digests[str(path.relative_to(root))] = digest
+            digests[str(path.relative_to(root))] = sha256(path)
             bar.update()
     return digests

@@ -1,5 +1,6 @@
 """Letters drawn from font files: one grey image per face and character, no two alike."""
 
+import io
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,8 +12,8 @@ from PIL import Image, ImageDraw, ImageFont
 from scipy.sparse import tril
 from sklearn.neighbors import NearestNeighbors
 
-from lgd_core.errors import UserError
-from lgd_core.font_files import list_fonts
+from lgd_core.errors import BrokenFileError, UserError
+from lgd_core.image_files import list_fonts, read_bytes
 
 # Glyphs are drawn larger than they are kept, so that hinting does not decide what they look like.
 OVERSAMPLING = 4
@@ -33,7 +34,7 @@ def draw_letters(
     source: dict,
     root: Path,
     size: int,
-    on_broken: Callable[[UserError], None],
+    on_broken: Callable[[BrokenFileError], None],
     leave_out: Callable[[str], None],
 ) -> Letters:
     """Draw the characters of a source with every face of the fonts under ``root``, class by class.
@@ -48,8 +49,9 @@ def draw_letters(
     for path in list_fonts(root):
         if any(fnmatch(path.name, pattern) for pattern in source["exclude"]):
             continue
+        contents = read_bytes(path)
         try:
-            for font in _faces(path, OVERSAMPLING * size):
+            for font in _faces(contents, OVERSAMPLING * size):
                 drawn = draw_face(font, source["characters"], size)
                 if isinstance(drawn, str):
                     leave_out(f"{path}: {drawn}")
@@ -59,7 +61,7 @@ def draw_letters(
         except (OSError, ValueError) as error:
             reason = " ".join(str(error).split())
             on_broken(
-                UserError(
+                BrokenFileError(
                     f"{path}: found a broken font ({reason}), expected one that draws letters"
                 )
             )
@@ -92,13 +94,13 @@ def family_of(name: str) -> str:
     return (re.search(r"[^\W\d_]+", name) or re.search(r".*", name)).group().casefold()
 
 
-def _faces(path: Path, em: int) -> Iterator[ImageFont.FreeTypeFont]:
+def _faces(contents: bytes, em: int) -> Iterator[ImageFont.FreeTypeFont]:
     """Yield the faces of a font file, of which a collection has several."""
-    with open(path, "rb") as stream:
-        tag, _, count = stream.read(4), stream.read(4), stream.read(4)
-    for index in range(int.from_bytes(count) if tag == b"ttcf" else 1):
+    count = int.from_bytes(contents[8:12]) if contents[:4] == b"ttcf" else 1
+    for index in range(count):
         # Other layout engines are there or not from one machine to the next.
-        yield ImageFont.truetype(str(path), em, index, layout_engine=ImageFont.Layout.BASIC)
+        layout = ImageFont.Layout.BASIC
+        yield ImageFont.truetype(io.BytesIO(contents), em, index, layout_engine=layout)
 
 
 def _ink(font: ImageFont.FreeTypeFont, character: str) -> Image.Image | None:

@@ -8,12 +8,11 @@ import torch
 from torch import Tensor
 
 from lgd_core.chunks import Chunks
-from lgd_core.classes import class_folders
 from lgd_core.condensation import Condenser, condense, initial_pixels
 from lgd_core.coresets import coreset_increment
 from lgd_core.data import load_split, real_increment
 from lgd_core.decoding import decode, fit
-from lgd_core.errors import UserError
+from lgd_core.external import seed_images
 from lgd_core.features import penultimate
 from lgd_core.methods import guidances, strength_at
 from lgd_core.priors import Prior, to_uint8
@@ -176,16 +175,11 @@ def folder_candidates(
 ) -> dict[str, Tensor]:
     """Return the first images by name of every class folder, resized and cropped to the data set.
 
-    Folders are matched as those of a data set are, see classes.class_folders. Raises UserError
-    where folders or images are too few.
+    Raises UserError where folders or images are too few, see external.seed_images.
     """
-    image, count = dataset["image"], method["ipc_per_increment"]
-    images = []
-    for path in class_folders(folder, dataset["classes"], dataset.get("wnids", ())):
-        files = sorted(p for p in path.iterdir() if p.suffix.lower() in (".png", ".jpg", ".jpeg"))
-        if len(files) < count:
-            raise UserError(f"{path}: found {len(files)} images, expected {count}")
-        images += [fit(decode(file, image["channels"]), image["size"]) for file in files[:count]]
+    image = dataset["image"]
+    files = seed_images(folder, dataset, method["ipc_per_increment"])
+    images = [fit(decode(file, image["channels"]), image["size"]) for file in files]
     ordered = torch.from_numpy(np.stack(images))
     return as_candidates(ordered, len(dataset["classes"]), method, prior)
 

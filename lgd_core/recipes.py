@@ -1,6 +1,5 @@
 """The run, the data sets and the methods: read, checked and resolved before any job starts."""
 
-import os
 import re
 from collections.abc import Sequence
 from copy import deepcopy
@@ -14,10 +13,11 @@ from lgd_core.errors import UserError
 from lgd_core.external import resolve_external
 from lgd_core.families import Families
 from lgd_core.folders import expand_path
+from lgd_core.listings import Listing
 from lgd_core.methods import SEED_SOURCES, check_formation, needs_learner, tuned_by
 from lgd_core.prior_files import check_prior
 from lgd_core.schema import check, fill_defaults, load_yaml, merge, suggest
-from lgd_core.sources import check_source, resolve_source
+from lgd_core.sources import check_source, list_source, source_folder
 from lgd_core.words import typed
 
 KINDS = ("dataset", "method", "ablation")
@@ -113,8 +113,16 @@ class Recipes:
         return self.external[name]
 
     def source_of(self, dataset: str) -> dict:
-        """Return where a data set's images come from, its folder checked: see resolve_source."""
-        return resolve_source(self.dataset(dataset), str(self.folder / f"datasets/{dataset}.yaml"))
+        """Return where a data set's images come from, with the folder, which need not be there."""
+        recipe = self.dataset(dataset)
+        return recipe["source"] | {"folder": source_folder(recipe, self._where(dataset))}
+
+    def list_source(self, dataset: str) -> Listing | None:
+        """Return the files of a data set's images, all of them checked: see sources.list_source."""
+        return list_source(self.dataset(dataset), self._where(dataset))
+
+    def _where(self, dataset: str) -> str:
+        return str(self.folder / f"datasets/{dataset}.yaml")
 
     def shards(self, dataset: str) -> int:
         """Return the number of jobs that share the classes of a data set's increment."""
@@ -200,7 +208,7 @@ class Recipes:
         recipe = merge(own, self.config["overrides"]["datasets"].get(name) or {})
         check(recipe, self.schemas["dataset"], where)
         recipe = resolve_classes(fill_defaults(recipe, self.schemas["dataset"]), where)
-        expand_paths(recipe, ("prior.source", "prior.vae", "source.folder"), where)
+        expand_paths(recipe, ("prior.source", "prior.vae"), where)
         check_source(recipe, where)
         for method, changes in recipe["recipes"].items():
             self._layer("method", method, changes, f"{where}: recipes.{method}")
@@ -251,7 +259,7 @@ class Recipes:
 
     def _check_seed(self, recipe: dict, dataset: str, name: str, where: str) -> None:
         seed, size = recipe["seed"], self.dataset(dataset)["image"]["size"]
-        if seed["source"] == "folder" and not os.path.isdir(seed["folder"] or ""):
+        if seed["source"] == "folder" and not seed["folder"]:
             raise UserError(f"{where}: seed.folder: found {seed['folder']!r}, expected a folder")
         if seed["source"] == "own" and needs_learner(recipe):
             raise UserError(

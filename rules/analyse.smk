@@ -6,7 +6,7 @@ rule table:
             student=students_of,
         ),
         reference="results/{dataset}/reference/metrics.json",
-        paper=["config/paper/table_1.csv", "config/paper/table_5.csv"],
+        paper=lambda wildcards: paper_tables(wildcards, ["table_1", "table_5"]),
     output:
         table=report(
             "results/{dataset}_ipc{ipc}/table.csv",

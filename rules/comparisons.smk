@@ -1,4 +1,13 @@
-"""Inputs and parameters of what compares methods: families."""
+"""Inputs and parameters of what compares methods: families, and the paper's tables."""
+
+from lgd_core.sources import compares_with_paper
+
+
+def paper_tables(wildcards, names):
+    """Return tables of the paper; none where its numbers do not compare with the data set's."""
+    if not compares_with_paper(source_of(wildcards)):
+        return []
+    return [f"config/paper/{name}.csv" for name in names]
 
 
 def family_of(wildcards):
@@ -41,5 +50,5 @@ def family_inputs(wildcards):
     if family["redundancy"]:
         # The matrix of fewer increments is the corner of that of more.
         inputs["matrices"] = files("cross_increment.json", last_only=True)
-    inputs["paper"] = [f"config/paper/{table}.csv" for table in family["paper"]]
+    inputs["paper"] = paper_tables(wildcards, family["paper"])
     return inputs

@@ -11,10 +11,11 @@ rule fetch_dataset:
     params:
         hp=lambda wildcards: stage(
             "fetch_dataset",
-            source=source_of(
-                wildcards, "kind", "folder", "archive", of_fonts=["packages"]
-            ),
+            source=source_facts(wildcards, "kind", "archive", of_fonts=["packages"]),
         ),
+        images=lambda wildcards: source_images(wildcards.dataset),
+        # What asks for threads is no reason to run again: a folder may lie anywhere.
+        source=lambda wildcards, threads: source_of(wildcards),
     script:
         "../workflow_scripts/fetch_dataset.py"
 
@@ -25,7 +26,7 @@ rule prepare_dataset:
         facts="results/{dataset}/data/source.json",
         raw="results/{dataset}/data/raw",
     output:
-        array_files("train", "originals", "validation", "test"),
+        array_files(*SPLITS),
         facts=PREPARED,
     log:
         "results/logs/prepare_dataset/{dataset}.log",
@@ -33,19 +34,10 @@ rule prepare_dataset:
         "../environment.yml"
     threads: ALL_CORES
     params:
-        hp=lambda wildcards: stage(
-            "prepare_dataset",
-            source=source_of(
-                wildcards,
-                "kind",
-                "folder",
-                "validation_fraction",
-                "skip_broken",
-                of_fonts=["characters", "exclude", "test_fraction", "min_distance"],
-            ),
-            image=dataset_of(wildcards)["image"],
-            classes=dataset_of(wildcards)["classes"],
-            wnids=dataset_of(wildcards)["wnids"],
-        ),
+        hp=prepared_facts,
+        images=lambda wildcards: source_images(wildcards.dataset),
+        # What asks for threads is no reason to run again: a folder may lie anywhere.
+        source=lambda wildcards, threads: source_of(wildcards),
+        record=SOURCE_RECORD,
     script:
         "../workflow_scripts/prepare_dataset.py"

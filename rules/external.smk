@@ -1,23 +1,18 @@
 rule read_external:
     """Read a folder of images from elsewhere into arrays, at its data set's size."""
-    input:
-        external_files,
     output:
-        images="results/external/{external}/set_images.npy",
-        labels="results/external/{external}/set_labels.npy",
-        table="results/external/{external}/set.csv",
-        facts="results/external/{external}/set.json",
+        **SET_FILES,
     log:
         "results/logs/read_external/{external}.log",
     conda:
         "../environment.yml"
     threads: ALL_CORES
     params:
-        hp=lambda wildcards: stage(
-            "read_external",
-            external=external_of(wildcards),
-            network=network_facts(external_dataset(wildcards)),
-        ),
+        hp=set_facts,
+        images=lambda wildcards: set_images(wildcards.external),
+        # What asks for threads is no reason to run again: a folder may lie anywhere.
+        folder=lambda wildcards, threads: external_of(wildcards)["folder"],
+        record=SET_RECORD,
     script:
         "../workflow_scripts/read_external.py"
 

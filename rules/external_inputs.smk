@@ -1,6 +1,18 @@
 """Diagnosis of folders of images from elsewhere; no prior is needed."""
 
-from lgd_core.external import list_images, manifest_of
+from functools import cache
+from types import SimpleNamespace
+
+from lgd_core.external import list_set
+from lgd_core.listings import Made
+
+SET_RECORD = "results/external/{external}/listing.json"
+SET_FILES = {
+    "images": "results/external/{external}/set_images.npy",
+    "labels": "results/external/{external}/set_labels.npy",
+    "table": "results/external/{external}/set.csv",
+    "facts": "results/external/{external}/set.json",
+}
 
 
 def external_of(wildcards):
@@ -12,13 +24,34 @@ def external_dataset(wildcards):
     return checked(RECIPES.dataset, external_of(wildcards)["dataset"])
 
 
-def external_files(wildcards):
-    """Return the images and the manifest of a folder: any of them that changes is read again."""
+def set_facts(wildcards):
+    """Return what decides the arrays of a folder beside its files."""
     external = external_of(wildcards)
-    images = checked(list_images, external["folder"], external_dataset(wildcards))
-    return [str(path) for path, _ in images] + [
-        str(path) for path in manifest_of(external["folder"])
-    ]
+    return stage(
+        "read_external",
+        external={key: external[key] for key in ("dataset", "increment")},
+        network=network_facts(external_dataset(wildcards)),
+    )
+
+
+@cache
+def set_images(external):
+    """Return the identity of a folder's images and manifest, checked before any job.
+
+    It stays where the folder is moved or touched, and changes with what is in it.
+    """
+    wildcards = SimpleNamespace(external=external)
+    made = Made(
+        record=SET_RECORD.format(external=external),
+        outputs=[path.format(external=external) for path in SET_FILES.values()],
+        recipe=set_facts(wildcards),
+    )
+    arguments = (external, external_of(wildcards), external_dataset(wildcards))
+    return checked(made.identity, lambda: list_set(*arguments))
+
+
+for external in RECIPES.external:
+    set_images(external)
 
 
 def external_real(*names):

@@ -29,7 +29,7 @@ rule seed_increment:
     input:
         unpack(seed_inputs),
     output:
-        increment="results/{dataset}/{method}/s{seed}/k0/increment.safetensors",
+        increment=SEED,
     log:
         "results/logs/seed_increment/{dataset}_{method}_s{seed}.log",
     benchmark:
@@ -41,12 +41,13 @@ rule seed_increment:
     resources:
         gpu=GPU,
     params:
-        hp=lambda wildcards: stage(
-            "seed_increment",
-            method=seed_facts(wildcards),
-            prior_labels=dataset_of(wildcards)["prior"]["labels"],
-            network=network_facts(dataset_of(wildcards)),
+        hp=seed_stage,
+        images=lambda wildcards: seed_images(
+            wildcards.dataset, wildcards.method, wildcards.seed
         ),
+        # What asks for threads is no reason to run again: a folder may lie anywhere.
+        folder=lambda wildcards, threads: seed_folder(wildcards),
+        record=SEED_RECORD,
     script:
         "../workflow_scripts/seed_increment.py"
 

@@ -1,8 +1,12 @@
 """Inputs and parameters of stages, as far as recipes decide them."""
 
+from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 
 from lgd_core.checks import check_held_out
+from lgd_core.external import list_seed
+from lgd_core.listings import Made
 from lgd_core.methods import (
     CORESETS,
     SEED_SOURCES,
@@ -17,6 +21,10 @@ from lgd_core.methods import (
 )
 from lgd_core.prior_files import is_hub_name
 
+SPLITS = ("train", "originals", "validation", "test")
+SOURCE_RECORD = "results/{dataset}/data/listing.json"
+SEED = "results/{dataset}/{method}/s{seed}/k0/increment.safetensors"
+SEED_RECORD = "results/{dataset}/{method}/s{seed}/k0/seed_listing.json"
 PRIOR = "results/{dataset}/prior_source.json"
 REFERENCE = "results/{dataset}/reference/model.safetensors"
 INFLUENCE = "results/{dataset}/influence/gradients.safetensors"
@@ -24,12 +32,50 @@ TUNED_PRIOR = "results/{dataset}/{method}/prior_source.json"
 MODES = "results/{dataset}/{method}/s{seed}/k{k}/modes.safetensors"
 
 
-def source_of(wildcards, *keys, of_fonts=()):
-    """Return some keys of a data set's source; its folder is checked before any job starts."""
-    source = checked(RECIPES.source_of, wildcards.dataset)
+def source_of(wildcards):
+    """Return a data set's source with the folder, which need not be there."""
+    return checked(RECIPES.source_of, wildcards.dataset)
+
+
+def source_facts(wildcards, *keys, of_fonts=()):
+    """Return the keys of a data set's source that decide what a stage makes of its files."""
+    source = source_of(wildcards)
     # Keys that only fonts have are no reason for the stages of other data sets to run again.
     more = of_fonts if source["kind"] == "fonts" else ()
     return {key: source[key] for key in (*keys, *more)}
+
+
+def prepared_facts(wildcards):
+    """Return what decides the arrays of a data set beside the files of its images."""
+    dataset = dataset_of(wildcards)
+    return stage(
+        "prepare_dataset",
+        source=source_facts(
+            wildcards,
+            "kind",
+            "validation_fraction",
+            "skip_broken",
+            of_fonts=["characters", "exclude", "test_fraction", "min_distance"],
+        ),
+        image=dataset["image"],
+        classes=dataset["classes"],
+        wnids=dataset["wnids"],
+    )
+
+
+@cache
+def source_images(dataset):
+    """Return the identity of the files that a data set's arrays are made of, checked before any job.
+
+    It stays where a folder is moved or touched, and changes with what is in it.
+    """
+    wildcards = SimpleNamespace(dataset=dataset)
+    made = Made(
+        record=SOURCE_RECORD.format(dataset=dataset),
+        outputs=[path.format(dataset=dataset) for path in arrays(*SPLITS)],
+        recipe=prepared_facts(wildcards),
+    )
+    return checked(made.identity, lambda: RECIPES.list_source(dataset))
 
 
 def network_facts(dataset):
@@ -238,7 +284,10 @@ def seed_facts(wildcards):
     """Return the keys of a method that decide what its increment 0 looks like."""
     method = method_of(wildcards)
     source = method["seed"]["source"]
-    facts = {key: method[key] for key in ("seed", "ipc_per_increment")}
+    facts = {
+        "seed": {"source": source},
+        "ipc_per_increment": method["ipc_per_increment"],
+    }
     if source == "own":
         return facts | sampling_facts(wildcards)
     if source == "prior":
@@ -246,6 +295,40 @@ def seed_facts(wildcards):
     if source in ("real", "folder"):
         return facts | {"through_autoencoder": method["through_autoencoder"]}
     return facts
+
+
+def seed_stage(wildcards):
+    """Return what decides an increment 0 beside its inputs and the images of a folder."""
+    return stage(
+        "seed_increment",
+        method=seed_facts(wildcards),
+        prior_labels=dataset_of(wildcards)["prior"]["labels"],
+        network=network_facts(dataset_of(wildcards)),
+    )
+
+
+def seed_folder(wildcards):
+    """Return the folder of a method's increment 0, which need not be there; None without one."""
+    seed = method_of(wildcards)["seed"]
+    return seed["folder"] if seed["source"] == "folder" else None
+
+
+@cache
+def seed_images(dataset, method, seed):
+    """Return the identity of the images that an increment 0 is read from; None without a folder."""
+    values = {"dataset": dataset, "method": method, "seed": seed}
+    wildcards = SimpleNamespace(**values)
+    folder = seed_folder(wildcards)
+    if folder is None:
+        return None
+    made = Made(
+        record=SEED_RECORD.format(**values),
+        outputs=[SEED.format(**values)],
+        recipe=seed_stage(wildcards),
+    )
+    count = method_of(wildcards)["ipc_per_increment"]
+    arguments = (folder, dataset_of(wildcards), count, f"method '{method}'")
+    return checked(made.identity, lambda: list_seed(*arguments))
 
 
 def evaluation_facts(wildcards):

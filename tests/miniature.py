@@ -55,11 +55,19 @@ def build_imagenet(root: Path) -> None:
         recipe = load_yaml(ROOT / "config" / "datasets" / f"{dataset}.yaml")
         for label, known in enumerate(recipe["classes"]):
             rng = np.random.default_rng(known["index"])
-            for part, count in IMAGES.items():
-                folder = root / part / known["wnid"]
-                folder.mkdir(parents=True)
-                for i in range(count):
-                    draw_image(label, rng).save(folder / f"{known['wnid']}_{i}.JPEG", quality=95)
+            for path in class_paths(root, known, IMAGES):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                draw_image(label, rng).save(path, quality=95)
+
+
+def class_paths(root: Path, known: dict, counts: dict[str, int]) -> list[Path]:
+    """Return the files of a class, as many as ``counts`` has, under ILSVRC's names."""
+    first = 1 + known["index"] * counts["val"]
+    names = {
+        "train": [f"{known['wnid']}_{i}" for i in range(counts["train"])],
+        "val": [f"ILSVRC2012_val_{first + i:08d}" for i in range(counts["val"])],
+    }
+    return [root / part / known["wnid"] / f"{name}.JPEG" for part in names for name in names[part]]
 
 
 def build_prior(folder: Path) -> None:

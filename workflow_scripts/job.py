@@ -7,12 +7,13 @@ import time
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import torch
 
 from lgd_core.errors import UserError
+from lgd_core.image_files import LITTER_KIND, describe
 from lgd_core.leases import lease, lease_folder
 from lgd_core.runtime import (
     COMPUTING_PACKAGES,
@@ -151,6 +152,19 @@ def open_prior(job: Job):
         compiled=config["compile"],
         gradient_checkpointing=config["gradient_checkpointing"],
     )
+
+
+def note(job: Job, text: str) -> None:
+    """Say something that must not be overlooked: in the log, and on the terminal."""
+    job.log(text)
+    print(f"note: {text}", file=sys.__stderr__)
+
+
+def note_left_out(job: Job, summary: dict[str, dict]) -> None:
+    """Say which files beside images are not read; on the terminal, unless all is litter."""
+    if text := describe(summary):
+        say = job.log if set(summary) == {LITTER_KIND} else partial(note, job)
+        say(f"{job.snakemake.rule}: left out {text}")
 
 
 @contextlib.contextmanager

@@ -2,16 +2,22 @@
 
 from pathlib import Path
 
-from job import running
+from job import note_left_out, running
 
 from lgd_core.data import prepare
 from lgd_core.digests import file_digests
-from lgd_core.runtime import read_json, write_json
+from lgd_core.listings import Reading
+from lgd_core.runtime import write_json
+from lgd_core.sources import images_root, list_source
 
 with running(snakemake) as job:
-    root = Path(read_json(snakemake.input.facts)["root"])
+    name, source = snakemake.wildcards.dataset, snakemake.params.source
+    recipe = job.hp | {"source": source}
+    reading = Reading(list_source(recipe, name))
+    root = images_root(source, Path(snakemake.input.raw))
     folder = Path(snakemake.output.facts).parent
-    name, threads = snakemake.wildcards.dataset, snakemake.threads
-    facts = prepare(name, job.hp, root, folder, threads, job.log)
+    facts = prepare(name, recipe, root, folder, snakemake.threads, job.log, reading.read)
+    note_left_out(job, facts.get("left_out", {}))
+    facts |= reading.note(snakemake.params.images, job.hp, snakemake.params.record)
     arrays = [path for path in snakemake.output if Path(path).suffix == ".npy"]
     write_json(snakemake.output.facts, job.stamp(**facts, files=file_digests(arrays)))

@@ -1,12 +1,18 @@
 """Read a folder of images from elsewhere into arrays."""
 
-from job import running
+from job import note_left_out, running
 
 from lgd_core.digests import file_digests
+from lgd_core.external import list_set
 from lgd_core.external_arrays import read_set
+from lgd_core.listings import Reading
 from lgd_core.runtime import write_json
 
 with running(snakemake) as job:
     files = {name: snakemake.output[name] for name in ("images", "labels", "table")}
-    facts = read_set(job.hp["external"], job.hp["network"], files, snakemake.threads, job.log)
+    external, network = job.hp["external"] | {"folder": snakemake.params.folder}, job.hp["network"]
+    reading = Reading(list_set(snakemake.wildcards.external, external, network))
+    facts = read_set(external, network, files, snakemake.threads, job.log, reading.read)
+    note_left_out(job, facts["left_out"])
+    facts |= reading.note(snakemake.params.images, job.hp, snakemake.params.record)
     write_json(snakemake.output.facts, job.stamp(**facts, files=file_digests(files.values())))

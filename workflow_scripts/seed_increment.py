@@ -17,17 +17,23 @@ with running(snakemake) as job:
         from materials import materials_of
 
         from lgd_core.candidates import increment_of
+        from lgd_core.external import list_seed
         from lgd_core.increments import draw_seed
+        from lgd_core.listings import Reading
         from lgd_core.methods import formation
 
+        method, folder = job.hp["method"], snakemake.params.folder
+        where, count = f"method '{snakemake.wildcards.method}'", method["ipc_per_increment"]
+        reading = Reading(folder and list_seed(folder, facts, count, where))
         candidates = draw_seed(
             open_prior(job),
             materials_of(job),
             facts | {"prior_labels": job.hp["prior_labels"]},
-            job.hp["method"],
+            method | {"seed": method["seed"] | {"folder": folder}},
             int(snakemake.wildcards.seed),
             job.resume,
         )
         increment = increment_of(candidates, list(range(len(facts["classes"]))))
-        stamp = job.stamp(formation=formation(job.hp["method"]))
+        reading.note(snakemake.params.images, job.hp, snakemake.params.record)
+        stamp = job.stamp(formation=formation(method))
         save_tensors(snakemake.output.increment, increment, stamp)

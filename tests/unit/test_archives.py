@@ -7,13 +7,14 @@ import time
 from pathlib import Path
 
 import pytest
-from trees import WOOF, class_tree, recipe
+from trees import WOOF, fastai_tree, recipe
 
 from lgd_core import archives
 from lgd_core.archives import NOTE, unpack
 from lgd_core.data import load_split, prepare
 from lgd_core.errors import UserError
 from lgd_core.fetching import fetch
+from lgd_core.sources import images_root
 
 SOURCE = {"kind": "fastai", "archive": "imagewoof2"}
 
@@ -21,7 +22,7 @@ SOURCE = {"kind": "fastai", "archive": "imagewoof2"}
 @pytest.fixture
 def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Pack a tree as imagewoof2.tgz and take its digest for the published one."""
-    class_tree(tmp_path / "imagewoof2", sorted(WOOF))
+    fastai_tree(tmp_path / "imagewoof2", sorted(WOOF))
     path = tmp_path / "archives" / "imagewoof2.tgz"
     path.parent.mkdir()
     with tarfile.open(path, "w:gz") as tar:
@@ -51,7 +52,9 @@ def test_a_copy_on_disk_serves(tmp_path: Path, archive: Path, given: str) -> Non
         "folder of unpacked": tmp_path,
     }[given]
     facts = bring(folder, tmp_path / "raw")
-    prepare("w", recipe("fastai", folder), Path(facts["root"]), tmp_path / "data", 1, print)
+    asked = recipe("fastai", folder)
+    root = images_root(asked["source"], tmp_path / "raw")
+    prepare("w", asked, root, tmp_path / "data", 1, print)
     assert load_split(tmp_path / "data", "train")[1].bincount().tolist() == [4] * 10
     assert facts["served_by"].split()[0] == ("folder" if "unpacked" in given else "archive")
     assert facts["note"] == NOTE
@@ -64,7 +67,8 @@ def test_a_download_is_checked_and_unpacked(
     monkeypatch.setattr(archives, "ADDRESS", f"file://{archive.parent}/{{}}.tgz")
     facts = bring(None, tmp_path / "raw")
     assert facts["served_by"].startswith("download file://")
-    assert (Path(facts["root"]) / "train" / "n02111889").is_dir()
+    root = images_root(recipe("fastai", None)["source"], tmp_path / "raw")
+    assert (root / "train" / "n02111889").is_dir()
     assert [path.name for path in (tmp_path / "raw").iterdir()] == ["imagewoof2"]
 
 

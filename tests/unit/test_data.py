@@ -1,5 +1,8 @@
 """Real images: splits, arrays."""
 
+import builtins
+import errno
+import io
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -262,7 +265,7 @@ def test_a_broken_image_stops_the_run_by_its_name(tmp_path: Path, woof: Path) ->
 
 
 def test_broken_images_are_skipped_and_listed_where_asked_for(tmp_path: Path, woof: Path) -> None:
-    broken = [woof / part / "n02111889" / "n02111889_0.JPEG" for part in ("train", "val")]
+    broken = [sorted((woof / part / "n02111889").iterdir())[0] for part in ("train", "val")]
     for path in broken:
         path.write_bytes(path.read_bytes()[:50])
     asked, log = recipe("imagenet", woof, skip_broken=True), []
@@ -291,3 +294,53 @@ def test_an_imagenet_class_with_too_few_images_for_an_increment(tmp_path: Path, 
     assert real_increment(labels, 10, 2, 0, 1).shape == (10, 2)
     with pytest.raises(UserError, match="found 4 training images, expected at least 6"):
         real_increment(labels, 10, 2, 0, 2)
+
+
+def unreadable(monkeypatch: pytest.MonkeyPatch, path: Path, number: int) -> None:
+    """Let the system refuse one file."""
+    for module, name in ((io, "open"), (builtins, "open")):
+        real = getattr(module, name)
+
+        def refuse(file: object, *args: object, real: Callable = real, **options: object) -> object:
+            if str(file) == str(path):
+                raise OSError(number, os.strerror(number), str(path))
+            return real(file, *args, **options)
+
+        monkeypatch.setattr(module, name, refuse)
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.EACCES, errno.ESTALE])
+def test_images_that_the_system_does_not_give_are_never_skipped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    source = class_folders(tmp_path / "mine", ["ant", "cat"], lambda i: 50 * i)
+    unreadable(monkeypatch, tmp_path / "mine" / "train" / "cat" / "1.png", number)
+    asked = FOLDER | {"source": source | {"skip_broken": True}}
+    with pytest.raises(UserError, match=os.strerror(number)) as error:
+        prepare("mine", asked, tmp_path / "mine", tmp_path / "data", 2, print)
+    assert "cat/1.png" in str(error.value)
+    assert not list((tmp_path / "data").glob("*.npy"))
+
+
+def test_images_of_all_suffixes_are_read_and_what_is_left_out_is_named(tmp_path: Path) -> None:
+    source = class_folders(tmp_path / "mine", ["ant", "cat"], lambda i: 50 * i)
+    for path in sorted((tmp_path / "mine" / "train" / "cat").iterdir())[:3]:
+        path.rename(path.with_suffix(".jfif"))
+    for name in ("train/cat/5.heic", "train/6.png", "test/ant/.DS_Store", "test/ant/notes.txt"):
+        (tmp_path / "mine" / name).write_bytes(b"")
+    facts = prepare(
+        "mine", FOLDER | {"source": source}, tmp_path / "mine", tmp_path / "data", 1, print
+    )
+    assert facts["images"]["train"] == {"cat": 3, "ant": 3}
+    assert facts["left_out"] == {
+        ".heic": {"files": 1, "first": ["train/cat/5.heic"]},
+        ".png": {"files": 1, "first": ["train/6.png"]},
+        "litter": {"files": 2, "first": ["test/ant/.DS_Store", "test/ant/notes.txt"]},
+    }
+
+
+def test_a_link_into_a_folder_above_is_refused(tmp_path: Path) -> None:
+    source = class_folders(tmp_path / "mine", ["ant", "cat"], lambda i: 50 * i)
+    (tmp_path / "mine" / "train" / "cat" / "loop").symlink_to("..")
+    with pytest.raises(UserError, match=r"cat/loop: found the same folder as .*train"):
+        prepare("mine", FOLDER | {"source": source}, tmp_path / "mine", tmp_path, 1, print)

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 
 from lgd_core.classes import imagenet_indices
 from lgd_core.errors import UserError
-from lgd_core.external import SUFFIXES, increments_of, list_images, resolve_external
+from lgd_core.external import increments_of, list_images, list_set, resolve_external
 from lgd_core.external_arrays import read_set
 
 WNIDS = ["n02096294", "n01440764", "n02111889"]
@@ -124,7 +124,9 @@ def test_manifest_that_does_not_fit(tmp_path, change, parts):
 def test_manifest_of_other_columns(tmp_path):
     root = write_set(tmp_path / "set", NUMBERED)
     write_manifest(root, [], ("name", "label"))
-    with pytest.raises(UserError, match="found columns name, label, expected file and increment"):
+    with pytest.raises(
+        UserError, match=r"found columns name, label, expected .* columns file and increment"
+    ):
         increments_of(root, list_images(root, DATASET), 1)
 
 
@@ -134,7 +136,8 @@ def test_images_are_read_at_the_size_of_the_data_set(tmp_path):
     files = {name: str(tmp_path / file) for name, file in files.items()}
     said = []
     facts = read_set({"folder": str(root), "increment": 2}, DATASET, files, 2, said.append)
-    assert facts == {"images": 9, "increments": [6, 3], "split": "file order, 2 each"}
+    expected = {"images": 9, "increments": [6, 3], "split": "file order, 2 each"}
+    assert facts == expected | {"left_out": {}}
     images = np.load(files["images"])
     assert images.shape == (9, 3, 8, 8)
     assert abs(int(images[8, 0, -1, -1]) - 120) < 10, "the colour of class 2"
@@ -168,7 +171,6 @@ def test_a_folder_alone_or_a_mapping(tmp_path):
 @pytest.mark.parametrize(
     ("external", "of_run", "parts"),
     [
-        ({"mine": "nowhere"}, ("digits",), ["external.mine.folder", "no folder nowhere"]),
         ({"lgd": "."}, ("digits",), ["external.lgd", "name of a method"]),
         ({"Digits": "."}, ("digits",), ["external.Digits", "name of a dataset"]),
         ({"one": ".", "One": "."}, ("digits",), ["external.One", "one of its own"]),
@@ -192,7 +194,71 @@ def test_a_data_set_must_not_be_called_external():
         resolve_external({"external": {}, "datasets": []}, ["external"], [])
 
 
-def test_suffixes_are_those_of_torchvision():
-    from torchvision.datasets.folder import IMG_EXTENSIONS
+def fault_of_set(root: Path) -> str:
+    """Return the one line for a folder that a run names."""
+    with pytest.raises(UserError) as error:
+        list_set("mine", {"folder": str(root), "increment": 2}, DATASET)
+    assert "\n" not in str(error.value)
+    assert len(str(error.value)) < 400
+    return str(error.value)
 
-    assert set(SUFFIXES) == set(IMG_EXTENSIONS)
+
+FILES = [f"{folder}/sample{i}.{'png' if i % 2 else 'jpg'}" for folder in NUMBERED for i in range(3)]
+ROWS = "".join(f"{file},{i % 2}\n" for i, file in enumerate(FILES))
+
+
+@pytest.mark.parametrize(
+    ("content", "part"),
+    [
+        (b"file,increment\n\xff\xfe,0\n", "utf-8"),
+        (b"file,label\n0/a.png,0\n", "found columns file, label, expected"),
+        (b"", "found columns none, expected"),
+        (f"file,increment\n{ROWS}{FILES[0]},1\n".encode(), f"found {FILES[0]} again"),
+        (f"file,increment\n{ROWS}{FILES[0]}\n".encode(), "row 10: found an empty cell"),
+        (b'file,increment\n"0/a.png,0\n', "found no table"),
+        (ROWS.encode("utf-16"), "utf-8"),
+    ],
+    ids=["not utf-8", "columns", "empty", "twice", "short row", "quotes", "utf-16"],
+)
+def test_a_broken_manifest_is_found_before_any_job(tmp_path, content, part):
+    root = write_set(tmp_path / "set", NUMBERED)
+    (root / "manifest.csv").write_bytes(content)
+    text = fault_of_set(root)
+    assert f"{root / 'manifest.csv'}: " in text
+    assert part in text
+
+
+def test_a_manifest_of_a_spreadsheet_with_a_mark_of_its_encoding_is_read(tmp_path):
+    root = write_set(tmp_path / "set", NUMBERED)
+    (root / "manifest.csv").write_text(f"file,increment\n{ROWS}", encoding="utf-8-sig")
+    listing = list_set("mine", {"folder": str(root), "increment": 2}, DATASET)
+    assert sorted(listing.files) == sorted([*FILES, "manifest.csv"])
+
+
+def test_images_of_all_suffixes_are_read_and_the_rest_is_named(tmp_path):
+    root = write_set(tmp_path / "set", NUMBERED)
+    (root / "00000" / "sample0.jpg").rename(root / "00000" / "sample0.jfif")
+    for name in ("00001/a.heic", "00002/Thumbs.db", "lonely.png"):
+        (root / name).touch()
+    files = {name: str(tmp_path / name) for name in ("images", "labels", "table")}
+    facts = read_set({"folder": str(root), "increment": 2}, DATASET, files, 1, print)
+    assert facts["images"] == 9
+    assert {kind: group["first"] for kind, group in facts["left_out"].items()} == {
+        ".heic": ["00001/a.heic"],
+        ".png": ["lonely.png"],
+        "litter": ["00002/Thumbs.db"],
+    }
+
+
+def test_links_in_circles_and_dead_ones_are_refused(tmp_path):
+    root = write_set(tmp_path / "set", NUMBERED)
+    (root / "00001" / "gone.png").symlink_to("nowhere.png")
+    with pytest.raises(UserError, match=r"gone\.png: cannot be read \(No such file"):
+        list_set("mine", {"folder": str(root), "increment": 2}, DATASET).facts()
+    (root / "00001" / "loop").symlink_to("..")
+    assert "loop: found the same folder as" in fault_of_set(root)
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path):
+    text = fault_of_set(tmp_path / "nowhere")
+    assert text.startswith(f"config: external.mine.folder: found no folder {tmp_path / 'nowhere'}")

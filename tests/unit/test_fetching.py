@@ -228,15 +228,6 @@ def class_folders(root: Path) -> dict:
     return {"kind": "folder", "folder": str(root)}
 
 
-def test_fetching_a_folder_notices_files_that_come_and_go(tmp_path: Path) -> None:
-    source = class_folders(tmp_path / "tree")
-    first = fetch(source, tmp_path / "raw", print)
-    assert first["served_by"] == str(tmp_path / "tree")
-    assert fetch(source, tmp_path / "raw", print) == first
-    (tmp_path / "tree" / "train" / "ant" / "0.png").unlink()
-    assert fetch(source, tmp_path / "raw", print) != first
-
-
 @pytest.mark.parametrize("part", ["train", "test"])
 def test_a_folder_without_its_parts_is_refused(tmp_path: Path, part: str) -> None:
     source = class_folders(tmp_path / "tree")

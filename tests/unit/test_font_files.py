@@ -103,8 +103,8 @@ def test_packages_are_unpacked_and_their_fonts_alone_are_kept(tmp_path: Path, de
     }
     expected = {f"{place}/{font}": sha256(SHIPPED / font) for font, place in places.items()}
     assert facts["fonts"] == expected
-    found = [p for p in Path(facts["root"]).rglob("*") if p.is_file()]
-    assert sorted(str(p.relative_to(facts["root"])) for p in found) == sorted(expected)
+    found = [p for p in (tmp_path / "data" / "raw").rglob("*") if p.is_file()]
+    assert sorted(str(p.relative_to(tmp_path / "data" / "raw")) for p in found) == sorted(expected)
     assert "downloaded: fonts-one 1:2.3-4" in log
     assert not [p for p in (tmp_path / "data").iterdir() if p.name != "raw"]
 
@@ -172,7 +172,7 @@ def test_a_folder_stands_in_for_packages_and_is_read_where_it_is(
     (own / "._B.ttf").touch()
     (own / "notes.txt").touch()
     facts, _ = bring(tmp_path, "fonts-nope", folder=own)
-    assert facts["root"] == str(own)
+    assert facts["served_by"] == f"configured folder {own}"
     assert facts["fonts"] == {"deeper/B.TTF": sha256(SHIPPED / "cmr10.ttf")}
     assert not (debian / "asked").exists()
 

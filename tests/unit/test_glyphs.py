@@ -1,5 +1,7 @@
 """Letters from fonts: what is drawn, what is left out, families that are never split."""
 
+import errno
+import os
 import shutil
 from pathlib import Path
 
@@ -181,3 +183,18 @@ def test_a_family_s_place_is_its_own_and_the_share_is_held_on_average() -> None:
     assert set(fewer[hold_out_families(fewer, 0.15, "glyphs", "test")[1]]) <= set(names[held])
     other = hold_out_families(names, 0.15, "glyphs")[1]
     assert held.tolist() != other.tolist()
+
+
+def test_a_font_that_the_system_does_not_give_is_no_broken_font(
+    fonts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Path.read_bytes
+
+    def refuse(self: Path) -> bytes:
+        if self.name == "cmr10.ttf":
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), str(self))
+        return real(self)
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(UserError, match=r"cmr10\.ttf: cannot be read \(Too many open files\)"):
+        prepared(fonts, tmp_path / "data", skip_broken=True)

@@ -197,3 +197,14 @@ def test_a_shard_holds_what_all_classes_together_do(
     assert (shard["images"].int() - whole["images"][2:].int()).abs().max() <= 1, "but for rounding"
     torch.testing.assert_close(shard["latents"], whole["latents"][2:], rtol=0, atol=0.05)
     assert not torch.equal(drawn([2], 0)["images"], shard["images"]), "increments differ"
+
+
+def test_a_folder_seed_of_any_format_is_read(tmp_path: Path, fixed_prior: Prior) -> None:
+    shades = {"red": (200, 0, 0), "green": (0, 200, 0), "blue": (0, 0, 200)}
+    root = colours(tmp_path / "seed", shades)
+    before = folder_candidates(root, DATASET, METHOD, fixed_prior)["images"]
+    for path in root.rglob("*.png"):
+        with Image.open(path) as image:
+            image.save(path.with_suffix(".bmp"))
+        path.unlink()
+    assert torch.equal(folder_candidates(root, DATASET, METHOD, fixed_prior)["images"], before)

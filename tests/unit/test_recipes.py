@@ -419,7 +419,7 @@ def test_bad_run(folder, config, parts):
         ({"extends": "dti"}, ["lgd.yaml", "extends", "unknown method 'dti'", "dit"]),
         ({"seed__source": "nowhere"}, ["nowhere"]),
         ({"seed__source": "lgd"}, ["seed.source", "cycle", "lgd -> lgd"]),
-        ({"seed": {"source": "folder", "folder": "absent"}}, ["seed.folder", "absent"]),
+        ({"seed": {"source": "folder", "folder": None}}, ["seed.folder", "None"]),
     ],
 )
 def test_bad_method(folder, changes, parts):
@@ -576,16 +576,14 @@ def test_the_data_of_a_run_are_looked_for_before_it(folder, monkeypatch):
     monkeypatch.delenv("LGD_DATA", raising=False)
     recipes = Recipes(folder, {})
     with pytest.raises(UserError, match=r"imagenette\.yaml: source.folder: .* LGD_DATA unset"):
-        recipes.source_of("imagenette")
+        recipes.list_source("imagenette")
     monkeypatch.setenv("LGD_DATA", "nowhere")
     with pytest.raises(UserError, match="LGD_DATA: no folder nowhere/train"):
-        recipes.source_of("imagenette")
-    for part in ("train", "val"):
-        for wnid in recipes.dataset("imagenette")["wnids"]:
-            Path("somewhere", part, wnid).mkdir(parents=True)
+        recipes.list_source("imagenette")
     monkeypatch.setenv("LGD_DATA", "somewhere")
     assert recipes.source_of("imagenette")["folder"] == "somewhere"
     assert recipes.source_of("digits")["folder"] is None
+    assert recipes.list_source("digits") is None
 
 
 def test_extends_cycle(folder):

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy.io import savemat
-from trees import WOOF, class_tree, flatten, recipe
+from trees import WOOF, class_tree, fastai_tree, flatten, recipe
 
-from lgd_core.errors import UserError
-from lgd_core.sources import list_images, resolve_source
+from lgd_core.errors import MissingFolderError, UserError
+from lgd_core.sources import compares_with_paper, list_images, list_source, resolve_source
 
 
 @pytest.fixture(autouse=True)
@@ -113,14 +113,19 @@ def test_a_flat_val_without_ground_truth_says_what_was_looked_for(root: Path) ->
         ("ILSVRC2012_validation_ground_truth.txt", "one\ntwo\n"),
         ("ILSVRC2012_validation_ground_truth.txt", "1001\n"),
         ("LOC_val_solution.csv", "a,b\n1,2\n"),
+        ("LOC_val_solution.csv", "ImageId,PredictionString\nILSVRC2012_val_00000001,\n"),
+        ("LOC_val_solution.csv", "\udcff\udcfe"),
+        ("ILSVRC2012_validation_ground_truth.txt", "\udcff\udcfe"),
+        ("meta.mat", ""),
     ],
 )
 def test_a_broken_ground_truth_is_one_line(root: Path, file: str, content: str) -> None:
     devkit(root, flatten(root), ".")
-    (root / file).write_text(content)
+    (root / file).write_bytes(content.encode(errors="surrogateescape"))
     with pytest.raises(UserError, match="cannot be read") as error:
-        list_images(recipe("imagenet", root), root)
+        list_source(recipe("imagenet", root), "woof.yaml")
     assert "\n" not in str(error.value)
+    assert str(root / file) in str(error.value)
 
 
 def test_an_image_that_the_ground_truth_does_not_know_is_named(root: Path) -> None:
@@ -194,3 +199,126 @@ def test_a_home_folder_is_understood(root: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("HOME", str(root.parent))
     asked = recipe("imagenet", Path("~") / root.name)
     assert resolve_source(asked, "woof.yaml")["folder"] == str(root)
+
+
+def listing_refused(kind: str, root: Path, **source: object) -> str:
+    with pytest.raises(UserError) as error:
+        list_source(recipe(kind, root, **source), "woof.yaml")
+    assert "\n" not in str(error.value)
+    assert str(error.value).startswith("woof.yaml: source.folder: ")
+    return str(error.value)
+
+
+def whole_tree(root: Path) -> Path:
+    """Write empty files under the names and in the numbers that ILSVRC-2012 has of ten classes."""
+    for place, wnid in enumerate(WOOF):
+        for part in ("train", "val"):
+            (root / part / wnid).mkdir(parents=True)
+        for i in range(732 if place else 1300):
+            (root / "train" / wnid / f"{wnid}_{i}.JPEG").touch()
+        for i in range(50):
+            (root / "val" / wnid / f"ILSVRC2012_val_{50 * place + i + 1:08d}.JPEG").touch()
+    return root
+
+
+@pytest.mark.parametrize("flat", [False, True])
+def test_all_of_imagenet_is_recognised_by_names_and_numbers(tmp_path: Path, flat: bool) -> None:
+    root = whole_tree(tmp_path)
+    if flat:
+        solution(root, flatten(root), ".")
+    listing = list_source(recipe("imagenet", root, complete=True), "woof.yaml")
+    assert len(listing.files) == 1300 + 9 * 732 + 500
+    assert listing.published
+
+
+@pytest.mark.parametrize("part", ["train", "val"])
+def test_a_part_of_imagenet_is_told_from_all_of_it(tmp_path: Path, part: str) -> None:
+    root = whole_tree(tmp_path)
+    next((root / part / "n02111889").iterdir()).unlink()
+    number = {"train": "found 731 train", "val": "found 49 val"}[part]
+    text = listing_refused("imagenet", root, complete=True)
+    assert f"{number} images of class n02111889" in text
+    assert "source.complete: false" in text
+    assert list_source(recipe("imagenet", root, complete=False), "woof.yaml")
+
+
+def test_fast_ai_s_tree_is_not_taken_for_imagenet(tmp_path: Path) -> None:
+    root = fastai_tree(tmp_path, list(WOOF))
+    for complete in (False, True):
+        text = listing_refused("imagenet", root, complete=complete)
+        assert "val/n02086240/n02086240_90.JPEG" in text
+        assert "source.kind is fastai" in text
+
+
+def test_the_table_of_fast_ai_in_the_root_gives_it_away(root: Path) -> None:
+    (root / "noisy_imagewoof.csv").touch()
+    assert "noisy_imagewoof.csv" in listing_refused("imagenet", root)
+
+
+def test_images_of_another_class_in_a_class_folder_are_no_imagenet(root: Path) -> None:
+    stray = root / "train" / "n02111889"
+    (stray / "n02111889_0.JPEG").rename(stray / "n02086240_77.JPEG")
+    assert "n02086240_77.JPEG" in listing_refused("imagenet", root)
+
+
+def test_imagenet_is_not_taken_for_fast_ai_s(root: Path, tmp_path: Path) -> None:
+    assert "source.kind is imagenet" in listing_refused("fastai", root)
+    fastai = fastai_tree(tmp_path / "fastai", list(WOOF))
+    assert list_source(recipe("fastai", fastai), "woof.yaml").published
+
+
+def test_the_paper_stands_beside_all_of_imagenet_alone() -> None:
+    kinds = ("imagenet", "fastai", "folder", "digits")
+    beside = {
+        kind: compares_with_paper(recipe(kind, None, complete=True)["source"]) for kind in kinds
+    }
+    assert beside == {"imagenet": True, "fastai": False, "folder": False, "digits": False}
+    assert not compares_with_paper(recipe("imagenet", None, complete=False)["source"])
+
+
+def test_one_image_beside_class_folders_does_not_decide_for_all(root: Path) -> None:
+    (root / "val" / "ILSVRC2012_val_00000099.JPEG").touch()
+    text = listing_refused("imagenet", root)
+    assert "found 1 images, such as ILSVRC2012_val_00000099.JPEG, beside 10 folders" in text
+
+
+def test_one_folder_beside_flat_images_does_not_decide_for_all(root: Path) -> None:
+    solution(root, flatten(root), ".")
+    (root / "val" / "n02111889").mkdir()
+    assert "found 20 images" in listing_refused("imagenet", root)
+
+
+@pytest.mark.parametrize("write", [devkit, solution])
+def test_a_ground_truth_that_knows_more_than_there_is(root: Path, write: Callable) -> None:
+    wnids = flatten(root)
+    write(root, [*wnids, wnids[0]], ".")
+    text = listing_refused("imagenet", root, complete=True)
+    assert "found 20 images, expected the 21 of the ground truth" in text
+    assert "ILSVRC2012_val_00000021" in text
+
+
+def test_a_ground_truth_of_classes_that_are_not_imagenet_s(root: Path) -> None:
+    solution(root, ["n00001740", *flatten(root)[1:]], ".")
+    assert "ILSVRC2012_val_00000001 of class n00001740" in listing_refused("imagenet", root)
+
+
+def test_the_identity_of_files_does_not_depend_on_where_they_are(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = list_source(recipe("folder", root), "woof.yaml").facts()
+    monkeypatch.chdir(tmp_path)
+    relative = list_source(recipe("folder", Path("imagenet")), "woof.yaml")
+    assert relative.facts() == before
+    (root / "val").rename(root / "test")
+    assert list_source(recipe("folder", root), "woof.yaml").facts() == before
+
+
+def test_a_folder_that_is_not_there_is_told_from_a_wrong_one(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for kind in ("imagenet", "fastai", "folder", "fonts"):
+        with pytest.raises(MissingFolderError):
+            resolve_source(recipe(kind, tmp_path / "nowhere"), "woof.yaml")
+    for kind in ("imagenet", "fastai", "folder"):
+        with pytest.raises(UserError) as error:
+            resolve_source(recipe(kind, tmp_path / "empty"), "woof.yaml")
+        assert not isinstance(error.value, MissingFolderError)

@@ -30,21 +30,38 @@ def shade(wnid: str) -> tuple[int, int, int]:
 
 def class_tree(root: Path, wnids: list[str], train: int = 4, test: int = 2) -> Path:
     """Write class folders under train/ and val/ of PNG named .JPEG, 20 x 12, each of its shade."""
-    for part, count in (("train", train), ("val", test)):
-        for wnid in wnids:
-            (root / part / wnid).mkdir(parents=True)
-            for i in range(count):
-                path = root / part / wnid / f"{wnid}_{i}.JPEG"
-                Image.new("RGB", (20, 12), shade(wnid)).save(path, format="PNG")
+    for place, wnid in enumerate(wnids):
+        for i in range(train):
+            write_image(root / "train" / wnid / f"{wnid}_{i}.JPEG", wnid)
+        for i in range(test):
+            number = 1 + place * test + i
+            write_image(root / "val" / wnid / f"ILSVRC2012_val_{number:08d}.JPEG", wnid)
+    return root
+
+
+def write_image(path: Path, wnid: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (20, 12), shade(wnid)).save(path, format="PNG")
+
+
+def fastai_tree(root: Path, wnids: list[str]) -> Path:
+    """Write a tree as fast.ai's archives have it, training images among those of val."""
+    class_tree(root, wnids, test=0)
+    for wnid in wnids:
+        write_image(root / "val" / wnid / f"{wnid}_90.JPEG", wnid)
+        write_image(root / "val" / wnid / f"{wnid}_91.JPEG", wnid)
     return root
 
 
 def flatten(root: Path) -> list[str]:
     """Make val/ flat as it is officially, numbered in some order; return the wnids by number."""
-    files = sorted((root / "val").rglob("*.JPEG"), key=lambda path: path.name[::-1])
+    files = sorted((root / "val").rglob("*.JPEG"), key=lambda path: (path.name[-6], path.name))
     wnids = [path.parent.name for path in files]
     for number, path in enumerate(files, start=1):
-        path.rename(root / "val" / f"ILSVRC2012_val_{number:08d}.JPEG")
+        path.rename(root / f"{number}.JPEG")
+    for number in range(1, len(files) + 1):
+        name = f"ILSVRC2012_val_{number:08d}.JPEG"
+        (root / f"{number}.JPEG").rename(root / "val" / name)
     for folder in (root / "val").iterdir():
         if folder.is_dir():
             folder.rmdir()
@@ -54,6 +71,7 @@ def flatten(root: Path) -> list[str]:
 def recipe(kind: str, root: Path | None, **source: object) -> dict:
     """Return the keys of ImageWoof's recipe that concern classes, images and source."""
     keys = {"kind": kind, "archive": "imagewoof2", "validation_fraction": 0, "skip_broken": False}
+    keys["complete"] = False
     return {
         "classes": [f"dog {index}" for index in WOOF.values()],
         "wnids": list(WOOF),
