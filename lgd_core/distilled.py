@@ -16,9 +16,9 @@ from torch import Tensor
 from lgd_core.classes import class_folder
 from lgd_core.digests import check_file, file_digests, seal, unseal
 from lgd_core.errors import UserError
+from lgd_core.external import MANIFEST, PROVENANCE
 from lgd_core.runtime import atomic, read_json, share, write_json
 
-MANIFEST, PROVENANCE = "manifest.csv", "provenance.json"
 MANIFEST_COLUMNS = ("file", "class", "increment", "position", "score", "sha256")
 # What increments say of how they were drawn: goes with the set that people take away.
 ORIGIN = (

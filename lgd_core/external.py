@@ -18,7 +18,8 @@ from lgd_core.listings import Listing
 from lgd_core.schema import suggest
 
 LISTED = 5
-MANIFEST = "manifest.csv"
+# What a set of our own has beside its class folders.
+MANIFEST, PROVENANCE = "manifest.csv", "provenance.json"
 DEFAULT_INCREMENT = 10
 
 
@@ -58,7 +59,7 @@ def _resolve(given: dict, of_run: list[str], datasets: list[str], where: str) ->
 
 
 def list_set(name: str, external: dict, dataset: dict) -> Listing:
-    """Return the images and the manifest of a folder of the run, by their paths in it.
+    """Return the images of a folder of the run and what is said of them, by their paths in it.
 
     Everything that can be known before images are decoded is checked: raises UserError, and
     MissingFolderError where there is no folder.
@@ -68,7 +69,7 @@ def list_set(name: str, external: dict, dataset: dict) -> Listing:
         raise MissingFolderError(f"{where}: found no folder {folder}, expected class folders in it")
     images = list_images(folder, dataset)
     increments_of(folder, images, external["increment"])
-    files = [path for path, _ in images] + manifest_of(folder)
+    files = [path for path, _ in images] + manifest_of(folder) + provenance_of(folder)
     return Listing({path.relative_to(folder).as_posix(): str(path) for path in files})
 
 
@@ -90,7 +91,8 @@ def list_images(folder: str | Path, dataset: dict) -> list[tuple[Path, int]]:
 
 def list_left_out(folder: str | Path, dataset: dict) -> list[str]:
     """Return the files beside the images of a tree that are not read, by their path in it."""
-    beside = [e.path for e in entries(folder) if not e.is_dir() and e.name != MANIFEST]
+    read = (MANIFEST, PROVENANCE)
+    beside = [e.path for e in entries(folder) if not e.is_dir() and e.name not in read]
     folders = class_folders(folder, dataset["classes"], dataset.get("wnids", ()))
     files = [path for each in folders for path in walk(each)]
     left_out = beside + [path for path in files if not is_image(path)]
@@ -131,6 +133,12 @@ def _natural(path: Path) -> list:
 def manifest_of(folder: str | Path) -> list[Path]:
     """Return the manifest of a tree, in a list; an empty one where it has none."""
     path = Path(folder) / MANIFEST
+    return [path] if path.is_file() else []
+
+
+def provenance_of(folder: str | Path) -> list[Path]:
+    """Return what a set of our own says of itself, in a list; an empty one for other trees."""
+    path = Path(folder) / PROVENANCE
     return [path] if path.is_file() else []
 
 

@@ -6,12 +6,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from PIL import Image, ImageDraw
 
 from lgd_core.classes import imagenet_indices
+from lgd_core.distilled import read_folder, write_folder
 from lgd_core.errors import UserError
 from lgd_core.external import increments_of, list_images, list_set, resolve_external
 from lgd_core.external_arrays import read_set
+from lgd_core.formation import separate_stored
 
 WNIDS = ["n02096294", "n01440764", "n02111889"]
 DATASET = {
@@ -146,6 +149,29 @@ def test_images_are_read_at_the_size_of_the_data_set(tmp_path):
     assert table["file"][3] == "tench/sample1.png", "then by class"
     assert table["increment"].tolist() == [0] * 6 + [1] * 3, "increment by increment"
     assert np.load(files["labels"]).tolist() == [0, 0, 1, 1, 2, 2, 0, 1, 2]
+
+
+def test_images_that_a_set_of_our_own_holds_are_read_one_by_one(tmp_path):
+    rng = torch.Generator().manual_seed(0)
+    increment = {
+        "images": torch.randint(0, 256, (6, 3, 8, 8), generator=rng, dtype=torch.uint8),
+        "labels": torch.arange(3).repeat_interleave(2),
+        "positions": torch.arange(2).repeat(3),
+        "scores": torch.zeros(6),
+    }
+    names, root = DATASET["classes"], tmp_path / "set"
+    write_folder(root, [increment], names, {"formation": 2})
+    files = {name: str(tmp_path / name) for name in ("images.npy", "labels.npy", "table")}
+    files = {name.removesuffix(".npy"): path for name, path in files.items()}
+    facts = read_set({"folder": str(root), "increment": 10}, DATASET, files, 1, print)
+    assert facts["images"] == 24
+    stored, labels, factor = read_folder(root, DATASET)
+    seen, of_seen = separate_stored(stored, labels, factor)
+    assert np.array_equal(np.load(files["images"]), seen.numpy())
+    assert np.array_equal(np.load(files["labels"]), of_seen.numpy())
+    table = pd.read_csv(files["table"])
+    assert table["file"].is_unique
+    assert table["file"][5] == "0_Australian_terrier/k000_p001.png#1"
 
 
 def test_broken_image_is_named(tmp_path):
