@@ -1,6 +1,7 @@
 """Where real images lie on disk: a source's folder, its parts, and the files of every class."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from lgd_core.classes import class_folders
@@ -85,7 +86,7 @@ def source_folder(recipe: dict, where: str) -> str | None:
     return _named_folder(recipe["source"], where)[1]
 
 
-def with_prefix(named: str, function, *arguments):
+def with_prefix(named: str, function: Callable, *arguments: object) -> object:
     """Call a function; what is wrong with its files gets the name of the key that led there."""
     try:
         return function(*arguments)
@@ -156,10 +157,11 @@ def list_source(recipe: dict, where: str) -> Listing | None:
     Everything that can be known from names and numbers of files is checked: raises UserError, and
     MissingFolderError where there is no folder.
     """
+    named, _ = _named_folder(recipe["source"], where)
     source = resolve_source(recipe, where)
     if source["folder"] is None or source["kind"] not in (*EXPECTED, "fonts"):
         return None
-    return with_prefix(_named_folder(source, where)[0], list_files, recipe, Path(source["folder"]))
+    return with_prefix(named, list_files, recipe, Path(source["folder"]))
 
 
 def list_files(recipe: dict, root: Path) -> Listing:

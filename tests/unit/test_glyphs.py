@@ -1,6 +1,8 @@
 """Letters from fonts: what is drawn, what is left out, families that are never split."""
 
+import builtins
 import errno
+import io
 import os
 import shutil
 from pathlib import Path
@@ -188,13 +190,14 @@ def test_a_family_s_place_is_its_own_and_the_share_is_held_on_average() -> None:
 def test_a_font_that_the_system_does_not_give_is_no_broken_font(
     fonts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = Path.read_bytes
+    real = open
 
-    def refuse(self: Path) -> bytes:
-        if self.name == "cmr10.ttf":
-            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), str(self))
-        return real(self)
+    def refuse(file: object, *args: object, **options: object) -> object:
+        if str(file).endswith("cmr10.ttf"):
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), str(file))
+        return real(file, *args, **options)
 
-    monkeypatch.setattr(Path, "read_bytes", refuse)
+    monkeypatch.setattr(io, "open", refuse)
+    monkeypatch.setattr(builtins, "open", refuse)
     with pytest.raises(UserError, match=r"cmr10\.ttf: cannot be read \(Too many open files\)"):
         prepared(fonts, tmp_path / "data", skip_broken=True)
