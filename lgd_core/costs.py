@@ -7,6 +7,7 @@ import pandas as pd
 
 from lgd_core.passes import PASSES, Amounts, mean_passes
 from lgd_core.runtime import read_json
+from lgd_core.tables import parse_csv
 
 COST_COLUMNS = (
     "dataset",
@@ -57,7 +58,8 @@ def read_amounts(prepared: str | Path, checkpoints: str | Path | None) -> dict[s
 
 def read_benchmark(path: str | Path) -> pd.DataFrame:
     """Read Snakemake's benchmark of a job; what a short job has no value for is NaN."""
-    return pd.read_csv(path, sep="\t", na_values=["-", "NA"])
+    columns = ("s", "cpu_time", "max_rss")
+    return parse_csv(path, columns, sep="\t", na_values=["-", "NA"])
 
 
 def _measured(paths: list[str]) -> dict:

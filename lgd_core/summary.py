@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from lgd_core.tables import spread_over
+from lgd_core.errors import UserError
+from lgd_core.tables import REDUNDANCY_COLUMNS, TABLE_COLUMNS, parse_csv, spread_over
 
 # Column to read: mean and standard deviation in tables.TABLE_COLUMNS.
 SPREADS = {
@@ -64,9 +65,9 @@ def table_page(title: str, table: pd.DataFrame) -> str:
 
 def summary(folder: Path) -> str:
     """Return the table and the mean redundancy of a results folder, for a terminal."""
-    table = pd.read_csv(folder / "table.csv")
+    table = parse_csv(folder / "table.csv", TABLE_COLUMNS)
     lines = [readable(table).to_string(index=False), note(table)]
-    matrix = pd.read_csv(folder / "redundancy.csv")
+    matrix = parse_csv(folder / "redundancy.csv", REDUNDANCY_COLUMNS)
     away = matrix[matrix["train_increment"] != matrix["test_increment"]]
     for method, mean in away.groupby("method", sort=False)["top1"].mean().items():
         lines.append(f"mean off-diagonal redundancy of {method}: {mean:.1f} %")
@@ -76,6 +77,6 @@ def summary(folder: Path) -> str:
 
 if __name__ == "__main__":
     try:
-        print(summary(Path(sys.argv[1])))
-    except FileNotFoundError as error:
-        sys.exit(f"error: {error.filename}: not found, expected a folder of results with a table")
+        print(summary(Path(*sys.argv[1:2])))
+    except UserError as error:
+        sys.exit(f"error: {error}")

@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from lgd_core.digests import check_file
+from lgd_core.errors import UserError
 from lgd_core.metrics import mean_off_diagonal, paired_difference, spread
 
 # What the paper's number and ours must have in common to stand side by side.
@@ -33,6 +34,28 @@ TABLE_COLUMNS = (
     "diff_se",
 )
 
+REDUNDANCY_COLUMNS = ("method", "train_increment", "test_increment", "top1")
+
+
+def parse_csv(path: str | Path, columns: Iterable[str] = (), **options: object) -> pd.DataFrame:
+    """Read a table; ``options`` are those of pandas.read_csv.
+
+    Raises UserError naming the file where it is no table or lacks one of the columns.
+    """
+    try:
+        table = pd.read_csv(path, **options)
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}, expected a table") from error
+    except ValueError as error:  # pandas' own errors, and text that is not UTF-8
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path}: found no table ({reason}), expected CSV in UTF-8") from error
+    if missing := [column for column in columns if column not in table]:
+        raise UserError(
+            f"{path}: found no column '{missing[0]}', expected a table of this version of the "
+            "workflow; make it again"
+        )
+    return table
+
 
 def read_csv(path: str | Path, record: dict) -> pd.DataFrame:
     """Read a table that another job has written; ``record`` is the JSON artifact beside it, read.
@@ -40,7 +63,7 @@ def read_csv(path: str | Path, record: dict) -> pd.DataFrame:
     Raises UserError naming the file unless it is as the record has it.
     """
     check_file(path, record)
-    return pd.read_csv(path)
+    return parse_csv(path)
 
 
 def read_paper(paths: Iterable[str | Path]) -> pd.DataFrame:
@@ -50,7 +73,8 @@ def read_paper(paths: Iterable[str | Path]) -> pd.DataFrame:
     names its table. See config/paper/README.md.
     """
     columns = {"top1": "paper_top1", "std": "paper_std"}
-    tables = [pd.read_csv(path).assign(paper_source=Path(path).stem) for path in paths]
+    known = (*PAPER_KEYS, *columns)
+    tables = [parse_csv(path, known).assign(paper_source=Path(path).stem) for path in paths]
     if not tables:
         return pd.DataFrame(columns=[*PAPER_KEYS, *columns.values(), "paper_source"])
     paper = pd.concat(tables).dropna(subset="top1").drop_duplicates(PAPER_KEYS)
@@ -168,7 +192,7 @@ def redundancy_table(matrices: dict[str, list[list[list[float]]]]) -> pd.DataFra
         for i in range(len(seeds[0]))
         for j in range(len(seeds[0]))
     ]
-    return pd.DataFrame(rows, columns=["method", "train_increment", "test_increment", "top1"])
+    return pd.DataFrame(rows, columns=list(REDUNDANCY_COLUMNS))
 
 
 def matrix_of(table: pd.DataFrame, method: str) -> pd.DataFrame:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from lgd_core.errors import UserError
 from lgd_core.metrics import mean_off_diagonal, mean_std
 from lgd_core.summary import summary, table_page
 from lgd_core.tables import (
@@ -245,8 +246,25 @@ def test_summary_of_a_folder_without_a_table_is_one_line(tmp_path):
     command = [sys.executable, "-m", "lgd_core.summary", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode != 0
-    assert done.stderr.startswith(f"error: {tmp_path}/table.csv: not found")
+    assert done.stderr.startswith(f"error: {tmp_path}/table.csv: No such file")
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "found no table"),
+        (b"\xff\xfe\x00", "found no table"),
+        (b'a,b\n1,"2', "found no table"),
+        (b"dataset,ipc\n", "found no column 'method'"),
+    ],
+    ids=["empty", "no text", "cut off", "of another version"],
+)
+def test_a_table_that_is_none_is_named(tmp_path, content, reason):
+    (tmp_path / "table.csv").write_bytes(content)
+    for read in (lambda path: summary(path.parent), lambda path: read_paper([path])):
+        with pytest.raises(UserError, match=rf"table\.csv: {reason}"):
+            read(tmp_path / "table.csv")
 
 
 def test_csv_and_summary(tmp_path):
