@@ -1,6 +1,7 @@
 """Diagnosis of folders of images from elsewhere; no prior is needed."""
 
 from functools import cache
+from pathlib import Path
 from types import SimpleNamespace
 
 from lgd_core.external import list_set
@@ -50,8 +51,10 @@ def set_images(external):
     return checked(made.identity, lambda: list_set(*arguments))
 
 
-for external in RECIPES.external:
-    set_images(external)
+# A folder that a run names should be there, even where nothing is asked of it yet.
+for external, entry in RECIPES.external.items():
+    if not Path(entry["folder"]).is_dir():
+        set_images(external)
 
 
 def external_real(*names):
