@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 from conftest import Project, new_project, write_digits
@@ -19,6 +20,11 @@ source: {kind: folder}
 reference: {architecture: ConvNet-2-w8, epochs: 1, evaluations: 1}
 evaluation: {students: [ConvNet-2-w8], epochs: {10: 1}, evaluations: 1}
 redundancy: {architecture: ConvNet-2-w8, epochs: 1}
+prior:
+  source: train
+  train:
+    autoencoder: {widths: [8], norm_groups: 4, latent_channels: 4, steps: 1, batch: 4}
+    transformer: {heads: 2, head_dim: 8, layers: 1, patch_size: 1, steps: 1, batch: 4}
 influence: {surrogate: {architecture: ConvNet-2-w8, epochs: 1}}
 recipes:
   dit: {learner: {architecture: ConvNet-2-w8}}
@@ -118,21 +124,20 @@ def test_a_broken_manifest_is_refused_before_any_job(own):
     assert "expected a table in UTF-8" in line
 
 
-def test_a_seed_s_folder_may_lie_anywhere(copied):
+def test_a_seed_s_folder_may_lie_anywhere(own):
     """The seed's own images count, not those after them."""
-    seed = "results/digits/picked/s0/k0/increment.safetensors"
-    method = copied.folder / "config/methods/picked.yaml"
-    method.write_text(
-        "extends: dit\nipc_per_increment: 2\nseed: {source: folder, folder: numbers}\n"
+    seed = "results/mine/picked/s0/k0/increment.safetensors"
+    (own.folder / "config/methods/picked.yaml").write_text(
+        "extends: dit\nipc_per_increment: 2\nseed: {source: folder, folder: seeds}\n"
     )
-    write_digits(copied.folder / "numbers")
-    copied.make("--", seed)
-    copied.replace("config/methods/picked.yaml", "numbers", "elsewhere")
-    (copied.folder / "numbers").rename(copied.folder / "elsewhere")
-    os.utime(copied.folder / "elsewhere/3/0.png")
-    shutil.copy(copied.folder / "elsewhere/3/0.png", copied.folder / "elsewhere/3/9.png")
-    assert not copied.planned("--", seed)
-    shutil.copy(copied.folder / "elsewhere/4/0.png", copied.folder / "elsewhere/3/0.png")
-    assert set(copied.planned("--", seed)) == {("seed_increment", "picked", "")}
-    copied.replace("config/methods/picked.yaml", "elsewhere", "nowhere")
-    assert not copied.planned("--", seed), "what it was made of is gone, but it is made"
+    seeds = Path(shutil.copytree(own.folder / "pets/train", own.folder / "seeds"))
+    own.make("--", seed)
+    own.replace("config/methods/picked.yaml", "seeds", "elsewhere")
+    seeds = seeds.rename(own.folder / "elsewhere")
+    os.utime(seeds / "cat/0.png")
+    shutil.copy(seeds / "cat/0.png", seeds / "cat/99.png")
+    assert not own.planned("--", seed)
+    shutil.copy(seeds / "cat/4.png", seeds / "cat/0.png")
+    assert set(own.planned("--", seed)) == {("seed_increment", "picked", "")}
+    shutil.rmtree(seeds)
+    assert not own.planned("--", seed), "what it was made of is gone, but it is made"
