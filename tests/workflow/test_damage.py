@@ -1,5 +1,6 @@
 """A result that is damaged or another's after it was written stops the next job with one line."""
 
+import os
 import shutil
 
 import pytest
@@ -10,9 +11,9 @@ from lgd_core.learners import build_network, save_network
 LGD = "results/digits/lgd/s0/k1"
 
 
-def refusal(project, *targets: str) -> str:
-    """Make targets, expect the refusal of a job, and return its line."""
-    done = project.run("--", *targets)
+def refusal(project, *words: str) -> str:
+    """Call Snakemake, expect the refusal of a job, and return its line."""
+    done = project.run(*words)
     assert done.returncode != 0
     lines = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert len(lines) == 1
@@ -25,7 +26,9 @@ def test_flipped_label_of_an_increment_makes_no_set(copied):
     flipped = bytes([labels[0] ^ 1]) + labels[1:]
     path.write_bytes(path.read_bytes().replace(labels, flipped))
     shutil.rmtree(copied.folder / LGD / "distilled")
-    assert f"{LGD}/increment.safetensors: found contents" in refusal(copied, f"{LGD}/distilled")
+    assert f"{LGD}/increment.safetensors: found contents" in refusal(
+        copied, "--", f"{LGD}/distilled"
+    )
     assert not (copied.folder / LGD / "distilled").exists()
     path.unlink()
     copied.make("--", f"{LGD}/distilled")
@@ -34,10 +37,12 @@ def test_flipped_label_of_an_increment_makes_no_set(copied):
 
 def test_learner_of_another_architecture_is_not_trained_on(copied):
     path = copied.folder / "results/digits/lgd/s0/k0/learner.safetensors"
+    before = path.stat()
     shape = {"name": "ConvNet-2-w8", "channels": 1, "size": 8, "classes": 10}
-    save_network(path, build_network(*shape.values(), "key"), shape, {"recipe": {}})
+    save_network(path, build_network(*shape.values(), "key"), shape, {})
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     (copied.folder / LGD / "learner.safetensors").unlink()
-    line = refusal(copied, f"{LGD}/learner.safetensors")
+    line = refusal(copied, "--", f"{LGD}/learner.safetensors")
     assert "k0/learner.safetensors: network.name: found ConvNet-2-w8, expected" in line
 
 
@@ -45,5 +50,7 @@ def test_learner_of_another_architecture_is_not_trained_on(copied):
 def test_cut_arrays_are_named(copied, name):
     path, runs = f"results/digits/data/{name}", f"{LGD}/evaluate/ConvNet-3-w32.json"
     file = copied.folder / path
+    before = file.stat()
     file.write_bytes(file.read_bytes()[:-9])
-    assert f"{path}: found" in refusal(copied, runs)
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert f"{path}: found" in refusal(copied, "-R", "evaluate", "--", runs)
