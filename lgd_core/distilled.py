@@ -17,7 +17,7 @@ from lgd_core.classes import class_folder
 from lgd_core.digests import check_file, file_digests, seal, unseal
 from lgd_core.errors import UserError
 from lgd_core.external import MANIFEST, PROVENANCE
-from lgd_core.runtime import atomic, read_json, share, write_json
+from lgd_core.runtime import atomic, read_json, share, system_error, write_json
 
 MANIFEST_COLUMNS = ("file", "class", "increment", "position", "score", "sha256")
 # What increments say of how they were drawn: goes with the set that people take away.
@@ -44,7 +44,7 @@ def save_tensors(path: str | Path, tensors: dict[str, Tensor], metadata: dict) -
             # One sorted key, because the order of keys would otherwise decide the file's bytes.
             save_file(tensors, temporary, {"lgd": sealed})
         except SafetensorError as error:  # which is what a full disk gets
-            raise UserError(f"{path}: cannot be written ({error})") from error
+            raise system_error(error) from error
         share(temporary)
 
 

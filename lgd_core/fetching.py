@@ -25,6 +25,9 @@ FASHION_FILES = {
     "t10k-labels-idx1-ubyte": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
 }
 
+# Of a digest, so that the reasons of all sources fit into a line.
+SHOWN = 12
+
 
 def fetch(source: dict, folder: Path, log: Callable[[str], None]) -> dict[str, object]:
     """Bring the raw files of a data set into ``folder``; a tree on disk is read where it is.
@@ -87,7 +90,9 @@ def _take_fashion(origin: Path, target: Path) -> None:
             contents = stream.read()
         found = hashlib.sha256(contents).hexdigest()
         if found != expected:
-            raise UserError(f"{packed}: found SHA-256 {found}, expected {expected}")
+            raise UserError(
+                f"{packed}: found SHA-256 {found[:SHOWN]}..., expected {expected[:SHOWN]}..."
+            )
         with atomic(target / name) as temporary:
             temporary.write_bytes(contents)
 

@@ -134,7 +134,7 @@ def find_ground_truth(root: Path) -> tuple[Path, Path | None]:
             return truth, meta
     raise UserError(
         f"{root}: found a flat val without ground truth, expected {SOLUTION}, or {TRUTH} and "
-        f"{META}, in {', '.join(str(root / place) for place in PLACES)}"
+        f"{META}, there or in its {' or '.join(PLACES[1:])}"
     )
 
 

@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
-from lgd_core.runtime import Resume, share
+from lgd_core.runtime import Resume, share, system_error
 from lgd_core.seeding import epoch_batch, generator
 from lgd_core.stepping import run_steps
 
@@ -228,5 +228,5 @@ def save_prior(
     try:
         pipeline.save_pretrained(folder)
     except SafetensorError as error:  # which is what a full disk gets
-        raise OSError(str(error)) from error
+        raise system_error(error) from error
     share(folder)

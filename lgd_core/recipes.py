@@ -208,7 +208,7 @@ class Recipes:
         recipe = merge(own, self.config["overrides"]["datasets"].get(name) or {})
         check(recipe, self.schemas["dataset"], where)
         recipe = resolve_classes(fill_defaults(recipe, self.schemas["dataset"]), where)
-        expand_paths(recipe, ("prior.source", "prior.vae"), where)
+        expand_paths(recipe, ("prior.source", "prior.vae", "source.folder"), where)
         check_source(recipe, where)
         for method, changes in recipe["recipes"].items():
             self._layer("method", method, changes, f"{where}: recipes.{method}")

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import shutil
 import sys
 import tempfile
@@ -154,6 +155,14 @@ def _failure(path: Path, temporary: Path, error: OSError) -> UserError:
     if own.is_relative_to(temporary.absolute()) or path.absolute().is_relative_to(own):
         return UserError(f"{path}: cannot be written ({error.strerror})")
     return UserError(f"{file}: {error.strerror}")
+
+
+def system_error(error: Exception) -> OSError:
+    """Return the error of the system that safetensors has put into words: "(os error 28)"."""
+    number = re.search(r"os error (\d+)", str(error))
+    if number is None:
+        return OSError(str(error))
+    return OSError(int(number[1]), os.strerror(int(number[1])))
 
 
 def _sync(path: Path) -> None:

@@ -75,10 +75,9 @@ def resolve_source(recipe: dict, where: str) -> dict:
 
 def _named_folder(source: dict, where: str) -> tuple[str, str | None]:
     """Return the key or variable that names a source's folder, and the folder."""
-    folder, named = source["folder"], f"{where}: source.folder"
-    if folder is None and source["kind"] in EXPECTED and os.environ.get(VARIABLE):
-        folder, named = os.environ[VARIABLE], VARIABLE
-    return named, folder and expand_path(folder, named)
+    if source["folder"] is None and source["kind"] in EXPECTED and os.environ.get(VARIABLE):
+        return VARIABLE, expand_path(os.environ[VARIABLE], VARIABLE)
+    return f"{where}: source.folder", source["folder"]
 
 
 def source_folder(recipe: dict, where: str) -> str | None:

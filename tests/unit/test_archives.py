@@ -7,11 +7,11 @@ import time
 from pathlib import Path
 
 import pytest
-from trees import WOOF, fastai_tree, recipe
+from trees import WOOF, fastai_tree, read_split, recipe
 
 from lgd_core import archives
 from lgd_core.archives import NOTE, unpack
-from lgd_core.data import load_split, prepare
+from lgd_core.data import prepare
 from lgd_core.errors import UserError
 from lgd_core.fetching import fetch
 from lgd_core.sources import images_root
@@ -55,7 +55,7 @@ def test_a_copy_on_disk_serves(tmp_path: Path, archive: Path, given: str) -> Non
     asked = recipe("fastai", folder)
     root = images_root(asked["source"], tmp_path / "raw")
     prepare("w", asked, root, tmp_path / "data", 1, print)
-    assert load_split(tmp_path / "data", "train")[1].bincount().tolist() == [4] * 10
+    assert read_split(tmp_path / "data", "train")[1].bincount().tolist() == [4] * 10
     assert facts["served_by"].split()[0] == ("folder" if "unpacked" in given else "archive")
     assert facts["note"] == NOTE
     assert "do not compare" in NOTE

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from trees import read_split
 
 from lgd_core import fetching
-from lgd_core.data import load_split, prepare
+from lgd_core.data import prepare
 from lgd_core.errors import UserError
 from lgd_core.fetching import fetch, reachable
 
@@ -73,8 +74,8 @@ def test_wrong_contents_are_refused_naming_file_and_checksums(
     body = gzip.decompress((offline / f"{name}.gz").read_bytes())
     message = str(error.value)
     assert str(offline / name) in message
-    assert hashlib.sha256(body).hexdigest() in message
-    assert expected in message
+    assert hashlib.sha256(body).hexdigest()[:12] in message
+    assert expected[:12] in message
     assert "\n" not in message
     assert not list((tmp_path / "raw").rglob("*ubyte*"))
 
@@ -91,7 +92,7 @@ def test_the_system_folder_serves_whole_archives(
         "image": {"size": 28, "channels": 1},
     }
     prepare("fashion", recipe, tmp_path / "raw", tmp_path / "data", 1, print)
-    splits = [load_split(tmp_path / "data", split) for split in ("train", "validation", "test")]
+    splits = [read_split(tmp_path / "data", split) for split in ("train", "validation", "test")]
     assert [len(labels) for _, labels in splits] == [10, 10, 10]
     assert splits[0][0].shape == (10, 1, 28, 28)
 

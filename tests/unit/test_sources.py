@@ -197,8 +197,8 @@ def test_ones_own_folder_has_a_test_or_a_val(root: Path, name: str) -> None:
 
 def test_a_home_folder_is_understood(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(root.parent))
-    asked = recipe("imagenet", Path("~") / root.name)
-    assert resolve_source(asked, "woof.yaml")["folder"] == str(root)
+    monkeypatch.setenv(VARIABLE, f"~/{root.name}")
+    assert resolve_source(recipe("imagenet", None), "woof.yaml")["folder"] == str(root)
 
 
 def listing_refused(kind: str, root: Path, **source: object) -> str:
