@@ -389,6 +389,8 @@ def test_every_pattern_of_the_schemas_says_what_it_wants(folder):
         ({"ipc": [5]}, ["ipc", "5", "multiple of 10"]),
         ({"ipc": [20, 20]}, ["ipc", "twice"]),
         ({"overrides": {"methods": {"lgdd": {}}}}, ["overrides.methods.lgdd", "lgd"]),
+        ({"overrides": {"ablations": {"kappa": True}}}, ["overrides.ablations.kappa", "True"]),
+        ({"overrides": {"datasets": {"digits": [1]}}}, ["overrides.datasets.digits", "[1]"]),
         (
             {"overrides": {"methods": {"lgd": {"sampler": {"step": 5}}}}},
             ["overrides.methods.lgd", "sampler.step", "did you mean 'steps'"],

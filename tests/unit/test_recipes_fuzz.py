@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from copy import deepcopy
 from functools import cache
 from pathlib import Path
 
@@ -30,7 +31,7 @@ NUMBERS = [True, -1, 0, 1, 3.0, 0.5, 10**30, float("nan"), float("inf"), -float(
 TEXTS = ["", "all", "own", "1e3", "no", "a/b", "../x", "~nobody/x", "$LGD_TEST_NO", "x" * 5000]
 ODD = ["\u202e\u2603", "a\nb", "\0", "\x1b[31m", "igd", "folder", "train", "owner/name", None]
 PARTS = [[], {}, DEEP, [1, 0.0], ["a", "a"], {"a": {"b": 1}}, {1: 2}, {None: None}, {True: "x"}]
-VALUES = st.one_of(*map(st.sampled_from, (NUMBERS, TEXTS, ODD, PARTS)))
+VALUES = st.one_of(*map(st.sampled_from, (NUMBERS, TEXTS, ODD, PARTS))).map(deepcopy)
 KEYS = st.sampled_from(["extends", "window", "", "\u2603", "a b", 1, None, 0.5, 10**30, "x" * 999])
 SIGNS = ["\t", "\0", "\xff", "{", "]", ": ", "- ", "? ", "'", '"', "#", "|", "%", "\n---\n"]
 ANCHORS = ["&a ", "*a ", "&a [*a]", "<<: *a\n", "!!set ", "!x ", "\ufeff"]
