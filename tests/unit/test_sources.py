@@ -197,7 +197,7 @@ def test_ones_own_folder_has_a_test_or_a_val(root: Path, name: str) -> None:
 
 def test_a_home_folder_is_understood(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(root.parent))
-    monkeypatch.setenv(VARIABLE, f"~/{root.name}")
+    monkeypatch.setenv("LGD_DATA", f"~/{root.name}")
     assert resolve_source(recipe("imagenet", None), "woof.yaml")["folder"] == str(root)
 
 
