@@ -138,7 +138,7 @@ def atomic(path: str | Path) -> Iterator[Path]:
         if temporary.is_dir() and path.is_dir():
             shutil.rmtree(path)
         os.replace(temporary, path)
-        _sync_folder(path.parent)
+        _sync_names(path.parent)
     except OSError as error:
         # Errors of the system have a number; those of libraries and of the network are not ours.
         if error.errno is None or isinstance(error, ConnectionError | TimeoutError):
@@ -167,16 +167,17 @@ def system_error(error: Exception) -> OSError:
 
 def _sync(path: Path) -> None:
     """Bring a file, or a folder with all in it, to the disk, so that a crash cannot cut it."""
-    for file in _files([path]):
-        with open(file, "rb") as stream:
+    if path.is_dir():
+        os.sync()  # once for all: a set has thousands of files, each of which would wait by itself
+    else:
+        with open(path, "rb") as stream:
             os.fsync(stream.fileno())
-    for folder in (p for p in (path, *path.rglob("*")) if p.is_dir()):
-        _sync_folder(folder)
 
 
-def _sync_folder(path: Path) -> None:
+def _sync_names(folder: Path) -> None:
+    """Bring the names in a folder to the disk."""
     with contextlib.suppress(OSError):  # some network file systems cannot, and need not
-        descriptor = os.open(path, os.O_RDONLY)
+        descriptor = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(descriptor)
         finally:

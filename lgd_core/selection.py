@@ -163,24 +163,25 @@ class Scene:
     parts: dict[str, list[Tensor]]
 
 
-def _learnability(recipe: dict, scene: Scene) -> Guidance:
+def _by_score(
+    recipe: dict, scene: Scene, score: Callable[[Tensor, Tensor], Tensor], work: str
+) -> Guidance:
+    """Return the guidance that raises a score of images on [0, 1] and their labels."""
     return guidance.ScoreGuidance(
-        lambda x0, labels: scene.materials.scorer(scene.prior.decode(x0), labels),
+        lambda x0, labels: score(scene.prior.decode(x0), labels),
         recipe["strength"],
         recipe["norm"],
         scene.prior.chunks,
-        "learnability guidance",
+        work,
     )
+
+
+def _learnability(recipe: dict, scene: Scene) -> Guidance:
+    return _by_score(recipe, scene, scene.materials.scorer, "learnability guidance")
 
 
 def _influence(recipe: dict, scene: Scene) -> Guidance:
-    return guidance.ScoreGuidance(
-        lambda x0, labels: scene.materials.influence(scene.prior.decode(x0), labels),
-        recipe["strength"],
-        recipe["norm"],
-        scene.prior.chunks,
-        "influence guidance",
-    )
+    return _by_score(recipe, scene, scene.materials.influence, "influence guidance")
 
 
 def _deviation(recipe: dict, scene: Scene) -> Guidance | None:

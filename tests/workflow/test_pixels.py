@@ -67,7 +67,7 @@ def test_networks_see_four_images_in_each_that_idc_stores(baselines):
 
 def test_analyses_and_costs_count_the_images_that_networks_see(baselines, tmp_path):
     project = copy_of(baselines, tmp_path / "project")
-    names = ("complementarity.csv", "cost.csv", "difficulty.csv", "gallery.html")
+    names = ("complementarity.csv", "cost.csv", "difficulty.csv")
     project.replace("tiny.yaml", "epochs: {10: 20, 50: 20}", "epochs: {10: 2, 20: 3, 80: 4}")
     run = ("--config", "methods=[dm,idc1]", "ipc=[20]", "runs=1")
     project.make(*run, "--", *(f"results/digits_ipc20/{name}" for name in names))

@@ -8,6 +8,8 @@ import pandas as pd
 import pytest
 from conftest import Project
 
+from lgd_core.runtime import write_json
+
 TABLE, PAGE = (f"results/digits_ipc20/table.{kind}" for kind in ("csv", "html"))
 FAMILY = "results/digits/ablation/kappa.csv"
 GATHERING = ("table", "table_page", "ablation")
@@ -19,7 +21,7 @@ def plant(folder: Path) -> pd.DataFrame:
     rng, rows = np.random.default_rng(0), []
     reference = {"top1": 95.0, "best_top1": 96.0}
     (folder / "results/digits/reference").mkdir(parents=True)
-    (folder / "results/digits/reference/metrics.json").write_text(json.dumps(reference))
+    write_json(folder / "results/digits/reference/metrics.json", reference)
     for method in ("random", "dit", "lgd", "lgd_no_ranking", "lgd_kappa10"):
         for seed in SEEDS:
             runs = [
@@ -30,7 +32,7 @@ def plant(folder: Path) -> pd.DataFrame:
             facts = {"method": method, "seed": seed, "k": "1", "student": "ConvNet-2-w16"}
             path = folder / f"results/digits/{method}/s{seed}/k1/evaluate/ConvNet-2-w16.json"
             path.parent.mkdir(parents=True)
-            path.write_text(json.dumps(facts | {"runs": runs}))
+            write_json(path, facts | {"runs": runs})
     return pd.DataFrame(rows)
 
 
