@@ -225,7 +225,7 @@ TURNS = itertools.count()
 @settings(
     derandomize=True,
     deadline=None,
-    max_examples=100,
+    max_examples=50,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(damage=DAMAGES)

@@ -69,20 +69,14 @@ def test_analyses_and_costs_count_the_images_that_networks_see(baselines, tmp_pa
     project = copy_of(baselines, tmp_path / "project")
     names = ("complementarity.csv", "cost.csv", "difficulty.csv")
     project.replace("tiny.yaml", "epochs: {10: 20, 50: 20}", "epochs: {10: 2, 20: 3, 80: 4}")
-    run = ("--config", "methods=[dm,idc1]", "ipc=[20]", "runs=1")
+    run = ("--config", "methods=[idc1]", "ipc=[20]", "runs=1")
     project.make(*run, "--", *(f"results/digits_ipc20/{name}" for name in names))
     folder = project.folder / "results/digits_ipc20"
-    images = pd.read_csv(folder / "complementarity.csv").groupby("method")["images"].unique()
-    assert {method: list(values) for method, values in images.items()} == {
-        "dm": [100],
-        "idc1": [400],
-    }
+    assert pd.read_csv(folder / "complementarity.csv")["images"].tolist() == [400]
     costs = pd.read_csv(folder / "cost.csv").set_index(["stage", "method"])["images"]
-    assert costs["evaluate", "dm"] == 200 * 3
     assert costs["evaluate", "idc1"] == 800 * 4, "the epochs of 80 images per class"
     assert costs["sample_candidates", "idc1"] == 100, "images that are stored"
     measured = pd.read_csv(folder / "difficulty.csv").groupby(["method", "increment"]).size()
-    assert measured["dm"].tolist() == [100, 100]
     assert measured["idc1"].tolist() == [400, 400]
 
 
