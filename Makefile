@@ -37,12 +37,12 @@ install: .venv/installed  ## Create .venv with the pinned dependencies
 
 demo: install  ## Distil Fashion-MNIST at 50 images per class and show the table
 	$(SNAKEMAKE)
-	$(BIN)/python -m lgd_core.summary $(DEMO)
+	$(BIN)/python -m lgd_core.figures.summary $(DEMO)
 
 comparison: install  ## Compare all methods at 20 and 50 images per class: hours on two cores
 	$(SNAKEMAKE) --configfile config/comparison.yaml --config 'datasets=[$(DATASET)]'
-	$(BIN)/python -m lgd_core.summary results/$(DATASET)_ipc20
-	$(BIN)/python -m lgd_core.summary results/$(DATASET)_ipc50
+	$(BIN)/python -m lgd_core.figures.summary results/$(DATASET)_ipc20
+	$(BIN)/python -m lgd_core.figures.summary results/$(DATASET)_ipc50
 
 search: install  ## Try values of what each method hangs on most, on held-out images: hours on two cores
 	$(SNAKEMAKE) --configfile config/comparison.yaml -- \

@@ -14,12 +14,12 @@ import torch
 from diffusers import AutoencoderKL, DDPMScheduler, DiTTransformer2DModel
 from torch import Tensor
 
-from lgd_core.chunks import Chunks
-from lgd_core.learners import Preprocess, build_network
-from lgd_core.priors import Prior, place
-from lgd_core.runtime import Resume, resolve_device, stamp
-from lgd_core.sampler import Sampling
-from lgd_core.selection import Materials, Scorer, Task, draw
+from lgd_core.base.micro_batches import Chunks
+from lgd_core.base.runtime import Resume, resolve_device, stamp
+from lgd_core.diffusion.priors import Prior, place
+from lgd_core.diffusion.sampler import Sampling
+from lgd_core.distill.selection import Materials, Scorer, Task, draw
+from lgd_core.networks.classifiers import Preprocess, build_network
 
 FULL = {
     "transformer": {"num_attention_heads": 16, "attention_head_dim": 72, "num_layers": 28},

@@ -11,12 +11,12 @@ import time
 from pathlib import Path
 
 IMPORTS = {
-    "train_reference": "lgd_core.training",
-    "train_learner": "lgd_core.plateau",
-    "evaluate": "lgd_core.training",
-    "cross_increment": "lgd_core.training",
-    "seed_increment": "lgd_core.increments",
-    "sample_candidates": "lgd_core.increments, lgd_core.training",
+    "train_reference": "lgd_core.networks.training",
+    "train_learner": "lgd_core.networks.learner",
+    "evaluate": "lgd_core.networks.training",
+    "cross_increment": "lgd_core.networks.training",
+    "seed_increment": "lgd_core.distill.increments",
+    "sample_candidates": "lgd_core.distill.increments, lgd_core.networks.training",
 }
 
 

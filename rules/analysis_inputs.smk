@@ -1,7 +1,7 @@
 """Inputs and parameters of measurements and of the figures drawn from them."""
 
-from lgd_core.classes import class_label
-from lgd_core.methods import is_guided
+from lgd_core.config.classes import class_label
+from lgd_core.config.methods import is_guided
 
 
 def difficulty_facts(dataset):

@@ -4,10 +4,10 @@ import os
 import re
 import sys
 
-from lgd_core.errors import UserError
-from lgd_core.folders import check_writable
-from lgd_core.leases import has_gpu, why_no_gpu
-from lgd_core.recipes import Recipes, read_run
+from lgd_core.base.errors import UserError
+from lgd_core.base.folders import check_writable
+from lgd_core.base.leases import has_gpu, why_no_gpu
+from lgd_core.config.recipes import Recipes, read_run
 
 # The run, before files and values that the command line names.
 RUN = "config/config.yaml"

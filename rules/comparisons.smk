@@ -1,6 +1,6 @@
 """Inputs and parameters of what compares methods: families, and the paper's tables."""
 
-from lgd_core.sources import compares_with_paper
+from lgd_core.config.sources import compares_with_paper
 
 
 def paper_tables(wildcards, names):

@@ -1,6 +1,6 @@
 """Stages of a comparison, for the table of what it costs."""
 
-from lgd_core.passes import RECIPE_KEYS
+from lgd_core.analysis.network_evaluations import RECIPE_KEYS
 
 
 def seed_owner(wildcards, method):

@@ -4,8 +4,8 @@ from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 
-from lgd_core.external import list_set
-from lgd_core.listings import Made
+from lgd_core.config.external import list_set
+from lgd_core.base.listings import Made
 
 SET_RECORD = "results/external/{external}/listing.json"
 SET_FILES = {

@@ -4,10 +4,10 @@ from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 
-from lgd_core.checks import check_held_out
-from lgd_core.external import list_seed
-from lgd_core.listings import Made
-from lgd_core.methods import (
+from lgd_core.config.checks import check_held_out
+from lgd_core.config.external import list_seed
+from lgd_core.base.listings import Made
+from lgd_core.config.methods import (
     CORESETS,
     SEED_SOURCES,
     epochs_at,
@@ -19,7 +19,7 @@ from lgd_core.methods import (
     needs_learner,
     tuned_by,
 )
-from lgd_core.prior_files import is_hub_name
+from lgd_core.config.prior_files import is_hub_name
 
 SPLITS = ("train", "originals", "validation", "test")
 SOURCE_RECORD = "results/{dataset}/data/listing.json"

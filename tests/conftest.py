@@ -11,14 +11,14 @@ from browser import Browser, find_chromium
 from diffusers import AutoencoderKL, DiTTransformer2DModel
 from torch import nn
 
-from lgd_core.chunks import Chunks
-from lgd_core.influence import Influence
-from lgd_core.learners import Preprocess, build_network
-from lgd_core.prior_training import build_autoencoder, build_transformer, save_prior
-from lgd_core.priors import Prior, load_prior
-from lgd_core.runtime import Resume
-from lgd_core.selection import Scorer
-from lgd_core.training import Images
+from lgd_core.base.micro_batches import Chunks
+from lgd_core.base.runtime import Resume
+from lgd_core.diffusion.prior_training import build_autoencoder, build_transformer, save_prior
+from lgd_core.diffusion.priors import Prior, load_prior
+from lgd_core.distill.influence import Influence
+from lgd_core.distill.selection import Scorer
+from lgd_core.networks.classifiers import Preprocess, build_network
+from lgd_core.networks.training import Images
 
 CLASSES = 3
 SIZE = 16

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from lgd_core.schema import load_yaml
+from lgd_core.config.schema import load_yaml
 
 ROOT = Path(__file__).parents[1]
 PRODUCT = (

@@ -2,11 +2,11 @@
 
 from job import running
 
-from lgd_core.ablations import ablation_table, learner_runs
-from lgd_core.charts import ablation_figure
-from lgd_core.figures import save_figure
-from lgd_core.runtime import read_json
-from lgd_core.tables import read_paper, write_csv
+from lgd_core.analysis.ablations import ablation_table, learner_runs
+from lgd_core.analysis.tables import read_paper, write_csv
+from lgd_core.base.runtime import read_json
+from lgd_core.figures.charts import ablation_figure
+from lgd_core.figures.set_figures import save_figure
 
 with running(snakemake) as job:
     family, inputs = job.hp["family"], snakemake.input

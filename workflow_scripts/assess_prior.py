@@ -4,18 +4,18 @@ from pathlib import Path
 
 from job import open_prior, running
 
-from lgd_core.data import load_split
-from lgd_core.figures import sample_grids, save_figure
-from lgd_core.learners import load_network
-from lgd_core.prior_quality import (
+from lgd_core.analysis.prior_quality import (
     check_counts,
     draw_samples,
     real_samples,
     reconstruction_psnr,
     sample_quality,
 )
-from lgd_core.runtime import write_json
-from lgd_core.training import Images, network_input
+from lgd_core.base.runtime import write_json
+from lgd_core.data.real_images import load_split
+from lgd_core.figures.set_figures import sample_grids, save_figure
+from lgd_core.networks.classifiers import load_network
+from lgd_core.networks.training import Images, network_input
 
 with running(snakemake) as job:
     facts = job.hp["network"]

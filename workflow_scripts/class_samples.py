@@ -7,8 +7,8 @@ import torch
 from drawing import publish
 from job import running
 
-from lgd_core.distilled import read_class
-from lgd_core.sample_figures import class_figure
+from lgd_core.data.distilled import read_class
+from lgd_core.figures.sample_figures import class_figure
 
 with running(snakemake) as job:
     name, rows, images = job.hp["class_name"], [], []

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from job import running
 
-from lgd_core.data import load_split
-from lgd_core.distilled import save_tensors
-from lgd_core.modes import class_modes, load_latents
+from lgd_core.data.distilled import save_tensors
+from lgd_core.data.real_images import load_split
+from lgd_core.distill.modes import class_modes, load_latents
 
 with running(snakemake) as job:
     recipe, seed = job.hp["modes"], int(snakemake.wildcards.seed)

@@ -3,9 +3,9 @@
 from drawing import publish
 from job import running
 
-from lgd_core.analyses import complementarity_table
-from lgd_core.analysis_figures import complementarity_figure
-from lgd_core.runtime import read_json
+from lgd_core.analysis.analyses import complementarity_table
+from lgd_core.base.runtime import read_json
+from lgd_core.figures.analysis_figures import complementarity_figure
 
 with running(snakemake) as job:
     # Row 0 of the cross-increment matrix is that network; it is trained there and not again here.

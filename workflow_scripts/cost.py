@@ -2,10 +2,10 @@
 
 from job import running
 
-from lgd_core.charts import cost_figure
-from lgd_core.costs import cost_table, read_amounts
-from lgd_core.figures import save_figure
-from lgd_core.tables import write_csv
+from lgd_core.analysis.costs import cost_table, read_amounts
+from lgd_core.analysis.tables import write_csv
+from lgd_core.figures.charts import cost_figure
+from lgd_core.figures.set_figures import save_figure
 
 with running(snakemake) as job:
     dataset, ipc = snakemake.wildcards.dataset, int(snakemake.wildcards.ipc)

@@ -5,11 +5,11 @@ from pathlib import Path
 import torch
 from job import running
 
-from lgd_core.data import load_set
-from lgd_core.metrics import mean_off_diagonal
-from lgd_core.runtime import read_json, write_json
-from lgd_core.tables import read_csv
-from lgd_core.training import Images, cross_accuracies, network_shape
+from lgd_core.analysis.metrics import mean_off_diagonal
+from lgd_core.analysis.tables import read_csv
+from lgd_core.base.runtime import read_json, write_json
+from lgd_core.data.real_images import load_set
+from lgd_core.networks.training import Images, cross_accuracies, network_shape
 
 with running(snakemake) as job:
     recipe, facts = job.hp["redundancy"], job.hp["network"]

@@ -6,13 +6,13 @@ import pandas as pd
 import torch
 from job import running
 
-from lgd_core import diagnosis
-from lgd_core.data import load_set
-from lgd_core.diagnosis_figure import PAIRS, diagnosis_figure
-from lgd_core.figures import save_figure
-from lgd_core.neighbours import distinct_pairs
-from lgd_core.runtime import read_json
-from lgd_core.tables import read_csv, write_csv
+from lgd_core.analysis import diagnosis
+from lgd_core.analysis.neighbours import distinct_pairs
+from lgd_core.analysis.tables import read_csv, write_csv
+from lgd_core.base.runtime import read_json
+from lgd_core.data.real_images import load_set
+from lgd_core.figures.diagnosis_figure import PAIRS, diagnosis_figure
+from lgd_core.figures.set_figures import save_figure
 
 with running(snakemake) as job:
     inputs = snakemake.input

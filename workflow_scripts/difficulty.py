@@ -4,9 +4,9 @@ from drawing import publish
 from job import running
 from measured import measured_images
 
-from lgd_core.difficulty import divergence_table
-from lgd_core.palette import REAL
-from lgd_core.sample_figures import difficulty_figure
+from lgd_core.analysis.difficulty import divergence_table
+from lgd_core.figures.sample_figures import difficulty_figure
+from lgd_core.figures.styles import REAL
 
 with running(snakemake) as job:
     images = measured_images(job).drop(columns=["confidence", "misclassified"])

@@ -5,12 +5,12 @@ from pathlib import Path
 import pandas as pd
 from job import running
 
-from lgd_core.data import load_set
-from lgd_core.difficulty import difficulty_frame, probabilities_in_training
-from lgd_core.digests import file_digests
-from lgd_core.runtime import read_json, write_json
-from lgd_core.tables import read_csv, write_csv
-from lgd_core.training import Images, network_shape
+from lgd_core.analysis.difficulty import difficulty_frame, probabilities_in_training
+from lgd_core.analysis.tables import read_csv, write_csv
+from lgd_core.base.digests import file_digests
+from lgd_core.base.runtime import read_json, write_json
+from lgd_core.data.real_images import load_set
+from lgd_core.networks.training import Images, network_shape
 
 with running(snakemake) as job:
     recipe, facts = job.hp["difficulty"], job.hp["network"]

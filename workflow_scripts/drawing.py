@@ -6,9 +6,9 @@ import pandas as pd
 from job import Job
 from matplotlib.figure import Figure
 
-from lgd_core.figures import save_figure
-from lgd_core.palette import looks
-from lgd_core.tables import write_csv
+from lgd_core.analysis.tables import write_csv
+from lgd_core.figures.set_figures import save_figure
+from lgd_core.figures.styles import looks
 
 
 def publish(job: Job, draw: Callable[..., Figure], **tables: pd.DataFrame) -> None:

@@ -3,9 +3,9 @@
 from drawing import publish
 from job import running
 
-from lgd_core.analyses import dynamics_table
-from lgd_core.analysis_figures import dynamics_figure
-from lgd_core.runtime import read_json
+from lgd_core.analysis.analyses import dynamics_table
+from lgd_core.base.runtime import read_json
+from lgd_core.figures.analysis_figures import dynamics_figure
 
 with running(snakemake) as job:
     learners = {

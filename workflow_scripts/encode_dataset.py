@@ -4,9 +4,9 @@ from pathlib import Path
 
 from job import open_prior, running
 
-from lgd_core.data import load_split
-from lgd_core.distilled import save_tensors
-from lgd_core.modes import encode_images
+from lgd_core.data.distilled import save_tensors
+from lgd_core.data.real_images import load_split
+from lgd_core.distill.modes import encode_images
 
 with running(snakemake) as job:
     images, _ = load_split(Path(snakemake.input[0]).parent, "originals")

@@ -4,10 +4,10 @@ from pathlib import Path
 
 from job import running
 
-from lgd_core.data import load_split
-from lgd_core.distilled import read_folder
-from lgd_core.runtime import write_json
-from lgd_core.training import Images, network_shape, train_students
+from lgd_core.base.runtime import write_json
+from lgd_core.data.distilled import read_folder
+from lgd_core.data.real_images import load_split
+from lgd_core.networks.training import Images, network_shape, train_students
 
 with running(snakemake) as job:
     facts, wildcards = job.hp["network"], snakemake.wildcards

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from job import note, running
 
-from lgd_core.fetching import fetch
-from lgd_core.runtime import write_json
+from lgd_core.base.runtime import write_json
+from lgd_core.data.fetching import fetch
 
 with running(snakemake) as job:
     facts = fetch(snakemake.params.source, Path(snakemake.output.raw), job.log)

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from job import prior_contents, running
 
-from lgd_core.hub import locate_prior
-from lgd_core.prior_files import check_contents
-from lgd_core.runtime import write_json
+from lgd_core.base.runtime import write_json
+from lgd_core.config.prior_files import check_contents
+from lgd_core.diffusion.hub import locate_prior
 
 with running(snakemake) as job:
     hp = job.hp

@@ -4,11 +4,11 @@ from pathlib import Path
 
 from job import open_prior, prior_contents, running
 
-from lgd_core.data import load_split
-from lgd_core.finetuning import tune_prior
-from lgd_core.increments import prior_labels
-from lgd_core.prior_training import save_prior
-from lgd_core.runtime import atomic, read_json, write_json
+from lgd_core.base.runtime import atomic, read_json, write_json
+from lgd_core.data.real_images import load_split
+from lgd_core.diffusion.finetuning import tune_prior
+from lgd_core.diffusion.prior_training import save_prior
+from lgd_core.distill.increments import prior_labels
 
 with running(snakemake) as job:
     hp, output = job.hp, snakemake.output

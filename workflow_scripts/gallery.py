@@ -5,11 +5,11 @@ from pathlib import Path
 import torch
 from job import running
 
-from lgd_core.distilled import load_increment
-from lgd_core.gallery import gallery_page, joined, reduced, set_table
-from lgd_core.learners import load_network
-from lgd_core.runtime import atomic
-from lgd_core.training import network_input
+from lgd_core.base.runtime import atomic
+from lgd_core.data.distilled import load_increment
+from lgd_core.figures.gallery import gallery_page, joined, reduced, set_table
+from lgd_core.networks.classifiers import load_network
+from lgd_core.networks.training import network_input
 
 with running(snakemake) as job:
     facts, sets, images = job.hp["network"], {}, []

@@ -4,9 +4,9 @@ import pandas as pd
 from drawing import publish
 from job import running
 
-from lgd_core.analysis_figures import guidance_figure
-from lgd_core.distilled import load_tensors
-from lgd_core.traces import TRACE_COLUMNS, trace_frame
+from lgd_core.analysis.traces import TRACE_COLUMNS, trace_frame
+from lgd_core.data.distilled import load_tensors
+from lgd_core.figures.analysis_figures import guidance_figure
 
 with running(snakemake) as job:
     parts = [pd.DataFrame(columns=["method", "seed", "increment", *TRACE_COLUMNS])]

@@ -4,7 +4,7 @@ from drawing import publish
 from job import running
 from measured import measured_images
 
-from lgd_core.sample_figures import in_distribution_figure
+from lgd_core.figures.sample_figures import in_distribution_figure
 
 with running(snakemake) as job:
     images = measured_images(job).drop(columns=["sigma2", "zone"])

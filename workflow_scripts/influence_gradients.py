@@ -4,13 +4,13 @@ from pathlib import Path
 
 from job import running
 
-from lgd_core.chunks import Chunks
-from lgd_core.data import load_split
-from lgd_core.distilled import load_tensors
-from lgd_core.influence import check_checkpoints, save_influence
-from lgd_core.learners import rebuild
-from lgd_core.surrogates import checkpoint_gradients, class_rows
-from lgd_core.training import Images, network_shape
+from lgd_core.base.micro_batches import Chunks
+from lgd_core.data.distilled import load_tensors
+from lgd_core.data.real_images import load_split
+from lgd_core.distill.influence import check_checkpoints, save_influence
+from lgd_core.distill.surrogates import checkpoint_gradients, class_rows
+from lgd_core.networks.classifiers import rebuild
+from lgd_core.networks.training import Images, network_shape
 
 with running(snakemake) as job:
     recipe, facts = job.hp["influence"], job.hp["network"]

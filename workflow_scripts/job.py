@@ -12,10 +12,10 @@ from pathlib import Path
 
 import torch
 
-from lgd_core.errors import UserError
-from lgd_core.image_files import LITTER_KIND, describe
-from lgd_core.leases import lease, lease_folder
-from lgd_core.runtime import (
+from lgd_core.base.errors import UserError
+from lgd_core.base.image_files import LITTER_KIND, describe
+from lgd_core.base.leases import lease, lease_folder
+from lgd_core.base.runtime import (
     COMPUTING_PACKAGES,
     Resume,
     computes_in_half,
@@ -131,7 +131,9 @@ def open_prior(job: Job):
 
     Raises UserError where its files are not those that were found.
     """
-    from lgd_core.priors import load_prior  # diffusers takes seconds that other jobs do not need
+    from lgd_core.diffusion.priors import (
+        load_prior,  # diffusers takes seconds that other jobs do not need
+    )
 
     config = job.snakemake.config
     facts = read_json(job.snakemake.input.prior)

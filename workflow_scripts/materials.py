@@ -4,13 +4,13 @@ from pathlib import Path
 
 from job import Job
 
-from lgd_core.candidates import memory_of
-from lgd_core.distilled import load_increment, load_tensors
-from lgd_core.influence import load_influence
-from lgd_core.learners import load_network
-from lgd_core.modes import load_modes
-from lgd_core.selection import Materials, Scorer
-from lgd_core.training import network_input, preprocessor
+from lgd_core.data.distilled import load_increment, load_tensors
+from lgd_core.distill.candidates import memory_of
+from lgd_core.distill.influence import load_influence
+from lgd_core.distill.modes import load_modes
+from lgd_core.distill.selection import Materials, Scorer
+from lgd_core.networks.classifiers import load_network
+from lgd_core.networks.training import network_input, preprocessor
 
 
 def materials_of(job: Job) -> Materials:

@@ -3,10 +3,10 @@
 import torch
 from job import running
 
-from lgd_core.difficulty import measure
-from lgd_core.distilled import load_increment, save_tensors
-from lgd_core.learners import load_network
-from lgd_core.training import Images, network_input, network_shape
+from lgd_core.analysis.difficulty import measure
+from lgd_core.data.distilled import load_increment, save_tensors
+from lgd_core.networks.classifiers import load_network
+from lgd_core.networks.training import Images, network_input, network_shape
 
 with running(snakemake) as job:
     recipe, facts = job.hp["difficulty"], job.hp["network"]

@@ -5,12 +5,12 @@ from pathlib import Path
 import torch
 from job import running
 
-from lgd_core.data import load_split, real_increment
-from lgd_core.difficulty import measure
-from lgd_core.distilled import save_tensors
-from lgd_core.learners import load_network
-from lgd_core.seeding import derive_seed
-from lgd_core.training import Images, network_input, network_shape
+from lgd_core.analysis.difficulty import measure
+from lgd_core.base.seeding import derive_seed
+from lgd_core.data.distilled import save_tensors
+from lgd_core.data.real_images import load_split, real_increment
+from lgd_core.networks.classifiers import load_network
+from lgd_core.networks.training import Images, network_input, network_shape
 
 with running(snakemake) as job:
     recipe, facts, wildcards = job.hp["difficulty"], job.hp["network"], snakemake.wildcards

@@ -3,8 +3,8 @@
 import pandas as pd
 from job import Job
 
-from lgd_core.difficulty import difficulty_frame, load_measured
-from lgd_core.palette import REAL
+from lgd_core.analysis.difficulty import difficulty_frame, load_measured
+from lgd_core.figures.styles import REAL
 
 
 def measured_images(job: Job) -> pd.DataFrame:

@@ -2,7 +2,7 @@
 
 from job import running
 
-from lgd_core.distilled import load_increment, origin_of, write_folder
+from lgd_core.data.distilled import load_increment, origin_of, write_folder
 
 with running(snakemake) as job:
     size = job.hp["ipc_per_increment"]

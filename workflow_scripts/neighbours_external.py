@@ -4,13 +4,13 @@ from pathlib import Path
 
 from job import running
 
-from lgd_core.data import load_set, load_split
-from lgd_core.digests import file_digests
-from lgd_core.learners import load_network
-from lgd_core.neighbours import near_duplicates, neighbours_table
-from lgd_core.runtime import read_json, write_json
-from lgd_core.tables import read_csv, write_csv
-from lgd_core.training import network_input
+from lgd_core.analysis.neighbours import near_duplicates, neighbours_table
+from lgd_core.analysis.tables import read_csv, write_csv
+from lgd_core.base.digests import file_digests
+from lgd_core.base.runtime import read_json, write_json
+from lgd_core.data.real_images import load_set, load_split
+from lgd_core.networks.classifiers import load_network
+from lgd_core.networks.training import network_input
 
 with running(snakemake) as job:
     facts, own = job.hp["network"], Path(snakemake.input.images).parent

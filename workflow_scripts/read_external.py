@@ -2,11 +2,11 @@
 
 from job import note_left_out, running
 
-from lgd_core.digests import file_digests
-from lgd_core.external import list_set
-from lgd_core.external_arrays import read_set
-from lgd_core.listings import Reading
-from lgd_core.runtime import write_json
+from lgd_core.base.digests import file_digests
+from lgd_core.base.listings import Reading
+from lgd_core.base.runtime import write_json
+from lgd_core.config.external import list_set
+from lgd_core.data.external_sets import read_set
 
 with running(snakemake) as job:
     files = {name: snakemake.output[name] for name in ("images", "labels", "table")}

@@ -3,8 +3,8 @@
 from job import open_prior, running
 from materials import materials_of
 
-from lgd_core.distilled import save_tensors
-from lgd_core.increments import draw_candidates, shard_classes
+from lgd_core.data.distilled import save_tensors
+from lgd_core.distill.increments import draw_candidates, shard_classes
 
 with running(snakemake) as job:
     facts, wildcards = job.hp["network"], snakemake.wildcards

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from job import running
 
-from lgd_core.distilled import read_grid
-from lgd_core.figures import sample_grids, save_figure
+from lgd_core.data.distilled import read_grid
+from lgd_core.figures.set_figures import sample_grids, save_figure
 
 with running(snakemake) as job:
     first_seed = f"s{job.hp['compared']['seeds'][0]}"

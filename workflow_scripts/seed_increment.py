@@ -4,8 +4,8 @@ import shutil
 
 from job import open_prior, running
 
-from lgd_core.distilled import load_increment, save_tensors
-from lgd_core.runtime import atomic
+from lgd_core.base.runtime import atomic
+from lgd_core.data.distilled import load_increment, save_tensors
 
 with running(snakemake) as job:
     facts = job.hp["network"]
@@ -16,11 +16,11 @@ with running(snakemake) as job:
     else:
         from materials import materials_of
 
-        from lgd_core.candidates import increment_of
-        from lgd_core.external import list_seed
-        from lgd_core.increments import draw_seed
-        from lgd_core.listings import Reading
-        from lgd_core.methods import formation
+        from lgd_core.base.listings import Reading
+        from lgd_core.config.external import list_seed
+        from lgd_core.config.methods import formation
+        from lgd_core.distill.candidates import increment_of
+        from lgd_core.distill.increments import draw_seed
 
         method, folder = job.hp["method"], snakemake.params.folder
         where, count = f"method '{snakemake.wildcards.method}'", method["ipc_per_increment"]

@@ -2,9 +2,9 @@
 
 from job import running
 
-from lgd_core.candidates import drawn_by, increment_of, load_shards
-from lgd_core.distilled import save_tensors
-from lgd_core.methods import formation
+from lgd_core.config.methods import formation
+from lgd_core.data.distilled import save_tensors
+from lgd_core.distill.candidates import drawn_by, increment_of, load_shards
 
 with running(snakemake) as job:
     candidates, stamps = load_shards(snakemake.input, job.hp)

@@ -2,9 +2,7 @@
 
 from job import running
 
-from lgd_core.digests import file_digests
-from lgd_core.runtime import read_json, write_json
-from lgd_core.tables import (
+from lgd_core.analysis.tables import (
     differences,
     read_paper,
     result_row,
@@ -12,6 +10,8 @@ from lgd_core.tables import (
     runs_by_method,
     write_csv,
 )
+from lgd_core.base.digests import file_digests
+from lgd_core.base.runtime import read_json, write_json
 
 with running(snakemake) as job:
     dataset, ipc = snakemake.wildcards.dataset, int(snakemake.wildcards.ipc)

@@ -2,9 +2,9 @@
 
 from job import running
 
-from lgd_core.runtime import atomic, read_json
-from lgd_core.summary import table_page
-from lgd_core.tables import read_csv
+from lgd_core.analysis.tables import read_csv
+from lgd_core.base.runtime import atomic, read_json
+from lgd_core.figures.summary import table_page
 
 with running(snakemake) as job:
     title = f"Top-1 accuracy, {snakemake.wildcards.dataset}, {snakemake.wildcards.ipc} per class"

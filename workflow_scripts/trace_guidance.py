@@ -3,9 +3,9 @@
 from job import open_prior, running
 from materials import materials_of
 
-from lgd_core.distilled import save_tensors
-from lgd_core.increments import guided_task
-from lgd_core.traces import trace_guidance
+from lgd_core.analysis.traces import trace_guidance
+from lgd_core.data.distilled import save_tensors
+from lgd_core.distill.increments import guided_task
 
 with running(snakemake) as job:
     facts, wildcards = job.hp["network"], snakemake.wildcards

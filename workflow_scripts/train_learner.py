@@ -4,12 +4,12 @@ from pathlib import Path
 
 from job import running
 
-from lgd_core.data import load_split
-from lgd_core.distilled import read_folder
-from lgd_core.learners import build_network, load_network, save_network
-from lgd_core.plateau import train_to_plateau
-from lgd_core.runtime import write_json
-from lgd_core.training import Images, accuracy, network_shape
+from lgd_core.base.runtime import write_json
+from lgd_core.data.distilled import read_folder
+from lgd_core.data.real_images import load_split
+from lgd_core.networks.classifiers import build_network, load_network, save_network
+from lgd_core.networks.learner import train_to_plateau
+from lgd_core.networks.training import Images, accuracy, network_shape
 
 with running(snakemake) as job:
     recipe, facts, wildcards = job.hp["learner"], job.hp["network"], snakemake.wildcards

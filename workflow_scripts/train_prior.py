@@ -5,11 +5,11 @@ from pathlib import Path
 import torch
 from job import running
 
-from lgd_core.data import load_split
-from lgd_core.learners import load_network
-from lgd_core.prior_training import save_prior, train_autoencoder, train_transformer
-from lgd_core.runtime import atomic, write_json
-from lgd_core.training import network_input, preprocessor
+from lgd_core.base.runtime import atomic, write_json
+from lgd_core.data.real_images import load_split
+from lgd_core.diffusion.prior_training import save_prior, train_autoencoder, train_transformer
+from lgd_core.networks.classifiers import load_network
+from lgd_core.networks.training import network_input, preprocessor
 
 with running(snakemake) as job:
     recipe, facts = job.hp["train"], job.hp["network"]

@@ -4,10 +4,10 @@ from pathlib import Path
 
 from job import running
 
-from lgd_core.data import load_split
-from lgd_core.learners import build_network, save_network
-from lgd_core.runtime import write_json
-from lgd_core.training import Images, network_shape, train_to_length
+from lgd_core.base.runtime import write_json
+from lgd_core.data.real_images import load_split
+from lgd_core.networks.classifiers import build_network, save_network
+from lgd_core.networks.training import Images, network_shape, train_to_length
 
 with running(snakemake) as job:
     recipe, facts = job.hp["reference"], job.hp["network"]

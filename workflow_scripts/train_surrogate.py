@@ -4,13 +4,13 @@ from pathlib import Path
 
 from job import running
 
-from lgd_core.chunks import Chunks
-from lgd_core.data import load_split
-from lgd_core.distilled import save_tensors
-from lgd_core.learners import build_network
-from lgd_core.runtime import write_json
-from lgd_core.surrogates import class_rows, train_surrogate
-from lgd_core.training import Images, network_shape
+from lgd_core.base.micro_batches import Chunks
+from lgd_core.base.runtime import write_json
+from lgd_core.data.distilled import save_tensors
+from lgd_core.data.real_images import load_split
+from lgd_core.distill.surrogates import class_rows, train_surrogate
+from lgd_core.networks.classifiers import build_network
+from lgd_core.networks.training import Images, network_shape
 
 with running(snakemake) as job:
     recipe, facts = job.hp["influence"], job.hp["network"]

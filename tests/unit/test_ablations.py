@@ -6,9 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lgd_core.ablations import ABLATION_COLUMNS, ablation_table, learner_runs, redundancy_at
-from lgd_core.charts import ablation_figure, cost_figure
-from lgd_core.tables import PAPER_KEYS, held_out, read_paper
+from lgd_core.analysis.ablations import (
+    ABLATION_COLUMNS,
+    ablation_table,
+    learner_runs,
+    redundancy_at,
+)
+from lgd_core.analysis.tables import PAPER_KEYS, held_out, read_paper
+from lgd_core.figures.charts import ablation_figure, cost_figure
 
 FAMILY = {
     "title": "Candidates",

@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from lgd_core.analyses import complementarity_table, dynamics_table, wilson_interval
-from lgd_core.runtime import Resume
-from lgd_core.training import Images, cross_accuracies
+from lgd_core.analysis.analyses import complementarity_table, dynamics_table, wilson_interval
+from lgd_core.base.runtime import Resume
+from lgd_core.networks.training import Images, cross_accuracies
 
 SHAPE = {"name": "ConvNet-2-w8", "channels": 3, "size": 16, "classes": 3}
 RECIPE = {

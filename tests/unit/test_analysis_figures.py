@@ -8,12 +8,16 @@ import pandas as pd
 import pytest
 import torch
 
-from lgd_core.analyses import complementarity_table, dynamics_table
-from lgd_core.analysis_figures import complementarity_figure, dynamics_figure, guidance_figure
-from lgd_core.difficulty import divergence_table
-from lgd_core.palette import COLOURS, MARKERS, looks
-from lgd_core.sample_figures import class_figure, difficulty_figure, in_distribution_figure
-from lgd_core.traces import PATHS, TRACE_COLUMNS
+from lgd_core.analysis.analyses import complementarity_table, dynamics_table
+from lgd_core.analysis.difficulty import divergence_table
+from lgd_core.analysis.traces import PATHS, TRACE_COLUMNS
+from lgd_core.figures.analysis_figures import (
+    complementarity_figure,
+    dynamics_figure,
+    guidance_figure,
+)
+from lgd_core.figures.sample_figures import class_figure, difficulty_figure, in_distribution_figure
+from lgd_core.figures.styles import COLOURS, MARKERS, looks
 
 LOOK = looks(["dit", "lgd"])
 

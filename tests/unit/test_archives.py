@@ -9,12 +9,11 @@ from pathlib import Path
 import pytest
 from trees import WOOF, fastai_tree, read_split, recipe
 
-from lgd_core import archives
-from lgd_core.archives import NOTE, unpack
-from lgd_core.data import prepare
-from lgd_core.errors import UserError
-from lgd_core.fetching import fetch
-from lgd_core.sources import images_root
+from lgd_core.base.errors import UserError
+from lgd_core.config.sources import images_root
+from lgd_core.data.archives import NOTE, unpack
+from lgd_core.data.fetching import fetch
+from lgd_core.data.real_images import archives, prepare
 
 SOURCE = {"kind": "fastai", "archive": "imagewoof2"}
 

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 from torchvision.transforms.v2.functional import resized_crop
 
-from lgd_core.augment import (
+from lgd_core.base.seeding import generator
+from lgd_core.networks.augment import (
     augment,
     color_jitter,
     crop_boxes,
@@ -17,7 +18,6 @@ from lgd_core.augment import (
     random_flip,
     random_resized_crop,
 )
-from lgd_core.seeding import generator
 
 PLAIN_COLOURS = {
     "jitter": {"brightness": 0, "contrast": 0, "saturation": 0},

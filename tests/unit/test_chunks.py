@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from lgd_core.chunks import Chunks
-from lgd_core.errors import UserError
+from lgd_core.base.errors import UserError
+from lgd_core.base.micro_batches import Chunks
 
 
 class Device:

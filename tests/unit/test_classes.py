@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from lgd_core.classes import (
+from lgd_core.base.errors import UserError
+from lgd_core.config.classes import (
     class_folder,
     class_folders,
     class_label,
     imagenet_indices,
     resolve_classes,
 )
-from lgd_core.errors import UserError
 
 DOGS = [
     {"wnid": "n02096294", "index": 193, "name": "Australian terrier"},

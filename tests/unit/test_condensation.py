@@ -9,14 +9,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lgd_core.augment import augment
-from lgd_core.chunks import Chunks
-from lgd_core.condensation import Condenser, condense, initial_pixels
-from lgd_core.features import embed
-from lgd_core.learners import build_network
-from lgd_core.matching import distribution, gradient, siamese
-from lgd_core.runtime import Resume
-from lgd_core.training import Images
+from lgd_core.base.micro_batches import Chunks
+from lgd_core.base.runtime import Resume
+from lgd_core.distill.condensation import Condenser, condense, initial_pixels
+from lgd_core.distill.matching import distribution, gradient, siamese
+from lgd_core.networks.augment import augment
+from lgd_core.networks.classifiers import build_network
+from lgd_core.networks.features import embed
+from lgd_core.networks.training import Images
 
 SHAPE = {"name": "ConvNet-2-w8", "channels": 3, "size": 16, "classes": 3}
 NETWORK = {

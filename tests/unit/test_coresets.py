@@ -4,8 +4,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from lgd_core.coresets import centred, coreset_increment, herding, kcenter, squared_distances
-from lgd_core.errors import UserError
+from lgd_core.base.errors import UserError
+from lgd_core.distill.coresets import (
+    centred,
+    coreset_increment,
+    herding,
+    kcenter,
+    squared_distances,
+)
 
 LABELS = torch.tensor([0, 1, 2] * 8 + [1, 1, 1, 2])
 

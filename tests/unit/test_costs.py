@@ -14,17 +14,23 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 from trees import record_arrays
 
-from lgd_core import influence as influence_module
-from lgd_core.condensation import Condenser
-from lgd_core.costs import COST_COLUMNS, cost_table, read_amounts
-from lgd_core.increments import draw_candidates, draw_seed
-from lgd_core.influence import Influence
-from lgd_core.passes import PASSES, RECIPE_KEYS, Amounts, drawing_passes, mean_passes
-from lgd_core.priors import Prior
-from lgd_core.runtime import Resume, write_json
-from lgd_core.schema import fill_defaults, load_yaml, merge
-from lgd_core.selection import Materials, Scorer
-from lgd_core.training import Images
+from lgd_core.analysis.costs import COST_COLUMNS, cost_table, read_amounts
+from lgd_core.analysis.network_evaluations import (
+    PASSES,
+    RECIPE_KEYS,
+    Amounts,
+    drawing_passes,
+    mean_passes,
+)
+from lgd_core.base.runtime import Resume, write_json
+from lgd_core.config.schema import fill_defaults, load_yaml, merge
+from lgd_core.diffusion.priors import Prior
+from lgd_core.distill import influence as influence_module
+from lgd_core.distill.condensation import Condenser
+from lgd_core.distill.increments import draw_candidates, draw_seed
+from lgd_core.distill.influence import Influence
+from lgd_core.distill.selection import Materials, Scorer
+from lgd_core.networks.training import Images
 
 SCHEMA = load_yaml(Path(__file__).parents[2] / "config" / "schemas" / "method.schema.yaml")
 DATASET = {

@@ -15,11 +15,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from lgd_core.candidates import increment_of, load_shards
-from lgd_core.data import load_split
-from lgd_core.difficulty import load_measured
-from lgd_core.digests import digest
-from lgd_core.distilled import (
+from lgd_core.analysis.difficulty import load_measured
+from lgd_core.analysis.tables import read_csv, write_csv
+from lgd_core.base.digests import digest
+from lgd_core.base.errors import UserError
+from lgd_core.base.runtime import Resume, read_json, write_json
+from lgd_core.data.distilled import (
     load_increment,
     load_tensors,
     read_class,
@@ -28,12 +29,11 @@ from lgd_core.distilled import (
     save_tensors,
     write_folder,
 )
-from lgd_core.errors import UserError
-from lgd_core.influence import load_influence, save_influence
-from lgd_core.learners import Preprocess, build_network, load_network, save_network
-from lgd_core.modes import load_latents, load_modes
-from lgd_core.runtime import Resume, read_json, write_json
-from lgd_core.tables import read_csv, write_csv
+from lgd_core.data.real_images import load_split
+from lgd_core.distill.candidates import increment_of, load_shards
+from lgd_core.distill.influence import load_influence, save_influence
+from lgd_core.distill.modes import load_latents, load_modes
+from lgd_core.networks.classifiers import Preprocess, build_network, load_network, save_network
 
 CPU = torch.device("cpu")
 CLASSES = ["ant", "bee"]

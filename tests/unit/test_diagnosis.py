@@ -8,14 +8,14 @@ import pytest
 import torch
 from conftest import CLASSES, CPU, PLAIN_COLOURS, SIZE
 
-from lgd_core import diagnosis
-from lgd_core.diagnosis_figure import diagnosis_figure
-from lgd_core.difficulty import difficulty_frame
-from lgd_core.features import nearest, pixel_vectors
-from lgd_core.figures import save_figure
-from lgd_core.neighbours import distinct_pairs, near_duplicates, neighbours_table
-from lgd_core.runtime import Resume
-from lgd_core.training import Images, cross_accuracies
+from lgd_core.analysis import diagnosis
+from lgd_core.analysis.difficulty import difficulty_frame
+from lgd_core.analysis.neighbours import distinct_pairs, near_duplicates, neighbours_table
+from lgd_core.base.runtime import Resume
+from lgd_core.figures.diagnosis_figure import diagnosis_figure
+from lgd_core.figures.set_figures import save_figure
+from lgd_core.networks.features import nearest, pixel_vectors
+from lgd_core.networks.training import Images, cross_accuracies
 
 FACTS = {
     "classes": ["ant", "bee", "cat"],
@@ -193,7 +193,8 @@ def test_figure_shows_the_numbers_of_its_table(neighbours, tmp_path, increments)
 
 def test_a_diagnosis_needs_no_prior():
     code = (
-        "import sys, lgd_core.diagnosis, lgd_core.neighbours, lgd_core.external_arrays, "
-        "lgd_core.diagnosis_figure; sys.exit('diffusers' in sys.modules)"
+        "import sys, lgd_core.analysis.diagnosis, lgd_core.analysis.neighbours, "
+        "lgd_core.data.external_sets, lgd_core.figures.diagnosis_figure; "
+        "sys.exit('diffusers' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-W", "ignore", "-c", code]).returncode == 0

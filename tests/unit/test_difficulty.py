@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import torch
 
-from lgd_core.difficulty import (
+from lgd_core.analysis.difficulty import (
     ZONES,
     difficulty_frame,
     divergence_row,
@@ -19,9 +19,9 @@ from lgd_core.difficulty import (
     probabilities_in_training,
     symmetric_kl,
 )
-from lgd_core.learners import build_network
-from lgd_core.runtime import Resume
-from lgd_core.training import Images
+from lgd_core.base.runtime import Resume
+from lgd_core.networks.classifiers import build_network
+from lgd_core.networks.training import Images
 
 SHAPE = {"name": "ConvNet-2-w8", "channels": 3, "size": 16, "classes": 3}
 RECIPE = {"epochs": 12, "batch": 12, "lr": 0.003, "weight_decay": 0.01}

@@ -10,7 +10,10 @@ from torch import Tensor
 from torchvision.datasets import ImageFolder
 from torchvision.transforms.v2.functional import pil_to_tensor
 
-from lgd_core.distilled import (
+from lgd_core.base.errors import UserError
+from lgd_core.base.runtime import read_json
+from lgd_core.base.seeding import generator
+from lgd_core.data.distilled import (
     class_folder,
     load_tensors,
     origin_of,
@@ -20,9 +23,6 @@ from lgd_core.distilled import (
     save_tensors,
     write_folder,
 )
-from lgd_core.errors import UserError
-from lgd_core.runtime import read_json
-from lgd_core.seeding import generator
 
 NAMES = ["zebra", "tench, Tinca tinca", "golf ball", *[f"class {i}" for i in range(3, 12)]]
 

@@ -18,7 +18,10 @@ from diffusers import DiTPipeline, DiTTransformer2DModel
 from diffusers.models.embeddings import Timesteps
 from torch import Tensor, nn
 
-from lgd_core.dit_checkpoint import (
+from lgd_core.base.errors import UserError
+from lgd_core.base.seeding import generator
+from lgd_core.config.recipes import Recipes
+from lgd_core.diffusion.dit_checkpoint import (
     SOURCES,
     Checkpoint,
     convert,
@@ -26,11 +29,8 @@ from lgd_core.dit_checkpoint import (
     main,
     read_transformer,
 )
-from lgd_core.errors import UserError
-from lgd_core.priors import Prior, load_prior
-from lgd_core.recipes import Recipes
-from lgd_core.sampler import Sampling, Targets, Trace, sample
-from lgd_core.seeding import generator
+from lgd_core.diffusion.priors import Prior, load_prior
+from lgd_core.diffusion.sampler import Sampling, Targets, Trace, sample
 
 ROOT = Path(__file__).parents[2]
 CPU = torch.device("cpu")
@@ -497,7 +497,15 @@ def test_the_command_converts(
 
 def test_the_command_says_in_one_line_why_not(state: State, saved: Callable, vae: str) -> None:
     path = saved(state)
-    command = [sys.executable, "-m", "lgd_core.dit_checkpoint", path, path + ".d", "--vae", vae]
+    command = [
+        sys.executable,
+        "-m",
+        "lgd_core.diffusion.dit_checkpoint",
+        path,
+        path + ".d",
+        "--vae",
+        vae,
+    ]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith(f"error: {path}: found width 24, expected")

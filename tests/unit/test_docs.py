@@ -11,10 +11,10 @@ import pytest
 import torch
 from snakemake.cli import parse_config
 
-from lgd_core import guidance
-from lgd_core.config_reference import reference
-from lgd_core.guidance import Denoising
-from lgd_core.recipes import Recipes, read_run
+from lgd_core.config.recipes import Recipes, read_run
+from lgd_core.config.reference import reference
+from lgd_core.diffusion import guidance
+from lgd_core.diffusion.guidance import Denoising
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "config" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -23,7 +23,7 @@ PAGES = [ROOT / "README.md", ROOT / "config" / "README.md", *sorted((ROOT / "doc
 def test_the_configuration_reference_is_that_of_the_schemas() -> None:
     written = (ROOT / "docs" / "configuration.md").read_text()
     assert written == reference(ROOT / "config" / "schemas"), (
-        "run python -m lgd_core.config_reference docs/configuration.md"
+        "run python -m lgd_core.config.reference docs/configuration.md"
     )
 
 

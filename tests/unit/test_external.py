@@ -9,12 +9,12 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
-from lgd_core.classes import imagenet_indices
-from lgd_core.distilled import read_folder, write_folder
-from lgd_core.errors import UserError
-from lgd_core.external import increments_of, list_images, list_set, resolve_external
-from lgd_core.external_arrays import read_set
-from lgd_core.formation import separate_stored
+from lgd_core.base.errors import UserError
+from lgd_core.config.classes import imagenet_indices
+from lgd_core.config.external import increments_of, list_images, list_set, resolve_external
+from lgd_core.data.distilled import read_folder, write_folder
+from lgd_core.data.external_sets import read_set
+from lgd_core.data.multi_formation import separate_stored
 
 WNIDS = ["n02096294", "n01440764", "n02111889"]
 DATASET = {

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lgd_core.errors import UserError
-from lgd_core.recipes import Recipes
+from lgd_core.base.errors import UserError
+from lgd_core.config.recipes import Recipes
 
 ROOT = Path(__file__).parents[2]
 

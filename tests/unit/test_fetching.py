@@ -13,10 +13,9 @@ from pathlib import Path
 import pytest
 from trees import read_split
 
-from lgd_core import fetching
-from lgd_core.data import prepare
-from lgd_core.errors import UserError
-from lgd_core.fetching import fetch, reachable
+from lgd_core.base.errors import UserError
+from lgd_core.data.fetching import fetch, reachable
+from lgd_core.data.real_images import fetching, prepare
 
 
 def fake_fashion(folder: Path, packed: bool = True, content: int = 0) -> Path:

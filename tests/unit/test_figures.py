@@ -3,8 +3,8 @@
 import torch
 from PIL import Image
 
-from lgd_core.figures import curves, heatmaps, image_grid, sample_grids, save_figure
-from lgd_core.tables import curve_table, redundancy_table
+from lgd_core.analysis.tables import curve_table, redundancy_table
+from lgd_core.figures.set_figures import curves, heatmaps, image_grid, sample_grids, save_figure
 
 
 def test_grid_puts_every_image_in_its_cell():

@@ -16,15 +16,15 @@ from test_selection import task, with_memory
 from test_training import STUDENT, student
 from torch import Tensor
 
-from lgd_core.condensation import condense
-from lgd_core.errors import UserError
-from lgd_core.finetuning import tune_prior
-from lgd_core.plateau import train_to_plateau
-from lgd_core.prior_training import train_transformer
-from lgd_core.priors import Prior, load_prior, to_uint8
-from lgd_core.runtime import Resume
-from lgd_core.selection import Scorer, draw
-from lgd_core.training import Images, train_to_length
+from lgd_core.base.errors import UserError
+from lgd_core.base.runtime import Resume
+from lgd_core.diffusion.finetuning import tune_prior
+from lgd_core.diffusion.prior_training import train_transformer
+from lgd_core.diffusion.priors import Prior, load_prior, to_uint8
+from lgd_core.distill.condensation import condense
+from lgd_core.distill.selection import Scorer, draw
+from lgd_core.networks.learner import train_to_plateau
+from lgd_core.networks.training import Images, train_to_length
 
 NOWHERE = Resume(None)
 BAD = pytest.mark.parametrize("value", [math.nan, math.inf])

@@ -2,8 +2,8 @@
 
 import pytest
 
-from lgd_core.errors import UserError
-from lgd_core.folders import expand_path
+from lgd_core.base.errors import UserError
+from lgd_core.base.folders import expand_path
 
 
 def test_home_folders_and_variables_are_expanded(monkeypatch):

@@ -9,8 +9,8 @@ from pathlib import Path
 import matplotlib
 import pytest
 
-from lgd_core.errors import UserError
-from lgd_core.fetching import fetch
+from lgd_core.base.errors import UserError
+from lgd_core.data.fetching import fetch
 
 SHIPPED = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
 PLACE = "usr/share/fonts/truetype"

@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lgd_core.formation import combine, separate, separate_stored
-from lgd_core.training import Images
+from lgd_core.data.multi_formation import combine, separate, separate_stored
+from lgd_core.networks.training import Images
 
 FACTS = {
     "normalise": {"mean": [0.5, 0.5, 0.5], "std": [0.3, 0.3, 0.3]},

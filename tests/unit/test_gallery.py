@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from conftest import CLASSES, CPU, PLAIN_COLOURS, SIZE
 from PIL import Image
 
-from lgd_core.gallery import (
+from lgd_core.figures.gallery import (
     COLUMNS,
     gallery_page,
     joined,

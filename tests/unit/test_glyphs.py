@@ -13,9 +13,9 @@ import pytest
 from PIL import Image, ImageFont
 from trees import read_split
 
-from lgd_core.data import hold_out_families, prepare
-from lgd_core.errors import UserError
-from lgd_core.glyphs import Letters, draw_face, draw_letters, family_of
+from lgd_core.base.errors import UserError
+from lgd_core.data.glyphs import Letters, draw_face, draw_letters, family_of
+from lgd_core.data.real_images import hold_out_families, prepare
 
 SHIPPED = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
 LETTERS = list("ABCDEFGHIJ")

@@ -9,18 +9,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lgd_core.chunks import Chunks
-from lgd_core.guidance import (
+from lgd_core.base.micro_batches import Chunks
+from lgd_core.base.seeding import generator
+from lgd_core.diffusion.guidance import (
     Denoising,
     DeviationGuidance,
     ScoreGuidance,
     learnability,
     nearest_similarity,
 )
-from lgd_core.priors import Prior
-from lgd_core.sampler import Sampling, Targets, Trace, predict_noise, sample
-from lgd_core.seeding import generator
-from lgd_core.selection import Scorer
+from lgd_core.diffusion.priors import Prior
+from lgd_core.diffusion.sampler import Sampling, Targets, Trace, predict_noise, sample
+from lgd_core.distill.selection import Scorer
 
 LABELS = torch.tensor([0, 1, 2, 1])
 

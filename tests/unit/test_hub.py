@@ -10,10 +10,10 @@ import huggingface_hub
 import pytest
 from huggingface_hub.utils import hf_raise_for_status
 
-from lgd_core import hub
-from lgd_core.errors import UserError
-from lgd_core.hub import locate, locate_prior
-from lgd_core.prior_files import PRIOR_FILES
+from lgd_core.base.errors import UserError
+from lgd_core.config.prior_files import PRIOR_FILES
+from lgd_core.diffusion import hub
+from lgd_core.diffusion.hub import locate, locate_prior
 
 NAME = "owner/prior"
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from lgd_core import image_files
-from lgd_core.errors import UserError
-from lgd_core.image_files import SUFFIXES, describe, is_image, summarise, walk
+from lgd_core.base import image_files
+from lgd_core.base.errors import UserError
+from lgd_core.base.image_files import SUFFIXES, describe, is_image, summarise, walk
 
 # Formats that Pillow opens and that hold no pictures as people keep them, or need other programs.
 OTHERS = {

@@ -9,8 +9,10 @@ from PIL import Image
 from torch import nn
 from trees import record_arrays
 
-from lgd_core.errors import UserError
-from lgd_core.increments import (
+from lgd_core.base.errors import UserError
+from lgd_core.base.runtime import Resume
+from lgd_core.diffusion.priors import Prior
+from lgd_core.distill.increments import (
     draw_candidates,
     folder_candidates,
     guided_task,
@@ -19,9 +21,7 @@ from lgd_core.increments import (
     shard_classes,
     unguided_task,
 )
-from lgd_core.priors import Prior
-from lgd_core.runtime import Resume
-from lgd_core.selection import Materials
+from lgd_core.distill.selection import Materials
 
 DATASET = {
     "classes": ["red", "green", "blue"],

@@ -10,17 +10,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lgd_core.chunks import Chunks
-from lgd_core.guidance import Denoising, ScoreGuidance
-from lgd_core.influence import (
+from lgd_core.base.micro_batches import Chunks
+from lgd_core.base.seeding import generator
+from lgd_core.diffusion.guidance import Denoising, ScoreGuidance
+from lgd_core.diffusion.priors import Prior
+from lgd_core.distill.influence import (
     Influence,
     load_influence,
     parameter_gradients,
     save_influence,
 )
-from lgd_core.learners import build_network
-from lgd_core.priors import Prior
-from lgd_core.seeding import generator
+from lgd_core.networks.classifiers import build_network
 
 CPU = torch.device("cpu")
 LABELS = torch.tensor([0, 1, 2, 1])

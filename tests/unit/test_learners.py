@@ -9,16 +9,16 @@ from PIL import Image
 from torch import nn
 from torchvision.models import resnet18
 
-from lgd_core.architectures import parse_architecture
-from lgd_core.errors import UserError
-from lgd_core.learners import (
+from lgd_core.base.errors import UserError
+from lgd_core.base.seeding import generator
+from lgd_core.config.architectures import parse_architecture
+from lgd_core.networks.classifiers import (
     AveragePool,
     Preprocess,
     build_network,
     load_network,
     save_network,
 )
-from lgd_core.seeding import generator
 
 FAMILIES = [("ConvNet-3-w8", 16), ("ResNetAP-10-w8", 32), ("ResNet-10", 32), ("ResNet-18", 32)]
 

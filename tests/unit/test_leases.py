@@ -13,10 +13,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from lgd_core import leases
-from lgd_core.errors import UserError
-from lgd_core.leases import has_gpu, lease, lease_folder, why_no_gpu
-from lgd_core.runtime import cuda_cards
+from lgd_core.base import leases
+from lgd_core.base.errors import UserError
+from lgd_core.base.leases import has_gpu, lease, lease_folder, why_no_gpu
+from lgd_core.base.runtime import cuda_cards
 
 ROOT = Path(__file__).parents[2]
 CARDS = ["left", "right"]
@@ -24,7 +24,7 @@ CARDS = ["left", "right"]
 JOB = f"""
 import sys, time
 from pathlib import Path
-from lgd_core import leases
+from lgd_core.base import leases
 leases.POLL_SECONDS = 0.01
 folder, seconds = Path(sys.argv[1]), float(sys.argv[2])
 def say(*words):

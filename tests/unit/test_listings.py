@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from lgd_core import listings
-from lgd_core.errors import MissingFolderError, UserError
-from lgd_core.listings import Listing, Made, Reading, identity_of
+from lgd_core.base import listings
+from lgd_core.base.errors import MissingFolderError, UserError
+from lgd_core.base.listings import Listing, Made, Reading, identity_of
 
 RECIPE = {"stage": "prepare", "sizes": (1, 2)}
 

@@ -5,7 +5,12 @@ import math
 import numpy as np
 import pytest
 
-from lgd_core.metrics import frechet_distance, mean_off_diagonal, mean_std, precision_recall
+from lgd_core.analysis.metrics import (
+    frechet_distance,
+    mean_off_diagonal,
+    mean_std,
+    precision_recall,
+)
 
 
 @pytest.fixture

@@ -11,20 +11,20 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Normal, kl_divergence
 
-from lgd_core.errors import UserError
-from lgd_core.finetuning import (
+from lgd_core.base.errors import UserError
+from lgd_core.base.runtime import Resume
+from lgd_core.base.seeding import generator
+from lgd_core.diffusion.finetuning import (
     denoising_loss,
     noisy_latents,
     trained_parameters,
     tune_prior,
     variance_loss,
 )
-from lgd_core.minimax import Memory, minimax_loss, repetition, representativeness
-from lgd_core.prior_training import save_prior
-from lgd_core.priors import Prior, load_prior
-from lgd_core.runtime import Resume
-from lgd_core.seeding import generator
-from lgd_core.training import Images
+from lgd_core.diffusion.minimax import Memory, minimax_loss, repetition, representativeness
+from lgd_core.diffusion.prior_training import save_prior
+from lgd_core.diffusion.priors import Prior, load_prior
+from lgd_core.networks.training import Images
 
 CPU = torch.device("cpu")
 NOWHERE = Resume(None)

@@ -8,15 +8,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from lgd_core import modes
-from lgd_core.errors import UserError
-from lgd_core.guidance import Denoising, noise_change
-from lgd_core.modes import ModeGuidance, class_modes, encode_images, farthest_first
-from lgd_core.priors import Prior
-from lgd_core.runtime import Resume
-from lgd_core.sampler import Sampling, Targets, denoising
-from lgd_core.seeding import generator
-from lgd_core.selection import Materials, Task, draw
+from lgd_core.base.errors import UserError
+from lgd_core.base.runtime import Resume
+from lgd_core.base.seeding import generator
+from lgd_core.diffusion.guidance import Denoising, noise_change
+from lgd_core.diffusion.priors import Prior
+from lgd_core.diffusion.sampler import Sampling, Targets, denoising
+from lgd_core.distill import modes
+from lgd_core.distill.modes import ModeGuidance, class_modes, encode_images, farthest_first
+from lgd_core.distill.selection import Materials, Task, draw
 
 NOWHERE = Resume(None)
 LABELS = torch.tensor([2, 0, 1])

@@ -51,12 +51,12 @@ def test_lock_has_hashes_and_no_addresses():
 
 
 def test_library_knows_nothing_of_snakemake():
-    for path in (ROOT / "lgd_core").glob("*.py"):
+    for path in (ROOT / "lgd_core").rglob("*.py"):
         assert not re.search(r"^\s*(import|from) snakemake", path.read_text(), re.M), path
 
 
 def test_nothing_unpickles():
-    code = [*(ROOT / "lgd_core").glob("*.py"), *(ROOT / "workflow_scripts").glob("*.py")]
+    code = [*(ROOT / "lgd_core").rglob("*.py"), *(ROOT / "workflow_scripts").glob("*.py")]
     for path in code:
         text = path.read_text()
         assert "allow_pickle=True" not in text, path

@@ -5,8 +5,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from lgd_core.recipes import Recipes
-from lgd_core.tables import PAPER_KEYS
+from lgd_core.analysis.tables import PAPER_KEYS
+from lgd_core.config.recipes import Recipes
 
 ROOT = Path(__file__).parents[2]
 PAPER = ROOT / "config" / "paper"

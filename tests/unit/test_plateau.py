@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import nn
 
-from lgd_core import plateau
-from lgd_core.learners import build_network
-from lgd_core.plateau import plateaued, train_to_plateau
-from lgd_core.runtime import Resume
-from lgd_core.training import Images, optimiser_for, train_epoch
+from lgd_core.base.runtime import Resume
+from lgd_core.networks import learner as plateau
+from lgd_core.networks.classifiers import build_network
+from lgd_core.networks.learner import plateaued, train_to_plateau
+from lgd_core.networks.training import Images, optimiser_for, train_epoch
 
 LEARNER = {
     "lr": 0.01,

@@ -11,8 +11,8 @@ import pytest
 from miniature import build_prior
 from safetensors.numpy import load_file, save_file
 
-from lgd_core.errors import UserError
-from lgd_core.recipes import Recipes
+from lgd_core.base.errors import UserError
+from lgd_core.config.recipes import Recipes
 
 ROOT = Path(__file__).parents[2]
 PRIOR = Path("priors/fashionmnist")

@@ -7,18 +7,18 @@ import pytest
 import torch
 from torch import nn
 
-from lgd_core.errors import UserError
-from lgd_core.features import penultimate
-from lgd_core.prior_quality import (
+from lgd_core.analysis.prior_quality import (
     check_counts,
     draw_samples,
     real_samples,
     reconstruction_psnr,
     sample_quality,
 )
-from lgd_core.priors import Prior
-from lgd_core.runtime import Resume
-from lgd_core.training import Images
+from lgd_core.base.errors import UserError
+from lgd_core.base.runtime import Resume
+from lgd_core.diffusion.priors import Prior
+from lgd_core.networks.features import penultimate
+from lgd_core.networks.training import Images
 
 SAMPLER = {"steps": 3, "cfg_scale": 1.0, "cfg_channels": None, "classes_per_batch": None}
 

@@ -8,7 +8,8 @@ import torch
 from diffusers import AutoencoderKL, DiTPipeline, DiTTransformer2DModel
 from torch import Tensor, nn
 
-from lgd_core.prior_training import (
+from lgd_core.base.runtime import Resume
+from lgd_core.diffusion.prior_training import (
     encode,
     feature_distance,
     optimise,
@@ -17,9 +18,8 @@ from lgd_core.prior_training import (
     train_autoencoder,
     train_transformer,
 )
-from lgd_core.priors import load_prior
-from lgd_core.runtime import Resume
-from lgd_core.training import Images
+from lgd_core.diffusion.priors import load_prior
+from lgd_core.networks.training import Images
 
 CPU = torch.device("cpu")
 NOWHERE = Resume(None)

@@ -11,10 +11,10 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from lgd_core.chunks import Chunks
-from lgd_core.errors import UserError
-from lgd_core.priors import Prior, load_prior, to_uint8
-from lgd_core.seeding import generator
+from lgd_core.base.errors import UserError
+from lgd_core.base.micro_batches import Chunks
+from lgd_core.base.seeding import generator
+from lgd_core.diffusion.priors import Prior, load_prior, to_uint8
 
 CPU = torch.device("cpu")
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lgd_core.errors import UserError
-from lgd_core.folders import check_writable
-from lgd_core.methods import (
+from lgd_core.base.errors import UserError
+from lgd_core.base.folders import check_writable
+from lgd_core.config.methods import (
     epochs_at,
     formation,
     is_guided,
@@ -23,7 +23,7 @@ from lgd_core.methods import (
     strength_at,
     tuned_by,
 )
-from lgd_core.recipes import Recipes
+from lgd_core.config.recipes import Recipes
 
 ROOT = Path(__file__).parents[2]
 

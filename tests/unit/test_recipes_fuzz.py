@@ -11,10 +11,10 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lgd_core import recipes
-from lgd_core.errors import LONGEST, UserError
-from lgd_core.recipes import Recipes, read_run
-from lgd_core.schema import load_yaml
+from lgd_core.base.errors import LONGEST, UserError
+from lgd_core.config import recipes
+from lgd_core.config.recipes import Recipes, read_run
+from lgd_core.config.schema import load_yaml
 
 ROOT = Path(__file__).parents[2]
 RUN = Path("config/config.yaml")

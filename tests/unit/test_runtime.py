@@ -14,10 +14,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from lgd_core import runtime
-from lgd_core.distilled import save_tensors
-from lgd_core.errors import UserError
-from lgd_core.runtime import (
+from lgd_core.base import runtime
+from lgd_core.base.errors import UserError
+from lgd_core.base.runtime import (
     Resume,
     atomic,
     fingerprint,
@@ -28,6 +27,7 @@ from lgd_core.runtime import (
     stamp,
     write_json,
 )
+from lgd_core.data.distilled import save_tensors
 
 
 def contents(folder: Path) -> dict[str, bytes]:

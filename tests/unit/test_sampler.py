@@ -10,10 +10,10 @@ import torch
 from diffusers import DiTTransformer2DModel
 from torch import Tensor
 
-from lgd_core.guidance import Denoising
-from lgd_core.priors import Prior
-from lgd_core.sampler import Sampling, Targets, Trace, predict_noise, sample
-from lgd_core.seeding import generator
+from lgd_core.base.seeding import generator
+from lgd_core.diffusion.guidance import Denoising
+from lgd_core.diffusion.priors import Prior
+from lgd_core.diffusion.sampler import Sampling, Targets, Trace, predict_noise, sample
 
 LABELS = torch.tensor([2, 0, 1])
 POSITIONS = torch.tensor([4, 0, 7])

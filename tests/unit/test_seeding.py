@@ -2,7 +2,7 @@
 
 import torch
 
-from lgd_core.seeding import derive_seed, epoch_batch, generator
+from lgd_core.base.seeding import derive_seed, epoch_batch, generator
 
 
 def test_a_key_s_seed_never_changes() -> None:

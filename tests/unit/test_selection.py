@@ -9,16 +9,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lgd_core import selection
-from lgd_core.candidates import increment_of, select, take
-from lgd_core.guidance import DeviationGuidance, nearest_similarity
-from lgd_core.increments import shard_classes
-from lgd_core.influence import Influence
-from lgd_core.learners import Preprocess
-from lgd_core.priors import Prior
-from lgd_core.runtime import Resume
-from lgd_core.sampler import Sampling, Targets
-from lgd_core.selection import Materials, Scorer, Task, batches, draw, rounds
+from lgd_core.base.runtime import Resume
+from lgd_core.diffusion.guidance import DeviationGuidance, nearest_similarity
+from lgd_core.diffusion.priors import Prior
+from lgd_core.diffusion.sampler import Sampling, Targets
+from lgd_core.distill import selection
+from lgd_core.distill.candidates import increment_of, select, take
+from lgd_core.distill.increments import shard_classes
+from lgd_core.distill.influence import Influence
+from lgd_core.distill.selection import Materials, Scorer, Task, batches, draw, rounds
+from lgd_core.networks.classifiers import Preprocess
 
 NOWHERE = Resume(None)
 MEMORY = torch.randn(3, 2, 4, 8, 8, generator=torch.Generator().manual_seed(0))

@@ -9,8 +9,8 @@ import pytest
 from scipy.io import savemat
 from trees import WOOF, class_tree, fastai_tree, flatten, recipe
 
-from lgd_core.errors import MissingFolderError, UserError
-from lgd_core.sources import compares_with_paper, list_images, list_source, resolve_source
+from lgd_core.base.errors import MissingFolderError, UserError
+from lgd_core.config.sources import compares_with_paper, list_images, list_source, resolve_source
 
 
 @pytest.fixture(autouse=True)

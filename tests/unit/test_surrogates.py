@@ -9,17 +9,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lgd_core import surrogates
-from lgd_core.chunks import Chunks
-from lgd_core.learners import build_network
-from lgd_core.runtime import Resume
-from lgd_core.surrogates import (
+from lgd_core.base.micro_batches import Chunks
+from lgd_core.base.runtime import Resume
+from lgd_core.distill import surrogates
+from lgd_core.distill.surrogates import (
     checkpoint_gradients,
     class_gradients,
     class_rows,
     train_surrogate,
 )
-from lgd_core.training import Images
+from lgd_core.networks.classifiers import build_network
+from lgd_core.networks.training import Images
 
 NOWHERE = Resume(None)
 CHUNKS = Chunks(64)

@@ -9,10 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lgd_core.errors import UserError
-from lgd_core.metrics import mean_off_diagonal, mean_std
-from lgd_core.summary import summary, table_page
-from lgd_core.tables import (
+from lgd_core.analysis.metrics import mean_off_diagonal, mean_std
+from lgd_core.analysis.tables import (
     TABLE_COLUMNS,
     curve_table,
     differences,
@@ -24,6 +22,8 @@ from lgd_core.tables import (
     runs_by_method,
     write_csv,
 )
+from lgd_core.base.errors import UserError
+from lgd_core.figures.summary import summary, table_page
 
 PAPER = Path(__file__).parents[2] / "config" / "paper"
 RUNS = [{"top1": 80.0, "best_top1": 81.0}, {"top1": 82.0, "best_top1": 84.0}]
@@ -243,7 +243,7 @@ def test_spike_is_the_rise_of_the_loss_where_an_increment_comes_in():
 
 
 def test_summary_of_a_folder_without_a_table_is_one_line(tmp_path):
-    command = [sys.executable, "-m", "lgd_core.summary", str(tmp_path)]
+    command = [sys.executable, "-m", "lgd_core.figures.summary", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode != 0
     assert done.stderr.startswith(f"error: {tmp_path}/table.csv: No such file")

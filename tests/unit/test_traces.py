@@ -8,15 +8,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from lgd_core import traces
-from lgd_core.guidance import Denoising, nearest_similarity
-from lgd_core.increments import guided_task
-from lgd_core.modes import ModeGuidance
-from lgd_core.priors import Prior
-from lgd_core.runtime import Resume
-from lgd_core.sampler import Sampling
-from lgd_core.selection import Materials, Scorer, Task, draw
-from lgd_core.traces import Within, trace_frame, trace_guidance
+from lgd_core.analysis import traces
+from lgd_core.analysis.traces import Within, trace_frame, trace_guidance
+from lgd_core.base.runtime import Resume
+from lgd_core.diffusion.guidance import Denoising, nearest_similarity
+from lgd_core.diffusion.priors import Prior
+from lgd_core.diffusion.sampler import Sampling
+from lgd_core.distill.increments import guided_task
+from lgd_core.distill.modes import ModeGuidance
+from lgd_core.distill.selection import Materials, Scorer, Task, draw
 
 NOWHERE = Resume(None)
 MEMORY = torch.randn(3, 2, 4, 8, 8, generator=torch.Generator().manual_seed(0))

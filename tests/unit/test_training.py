@@ -10,12 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lgd_core import training
-from lgd_core.augment import augment, cutmix
-from lgd_core.learners import build_network
-from lgd_core.runtime import Resume
-from lgd_core.seeding import generator
-from lgd_core.training import (
+from lgd_core.base.runtime import Resume
+from lgd_core.base.seeding import generator
+from lgd_core.networks import training
+from lgd_core.networks.augment import augment, cutmix
+from lgd_core.networks.classifiers import build_network
+from lgd_core.networks.training import (
     Images,
     accuracy,
     cross_accuracies,

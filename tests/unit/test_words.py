@@ -2,7 +2,7 @@
 
 import pytest
 
-from lgd_core.words import typed
+from lgd_core.config.words import typed
 
 SCHEMA = {
     "type": "object",

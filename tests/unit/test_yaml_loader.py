@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from lgd_core.errors import UserError
-from lgd_core.schema import load_yaml
+from lgd_core.base.errors import UserError
+from lgd_core.config.schema import load_yaml
 
 
 def written(folder: Path, content: str | bytes) -> Path:

@@ -5,9 +5,9 @@ from pathlib import Path
 from PIL import Image
 from torch import Tensor
 
-from lgd_core.data import load_split
-from lgd_core.digests import file_digests
-from lgd_core.runtime import write_json
+from lgd_core.base.digests import file_digests
+from lgd_core.base.runtime import write_json
+from lgd_core.data.real_images import load_split
 
 WOOF = {
     "n02096294": 193,

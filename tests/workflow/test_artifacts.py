@@ -11,11 +11,11 @@ from conftest import ANALYSES, TARGETS
 from PIL import Image
 from torchvision.datasets import ImageFolder
 
-from lgd_core.distilled import load_tensors
-from lgd_core.influence import load_influence
-from lgd_core.learners import Preprocess
-from lgd_core.runtime import read_json
-from lgd_core.tables import TABLE_COLUMNS
+from lgd_core.analysis.tables import TABLE_COLUMNS
+from lgd_core.base.runtime import read_json
+from lgd_core.data.distilled import load_tensors
+from lgd_core.distill.influence import load_influence
+from lgd_core.networks.classifiers import Preprocess
 
 RULES = [
     "fetch_dataset",

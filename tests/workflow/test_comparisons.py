@@ -12,10 +12,10 @@ import pytest
 from conftest import ANALYSES, TARGETS, copy_of
 from PIL import Image
 
-from lgd_core.ablations import ABLATION_COLUMNS
-from lgd_core.costs import COST_COLUMNS
-from lgd_core.runtime import read_json
-from lgd_core.schema import load_yaml
+from lgd_core.analysis.ablations import ABLATION_COLUMNS
+from lgd_core.analysis.costs import COST_COLUMNS
+from lgd_core.base.runtime import read_json
+from lgd_core.config.schema import load_yaml
 
 FAMILY = "results/digits/ablation/base_model.csv"
 COST = "results/digits_ipc20/cost.csv"

@@ -5,8 +5,8 @@ import shutil
 
 import pytest
 
-from lgd_core.distilled import load_tensors
-from lgd_core.learners import build_network, save_network
+from lgd_core.data.distilled import load_tensors
+from lgd_core.networks.classifiers import build_network, save_network
 
 LGD = "results/digits/lgd/s0/k1"
 

@@ -8,7 +8,7 @@ import torch
 from conftest import TARGETS, Project, copy_of
 from miniature import ROOT
 
-from lgd_core.distilled import load_tensors
+from lgd_core.data.distilled import load_tensors
 
 INCREMENT = "results/digits/{}/s0/k1/increment.safetensors"
 RECIPE = "config/methods/brighter.yaml"
@@ -28,15 +28,15 @@ def extended(finished, tmp_path_factory) -> Project:
     shutil.copytree(ROOT / "lgd_core", project.folder / "lgd_core")
     function, entry, key, recipe = blocks()
     for path, text in (
-        ("lgd_core/guidance.py", f"\n\n{function}"),
+        ("lgd_core/diffusion/guidance.py", f"\n\n{function}"),
         ("config/schemas/method.schema.yaml", key),
     ):
         with open(project.folder / path, "a") as stream:
             stream.write(text)
     (opening,) = re.findall(
-        r"^BUILDERS.*\{\n", (ROOT / "lgd_core/selection.py").read_text(), re.MULTILINE
+        r"^BUILDERS.*\{\n", (ROOT / "lgd_core/distill/selection.py").read_text(), re.MULTILINE
     )
-    project.replace("lgd_core/selection.py", opening, opening + entry)
+    project.replace("lgd_core/distill/selection.py", opening, opening + entry)
     (project.folder / RECIPE).write_text(recipe)
     return project
 

@@ -1,0 +1,1 @@
+"""Tables and measurements of sets, learners and costs."""

@@ -1,0 +1,102 @@
+"""Tables of families: variants by images per class and student, the base and the paper beside."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+
+from lgd_core.analysis.metrics import mean_off_diagonal
+from lgd_core.analysis.tables import differences, held_out, result_row, runs_by_method, with_paper
+
+ABLATION_COLUMNS = (
+    "value",
+    "dataset",
+    "ipc",
+    "method",
+    "student",
+    "protocol",
+    "n",
+    "n_sets",
+    "n_runs",
+    "top1_mean",
+    "top1_std",
+    "std_between_sets",
+    "std_within_sets",
+    "best_top1_mean",
+    "best_top1_std",
+    "validation_mean",
+    "validation_std",
+    "redundancy",
+    "paper_top1",
+    "paper_std",
+    "paper_source",
+    "diff_to_base",
+    "diff_se",
+)
+
+
+def ablation_table(
+    dataset: str,
+    family: dict,
+    sizes: dict[str, int],
+    evaluations: dict[str, list[dict]],
+    matrices: list[dict],
+    paper: pd.DataFrame,
+) -> pd.DataFrame:
+    """Return a row per protocol, images per class, student and variant of a family, in its order.
+
+    ``family`` as from families.Families.on, ``sizes`` the images per class of an increment by
+    method. ``evaluations`` maps a protocol to artifacts with method, student, seed, k and runs,
+    ``matrices`` are those of cross_increment. ``diff_to_base`` is that of tables.differences,
+    ``validation_mean`` the accuracy on held-out training images: the one to choose values by.
+    """
+    values = {method: value for value, method in family["variants"]}
+    rows = []
+    for protocol, artifacts in evaluations.items():
+        for ipc in family["ipc"]:
+            runs = runs_by_method(
+                a for a in artifacts if (int(a["k"]) + 1) * sizes[a["method"]] == ipc
+            )
+            above = differences(runs, family["base"])
+            for method, student in _in_order(runs, values):
+                each = runs[method, student]
+                row = result_row(dataset, ipc, method, student, protocol, each)
+                row["value"] = values[method]
+                row["validation_mean"], row["validation_std"] = held_out(each)
+                row["redundancy"] = redundancy_at(matrices, method, ipc // sizes[method])
+                row["diff_to_base"], row["diff_se"] = above[method, student]
+                rows.append(row)
+    return with_paper(pd.DataFrame(rows), paper).reindex(columns=list(ABLATION_COLUMNS))
+
+
+def _in_order(runs: Iterable[tuple[str, str]], methods: Iterable[str]) -> list[tuple[str, str]]:
+    """Sort (method, student) by student as they came, then by method as given."""
+    students = list(dict.fromkeys(student for _, student in runs))
+    return [(m, s) for s in students for m in methods if (m, s) in runs]
+
+
+def learner_runs(artifact: dict) -> dict:
+    """Return a learner's accuracy in the shape of an evaluation with one run."""
+    top1 = artifact["top1"]
+    return {
+        "method": artifact["method"],
+        "student": artifact["recipe"]["learner"]["architecture"],
+        "seed": artifact["seed"],
+        "k": artifact["k"],
+        "runs": [{"run": 0, "top1": top1, "best_top1": top1}],
+    }
+
+
+def redundancy_at(artifacts: Iterable[dict], method: str, increments: int) -> float | None:
+    """Return a method's mean off-diagonal accuracy over its first increments and its seeds.
+
+    A network trained on an increment alone does not depend on how many others there are, so that
+    the matrix of fewer increments is the corner of that of more. None for a single increment or
+    where there is no matrix.
+    """
+    means = [
+        mean_off_diagonal(np.asarray(artifact["matrix"])[:increments, :increments])
+        for artifact in artifacts
+        if artifact["method"] == method
+    ]
+    return float(np.mean(means)) if means and None not in means else None

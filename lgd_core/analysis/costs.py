@@ -1,0 +1,86 @@
+"""What a comparison costs: benchmarks of its jobs, passes per image, as one table."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+
+from lgd_core.analysis.network_evaluations import PASSES, Amounts, mean_passes
+from lgd_core.analysis.tables import parse_csv
+from lgd_core.base.runtime import read_json
+
+COST_COLUMNS = (
+    "dataset",
+    "ipc",
+    "stage",
+    "method",
+    "used_by",
+    "jobs",
+    "seconds",
+    "cpu_seconds",
+    "images",
+    "images_per_second",
+    "peak_memory_mb",
+    *PASSES,
+)
+
+
+def cost_table(dataset: str, ipc: int, stages: Iterable[dict], known: dict) -> pd.DataFrame:
+    """Return one row per stage: time of all its jobs, peak memory of one, passes per image.
+
+    A stage has a name, ``method`` ("shared" for none in particular), ``used_by``, the paths of its
+    jobs' ``benchmarks`` and ``images``: those it made, or those it was trained on, over all epochs.
+    Where ``curves``, paths of learner.json, are given, they are counted there. A stage that makes
+    images has ``drawn``: its ``recipe``, ``increments`` and ``classes`` of one job; ``known`` is
+    from read_amounts. Memory is the main memory of the largest process tree, in MB.
+    """
+    rows = [
+        {"dataset": dataset, "ipc": ipc, "stage": stage["stage"], "method": stage["method"]}
+        | {"used_by": " ".join(stage["used_by"]), **_measured(stage["benchmarks"])}
+        | {"images": _images(stage), **_passes(stage, known)}
+        for stage in stages
+    ]
+    table = pd.DataFrame(rows).reindex(columns=list(COST_COLUMNS))
+    table["images_per_second"] = table["images"] / table["seconds"]
+    return table
+
+
+def read_amounts(prepared: str | Path, checkpoints: str | Path | None) -> dict[str, int]:
+    """Return what passes.Amounts wants and no recipe says.
+
+    ``prepared`` is the path of prepared.json, ``checkpoints`` that of the surrogate's
+    checkpoints.json, None where no method has a surrogate.
+    """
+    counts = read_json(prepared)["images"]["train"].values()
+    kept = read_json(checkpoints)["epochs_kept"] if checkpoints else []
+    return {"images": sum(counts), "smallest_class": min(counts), "checkpoints": len(kept)}
+
+
+def read_benchmark(path: str | Path) -> pd.DataFrame:
+    """Read Snakemake's benchmark of a job; what a short job has no value for is NaN."""
+    columns = ("s", "cpu_time", "max_rss")
+    return parse_csv(path, columns, sep="\t", na_values=["-", "NA"])
+
+
+def _measured(paths: list[str]) -> dict:
+    jobs = pd.concat([read_benchmark(path) for path in paths])
+    return {
+        "jobs": len(jobs),
+        "seconds": jobs["s"].sum(),
+        "cpu_seconds": jobs["cpu_time"].sum(),
+        "peak_memory_mb": jobs["max_rss"].max(),
+    }
+
+
+def _images(stage: dict) -> int | None:
+    if "curves" not in stage:
+        return stage.get("images")
+    learners = map(read_json, stage["curves"])
+    return sum(learner["images"] * len(learner["curve"]) for learner in learners)
+
+
+def _passes(stage: dict, known: dict) -> dict[str, float]:
+    if "drawn" not in stage:
+        return {}
+    drawn = stage["drawn"]
+    return mean_passes(drawn["recipe"], drawn["increments"], Amounts(drawn["classes"], **known))

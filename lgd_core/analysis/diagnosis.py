@@ -1,0 +1,144 @@
+"""What can be measured of any set of images: difficulty, neighbours, near-duplicates, in one table.
+
+Tensors in, frames out: nothing here asks how the set was made.
+"""
+
+import math
+from collections.abc import Sequence
+
+import pandas as pd
+from torch import Tensor
+
+from lgd_core.analysis.difficulty import ZONES
+from lgd_core.analysis.metrics import mean_off_diagonal, spread
+from lgd_core.analysis.tables import by_set
+
+# Share of real images whose nearest other real image is a near-duplicate by definition.
+TOLERATED = 0.001
+# Rounding leaves the cosine of equal vectors a little below 1.
+IDENTICAL = 1 - 1e-5
+
+COLUMNS = (
+    "section",
+    "metric",
+    "subject",
+    "increment",
+    "tested_on",
+    "value",
+    "std",
+    "n",
+    "unit",
+)
+
+
+def duplicate_threshold(similarity: Tensor) -> float:
+    """Return the pixel correlation from which on two images are near-duplicates.
+
+    ``similarity`` (M,) is that of random real images to the nearest other of the training split:
+    only one in a thousand has a nearer one. What counts as alike thus follows from the data: digits
+    resemble one another far more than photographs do.
+    """
+    return min(round(float(similarity.double().quantile(1 - TOLERATED)), 6), IDENTICAL)
+
+
+def set_rows(table: pd.DataFrame) -> list[dict]:
+    """Return how many images, classes and increments a set has; ``table`` as of external_arrays."""
+    rows = [
+        _row("set", "images", len(table), unit="images"),
+        _row("set", "classes", table["label"].nunique(), unit="classes"),
+    ]
+    return rows + [
+        _row("set", "images", size, increment=increment, unit="images")
+        for increment, size in table.groupby("increment").size().items()
+    ]
+
+
+def accuracy_rows(students: dict[str, list[dict]]) -> list[dict]:
+    """Return mean and standard deviation of every student's accuracies after the last epoch.
+
+    ``students`` maps an architecture to its runs on the one set there is, with ``top1`` and
+    ``best_top1`` in percent.
+    """
+    rows = []
+    for student, runs in students.items():
+        for metric in ("top1", "best_top1"):
+            found = spread(by_set(runs, metric))
+            spreads = {"std": found.std, "n": found.n}
+            rows.append(_row("accuracy", metric, found.mean, subject=student, **spreads, unit="%"))
+    return rows
+
+
+def redundancy_rows(matrix: Sequence[Sequence[float]]) -> list[dict]:
+    """Return the cross-increment accuracies, percent, and their mean off the diagonal if K > 1."""
+    rows = [
+        _row("redundancy", "top1", value, increment=i, tested_on=j, n=1, unit="%")
+        for i, row in enumerate(matrix)
+        for j, value in enumerate(row)
+    ]
+    mean = mean_off_diagonal(matrix)
+    if mean is not None:
+        rows.append(_row("redundancy", "mean_off_diagonal", mean, n=len(matrix), unit="%"))
+    return rows
+
+
+def complementarity_rows(matrix: Sequence[Sequence[float]], sizes: Sequence[int]) -> list[dict]:
+    """Return the share of each later increment that the network of increment 0 gets wrong (Fig. 8).
+
+    ``matrix`` as in redundancy_rows, ``sizes`` the images of each increment.
+    """
+    return [
+        _share("complementarity", "errors", 100 - matrix[0][k], sizes[k], increment=0, tested_on=k)
+        for k in range(1, len(matrix))
+    ]
+
+
+def difficulty_rows(difficulty: pd.DataFrame) -> list[dict]:
+    """Return mean mu and sigma2 with their spread over images, and the zones' shares."""
+    n = len(difficulty)
+    rows = [
+        _row("difficulty", metric, difficulty[metric].mean(), std=difficulty[metric].std(), n=n)
+        for metric in ("mu", "sigma2")
+    ]
+    return rows + [
+        _share("difficulty", "zone", 100 * (difficulty["zone"] == zone).mean(), n, subject=zone)
+        for zone in ZONES
+    ]
+
+
+def neighbour_rows(neighbours: pd.DataFrame, threshold: float) -> list[dict]:
+    """Return how near real training images are, and how many images have a near-duplicate.
+
+    ``neighbours`` as of neighbours.neighbours_table, ``threshold`` as of duplicate_threshold.
+    """
+    rows, n = [], len(neighbours)
+    for space in ("reference", "pixels"):
+        nearest = neighbours[f"{space}_similarity"]
+        same = 100 * (neighbours[f"{space}_class"] == neighbours["class"]).mean()
+        rows += [
+            _row("neighbours", "similarity", nearest.mean(), subject=space, std=nearest.std(), n=n),
+            _share("neighbours", "same_class", same, n, subject=space),
+        ]
+    copies = 100 * (neighbours["pixels_similarity"] >= threshold).mean()
+    twins = 100 * (neighbours["within_similarity"] >= threshold).mean()
+    return [
+        *rows,
+        _share("neighbours", "near_copies_of_real", copies, n, subject="pixels"),
+        _row("duplicates", "threshold", threshold, subject="pixels"),
+        _share("duplicates", "images_with_one", twins, n, subject="pixels"),
+    ]
+
+
+def diagnosis_table(rows: list[dict]) -> pd.DataFrame:
+    """Return all measurements as one tidy table, see COLUMNS and config/README.md."""
+    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    return table.astype({"increment": "Int64", "tested_on": "Int64", "n": "Int64"})
+
+
+def _row(section: str, metric: str, value: float, **others: object) -> dict:
+    return {"section": section, "metric": metric, "value": float(value)} | others
+
+
+def _share(section: str, metric: str, value: float, n: int, **others: object) -> dict:
+    """Return a share of n images in percent, with its binomial standard error."""
+    error = math.sqrt(max(value * (100 - value), 0) / n)
+    return _row(section, metric, value, std=error, n=n, unit="%") | others

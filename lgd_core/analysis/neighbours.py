@@ -1,0 +1,78 @@
+"""Nearest real images of a set, and its images' nearest among themselves."""
+
+from collections.abc import Iterator
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from lgd_core.analysis.diagnosis import duplicate_threshold
+from lgd_core.data.real_images import real_increment
+from lgd_core.networks.features import nearest, network_vectors, pixel_vectors
+from lgd_core.networks.training import Images
+
+REAL_BATCH = 1000
+# Real images by whose nearest others near-duplicates are told, the same for every set.
+REAL_SAMPLE = 1000
+
+
+def neighbours_table(
+    table: pd.DataFrame,
+    images: Tensor,
+    real: tuple[Tensor, Tensor],
+    network: nn.Module,
+    facts: dict,
+    device: torch.device,
+) -> tuple[pd.DataFrame, float]:
+    """Return the nearest images of every image of a set, and what counts as a near-duplicate.
+
+    ``table`` has ``file``, ``class`` and ``label`` of the set's uint8 ``images`` (N, C, H, W),
+    ``real`` the images and labels of the training split, which may be memory-mapped: they pass by
+    in parts. Nearest by cosine of the network's features (``reference``) and by correlation of
+    pixels (``pixels``): the row in the training split, its class and the similarity; ``within`` is
+    the nearest other image of the set, by pixels.
+    """
+    labels = torch.tensor(table["label"].to_numpy())
+    own = Images.on(device, images, labels, facts)
+    found = table[["file", "class", "increment"]].copy()
+    names = facts["classes"]
+    spaces = {"reference": lambda data: network_vectors(network, data), "pixels": pixel_vectors}
+    for space, vectors_of in spaces.items():
+        parts = (vectors_of(part) for part in _parts(real, facts, device))
+        similarity, row = nearest(vectors_of(own), parts)
+        found[f"{space}_row"] = row.numpy()
+        found[f"{space}_class"] = [names[label] for label in real[1][row].tolist()]
+        found[f"{space}_similarity"] = similarity.double().numpy().round(6)
+    vectors = pixel_vectors(own)
+    similarity, row = nearest(vectors, vectors.split(REAL_BATCH), torch.arange(len(vectors)))
+    found["within_file"] = table["file"].to_numpy()[row]
+    found["within_similarity"] = similarity.double().numpy().round(6)
+    sample = _sample(real[1], len(names))
+    chosen = pixel_vectors(Images.on(device, real[0][sample], real[1][sample], facts))
+    others = (pixel_vectors(part) for part in _parts(real, facts, device))
+    return found, duplicate_threshold(nearest(chosen, others, sample)[0])
+
+
+def _parts(real: tuple[Tensor, Tensor], facts: dict, device: torch.device) -> Iterator[Images]:
+    for images, labels in zip(*(part.split(REAL_BATCH) for part in real), strict=True):
+        yield Images.on(device, images, labels, facts)
+
+
+def _sample(labels: Tensor, classes: int) -> Tensor:
+    """Return rows of about 1,000 random real images, as many of every class."""
+    scarcest = int(labels.bincount(minlength=classes).min())
+    size = max(1, min(REAL_SAMPLE // classes, scarcest))
+    return real_increment(labels, classes, size, 0, 0).flatten()
+
+
+def near_duplicates(neighbours: pd.DataFrame, threshold: float) -> pd.DataFrame:
+    """Return the images with a near-duplicate in the set, the most alike first."""
+    alike = neighbours[neighbours["within_similarity"] >= threshold]
+    columns = ["file", "within_file", "within_similarity"]
+    return alike[columns].sort_values("within_similarity", ascending=False, kind="stable")
+
+
+def distinct_pairs(duplicates: pd.DataFrame) -> pd.DataFrame:
+    """Return near_duplicates with each pair once, whichever of the two stands first."""
+    pairs = duplicates[["file", "within_file"]].apply(frozenset, axis=1)
+    return duplicates[~pairs.duplicated()]

@@ -1,0 +1,71 @@
+"""How good a prior is: what its autoencoder loses, what its samples look like to a classifier."""
+
+import torch
+from torch import Tensor, nn
+
+from lgd_core.analysis.metrics import frechet_distance, precision_recall
+from lgd_core.base.errors import UserError
+from lgd_core.base.runtime import Resume
+from lgd_core.data.real_images import real_increment
+from lgd_core.diffusion.priors import Prior
+from lgd_core.distill.increments import unguided_task
+from lgd_core.distill.selection import Materials, draw
+from lgd_core.networks.features import penultimate
+from lgd_core.networks.training import Images
+
+PER_CLASS = 100
+FEWEST = 4  # whose three nearest neighbours say what precision and recall are
+
+
+def real_samples(images: Tensor, labels: Tensor, classes: int) -> tuple[Tensor, Tensor]:
+    """Return random real images and labels, class by class: PER_CLASS of each, or what all have."""
+    smallest = int(labels.bincount(minlength=classes).min())
+    rows = real_increment(labels, classes, min(PER_CLASS, smallest), 0, 0).flatten()
+    return images[rows], labels[rows]
+
+
+def check_counts(counts: dict[str, int]) -> None:
+    """Raise UserError where real images, counted by what they are, are too few to compare with."""
+    for kind, count in counts.items():
+        if count < FEWEST:
+            raise UserError(
+                f"prior_quality.json: found {count} {kind} images, expected at least {FEWEST}; see "
+                "source.validation_fraction"
+            )
+
+
+def reconstruction_psnr(prior: Prior, images: Tensor) -> float:
+    """Return the PSNR in dB, over all pixels, of uint8 images passed through the autoencoder."""
+    decoded = prior.decode_images(prior.encode(images))
+    error = (decoded.float() / 255 - images.float() / 255).square().mean()
+    return -10 * error.log10().item()
+
+
+def draw_samples(
+    prior: Prior, dataset: dict, sampler: dict, per_class: int, resume: Resume
+) -> dict[str, Tensor]:
+    """Draw unguided samples: uint8 ``images`` (classes x per_class, C, H, W) and ``labels``."""
+    classes = len(dataset["classes"])
+    method = {"sampler": sampler, "ipc_per_increment": per_class}
+    task = unguided_task(dataset, method, list(range(classes)), ("assess", 0))
+    images = draw(prior, Materials(), task, resume)[0]["images"]
+    labels = torch.arange(classes).repeat_interleave(per_class)
+    return {"images": images.flatten(0, 2), "labels": labels}
+
+
+def sample_quality(network: nn.Module, drawn: Images, real: Images) -> dict[str, float]:
+    """Compare drawn with real images in the features of a classifier of real images.
+
+    ``recognised`` is the share of drawn images given their own class, in percent;
+    ``frechet_distance`` and ``precision`` and ``recall`` are those of metrics.
+    """
+    features, logits = penultimate(network, drawn)
+    real_features, _ = penultimate(network, real)
+    precision, recall = precision_recall(real_features.numpy(), features.numpy())
+    recognised = (logits.argmax(1) == drawn.labels.cpu()).float().mean().item()
+    return {
+        "recognised": 100 * recognised,
+        "frechet_distance": frechet_distance(features.numpy(), real_features.numpy()),
+        "precision": precision,
+        "recall": recall,
+    }

@@ -1,0 +1,249 @@
+"""Tables of results, as data frames with fixed columns."""
+
+import math
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+
+from lgd_core.analysis.metrics import mean_off_diagonal, paired_difference, spread
+from lgd_core.base.digests import check_file
+from lgd_core.base.errors import UserError
+
+# What the paper's number and ours must have in common to stand side by side.
+PAPER_KEYS = ["dataset", "ipc", "method", "student", "protocol"]
+
+TABLE_COLUMNS = (
+    "dataset",
+    "ipc",
+    "method",
+    "student",
+    "protocol",
+    "n",
+    "n_sets",
+    "n_runs",
+    "top1_mean",
+    "top1_std",
+    "std_between_sets",
+    "std_within_sets",
+    "best_top1_mean",
+    "best_top1_std",
+    "paper_top1",
+    "paper_std",
+    "diff_to_dit",
+    "diff_se",
+)
+
+REDUNDANCY_COLUMNS = ("method", "train_increment", "test_increment", "top1")
+
+
+def parse_csv(path: str | Path, columns: Iterable[str] = (), **options: object) -> pd.DataFrame:
+    """Read a table; ``options`` are those of pandas.read_csv.
+
+    Raises UserError naming the file where it is no table or lacks one of the columns.
+    """
+    try:
+        table = pd.read_csv(path, **options)
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}, expected a table") from error
+    except ValueError as error:  # pandas' own errors, and text that is not UTF-8
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path}: found no table ({reason}), expected CSV in UTF-8") from error
+    if missing := [column for column in columns if column not in table]:
+        raise UserError(
+            f"{path}: found no column '{missing[0]}', expected a table of this version of the "
+            "workflow; make it again"
+        )
+    return table
+
+
+def read_csv(path: str | Path, record: dict) -> pd.DataFrame:
+    """Read a table that another job has written; ``record`` is the JSON artifact beside it, read.
+
+    Raises UserError naming the file unless it is as the record has it.
+    """
+    check_file(path, record)
+    return parse_csv(path)
+
+
+def read_paper(paths: Iterable[str | Path]) -> pd.DataFrame:
+    """Return the paper's accuracies out of some of its tables: PAPER_KEYS, and paper_top1 etc.
+
+    Where two tables have a number for the same thing the first one's is kept; ``paper_source``
+    names its table. See config/paper/README.md.
+    """
+    columns = {"top1": "paper_top1", "std": "paper_std"}
+    known = (*PAPER_KEYS, *columns)
+    tables = [parse_csv(path, known).assign(paper_source=Path(path).stem) for path in paths]
+    if not tables:
+        return pd.DataFrame(columns=[*PAPER_KEYS, *columns.values(), "paper_source"])
+    paper = pd.concat(tables).dropna(subset="top1").drop_duplicates(PAPER_KEYS)
+    return paper.rename(columns=columns)
+
+
+def runs_by_method(artifacts: Iterable[dict]) -> dict[tuple[str, str], list[dict]]:
+    """Gather the runs of evaluations by (method, student), each run with its ``seed``."""
+    runs: dict[tuple[str, str], list[dict]] = {}
+    for artifact in artifacts:
+        seeded = [run | {"seed": artifact["seed"]} for run in artifact["runs"]]
+        runs.setdefault((artifact["method"], artifact["student"]), []).extend(seeded)
+    return runs
+
+
+def result_row(
+    dataset: str, ipc: int, method: str, student: str, protocol: str, runs: list[dict]
+) -> dict:
+    """Return one row of the accuracy table from runs with ``top1`` and ``best_top1`` in percent.
+
+    Standard deviations are over ``n`` students of one set, or with several over ``n`` sets, see
+    metrics.Spread; ``n_runs`` are all students.
+    """
+    top1, best = (spread(by_set(runs, key)) for key in ("top1", "best_top1"))
+    return {
+        "dataset": dataset,
+        "ipc": ipc,
+        "method": method,
+        "student": student,
+        "protocol": protocol,
+        "n": top1.n,
+        "n_sets": top1.n_sets,
+        "n_runs": top1.n_runs,
+        "top1_mean": top1.mean,
+        "top1_std": top1.std,
+        "std_between_sets": top1.between,
+        "std_within_sets": top1.within,
+        "best_top1_mean": best.mean,
+        "best_top1_std": best.std,
+    }
+
+
+def by_set(runs: Iterable[dict], key: str) -> list[list[float]]:
+    """Return what runs have under a key, set by set, without those that have nothing.
+
+    Runs of one ``seed`` share a distilled set; so do all that have no seed.
+    """
+    sets: dict[str | None, list[float]] = {}
+    for run in runs:
+        if run.get(key) is not None:
+            sets.setdefault(run.get("seed"), []).append(run[key])
+    return list(sets.values())
+
+
+def held_out(runs: list[dict]) -> tuple[float, float]:
+    """Return mean and standard deviation of runs' ``validation_top1``; NaN where none has any.
+
+    The deviation is over students or sets, as in result_row.
+    """
+    sets = by_set(runs, "validation_top1")
+    if not sets:
+        return math.nan, math.nan
+    found = spread(sets)
+    return found.mean, found.std
+
+
+def spread_over(table: pd.DataFrame) -> str:
+    """Say in words what the standard deviations of a table with ``n_sets`` are over."""
+    if (table["n_sets"] > 1).any():
+        return "over n sets, each the mean of its students"
+    return "over n students of one set"
+
+
+def differences(
+    runs: dict[tuple[str, str], list[dict]], baseline: str
+) -> dict[tuple[str, str], tuple[float, float]]:
+    """Return how far methods are above a baseline with the same student, run by run.
+
+    ``runs`` by (method, student), each run with ``seed``, ``run`` and ``top1``: runs of the same
+    seed and number start from the same weights and see the same order and augmentation. Gives mean
+    and standard error in points, over runs for one seed and over seeds for several; NaN for the
+    baseline itself, without it, and below two pairs.
+    """
+
+    def numbered(key: tuple[str, str]) -> dict[str, dict[int, float]]:
+        sets: dict[str, dict[int, float]] = {}
+        for run in runs.get(key, ()):
+            sets.setdefault(run["seed"], {})[run["run"]] = run["top1"]
+        return sets
+
+    return {
+        (method, student): paired_difference(
+            numbered((method, student)),
+            {} if method == baseline else numbered((baseline, student)),
+        )
+        for method, student in runs
+    }
+
+
+def result_table(rows: list[dict], paper: pd.DataFrame) -> pd.DataFrame:
+    """Return the accuracy table, the paper's numbers beside ours where it has them."""
+    return with_paper(pd.DataFrame(rows), paper).reindex(columns=list(TABLE_COLUMNS))
+
+
+def with_paper(table: pd.DataFrame, paper: pd.DataFrame) -> pd.DataFrame:
+    """Return a table of ours with the columns of read_paper, empty where the paper has nothing."""
+    return table.merge(paper.astype({"ipc": int}), on=PAPER_KEYS, how="left")
+
+
+def redundancy_table(matrices: dict[str, list[list[list[float]]]]) -> pd.DataFrame:
+    """Return cross-increment accuracies, averaged over seeds, from a list of matrices a method."""
+    rows = [
+        (method, i, j, sum(matrix[i][j] for matrix in seeds) / len(seeds))
+        for method, seeds in matrices.items()
+        for i in range(len(seeds[0]))
+        for j in range(len(seeds[0]))
+    ]
+    return pd.DataFrame(rows, columns=list(REDUNDANCY_COLUMNS))
+
+
+def matrix_of(table: pd.DataFrame, method: str) -> pd.DataFrame:
+    """Return one method's K x K matrix out of the redundancy table."""
+    rows = table[table["method"] == method]
+    return rows.pivot(index="train_increment", columns="test_increment", values="top1")
+
+
+def mean_redundancy(table: pd.DataFrame) -> dict[str, float | None]:
+    """Return the mean off-diagonal accuracy of every method, in percent; None for K = 1."""
+    return {m: mean_off_diagonal(matrix_of(table, m).to_numpy()) for m in table["method"].unique()}
+
+
+def curve_table(learners: dict[tuple[str, int, int], dict]) -> pd.DataFrame:
+    """Return one row per epoch of every learner, keyed by (method, seed, increment).
+
+    ``top1`` is the learner's test accuracy after its increment, in its last row; ``spike`` in its
+    first row is the rise of the loss from the last epoch before the increment came.
+    """
+    rows, before = [], {}
+    for (method, seed, k), learner in learners.items():
+        curve = learner["curve"]
+        for epoch, point in enumerate(curve):
+            row = {"method": method, "seed": seed, "increment": k, "epoch": epoch, **point}
+            if epoch == 0 and k > 0:
+                row["spike"] = point["loss"] - before[method, seed]
+            if epoch == len(curve) - 1:
+                row["top1"] = learner["top1"]
+            rows.append(row)
+        before[method, seed] = curve[-1]["loss"]
+    columns = [
+        "method",
+        "seed",
+        "increment",
+        "epoch",
+        "phase",
+        "loss",
+        "monitored",
+        "spike",
+        "top1",
+    ]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def write_csv(table: pd.DataFrame, path: str | Path) -> None:
+    """Write a table with two decimals for accuracies and six significant digits otherwise."""
+    from lgd_core.base.runtime import atomic
+
+    rounded = table.copy()
+    for column in rounded.columns:
+        if "top1" in column or column.endswith("_std") or column.startswith(("diff_", "std_")):
+            rounded[column] = rounded[column].astype(float).round(2)
+    with atomic(path) as temporary:
+        rounded.to_csv(temporary, index=False, float_format="%.6g", lineterminator="\n")

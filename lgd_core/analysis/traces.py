@@ -1,0 +1,172 @@
+"""What guidance does along the sampling steps: the same noise, guided and unguided."""
+
+import dataclasses
+from dataclasses import dataclass, field
+
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from lgd_core.base.runtime import Resume, progress
+from lgd_core.diffusion.guidance import Denoising, Guidance, nearest_similarity
+from lgd_core.diffusion.priors import Prior
+from lgd_core.diffusion.sampler import Trace
+from lgd_core.distill.selection import Materials, Scorer, Task, draw_positions, guidances_for
+
+GUIDED, UNGUIDED = PATHS = ("guided", "unguided")
+TRACE_COLUMNS = ("path", "step", "alpha_bar", "quantity", "mean", "std", "n")
+PROBE = "probe"
+# Prefix of the quantities |change| / |noise|, one per guidance.
+CHANGE = "change_"
+NOTHING_DRAWN = {"latents": [], "scores": []}
+
+
+@dataclass(frozen=True)
+class Within:
+    """A guidance that acts between two noise levels, both included, and is not evaluated elsewhere.
+
+    ``lowest`` and ``highest`` are alpha_bar, which grows as noise goes.
+    """
+
+    guidance: Guidance
+    lowest: float
+    highest: float
+
+    def __call__(self, step: Denoising) -> Tensor:
+        if self.lowest <= step.alpha_bar.item() <= self.highest:
+            return self.guidance(step)
+        return torch.zeros_like(step.noise)
+
+
+@dataclass
+class Probe:
+    """A guidance that changes nothing and keeps what the networks make of every step's x0.
+
+    ``memory`` (classes, M, c, h, w) is on the prior's device; ``records`` maps alpha_bar, in the
+    order of the steps, to quantities (B,) of the batches.
+    """
+
+    prior: Prior
+    scorer: Scorer
+    memory: Tensor
+    records: dict[float, list[dict[str, Tensor]]] = field(default_factory=dict)
+
+    def __call__(self, step: Denoising) -> Tensor:
+        with torch.no_grad():
+            measured = self._measure(step.x0.detach(), step.labels)
+        self.records.setdefault(step.alpha_bar.item(), []).append(measured)
+        return torch.zeros_like(step.noise)
+
+    def _measure(self, x0: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        losses = self.prior.chunks.map("probe", self._losses, x0, labels).cpu()
+        learner, reference = losses.unbind(1)
+        return {
+            "score": learner - self.scorer.reference_weight * reference,
+            "learner_loss": learner,
+            "reference_loss": reference,
+            "similarity": nearest_similarity(x0, self.memory[labels]).cpu(),
+        }
+
+    def _losses(self, x0: Tensor, labels: Tensor) -> Tensor:
+        """Return the losses (B, 2) of learner and reference on the decoded x0."""
+        images = self.scorer.preprocess(self.prior.decode(x0))
+        networks = (self.scorer.learner, self.scorer.reference)
+        losses = [F.cross_entropy(model(images), labels, reduction="none") for model in networks]
+        return torch.stack(losses, dim=1)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return alpha_bar (steps,) and every quantity as (steps, images)."""
+        names = next(iter(self.records.values()))[0]
+        values = {
+            name: torch.stack(
+                [torch.cat([b[name] for b in step]) for step in self.records.values()]
+            )
+            for name in names
+        }
+        return {"alpha_bar": torch.tensor(list(self.records))} | values
+
+
+def trace_guidance(
+    prior: Prior, materials: Materials, task: Task, positions: int, resume: Resume
+) -> dict[str, Tensor]:
+    """Redraw the first candidates of an increment, guided and unguided, and watch every step.
+
+    The noise is that of the increment's candidate 0 at positions 0, 1, ...; the memory is that of
+    its beginning, so that position 0 is redrawn as it was and later ones do not know of the choices
+    before them. ``materials`` needs a scorer and a memory.
+
+    Returns per path of PATHS ``PATH.alpha_bar`` (steps,) and ``PATH.QUANTITY`` (steps, images),
+    from pure noise on: of x0 before the step's own guidance the score, both losses and the cosine
+    similarity to the nearest latent in memory, and per guidance the ratio of its change to the
+    noise.
+    """
+    whole = _whole_length(task, positions)
+    acting = {
+        GUIDED: _windowed(prior, task, guidances_for(prior, materials, task, NOTHING_DRAWN)),
+        UNGUIDED: {},
+    }
+    state = resume.load("trace", GUIDED) or {}
+    with progress("paths", len(PATHS), len(state)) as bar:
+        for path in PATHS[len(state) :]:
+            state[path] = _follow(prior, materials, whole, acting[path])
+            bar.update()
+            resume.save("trace", state)
+    return {
+        f"{path}.{name}": values for path, kept in state.items() for name, values in kept.items()
+    }
+
+
+def _whole_length(task: Task, positions: int) -> Task:
+    """Return the task of a few positions in which guidance functions are called at every step."""
+    return dataclasses.replace(
+        task,
+        positions=min(positions, task.positions),
+        candidates=1,
+        classes_per_batch=None,
+        sampling=dataclasses.replace(task.sampling, window=(0, task.sampling.steps - 1)),
+    )
+
+
+def _windowed(prior: Prior, task: Task, guidances: dict[str, Guidance]) -> dict[str, Guidance]:
+    """Let guidances act in the task's own window only."""
+    scheduler, steps = prior.scheduler(task.sampling.steps), task.sampling.steps
+    highest, lowest = (
+        scheduler.alphas_cumprod[scheduler.timesteps[steps - 1 - index]].item()
+        for index in task.sampling.window
+    )
+    return {name: Within(guidance, lowest, highest) for name, guidance in guidances.items()}
+
+
+def _follow(
+    prior: Prior, materials: Materials, task: Task, guidances: dict[str, Guidance]
+) -> dict[str, Tensor]:
+    probe, trace = Probe(prior, materials.scorer, materials.memory.to(prior.device)), Trace()
+    acting = guidances | {PROBE: probe}
+    draw_positions(prior, None, task, range(task.positions), acting, trace)
+    changes = {
+        f"{CHANGE}{name}": torch.tensor(list(trace.ratios[name].values())) for name in guidances
+    }
+    return probe.tensors() | changes
+
+
+def trace_frame(tensors: dict[str, Tensor]) -> pd.DataFrame:
+    """Return mean, standard deviation and n over images of every quantity at every step.
+
+    ``tensors`` as from trace_guidance. ``step`` counts down to 0 as a window's indices do.
+    """
+    rows = []
+    for path in PATHS:
+        alpha_bars = tensors[f"{path}.alpha_bar"].tolist()
+        for name, values in tensors.items():
+            quantity = name.removeprefix(f"{path}.")
+            if quantity in (name, "alpha_bar"):
+                continue
+            means, stds = values.double().mean(1), values.double().std(1)
+            rows += [
+                (path, len(values) - 1 - i, alpha_bar, quantity, *pair, values.shape[1])
+                for i, (alpha_bar, *pair) in enumerate(
+                    zip(alpha_bars, means.tolist(), stds.tolist(), strict=True)
+                )
+            ]
+    return pd.DataFrame(rows, columns=list(TRACE_COLUMNS))

@@ -1,0 +1,85 @@
+"""Digests that tell whether what is read is what was written."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from torch import Tensor, uint8
+
+from lgd_core.base.errors import UserError
+
+KEY = "digest"
+
+
+def digest(value: object) -> str:
+    """Return the SHA-256 of nested mappings, sequences, tensors and plain values, in their order.
+
+    Tensors count with type, shape and bytes, wherever they are.
+    """
+    found = hashlib.sha256()
+    for part in _parts(value):
+        found.update(part)
+    return found.hexdigest()
+
+
+def _parts(value: object) -> Iterator[bytes | memoryview]:
+    if isinstance(value, Tensor):
+        yield f"tensor {value.dtype} {tuple(value.shape)}\0".encode()
+        yield memoryview(value.detach().cpu().contiguous().reshape(-1).view(uint8).numpy())
+    elif isinstance(value, Mapping):
+        yield f"mapping {len(value)}\0".encode()
+        for item in value.items():
+            yield from _parts(item)
+    elif isinstance(value, list | tuple):
+        yield f"sequence {len(value)}\0".encode()
+        for part in value:
+            yield from _parts(part)
+    else:
+        yield f"{value!r}\0".encode()
+
+
+def seal(facts: dict, tensors: Mapping[str, Tensor] | None = None) -> dict:
+    """Return JSON-able facts with the digest of themselves and of tensors under ``KEY``."""
+    # As they will be read: JSON turns keys into text and tuples into lists.
+    return facts | {KEY: _sealed(json.loads(json.dumps(facts)), tensors or {})}
+
+
+def unseal(path: str | Path, facts: object, tensors: Mapping[str, Tensor] | None = None) -> dict:
+    """Return what was sealed; raises UserError naming the file unless it is what was written."""
+    if not isinstance(facts, dict) or KEY not in facts:
+        raise UserError(f"{path}: found no digest of its contents, {_remedy()}")
+    rest = {name: value for name, value in facts.items() if name != KEY}
+    if facts[KEY] != _sealed(rest, tensors or {}):
+        raise UserError(f"{path}: found contents that do not match their digest, {_remedy()}")
+    return rest
+
+
+def _sealed(facts: dict, tensors: Mapping[str, Tensor]) -> str:
+    return digest([json.dumps(facts, sort_keys=True), sorted(tensors.items())])
+
+
+def _remedy() -> str:
+    return "expected them as they were written; delete it and run again"
+
+
+def file_digest(path: str | Path) -> str:
+    """Return the SHA-256 of a file's bytes, never all of them in memory."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def file_digests(paths: Iterable[str | Path]) -> dict[str, str]:
+    """Return the SHA-256 of files by name, as the JSON artifact beside them has it: ``files``."""
+    return {Path(path).name: file_digest(path) for path in paths}
+
+
+def check_file(path: str | Path, record: dict) -> None:
+    """Raise UserError unless a file is as a JSON artifact, already read, has it in ``files``."""
+    expected = record.get("files", {}).get(Path(path).name)
+    try:
+        found = file_digest(path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); run again") from error
+    if found != expected:
+        raise UserError(f"{path}: found contents that do not match their digest, {_remedy()}")

@@ -1,0 +1,178 @@
+"""Whether files outside ``results/`` are still those that a stage has read: names, sizes, contents.
+
+A stage notes in a record which files it has read, and their digests. Where the names and sizes are
+those of the record, and the contents of all files that were touched since are too, the files have
+the record's identity, wherever they lie. Otherwise they have a new one, and the stage runs again.
+Free of PyTorch: it is read before every run, by every job.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from lgd_core.base.errors import MissingFolderError, UserError
+from lgd_core.base.image_files import file_status, read_bytes, unreadable
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Files by their names, which are the same wherever their folder lies.
+
+    ``published`` files are those of a set that everybody has alike: too many to look at one by one,
+    and known by their names.
+    """
+
+    files: Mapping[str, str]
+    published: bool = False
+
+    def facts(self) -> dict[str, list]:
+        """Return [size, mtime in ns] of every file; nothing of published ones but the names."""
+        if self.published:
+            return {name: [] for name in self.files}
+        found = ((name, file_status(path)) for name, path in self.files.items())
+        return {name: [status.st_size, status.st_mtime_ns] for name, status in found}
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a stage has made of files outside ``results/``: its record, and its outputs.
+
+    ``recipe`` is what the stage would be run with now; the record has what it was run with.
+    """
+
+    record: str
+    outputs: list[str]
+    recipe: dict
+
+    def identity(self, find: Callable[[], Listing | None]) -> str | None:
+        """Return the identity of the files that ``find`` lists or, where they are gone, of those
+        that the stage has read; None where the workflow itself fetches them.
+
+        Raises MissingFolderError where the files are gone and the stage would have to read them.
+        """
+        try:
+            listing = find()
+        except MissingFolderError:
+            if (known := self._of_finished()) is None:
+                raise
+            return known
+        return self._of_finished() if listing is None else identity_of(listing, self.record)
+
+    def _of_finished(self) -> str | None:
+        record = _read_record(self.record)
+        if record is None or not all(map(os.path.exists, self.outputs)):
+            return None
+        return record["identity"] if record["recipe"] == _as_read(self.recipe) else None
+
+
+class Reading:
+    """Files while a stage reads them; None for those that the workflow itself has fetched."""
+
+    def __init__(self, listing: Listing | None) -> None:
+        self.listing = listing
+        self.facts = listing.facts() if listing else {}
+        self.digests: dict[str, str] = {}
+
+    def read(self, path: str | Path) -> bytes:
+        """Return a file's contents and keep their digest; raises UserError as read_bytes does."""
+        contents = read_bytes(path)
+        if self.listing and not self.listing.published:
+            self.digests[str(path)] = hashlib.sha256(contents).hexdigest()
+        return contents
+
+    def note(self, identity: str, recipe: dict, record: str | Path) -> dict[str, str]:
+        """Write the stage's record; return the digest of all contents, as a fact of the stage.
+
+        Raises UserError where a file has changed since the reading began.
+        """
+        if self.listing is None:
+            return {}
+        if self.listing.published:
+            _write(record, {"identity": identity, "recipe": recipe, "files": {}})
+            return {"file_names": _digest(sorted(self.facts))}
+        files = {name: [*facts, self._sha256(name)] for name, facts in self.facts.items()}
+        self._check_unchanged()
+        _write(record, {"identity": identity, "recipe": recipe, "files": files})
+        return {"contents": _digest({name: entry[-1] for name, entry in files.items()})}
+
+    def _sha256(self, name: str) -> str:
+        path = self.listing.files[name]
+        return self.digests.get(path) or sha256(path)
+
+    def _check_unchanged(self) -> None:
+        for name, now in self.listing.facts().items():
+            if now != self.facts[name]:
+                raise UserError(
+                    f"{self.listing.files[name]}: changed while it was read, expected files that "
+                    "stay as they are; run again"
+                )
+
+
+def identity_of(listing: Listing, record: str | Path) -> str:
+    """Return the identity of files: the record's where they are its files, else their digest."""
+    facts, known = listing.facts(), _read_record(record)
+    if known and not listing.published and _same(listing, facts, known["files"]):
+        _remember_times(facts, known, record)
+        return known["identity"]
+    return _digest(facts)
+
+
+def sha256(path: str | Path) -> str:
+    """Return the digest of a file's contents; raises UserError where they cannot be read."""
+    try:
+        with open(path, "rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise unreadable(path, error) from error
+
+
+def _same(listing: Listing, facts: dict[str, list], known: dict[str, list]) -> bool:
+    """Whether files are those of a record; reads those that have another time of change."""
+    if facts.keys() != known.keys():
+        return False
+    if any(facts[name][0] != known[name][0] for name in facts):
+        return False
+    touched = (name for name in facts if facts[name][1] != known[name][1])
+    return all(sha256(listing.files[name]) == known[name][2] for name in touched)
+
+
+def _remember_times(facts: dict[str, list], known: dict, record: str | Path) -> None:
+    """Bring the times of a record up to date, so that files that were touched are read once."""
+    files = {name: [*facts[name], known["files"][name][2]] for name in facts}
+    if files != known["files"]:
+        with contextlib.suppress(UserError):  # it would only have saved time
+            _write(record, known | {"files": files})
+
+
+def _digest(facts: object) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _read_record(path: str | Path) -> dict | None:
+    """Return a record; None where there is none, or none that a stage has written whole."""
+    try:
+        value = json.loads(Path(path).read_text())
+    except (OSError, ValueError):
+        return None
+    whole = isinstance(value, dict) and {"identity", "recipe", "files"} <= value.keys()
+    return value if whole else None
+
+
+def _as_read(value: object) -> object:
+    """Return a value as it comes back from JSON."""
+    return json.loads(json.dumps(value))
+
+
+def _write(path: str | Path, value: dict) -> None:
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_text(json.dumps(value))
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise UserError(f"{path}: cannot be written ({error.strerror or error})") from error

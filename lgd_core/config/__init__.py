@@ -1,0 +1,1 @@
+"""All configuration: read, checked and completed before any job starts. Free of PyTorch."""

@@ -1,0 +1,119 @@
+"""Classes of a data set: names, wnids, ImageNet indices, and the folders that hold their images."""
+
+import re
+from collections.abc import Sequence
+from functools import cache
+from importlib.metadata import distribution
+from pathlib import Path
+
+from lgd_core.base.errors import UserError
+from lgd_core.base.image_files import entries
+
+LISTED = 10
+
+
+@cache
+def imagenet_indices() -> dict[str, int]:
+    """Return the index of each of the 1000 wnids of ILSVRC-2012: its place when all are sorted.
+
+    Networks and priors trained on ImageNet number their classes so. The list is timm's, read as a
+    file: importing timm would import torch, and configuration is read by every job.
+    """
+    path = distribution("timm").locate_file("timm/data/_info/imagenet_synsets.txt")
+    return {wnid: index for index, wnid in enumerate(sorted(Path(path).read_text().split()))}
+
+
+def resolve_classes(recipe: dict, where: str) -> dict:
+    """Return a data set's recipe with ``classes`` as names, ``wnids``, and the prior's labels.
+
+    A pretrained prior's label comes from the wnid alone, never from the place of a class or of its
+    folder. ``wnids`` is empty where classes are plain names. Raises UserError for a wnid that is
+    not ImageNet's, for an index that is another class's, and where the labels are given twice.
+    """
+    items, prior = recipe["classes"], recipe["prior"]
+    mappings = [item for item in items if isinstance(item, dict)]
+    if not mappings:
+        return recipe | {"wnids": []}
+    if len(mappings) < len(items):
+        raise UserError(f"{where}: classes: found names and mappings, expected one kind for all")
+    if prior["labels"]:
+        raise UserError(f"{where}: prior.labels: found labels, expected none beside wnids")
+    indices = [_index(item, f"{where}: classes.{i}") for i, item in enumerate(mappings)]
+    resolved = {"classes": [item["name"] for item in items], "wnids": [i["wnid"] for i in items]}
+    for key, values in resolved.items():
+        if twice := [value for value in values if values.count(value) > 1]:
+            raise UserError(f"{where}: {key}: found {twice[0]} twice, expected it once")
+    if prior["source"] != "train":
+        resolved["prior"] = prior | {"labels": indices}
+    return recipe | resolved
+
+
+def _index(item: dict, where: str) -> int:
+    known = imagenet_indices().get(item["wnid"])
+    if known is None:
+        raise UserError(f"{where}.wnid: found {item['wnid']}, expected one of ImageNet's 1000")
+    if item.get("index", known) != known:
+        raise UserError(
+            f"{where}.index: found {item['index']}, expected {known}, the index of {item['wnid']}"
+        )
+    return known
+
+
+def class_folder(label: int, names: Sequence[str]) -> str:
+    """Return the folder of a class, whose sorted position is its label."""
+    slug = re.sub(r"[^A-Za-z0-9]+", "_", names[label]).strip("_")
+    return f"{label:0{len(str(len(names) - 1))}d}_{slug}"
+
+
+def class_label(folder: str, names: Sequence[str]) -> int:
+    """Return the label of the class whose images lie in a folder of that name, see class_folder.
+
+    Raises UserError that lists the folders there are.
+    """
+    known = [class_folder(label, names) for label in range(len(names))]
+    if folder not in known:
+        raise UserError(f"class: found '{folder}', expected one of {_listed(known)}")
+    return known.index(folder)
+
+
+def class_folders(
+    root: str | Path, names: Sequence[str], wnids: Sequence[str] = (), others: bool = False
+) -> list[Path]:
+    """Return the folder of every class in ``root``, in label order.
+
+    Folders are known by wnid, by name, by name with the label before it, as ``class_folder``
+    writes it, or by number: the label, or the wnid's index in ImageNet. Only where there are no
+    wnids and nothing of this fits are they taken in sorted order. Raises UserError that lists what
+    is missing and what is too much; ``others`` allows the latter.
+    """
+    root = Path(root)
+    found = [e.name for e in entries(root) if e.is_dir() and not e.name.startswith(".")]
+    labelled = [class_folder(label, names) for label in range(len(names))]
+    known = (wnids, names, labelled, _numbered(found, wnids, len(names)))
+    schemes = [scheme for scheme in known if set(scheme) & set(found)]
+    if not schemes and not wnids and len(found) == len(names):
+        return [root / folder for folder in found]
+    expected = schemes[0] if schemes else wnids or names
+    missing = [folder for folder in expected if folder not in found]
+    extra = [folder for folder in found if folder not in expected]
+    if missing or (extra and not others):
+        raise UserError(
+            f"{root}: found {len(found)} class folders, expected {len(names)} "
+            f"(missing: {_listed(missing)}; extra: {_listed(extra)})"
+        )
+    return [root / folder for folder in expected]
+
+
+def _numbered(found: list[str], wnids: Sequence[str], count: int) -> list[str]:
+    """Return the folders in label order where all names are numbers, as in ``007``; else none."""
+    by_number = {int(folder): folder for folder in found if folder.isdecimal()}
+    if not by_number or len(by_number) < len(found):
+        return []
+    indices = [imagenet_indices()[wnid] for wnid in wnids]
+    numbers = indices if set(indices) == set(by_number) else range(count)
+    return [by_number.get(number, str(number)) for number in numbers]
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    return (", ".join(names[:LISTED]) or "none") + more

@@ -1,0 +1,134 @@
+"""The files that make a prior: which there must be, and whether they are whole; free of PyTorch."""
+
+import json
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+
+from lgd_core.base.errors import UserError
+from lgd_core.config.prior_fit import check_fit
+
+WEIGHTS = "diffusion_pytorch_model"
+INDEX = f"{WEIGHTS}.safetensors.index.json"
+# What diffusers loads, the first that is there. It reads .bin files without executing any of them.
+LOADED = (INDEX, f"{WEIGHTS}.safetensors", f"{WEIGHTS}.bin")
+
+AUTOENCODER_FILES = ("config.json", f"{WEIGHTS}*")
+PIPELINE_FILES = (
+    "model_index.json",
+    "scheduler/scheduler_config.json",
+    "transformer/config.json",
+    f"transformer/{WEIGHTS}*",
+)
+PRIOR_FILES = (*PIPELINE_FILES, *(f"vae/{file}" for file in AUTOENCODER_FILES))
+
+
+def missing_files(folder: str | Path, patterns: Sequence[str]) -> list[str]:
+    """Return the glob patterns that no file in a folder matches.
+
+    Variants of weights, such as ``diffusion_pytorch_model.fp16.safetensors``, do not count, since
+    diffusers loads none unless asked.
+    """
+    return [p for p in patterns if not any(map(_counts, Path(folder).glob(p)))]
+
+
+def _counts(path: Path) -> bool:
+    return path.is_file() and (path.name in LOADED or not path.name.startswith(WEIGHTS))
+
+
+def is_hub_name(source: str) -> bool:
+    """Whether a prior's source reads ``owner/name`` and is no path into a folder that exists."""
+    parts = Path(source).parts
+    return len(parts) == 2 and not Path(parts[0]).exists()
+
+
+def check_prior(dataset: dict, where: str, steps: int = 0) -> None:
+    """Raise UserError unless what a data set's ``prior`` names is whole and fits the data set.
+
+    ``dataset`` is a recipe, ``steps`` the most sampling steps of the run, ``where`` names the
+    recipe's file. What comes from the hub, or is still to be trained, is checked once it is there.
+    """
+    prior = dataset["prior"]
+    source, vae = (
+        None if name in (None, "train") or is_hub_name(name) else Path(name)
+        for name in (prior["source"], prior["vae"])
+    )
+    if vae is not None:
+        _check_files(vae, AUTOENCODER_FILES, f"{where}: prior.vae", "AutoencoderKL")
+    if source is not None:
+        files = PIPELINE_FILES if prior["vae"] else PRIOR_FILES
+        _check_files(source, files, f"{where}: prior.source", "DiTPipeline")
+    own = None if source is None or prior["vae"] else source / "vae"
+    check_contents(source, vae or own, dataset["image"], dataset["classes"], prior["labels"], steps)
+
+
+def _check_files(folder: Path, files: Sequence[str], where: str, kind: str) -> None:
+    for pattern in missing_files(folder, files):
+        others = [path.name for path in folder.glob(pattern)]
+        found = f" but {others[0]}, which is not loaded under this name" if others else ""
+        file = pattern.replace("*", ".safetensors")
+        raise UserError(f"{where}: '{folder}': no {file}{found}; expected a folder of {kind}")
+
+
+def check_contents(
+    pipeline: Path | None,
+    autoencoder: Path | None,
+    image: dict,
+    classes: Sequence[str],
+    labels: Sequence[int],
+    steps: int = 0,
+) -> None:
+    """Raise UserError unless the weights of a prior are whole and its parts fit the data set.
+
+    None stands for a folder that is not there yet: what hangs on it is not checked. See check_fit.
+    """
+    check_fit(pipeline, autoencoder, image, classes, labels, steps)
+    transformer = pipeline and pipeline / "transformer"
+    for folder in filter(None, (transformer, autoencoder)):
+        for path in weight_files(folder):
+            check_weights(path)
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """Return the files that diffusers loads a component's weights from: one, or all shards.
+
+    Raises UserError where the index of shards cannot be read.
+    """
+    name = next(name for name in LOADED if (folder / name).is_file())
+    if name != INDEX:
+        return [folder / name]
+    try:
+        shards = json.loads((folder / name).read_text())["weight_map"].values()
+        return [folder / shard for shard in sorted(set(shards))]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"{folder / name}: found no weight_map, expected the index of {WEIGHTS}'s shards"
+        ) from error
+
+
+def check_weights(path: Path) -> None:
+    """Raise UserError unless a file of weights is there and as long as it says of itself.
+
+    Reads the beginning and the end, not the weights.
+    """
+    if fault := _fault(path):
+        raise UserError(f"{path}: found {fault}, expected whole weights")
+
+
+def _fault(path: Path) -> str | None:
+    try:
+        with open(path, "rb") as stream:
+            start = stream.read(64)
+        if start.startswith(b"version https://git-lfs"):
+            return "a pointer of Git LFS (`git lfs pull` gets the file)"
+        if path.suffix == ".safetensors":
+            safe_open(path, framework="np").keys()
+        elif not start or (start.startswith(b"PK") and not zipfile.is_zipfile(path)):
+            return "a file that has been cut off"
+    except SafetensorError as error:
+        return f"a broken file ({str(error).splitlines()[0][:100]})"
+    except OSError as error:
+        return f"a file that cannot be read ({error.strerror or error})"
+    return None

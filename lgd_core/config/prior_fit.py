@@ -1,0 +1,173 @@
+"""Whether the parts of a prior fit one another, a data set and the sampler; free of PyTorch.
+
+Read from the configurations beside the weights, so that it is known before any job starts.
+"""
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from lgd_core.base.errors import UserError
+
+# What diffusers takes where a configuration lacks a key.
+TRANSFORMER = {
+    "in_channels": 4,
+    "out_channels": None,
+    "sample_size": 32,
+    "patch_size": 2,
+    "num_embeds_ada_norm": 1000,
+    "norm_type": "ada_norm_zero",
+}
+AUTOENCODER = {
+    "in_channels": 3,
+    "out_channels": 3,
+    "block_out_channels": [64],
+    "latent_channels": 4,
+    "scaling_factor": 0.18215,
+}
+SCHEDULER = {"num_train_timesteps": 1000, "prediction_type": "epsilon"}
+# Of DDPMScheduler; schedulers of other kinds of models, such as flow matching, have none of these.
+BETA_SCHEDULES = ("linear", "scaled_linear", "squaredcos_cap_v2", "sigmoid", "laplace")
+
+
+class Config:
+    """The configuration of a prior's part, over diffusers' defaults. Errors name its file."""
+
+    def __init__(self, path: Path, defaults: dict) -> None:
+        self.path = path
+        try:
+            self.values = defaults | json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, TypeError) as error:
+            raise UserError(
+                f"{path}: cannot be read, expected a JSON object, the configuration of a component"
+            ) from error
+
+    def require(self, key: str, fits: bool, expected: str) -> None:
+        """Raise UserError, with what is found under ``key``, unless it ``fits``."""
+        if not fits:
+            found = repr(self.values.get(key))
+            found = found if len(found) <= 60 else f"{found[:60]} ..."
+            raise UserError(f"{self.path}: {key}: found {found}, expected {expected}")
+
+    def count(self, key: str) -> int:
+        """Return the whole number above 0 under ``key``; raises UserError for anything else."""
+        value = self.values[key]
+        self.require(key, type(value) is int and value > 0, "a whole number above 0")
+        return value
+
+
+def check_fit(
+    pipeline: Path | None,
+    autoencoder: Path | None,
+    image: dict,
+    classes: Sequence[str],
+    labels: Sequence[int],
+    steps: int = 0,
+) -> None:
+    """Raise UserError unless a prior draws what a data set needs, in a way that is sampled here.
+
+    ``pipeline`` is the folder of a ``DiTPipeline``, ``autoencoder`` that of its ``AutoencoderKL``;
+    None stands for one that is not there yet. ``image`` has ``size`` and ``channels``, ``labels``
+    are the prior's class indices of the data set's ``classes``: none means that the prior has these
+    classes, in this order. ``steps`` are the most sampling steps asked for.
+    """
+    if pipeline is not None:
+        transformer = Config(pipeline / "transformer" / "config.json", TRANSFORMER)
+        check_transformer(transformer)
+        check_classes(transformer, classes, labels)
+        if not labels:
+            check_order(Config(pipeline / "model_index.json", {}), classes)
+        check_scheduler(Config(pipeline / "scheduler" / "scheduler_config.json", SCHEDULER), steps)
+    if autoencoder is not None:
+        decoder = Config(autoencoder / "config.json", AUTOENCODER)
+        check_autoencoder(decoder, image["channels"])
+    if pipeline is not None and autoencoder is not None:
+        check_latents(transformer, decoder, image["size"])
+
+
+def check_transformer(config: Config) -> None:
+    """Raise UserError unless a transformer is a DiT with sizes that agree."""
+    # Transformer2DModel is what diffusers called it when DiT's authors' weights were published.
+    name, kind = config.values.get("_class_name"), config.values["norm_type"]
+    known = name in ("DiTTransformer2DModel", "Transformer2DModel")
+    config.require("_class_name", known, "DiTTransformer2DModel")
+    config.require("norm_type", kind == "ada_norm_zero", "ada_norm_zero, that of a DiT")
+    channels, size, patch = map(config.count, ("in_channels", "sample_size", "patch_size"))
+    config.require(
+        "out_channels",
+        config.values["out_channels"] in (None, channels, 2 * channels),
+        f"{channels}, or {2 * channels} with learned variance",
+    )
+    config.require("patch_size", size % patch == 0, f"a divisor of {size}, the sample_size")
+
+
+def check_classes(config: Config, classes: Sequence[str], labels: Sequence[int]) -> None:
+    """Raise UserError unless a transformer knows the labels, or without any has as many classes."""
+    known = config.count("num_embeds_ada_norm")
+    found = f"{config.path}: num_embeds_ada_norm: found {known} classes"
+    if labels and max(labels) >= known:
+        name = classes[labels.index(max(labels))]
+        raise UserError(
+            f"{found}, but label {max(labels)} is asked for ({name}); expected a larger prior"
+        )
+    if not labels and len(classes) != known:
+        raise UserError(
+            f"{found}, but the data set has {len(classes)}; expected equal numbers or prior.labels"
+        )
+
+
+def check_order(config: Config, classes: Sequence[str]) -> None:
+    """Raise UserError where a pipeline names the data set's classes in another order."""
+    names = config.values.get("id2label")
+    if not isinstance(names, dict):
+        return
+    known = [names.get(str(label)) for label in range(len(classes))]
+    if sorted(map(str, known)) == sorted(classes) and known != [*classes]:
+        label = next(label for label, name in enumerate(classes) if known[label] != name)
+        raise UserError(
+            f"{config.path}: id2label: found '{known[label]}' as label {label}, expected "
+            f"'{classes[label]}' as in the data set, or prior.labels"
+        )
+
+
+def check_scheduler(config: Config, steps: int) -> None:
+    """Raise UserError unless the prior predicts noise, on a schedule with as many ``steps``."""
+    values, betas = config.values, ", ".join(BETA_SCHEDULES)
+    if values.get("trained_betas") is None:
+        config.require("beta_schedule", values.get("beta_schedule") in BETA_SCHEDULES, betas)
+    config.require("prediction_type", values["prediction_type"] == "epsilon", "epsilon")
+    # The noise of a last step without any signal says nothing of the image.
+    config.require("rescale_betas_zero_snr", not values.get("rescale_betas_zero_snr"), "false")
+    enough = config.count("num_train_timesteps") >= steps
+    config.require("num_train_timesteps", enough, f"at least {steps}, the run's sampler.steps")
+
+
+def check_autoencoder(config: Config, channels: int) -> None:
+    """Raise UserError unless an autoencoder codes images of so many channels, by a scale alone."""
+    values = config.values
+    is_kl = values.get("_class_name") == "AutoencoderKL"
+    config.require("_class_name", is_kl, "AutoencoderKL")
+    for key in ("in_channels", "out_channels"):
+        fits = values[key] == channels
+        config.require(key, fits, f"{channels}, the image.channels of the data set")
+    scale = values["scaling_factor"]
+    fits = type(scale) in (int, float) and math.isfinite(scale) and scale > 0
+    config.require("scaling_factor", fits, "a finite number above 0")
+    for key in ("shift_factor", "latents_mean", "latents_std"):
+        config.require(key, values.get(key) is None, "null, since DiTPipeline does not apply it")
+    widths = values["block_out_channels"]
+    config.require("block_out_channels", isinstance(widths, list) and bool(widths), "widths")
+
+
+def check_latents(transformer: Config, autoencoder: Config, size: int) -> None:
+    """Raise UserError unless transformer and autoencoder share latents of images of that size."""
+    latent = autoencoder.count("latent_channels")
+    fits = transformer.values["in_channels"] == latent
+    expected = f"{latent}, the latent_channels of {autoencoder.path}"
+    transformer.require("in_channels", fits, expected)
+    factor = 2 ** (len(autoencoder.values["block_out_channels"]) - 1)
+    drawn = factor * transformer.values["sample_size"]
+    transformer.require(
+        "sample_size", drawn == size, f"{size / factor:g} for an image.size of {size}, not {drawn}"
+    )

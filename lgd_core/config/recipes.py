@@ -1,0 +1,329 @@
+"""The run, the data sets and the methods: read, checked and resolved before any job starts."""
+
+import re
+from collections.abc import Sequence
+from copy import deepcopy
+from functools import cache, reduce
+from pathlib import Path
+
+from lgd_core.base.errors import UserError
+from lgd_core.base.folders import expand_path
+from lgd_core.base.listings import Listing
+from lgd_core.config.architectures import parse_architecture
+from lgd_core.config.checks import check_colormap, check_dataset, check_method
+from lgd_core.config.classes import resolve_classes
+from lgd_core.config.external import resolve_external
+from lgd_core.config.methods import SEED_SOURCES, check_formation, needs_learner, tuned_by
+from lgd_core.config.prior_files import check_prior
+from lgd_core.config.schema import check, fill_defaults, load_yaml, merge, suggest
+from lgd_core.config.sources import check_source, list_source, source_folder
+from lgd_core.config.sweeps import Families
+from lgd_core.config.words import typed
+
+KINDS = ("dataset", "method", "ablation")
+# Names stand in paths of results, which Snakemake matches by patterns.
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
+# Folders beside those of data sets and of methods.
+RESERVED_NAMES = {
+    "dataset": ("logs", "benchmarks"),
+    "method": ("ablation", "data", "prior", "reference", "influence"),
+    "ablation": (),
+}
+
+
+def read_run(files: Sequence[str | Path]) -> dict:
+    """Return the configuration of a run: its files, each laid over those before it."""
+    return reduce(merge, map(load_yaml, map(Path, files)), {})
+
+
+class Recipes:
+    """All configuration under one folder, with the run's own config laid over it.
+
+    ``words`` is what ``--config`` says; it is laid over ``config`` in the types of the schemas.
+    Files are checked by the schemas at once, and whether keys agree for the data sets and methods
+    of the run; those of a target outside it when they are asked for.
+    Raises UserError, one line that names the file or key, for anything wrong with any of it.
+    """
+
+    def __init__(self, folder: str | Path, config: dict, words: dict | None = None) -> None:
+        self.folder = Path(folder)
+        schemas = (*KINDS, "config")
+        self.schemas = {
+            name: load_yaml(self.folder / "schemas" / f"{name}.schema.yaml") for name in schemas
+        }
+        config = merge(config, typed(words or {}, self._whole_schema()))
+        check(config, self.schemas["config"], "config")
+        self.config = fill_defaults(config, self.schemas["config"])
+        self.read, self.files = cache(load_yaml), cache(self._files)
+        if self.config["methods"] == "all":
+            self.config["methods"] = self.files("method")
+        self.dataset = cache(self._dataset)
+        self.resolved = cache(self._method)
+        self.content = cache(self._content)
+        self.families = Families(
+            self, {name: self._family(name) for name in self.files("ablation")}
+        )
+        self.external = resolve_external(self.config, self.names("dataset"), self.names("method"))
+        self._check_all()
+
+    def _whole_schema(self) -> dict:
+        """Return the schema of a run with those of the recipes where a run may change them."""
+        whole, dataset = deepcopy(self.schemas["config"]), deepcopy(self.schemas["dataset"])
+        dataset["properties"]["recipes"]["additionalProperties"] = self.schemas["method"]
+        overrides = whole["properties"]["overrides"]["properties"]
+        for kind, schema in zip(KINDS, (dataset, *map(self.schemas.get, KINDS[1:])), strict=True):
+            overrides[f"{kind}s"]["additionalProperties"] = schema
+        return whole
+
+    def _files(self, kind: str) -> list[str]:
+        """Return the names of all recipe files of a kind: ``dataset``, ``method``, ``ablation``."""
+        paths = sorted((self.folder / f"{kind}s").glob("*.yaml"))
+        for path in paths:
+            if not NAME.fullmatch(path.stem):
+                raise UserError(
+                    f"{path}: found a file name that cannot be part of results' names, expected "
+                    "letters, digits and _ . + - only, the first a letter or digit"
+                )
+            if path.stem in RESERVED_NAMES[kind]:
+                raise UserError(f"{path}: the name is reserved, expected another file name")
+        return [path.stem for path in paths]
+
+    def names(self, kind: str) -> list[str]:
+        """Return the names of all recipes of a kind: of files, and the variants of families."""
+        return sorted([*self.files(kind), *(self.families.derived if kind == "method" else ())])
+
+    def method(self, dataset: str, name: str) -> dict:
+        """Return the recipe of a method on a data set; raises UserError for another's double."""
+        same = self.families.same_as(dataset, name)
+        if same != name:
+            raise UserError(
+                f"methods: '{name}' on data set '{dataset}' is '{same}', expected that name"
+            )
+        return self.resolved(dataset, name)
+
+    def students(self, dataset: str) -> list[str]:
+        """Return the architectures that judge distilled sets of a data set."""
+        return self.config["students"] or self.dataset(dataset)["evaluation"]["students"]
+
+    def external_set(self, name: str) -> dict:
+        """Return folder, data set and increment of a folder that the run names, by its name."""
+        if name not in self.external:
+            known = suggest(name, list(self.external)) if self.external else ", found no names"
+            raise UserError(f"config: external: unknown name '{name}'{known}")
+        return self.external[name]
+
+    def source_of(self, dataset: str) -> dict:
+        """Return where a data set's images come from, with the folder, which need not be there."""
+        recipe = self.dataset(dataset)
+        return recipe["source"] | {"folder": source_folder(recipe, self._where(dataset))}
+
+    def list_source(self, dataset: str) -> Listing | None:
+        """Return the files of a data set's images, all of them checked: see sources.list_source."""
+        return list_source(self.dataset(dataset), self._where(dataset))
+
+    def _where(self, dataset: str) -> str:
+        return str(self.folder / f"datasets/{dataset}.yaml")
+
+    def shards(self, dataset: str) -> int:
+        """Return the number of jobs that share the classes of a data set's increment."""
+        shards, classes = self.config["shards"], len(self.dataset(dataset)["classes"])
+        if shards > classes:
+            raise UserError(
+                f"shards: found {shards}, expected at most {classes}, the number of classes of "
+                f"data set '{dataset}'"
+            )
+        return shards
+
+    def increments(self, dataset: str, method: str, ipc: int) -> int:
+        """Return the number of increments K that make ``ipc`` images per class."""
+        size = self.method(dataset, method)["ipc_per_increment"]
+        if ipc < size or ipc % size:
+            raise UserError(
+                f"ipc: found {ipc}, expected a multiple of {size}, "
+                f"the ipc_per_increment of method '{method}'"
+            )
+        return ipc // size
+
+    def _check_all(self) -> None:
+        for kind in KINDS:
+            for name, changes in self.config["overrides"][f"{kind}s"].items():
+                self._layer(kind, name, changes or {}, f"config: overrides.{kind}s.{name}")
+            for name in self.files(kind):
+                self._file(kind, name, kind)
+        for name, where in self.families.origin.items():
+            self._file("method", name, where)
+        plots, shipped = self.config["plots"], fill_defaults({}, self.schemas["config"])["plots"]
+        if plots["colormap"] != shipped["colormap"]:
+            check_colormap(plots["colormap"], "config: plots.colormap")
+        for dataset in self.config["datasets"]:
+            self.check_prior(dataset)
+            self.shards(dataset)
+            self._check_students(dataset)
+            for method in self.config["methods"]:
+                for ipc in self.config["ipc"]:
+                    self.increments(dataset, method, ipc)
+        for dataset in {entry["dataset"] for entry in self.external.values()}:
+            self._check_students(dataset)
+        self.families.check()
+
+    def _check_students(self, dataset: str) -> None:
+        of_run = self.config["students"]
+        file = self._path("dataset", dataset)
+        where = "config: students" if of_run else f"{file}: evaluation.students"
+        for student in self.students(dataset):
+            self.check_input(student, dataset, where)
+
+    def _layer(self, kind: str, name: str, changes: dict, where: str) -> dict:
+        """Check one layer of keys for a recipe that must exist; return it."""
+        self._check_known(kind, name, where)
+        check(changes, self.schemas[kind], where, partial=True)
+        return changes
+
+    def _check_known(self, kind: str, name: str, asked_by: str) -> None:
+        if name not in (known := self.names(kind)):
+            raise UserError(
+                f"{asked_by}: unknown {kind} '{name}' (no file {self._path(kind, name)})"
+                f"{suggest(name, known)}"
+            )
+
+    def _path(self, kind: str, name: str) -> Path:
+        return self.folder / f"{kind}s" / f"{name}.yaml"
+
+    def _file(self, kind: str, name: str, asked_by: str) -> dict:
+        path = self._path(kind, name)
+        if kind == "method" and name in self.families.derived:
+            return self._layer(kind, name, self.families.derived[name], self.families.origin[name])
+        self._check_known(kind, name, asked_by)
+        return self._layer(kind, name, self.read(path), str(path))
+
+    def _family(self, name: str) -> dict:
+        recipe = self._file("ablation", name, "ablations")
+        recipe = merge(recipe, self.config["overrides"]["ablations"].get(name) or {})
+        check(recipe, self.schemas["ablation"], str(self._path("ablation", name)))
+        return fill_defaults(recipe, self.schemas["ablation"])
+
+    def _dataset(self, name: str) -> dict:
+        own = self._file("dataset", name, "datasets")
+        where = str(self._path("dataset", name))
+        recipe = merge(own, self.config["overrides"]["datasets"].get(name) or {})
+        check(recipe, self.schemas["dataset"], where)
+        recipe = resolve_classes(fill_defaults(recipe, self.schemas["dataset"]), where)
+        expand_paths(recipe, ("prior.source", "prior.vae", "source.folder"), where)
+        check_source(recipe, where)
+        for method, changes in recipe["recipes"].items():
+            self._layer("method", method, changes, f"{where}: recipes.{method}")
+        check_dataset(recipe, where)
+        for key, part in (
+            ("reference", recipe["reference"]),
+            ("redundancy", recipe["redundancy"]),
+            ("influence.surrogate", recipe["influence"]["surrogate"]),
+        ):
+            self.check_input(part["architecture"], name, f"{where}: {key}.architecture", recipe)
+        return recipe
+
+    def check_input(self, name: str, dataset: str, key: str, recipe: dict | None = None) -> None:
+        """Raise UserError unless the architecture exists and takes the data set's images."""
+        image = (recipe or self.dataset(dataset))["image"]
+        size = image["train_size"] or image["size"]
+        smallest = parse_architecture(name, key).smallest_input
+        if size < smallest:
+            raise UserError(
+                f"{key}: '{name}' takes images of at least {smallest} pixels, "
+                f"but data set '{dataset}' has {size}"
+            )
+
+    def _content(self, dataset: str, name: str) -> dict:
+        """Return the keys of a method on a data set, complete but not checked against each other.
+
+        They stand in the schema's order, whatever the files' is.
+        """
+        recipe = fill_defaults(self._layers(dataset, name, ()), self.schemas["method"])
+        keys = self.schemas["method"]["properties"]
+        return {key: recipe[key] for key in keys if key in recipe and key != "extends"}
+
+    def _method(self, dataset: str, name: str) -> dict:
+        recipe, where = self.content(dataset, name), f"method '{name}' on data set '{dataset}'"
+        recipe = deepcopy(recipe)
+        expand_paths(recipe, ("seed.folder",), where)
+        check_method(recipe, self.dataset(dataset), where)
+        self._check_seed(recipe, dataset, name, where)
+        if owner := tuned_by(recipe, name):
+            self.finetune(dataset, owner, where)
+        self.check_input(
+            recipe["learner"]["architecture"], dataset, f"{where}: learner.architecture"
+        )
+        if recipe["source"] == "condensed":
+            network = recipe["condensation"]["network"]["architecture"]
+            self.check_input(network, dataset, f"{where}: condensation.network.architecture")
+        return recipe
+
+    def _check_seed(self, recipe: dict, dataset: str, name: str, where: str) -> None:
+        seed, size = recipe["seed"], self.dataset(dataset)["image"]["size"]
+        if seed["source"] == "folder" and not seed["folder"]:
+            raise UserError(f"{where}: seed.folder: found {seed['folder']!r}, expected a folder")
+        if seed["source"] == "own" and needs_learner(recipe):
+            raise UserError(
+                f"{where}: seed.source: found own, expected prior, real, folder or a method, since "
+                "there is no learner before increment 0"
+            )
+        if seed["source"] in SEED_SOURCES:
+            check_formation(recipe, recipe if seed["source"] == "own" else None, size, where)
+            return
+        other = self._seed_owner(dataset, seed["source"], (name,))
+        check_formation(recipe, other, size, where)
+        if other["ipc_per_increment"] != recipe["ipc_per_increment"]:
+            raise UserError(
+                f"{where}: seed.source: method '{seed['source']}' has ipc_per_increment "
+                f"{other['ipc_per_increment']}, expected {recipe['ipc_per_increment']}"
+            )
+
+    def finetune(self, dataset: str, name: str, asked_by: str = "finetune_prior") -> dict:
+        """Return how a method tunes the data set's prior; raises UserError where it does not."""
+        if name not in (known := self.names("method")):
+            raise UserError(f"{asked_by}: prior: unknown method '{name}'{suggest(name, known)}")
+        recipe = self.content(dataset, name)["finetune"]
+        if recipe is None:
+            raise UserError(
+                f"{asked_by}: prior: method '{name}' has no finetune on data set '{dataset}', "
+                "expected one that tunes a prior"
+            )
+        return recipe
+
+    def _seed_owner(self, dataset: str, name: str, chain: tuple[str, ...]) -> dict:
+        if name in chain:
+            raise UserError(f"seed.source: cycle {' -> '.join((*chain, name))}")
+        recipe = self.content(dataset, name)
+        if recipe["seed"]["source"] in SEED_SOURCES:
+            return recipe
+        return self._seed_owner(dataset, recipe["seed"]["source"], (*chain, name))
+
+    def _layers(self, dataset: str, name: str, chain: tuple[str, ...]) -> dict:
+        """Lay the file over what it extends, then the data set's and the run's changes to it."""
+        path = self._path("method", name)
+        if name in chain:
+            raise UserError(f"{path}: extends: cycle {' -> '.join((*chain, name))}")
+        asked_by = f"{self._path('method', chain[-1])}: extends" if chain else "methods"
+        own = self._file("method", name, asked_by)
+        base = self._layers(dataset, own["extends"], (*chain, name)) if "extends" in own else {}
+        recipe = merge(base, own)
+        for changes in (
+            self.dataset(dataset)["recipes"].get(name),
+            self.config["overrides"]["methods"].get(name),
+        ):
+            recipe = merge(recipe, changes or {})
+        return recipe
+
+    def check_prior(self, dataset: str) -> None:
+        """Raise UserError unless a local prior folder is whole and fits data set and methods."""
+        methods = (self.resolved(dataset, name) for name in self.config["methods"])
+        steps = [m["sampler"]["steps"] for m in methods if m["source"] == "prior"]
+        where = f"config/datasets/{dataset}.yaml"
+        check_prior(self.dataset(dataset), where, max(steps, default=0))
+
+
+def expand_paths(recipe: dict, keys: Sequence[str], where: str) -> None:
+    """Expand ``~`` and variables in place in some dotted keys of a recipe, where they are set."""
+    for key in keys:
+        part, name = key.split(".")
+        if recipe[part][name] is not None:
+            recipe[part][name] = expand_path(recipe[part][name], f"{where}: {key}")

@@ -1,0 +1,175 @@
+"""Closed schemas: one line for the first thing wrong, and the defaults for what is absent."""
+
+import difflib
+import math
+from collections.abc import Iterator
+from copy import deepcopy
+from pathlib import Path
+
+import yaml
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
+from jsonschema.validators import extend
+
+from lgd_core.base.errors import UserError
+from lgd_core.config.yaml_loader import Loader
+
+# What does not fit into 64 bits is no number of anything here, and some need thousands of digits.
+LARGEST = 2**63
+
+_WORDS = {
+    "type": "expected {0}",
+    "minimum": "expected at least {0}",
+    "maximum": "expected at most {0}",
+    "exclusiveMinimum": "expected more than {0}",
+    "exclusiveMaximum": "expected less than {0}",
+    "enum": "expected one of {0}",
+    "minItems": "expected at least {0} items",
+    "maxItems": "expected at most {0} items",
+    "minProperties": "expected at least {0} key",
+    "minLength": "expected a text",
+    "maxLength": "expected at most {0} characters",
+    "uniqueItems": "expected no item twice",
+}
+
+
+def _is_whole(_: object, value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+# JSON Schema takes 3.0 for an integer; what counts images or repeats loops must be one.
+_Validator = extend(
+    Draft202012Validator,
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_whole),
+)
+
+
+def load_yaml(path: Path) -> dict:
+    """Read a YAML mapping; raises UserError if the file is missing, broken or no mapping."""
+    try:
+        value = yaml.load(path.read_bytes(), Loader)
+    except FileNotFoundError:
+        raise UserError(f"{path}: not found, expected a YAML file") from None
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}, expected a YAML file") from None
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        raise UserError(f"{path}: not YAML: {error.problem}, line {mark.line + 1}") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise UserError(f"{path}: not YAML: {error}") from None
+    if not isinstance(value, dict):
+        found = "nothing" if value is None else type(value).__name__
+        raise UserError(f"{path}: found {found}, expected a mapping of keys")
+    return value
+
+
+def check(value: dict, schema: dict, where: str, partial: bool = False) -> None:
+    """Raise UserError for the first key that breaks the schema; ``where`` names file or key.
+
+    ``partial`` accepts a layer that leaves out required keys.
+    """
+    for path, number in _numbers(value):
+        if not abs(number) < LARGEST:
+            raise UserError(f"{where}: {path}: found {shown(number)}, expected a finite number")
+    errors = _Validator(schema).iter_errors(value)
+    errors = [e for e in errors if not (partial and e.validator == "required")]
+    if errors:
+        raise UserError(f"{where}: {_explain(min(errors, key=lambda e: list(map(str, e.path))))}")
+
+
+def _numbers(value: object, path: str = "") -> Iterator[tuple[str, float]]:
+    """Yield all numbers, those among keys too, with their paths."""
+    if isinstance(value, int | float):
+        yield path, value
+    children = value.items() if isinstance(value, dict) else ()
+    children = enumerate(value) if isinstance(value, list) else children
+    for key, child in children:
+        yield from _numbers(key, path) if isinstance(value, dict) else ()
+        yield from _numbers(child, f"{path}.{key}" if path else str(key))
+
+
+def _explain(error: ValidationError) -> str:
+    path = ".".join(map(str, error.absolute_path))
+    prefix = f"{path}: " if path else ""
+    if error.validator == "additionalProperties":
+        known = list(error.schema["properties"])
+        key = next(key for key in error.instance if key not in known)
+        return f"{path + '.' if path else ''}{key}: unknown key{suggest(key, known)}"
+    if error.validator == "required":
+        missing = next(key for key in error.validator_value if key not in error.instance)
+        return f"{path + '.' if path else ''}{missing}: missing, expected a value"
+    return f"{prefix}found {shown(error.instance)}, {_expected(error)}{_hint(error)}"
+
+
+def _expected(error: ValidationError) -> str:
+    """Say what a key should hold: in the schema's own words where a pattern would say nothing."""
+    if error.validator == "pattern":
+        return f"expected {error.schema['expected']}"
+    return _WORDS.get(error.validator, "expected {0}").format(_plain(error.validator_value))
+
+
+def shown(value: object) -> str:
+    """Return a value as a message shows it; its middle goes where it is long."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python does not write out a whole number of thousands of digits
+        return "a number of thousands of digits"
+    return text if len(text) <= 120 else f"{text[:80]} ... {text[-30:]}"
+
+
+def _plain(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _hint(error: ValidationError) -> str:
+    """Say how to write what was meant: a list of one item, or a number that YAML took for text."""
+    text = error.instance
+    if error.validator != "type" or not isinstance(text, str):
+        return ""
+    if error.validator_value == "array":
+        return f" (write [{text}])"
+    try:
+        number = float(text)
+    except ValueError:
+        return ""
+    if not math.isfinite(number):
+        return ""
+    quoted = not isinstance(yaml.load(text, Loader), str)
+    whole = "integer" in error.validator_value and number.is_integer() and number < 1e15
+    written = str(int(number)) if whole else _with_point_and_sign(text.strip().lower())
+    return f" ({'it is quoted' if quoted else 'YAML takes it for text'}; write {written})"
+
+
+def _with_point_and_sign(number: str) -> str:
+    """Return a number as YAML 1.1 knows it: with a point, and a sign before its exponent."""
+    mantissa, e, exponent = number.partition("e")
+    if not e:
+        return number
+    mantissa += "" if "." in mantissa else ".0"
+    return f"{mantissa}e{exponent if exponent[0] in '+-' else '+' + exponent}"
+
+
+def suggest(word: str, known: list[str]) -> str:
+    """Return ', did you mean ...' for the nearest known word, else the list of them."""
+    near = difflib.get_close_matches(str(word), known, n=1, cutoff=0.5)
+    return f", did you mean '{near[0]}'?" if near else f", expected one of {', '.join(known)}"
+
+
+def fill_defaults(value: dict, schema: dict) -> dict:
+    """Return a copy of ``value`` with the schema's defaults for absent keys, at every level."""
+    filled = deepcopy(value)
+    for key, rule in schema.get("properties", {}).items():
+        if key not in filled and "default" in rule:
+            filled[key] = deepcopy(rule["default"])
+        if isinstance(filled.get(key), dict):
+            filled[key] = fill_defaults(filled[key], rule)
+    return filled
+
+
+def merge(base: dict, changes: dict) -> dict:
+    """Return ``base`` with ``changes`` laid over it; mappings merge, all else is replaced."""
+    merged = deepcopy(base)
+    for key, value in changes.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = merge(merged[key], value) if both else deepcopy(value)
+    return merged

@@ -1,0 +1,1 @@
+"""Real images from every source, arrays, and distilled sets on disk."""

@@ -1,0 +1,110 @@
+"""fast.ai's archives of ImageNette and ImageWoof: downloaded, checked, unpacked."""
+
+import http.client
+import tarfile
+import urllib.request
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+from lgd_core.base.errors import UserError
+from lgd_core.base.image_files import file_status
+from lgd_core.base.listings import sha256
+from lgd_core.base.runtime import atomic, progress, scratch
+from lgd_core.base.web import reachable
+from lgd_core.config.sources import find_archive
+
+ADDRESS = "https://s3.amazonaws.com/fast-ai-imageclas/{}.tgz"
+# Bytes, from fastai's fastai/data/checks.txt, and SHA-256, from TensorFlow Datasets'
+# imagenette/checksums.tsv (imagenette2) and FastAI.jl's src/datasets/fastaidatasets.jl (both).
+ARCHIVES = {
+    "imagenette2": (
+        1557161267,
+        "6cbfac238434d89fe99e651496f0812ebc7a10fa62bd42d6874042bf01de4efd",
+    ),
+    "imagewoof2": (
+        1343715595,
+        "de3f58c4ea3e042cf3f8365fbc699288cfe1d8c151059040d181c221bd5a55b8",
+    ),
+}
+NOTE = (
+    "fast.ai's archives split training and validation images anew, 70 to 30: their test images are "
+    "not ImageNet's validation images, there are fewer to train on, and scores do not compare with "
+    "the paper's"
+)
+
+
+def fetch_archive(name: str, local: str | None, folder: Path, log: Callable[[str], None]) -> str:
+    """Return what served an archive; sources.images_root finds its ``train`` and ``val``.
+
+    ``local`` is an unpacked archive, the archive, or a folder that holds either under its own name;
+    without one the archive is downloaded into ``folder``. Raises UserError for a wrong digest.
+    """
+    if local is not None:
+        path = find_archive(name, Path(local))
+        if path.is_dir():
+            return f"folder {path}"
+        check_digest(name, path)
+        unpack(path, folder / name)
+        return f"archive {path}"
+    with scratch(folder) as temporary:
+        archive = download(name, Path(temporary) / f"{name}.tgz", log)
+        unpack(archive, folder / name)
+        return f"download {ADDRESS.format(name)}"
+
+
+def download(name: str, target: Path, log: Callable[[str], None]) -> Path:
+    """Download an archive and check it; raises UserError within 20 s where nobody answers."""
+    address = ADDRESS.format(name)
+    if not reachable(address):
+        raise UserError(
+            f"{address}: cannot be reached, expected {name}.tgz; source.folder takes a copy of it"
+        )
+    log(f"downloading {address}")
+    try:
+        with (
+            urllib.request.urlopen(address, timeout=15) as answer,
+            open(target, "wb") as stream,
+            progress(name, ARCHIVES[name][0]) as bar,
+        ):
+            while block := answer.read(2**20):
+                stream.write(block)
+                bar.update(len(block))
+    except (OSError, http.client.HTTPException) as error:
+        raise UserError(f"{address}: download failed ({error})") from error
+    check_digest(name, target)
+    return target
+
+
+def check_digest(name: str, archive: Path) -> None:
+    """Raise UserError unless an archive has the published size and SHA-256."""
+    size, expected = ARCHIVES[name]
+    if (length := file_status(archive).st_size) != size:
+        raise UserError(f"{archive}: found {length} bytes, expected {size}")
+    if (found := sha256(archive)) != expected:
+        raise UserError(f"{archive}: found SHA-256 {found}, expected {expected}")
+
+
+def unpack(archive: Path, folder: Path) -> None:
+    """Unpack a tar archive as ``folder``, all or nothing.
+
+    Raises UserError for an entry that is absolute, leads out of the folder or is no plain file.
+    """
+    try:
+        with tarfile.open(archive) as tar, atomic(folder) as temporary:
+            temporary.mkdir()
+            tar.extractall(temporary, filter=_inside)
+    except tarfile.FilterError as error:
+        raise UserError(
+            f"{archive}: found entry '{error.tarinfo.name}' ({error}), expected entries that stay "
+            "in their folder; nothing was unpacked"
+        ) from error
+    except (tarfile.TarError, EOFError, zlib.error) as error:
+        raise UserError(f"{archive}: cannot be unpacked ({error})") from error
+
+
+def _inside(entry: tarfile.TarInfo, folder: str) -> tarfile.TarInfo:
+    """Refuse what tarfile's own filter would make relative, and all that it refuses."""
+    if entry.name.startswith("/"):
+        raise tarfile.AbsolutePathError(entry)
+    return tarfile.data_filter(entry, folder)

@@ -1,0 +1,104 @@
+"""Arrays of images on disk, written while images are decoded: never all of them in memory."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from lgd_core.base.errors import BrokenFileError
+from lgd_core.base.runtime import atomic, progress
+from lgd_core.data.decoding import fit
+
+# Images in flight per thread: enough to keep all of them busy, few enough for any memory.
+AHEAD = 16
+
+
+def write_images(
+    files: dict[Path, int],
+    read: Callable[[int], Image.Image],
+    count: int,
+    channels: int,
+    threads: int,
+    on_broken: Callable[[BrokenFileError], None],
+) -> list[int]:
+    """Write images ``read(0)``, ``read(1)``, ... to every .npy file of ``files``, at its size.
+
+    Each image is read once, in ``threads`` threads. Where reading raises BrokenFileError,
+    ``on_broken`` raises it again or leaves the image out; any other error ends the writing. Return
+    the numbers of the images written.
+    """
+
+    def make(number: int) -> list[np.ndarray] | BrokenFileError:
+        try:
+            image = read(number)
+        except BrokenFileError as error:
+            return error
+        return [fit(image, size) for size in files.values()]
+
+    written = []
+    with ExitStack() as stack:
+        shapes = {path: (channels, size, size) for path, size in files.items()}
+        appends = [stack.enter_context(_growing(*item)) for item in shapes.items()]
+        bar = stack.enter_context(progress(" ".join(path.stem for path in files), count))
+        for number, made in enumerate(_ahead(make, count, threads)):
+            bar.update()
+            if isinstance(made, BrokenFileError):
+                on_broken(made)
+                continue
+            for append, array in zip(appends, made, strict=True):
+                append(array)
+            written.append(number)
+    return written
+
+
+def _ahead(make: Callable, count: int, threads: int) -> Iterator:
+    """Yield make(0), make(1), ..., made in threads a bounded number ahead of who reads them."""
+    window = AHEAD * threads
+    with ThreadPoolExecutor(threads) as pool:
+        for start in range(0, count, window):
+            yield from pool.map(make, range(start, min(start + window, count)))
+
+
+@contextmanager
+def _growing(path: Path, shape: tuple[int, ...]) -> Iterator[Callable[[np.ndarray], None]]:
+    """Yield a function that appends a uint8 row of a shape to an .npy file, there once complete.
+
+    The header is written again when the number of rows is known; numpy leaves room for it. Rows are
+    written rather than stored through a memory map, where a full disk kills the process.
+    """
+    with atomic(path) as temporary, open(temporary, "wb") as stream:
+        rows = 0
+
+        def header() -> None:
+            facts = {"descr": "|u1", "fortran_order": False, "shape": (rows, *shape)}
+            stream.seek(0)
+            np.lib.format.write_array_header_1_0(stream, facts)
+
+        def append(row: np.ndarray) -> None:
+            nonlocal rows
+            stream.write(row.tobytes())
+            rows += 1
+
+        header()
+        yield append
+        header()
+
+
+def write_labels(path: Path, labels: np.ndarray) -> None:
+    """Write labels as an .npy file, atomically."""
+    with atomic(path) as temporary, open(temporary, "wb") as stream:
+        np.save(stream, labels, allow_pickle=False)
+
+
+def link(source: Path, target: Path) -> None:
+    """Give a file a second name, or copy it where the file system has no links."""
+    with atomic(target) as temporary:
+        try:
+            os.link(source, temporary)
+        except OSError:
+            shutil.copyfile(source, temporary)

@@ -1,0 +1,269 @@
+"""Distilled sets: increments on disk as tensors, merged sets as folders of images."""
+
+import csv
+import hashlib
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from lgd_core.base.digests import check_file, file_digests, seal, unseal
+from lgd_core.base.errors import UserError
+from lgd_core.base.runtime import atomic, read_json, share, system_error, write_json
+from lgd_core.config.classes import class_folder
+from lgd_core.config.external import MANIFEST, PROVENANCE
+
+MANIFEST_COLUMNS = ("file", "class", "increment", "position", "score", "sha256")
+# What increments say of how they were drawn: goes with the set that people take away.
+ORIGIN = (
+    "method",
+    "seed",
+    "recipe",
+    "prior",
+    "networks",
+    "precision",
+    "device",
+    "hardware",
+    "versions",
+    "fingerprint",
+)
+
+
+def save_tensors(path: str | Path, tensors: dict[str, Tensor], metadata: dict) -> None:
+    """Write tensors and JSON-able metadata as safetensors, with their digest, atomically."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    sealed = json.dumps(seal(metadata, tensors), sort_keys=True)
+    with atomic(path) as temporary:
+        try:
+            # One sorted key, because the order of keys would otherwise decide the file's bytes.
+            save_file(tensors, temporary, {"lgd": sealed})
+        except SafetensorError as error:  # which is what a full disk gets
+            raise system_error(error) from error
+        share(temporary)
+
+
+def load_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict]:
+    """Read tensors and metadata; raises UserError naming the file unless they are as written."""
+    try:
+        with safe_open(path, framework="pt") as stream:
+            tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
+            sealed = json.loads((stream.metadata() or {}).get("lgd", "{}"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: not found, expected a safetensors file") from None
+    except (SafetensorError, ValueError) as error:
+        reason = " ".join(str(error).split())[:100]
+        raise UserError(f"{path}: found a broken safetensors file ({reason})") from None
+    return tensors, unseal(path, sealed, tensors)
+
+
+def expect(
+    path: str | Path,
+    tensors: dict[str, Tensor],
+    name: str,
+    dtype: torch.dtype,
+    *shape: int | None,
+    finite: bool = True,
+) -> None:
+    """Raise UserError naming the file unless a tensor is there, of a type and shape, and finite.
+
+    None in ``shape`` stands for any length.
+    """
+    found = tensors.get(name)
+    lengths = ["any" if length is None else str(length) for length in shape]
+    expected = f"expected {str(dtype).removeprefix('torch.')} ({', '.join(lengths)})"
+    if found is None:
+        raise UserError(f"{path}: {name}: missing, {expected}")
+    fits = len(shape) == found.dim() and all(
+        length in (None, own) for length, own in zip(shape, found.shape, strict=True)
+    )
+    if found.dtype != dtype or not fits:
+        kind = f"{str(found.dtype).removeprefix('torch.')} {tuple(found.shape)}"
+        raise UserError(f"{path}: {name}: found {kind}, {expected}")
+    if finite and found.is_floating_point() and not found.isfinite().all():
+        raise UserError(f"{path}: {name}: found values that are not finite, expected none")
+
+
+def load_increment(
+    path: str | Path, facts: dict, size: int | None = None
+) -> tuple[dict[str, Tensor], dict]:
+    """Read an increment as candidates.increment_of makes it, and its metadata.
+
+    ``facts`` has the data set's ``classes`` and ``image``, ``size`` is the number of images per
+    class, None for any. Raises UserError naming the file unless it holds uint8 ``images`` of the
+    data set's size, finite ``latents``, ``scores``, and ``labels`` and ``positions`` in order.
+    """
+    tensors, metadata = load_tensors(path)
+    classes, image = len(facts["classes"]), facts["image"]
+    count = None if size is None else classes * size
+    shape = (image["channels"], image["size"], image["size"])
+    expect(path, tensors, "images", torch.uint8, count, *shape)
+    count = len(tensors["images"])
+    expect(path, tensors, "latents", torch.float32, count, None, None, None)
+    expect(path, tensors, "scores", torch.float32, count, finite=False)
+    each = count // classes
+    ordered = {
+        "labels": torch.arange(classes).repeat_interleave(each),
+        "positions": torch.arange(each).repeat(classes),
+    }
+    for name, expected in ordered.items():
+        expect(path, tensors, name, torch.int64, len(expected))
+        if not torch.equal(tensors[name], expected):
+            raise UserError(
+                f"{path}: {name}: found another order, expected class by class, positions "
+                f"0 to {each - 1} of each of {classes} classes"
+            )
+    return tensors, metadata
+
+
+def origin_of(metadata: dict) -> dict:
+    """Return what an increment's metadata say of how it was drawn, as far as they say it."""
+    known = metadata | metadata.get("drawn", {})
+    return {key: known[key] for key in ORIGIN if key in known}
+
+
+def write_folder(
+    folder: str | Path, increments: list[dict[str, Tensor]], names: list[str], provenance: dict
+) -> None:
+    """Write increments 0, 1, ... as class folders of PNG, manifest and provenance, all or nothing.
+
+    An increment holds uint8 ``images`` (N, C, H, W), ``labels``, ``positions`` and ``scores`` (N,).
+    ``provenance`` says how they were made and has ``formation``, the factor f by which each image
+    holds f x f smaller ones. The manifest has the SHA-256 of every image, ``provenance.json`` that
+    of the manifest.
+    """
+    with atomic(folder) as temporary:
+        for label in range(len(names)):
+            (temporary / class_folder(label, names)).mkdir(parents=True)
+        rows = [
+            _write_image(temporary, increment, tensors, row, names)
+            for increment, tensors in enumerate(increments)
+            for row in range(len(tensors["labels"]))
+        ]
+        with open(temporary / MANIFEST, "w", newline="") as stream:
+            writer = csv.writer(stream, lineterminator="\n")
+            writer.writerow(MANIFEST_COLUMNS)
+            writer.writerows(rows)
+        files = file_digests([temporary / MANIFEST])
+        write_json(temporary / PROVENANCE, provenance | {"files": files})
+
+
+def _write_image(
+    folder: Path, increment: int, tensors: dict[str, Tensor], row: int, names: list[str]
+) -> tuple:
+    label, position = int(tensors["labels"][row]), int(tensors["positions"][row])
+    file = f"{class_folder(label, names)}/k{increment:03d}_p{position:03d}.png"
+    # Grey images have no channel axis in PIL.
+    pixels = tensors["images"][row].permute(1, 2, 0).squeeze(2).numpy()
+    encoded = io.BytesIO()
+    Image.fromarray(pixels).save(encoded, format="PNG")
+    (folder / file).write_bytes(encoded.getvalue())
+    score = float(tensors["scores"][row])
+    written = "" if score != score else f"{score:.6f}"
+    digest = hashlib.sha256(encoded.getvalue()).hexdigest()
+    return file, names[label], increment, position, written, digest
+
+
+def read_manifest(folder: str | Path) -> list[dict]:
+    """Read the manifest of a merged set, a row per image in its order.
+
+    Rows have ``file``, ``class``, ``increment``, ``position``, ``score``, None where the image has
+    none, and ``sha256``. Raises UserError for a manifest that is not as it was written and for PNG
+    files that are not those of the manifest.
+    """
+    folder = Path(folder)
+    check_file(folder / MANIFEST, read_json(folder / PROVENANCE))
+    with open(folder / MANIFEST, newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    listed = {row["file"] for row in rows}
+    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*.png")}
+    if odd := min(listed ^ found, default=None):
+        raise UserError(
+            f"{folder}: found {len(found)} PNG files, expected the {len(listed)} of {MANIFEST} "
+            f"(the first that differs: {odd}); delete the folder and run again"
+        )
+    return [
+        row
+        | {
+            "increment": int(row["increment"]),
+            "position": int(row["position"]),
+            "score": float(row["score"]) if row["score"] else None,
+        }
+        for row in rows
+    ]
+
+
+def _of_classes(folder: str | Path, names: list[str]) -> list[dict]:
+    """Return the rows of a manifest; raises UserError unless its classes are the data set's."""
+    rows = read_manifest(folder)
+    if others := sorted({row["class"] for row in rows} ^ set(names)):
+        raise UserError(
+            f"{folder}: found other classes than the data set's, as to {others[0]}; delete the "
+            "folder and run again"
+        )
+    return rows
+
+
+def _read_images(folder: str | Path, rows: list[dict]) -> Tensor:
+    return torch.stack([_read_image(Path(folder) / row["file"], row["sha256"]) for row in rows])
+
+
+def _read_image(path: Path, expected: str) -> Tensor:
+    """Read a grey or colour PNG as uint8 (C, H, W); raises UserError for another SHA-256."""
+    encoded = path.read_bytes()
+    if hashlib.sha256(encoded).hexdigest() != expected:
+        raise UserError(
+            f"{path}: found another image than {MANIFEST} lists, expected it as it was written; "
+            "delete the folder and run again"
+        )
+    with Image.open(io.BytesIO(encoded)) as image:
+        pixels = torch.from_numpy(np.array(image))
+    return pixels.reshape(*pixels.shape[:2], -1).permute(2, 0, 1)
+
+
+def read_folder(folder: str | Path, facts: dict) -> tuple[Tensor, Tensor, int]:
+    """Read a merged set: uint8 images (N, C, H, W) and labels (N,), in the manifest's order.
+
+    The third result is the factor f by which each image holds f x f smaller ones. ``facts`` has the
+    data set's ``classes`` and ``image``.
+    """
+    names, image = facts["classes"], facts["image"]
+    rows = _of_classes(folder, names)
+    images = _read_images(folder, rows)
+    shape = (image["channels"], image["size"], image["size"])
+    expect(folder, {"images": images}, "images", torch.uint8, None, *shape)
+    labels = torch.tensor([names.index(row["class"]) for row in rows])
+    return images, labels, read_json(Path(folder) / PROVENANCE)["formation"]
+
+
+def read_grid(folder: str | Path, names: list[str], per_cell: int) -> Tensor:
+    """Read the first images of every class and increment: (classes, increments, n, C, H, W)."""
+    cells: dict[tuple[str, int], list[dict]] = {}
+    for row in _of_classes(folder, names):
+        cells.setdefault((row["class"], row["increment"]), []).append(row)
+    increments = 1 + max(increment for _, increment in cells)
+    n = min(per_cell, *map(len, cells.values()))
+    shown = [
+        row
+        for name in names
+        for increment in range(increments)
+        for row in cells[name, increment][:n]
+    ]
+    return _read_images(folder, shown).unflatten(0, (len(names), increments, n))
+
+
+def read_class(folder: str | Path, name: str, per_cell: int) -> tuple[list[dict], Tensor]:
+    """Read the first images of every increment of one class: rows of the manifest and uint8 images.
+
+    Rows have ``file``, ``increment``, ``position`` and ``score``, None where the image has none;
+    images are (N, C, H, W) in the same order.
+    """
+    listed = read_manifest(folder)
+    shown = [row for row in listed if row["class"] == name and row["position"] < per_cell]
+    keys = ("file", "increment", "position", "score")
+    return [{key: row[key] for key in keys} for row in shown], _read_images(folder, shown)

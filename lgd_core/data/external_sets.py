@@ -1,0 +1,94 @@
+"""Folders of images from elsewhere, read into arrays that jobs memory-map."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from PIL import Image
+from torchvision.transforms.v2.functional import pil_to_tensor, to_pil_image
+
+from lgd_core.analysis.tables import write_csv
+from lgd_core.base.errors import BrokenFileError
+from lgd_core.base.image_files import read_bytes, summarise
+from lgd_core.base.runtime import read_json
+from lgd_core.config.external import (
+    increments_of,
+    list_images,
+    list_left_out,
+    manifest_of,
+    provenance_of,
+)
+from lgd_core.data.arrays import write_images, write_labels
+from lgd_core.data.decoding import decode
+from lgd_core.data.multi_formation import separate_stored
+
+
+def read_set(
+    external: dict,
+    dataset: dict,
+    files: dict[str, str],
+    threads: int,
+    log: Callable[[str], None],
+    read: Callable[[str | Path], bytes] = read_bytes,
+) -> dict:
+    """Write a tree's images and labels as arrays and a table of its files; return counts, and what
+    lies beside images and is left out.
+
+    ``external`` has ``folder`` and ``increment``, ``dataset`` the ``image``, ``classes`` and
+    ``wnids``; ``files`` the paths of ``images``, uint8 (N, C, H, W) at the data set's size,
+    ``labels``, int64 (N,), and ``table``: file, class, label, increment, a row per image, all by
+    increment, then class, as in a set of our own. Where a set of our own says that its images hold
+    several, each of these is a row, named FILE#0, FILE#1, ... Raises UserError for an image that
+    does not decode.
+    """
+    folder, image = Path(external["folder"]), dataset["image"]
+    images = list_images(folder, dataset)
+    table = pd.DataFrame(
+        {
+            "file": [path.relative_to(folder).as_posix() for path, _ in images],
+            "class": [dataset["classes"][label] for _, label in images],
+            "label": [label for _, label in images],
+            "increment": increments_of(folder, images, external["increment"]),
+        }
+    ).sort_values("increment", kind="stable")
+    paths, factor = [folder / file for file in table["file"]], formation_of(folder)
+    held = factor**2
+    if held > 1:
+        table = table.loc[table.index.repeat(held)]
+        table["file"] += [f"#{number % held}" for number in range(len(table))]
+
+    def read_image(number: int) -> Image.Image:
+        stored = decode(paths[number // held], image["channels"], read)
+        return stored if held == 1 else held_image(stored, number % held, factor)
+
+    def stop(error: BrokenFileError) -> None:
+        raise error
+
+    write_images(
+        {Path(files["images"]): image["size"]},
+        read_image,
+        len(table),
+        image["channels"],
+        threads,
+        stop,
+    )
+    write_labels(Path(files["labels"]), table["label"].to_numpy(np.int64))
+    write_csv(table, files["table"])
+    split = "manifest.csv" if manifest_of(folder) else f"file order, {external['increment']} each"
+    log(f"{len(images)} files, {len(table)} images, increments by {split}")
+    sizes = table.groupby("increment").size()
+    facts = {"images": len(table), "increments": sizes.tolist(), "split": split}
+    return facts | {"left_out": summarise(list_left_out(folder, dataset))}
+
+
+def formation_of(folder: Path) -> int:
+    """Return the factor f by which each image of a tree holds f x f smaller ones, if it says so."""
+    return next((read_json(path)["formation"] for path in provenance_of(folder)), 1)
+
+
+def held_image(stored: Image.Image, number: int, factor: int) -> Image.Image:
+    """Return one of the factor x factor images that a stored one holds, enlarged to its size."""
+    pixels, labels = pil_to_tensor(stored)[None], torch.zeros(1)
+    return to_pil_image(separate_stored(pixels, labels, factor)[0][number])

@@ -1,0 +1,91 @@
+"""Font files of a data set: a folder's, or those of listed Debian packages, with their digests."""
+
+import shutil
+import subprocess
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from lgd_core.base.errors import UserError
+from lgd_core.base.image_files import FONT_SUFFIXES, is_font, list_fonts
+from lgd_core.base.listings import sha256
+from lgd_core.base.runtime import progress, scratch
+from lgd_core.data.debian import installed, unpack
+
+
+def fetch_fonts(source: dict, folder: Path, log: Callable[[str], None]) -> dict[str, object]:
+    """Bring the font files of a source together; a folder of one's own is read where it is.
+
+    Each package's files come from its installed copy, or else from a download, and lie in
+    ``folder``/PACKAGE; nothing but the listed packages counts, whatever else is installed. Return
+    which source served, versions of packages and SHA-256 of every file. Raises
+    UserError where a package cannot be had or has no font file.
+    """
+    if source["folder"] is not None:
+        root = Path(source["folder"])
+        facts = {"served_by": f"configured folder {root}"}
+        return facts | {"packages": {}, "fonts": _digests(root)}
+    copies = {name: _copy_installed(name, folder) for name in source["packages"]}
+    found = {name: version for name, version in copies.items() if version}
+    downloaded = _download([name for name in copies if name not in found], folder)
+    for how, versions in (("installed", found), ("downloaded", downloaded)):
+        for name, version in versions.items():
+            log(f"{how}: {name} {version}")
+    return {
+        "served_by": f"installed packages: {len(found)}, apt-get download: {len(downloaded)}",
+        "packages": dict(sorted((found | downloaded).items())),
+        "fonts": _digests(folder),
+    }
+
+
+def _copy_installed(name: str, folder: Path) -> str | None:
+    """Copy the fonts of an installed package; return its version, None where it has none here."""
+    version, files = installed(name) or (None, [])
+    present = [path for path in files if path.is_file()]
+    return version if _keep_fonts(present, Path("/"), folder / name) else None
+
+
+def _download(names: list[str], folder: Path) -> dict[str, str]:
+    """Bring the fonts of packages that are not installed; return the packages' versions."""
+    if not names:
+        return {}
+    with scratch(folder) as temporary:
+        try:
+            versions = unpack(names, Path(temporary))
+        except (OSError, subprocess.SubprocessError, UserError) as error:
+            others = f" and {len(names) - 1} more" if len(names) > 1 else ""
+            raise UserError(
+                f"fonts: no source works for {names[0]}{others} (installed: no; apt-get download: "
+                f"{' '.join(str(error).split())}); source.folder takes a folder of fonts"
+            ) from error
+        for name, version in versions.items():
+            root = Path(temporary) / name
+            if not _keep_fonts(list_fonts(root), root, folder / name):
+                raise UserError(
+                    f"package {name} {version}: found no font file, "
+                    f"expected {', '.join(FONT_SUFFIXES)}"
+                )
+    return versions
+
+
+def _keep_fonts(files: Iterable[Path], root: Path, target: Path) -> list[Path]:
+    """Copy font files to their place under a folder; return them."""
+    # A link names a file of the package a second time.
+    fonts = [path for path in files if is_font(path) and not path.is_symlink()]
+    for path in fonts:
+        copy = target / path.relative_to(root)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, copy)
+    return fonts
+
+
+def _digests(root: Path) -> dict[str, str]:
+    """Return path in the folder -> SHA-256 of every font; raises UserError where there is none."""
+    fonts = list_fonts(root)
+    if not fonts:
+        raise UserError(f"{root}: found no font file, expected {', '.join(FONT_SUFFIXES)}")
+    digests = {}
+    with progress("digests of fonts", len(fonts)) as bar:
+        for path in fonts:
+            digests[str(path.relative_to(root))] = sha256(path)
+            bar.update()
+    return digests

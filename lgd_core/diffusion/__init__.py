@@ -1,0 +1,1 @@
+"""Priors and how they are sampled, guided, trained and tuned."""

@@ -1,0 +1,143 @@
+"""Tuning of a prior by the minimax criteria, few of its parameters at a time.
+
+Gu et al., "Efficient dataset distillation via minimax diffusion" (CVPR 2024).
+"""
+
+import math
+from fnmatch import fnmatchcase
+
+import torch
+from diffusers import DDPMScheduler
+from timm.utils import ModelEmaV3
+from torch import Tensor, nn
+
+from lgd_core.base.errors import UserError
+from lgd_core.base.runtime import Resume
+from lgd_core.base.seeding import epoch_batch, generator
+from lgd_core.base.stepping import run_steps
+from lgd_core.diffusion.minimax import Memory, minimax_loss
+from lgd_core.diffusion.prior_training import encode
+from lgd_core.diffusion.priors import Prior
+
+
+def tune_prior(
+    prior: Prior,
+    images: Tensor,
+    labels: Tensor,
+    prior_labels: list[int],
+    flip: float,
+    recipe: dict,
+    resume: Resume,
+) -> dict[str, float]:
+    """Tune the prior's transformer in place on uint8 images (N, C, H, W) of labels (N,).
+
+    ``prior_labels`` are what the prior calls the classes, ``flip`` the probability of a mirrored
+    image. The loss is the prior's own plus the minimax criteria of the predicted clean latents;
+    what stays is the weight average. Returns the last ``loss`` and the number of ``parameters``
+    trained. Raises UserError where no parameter has a name that ``trained`` asks for.
+    """
+    tuned = trained_parameters(prior.transformer, recipe["trained"])
+    optimiser = torch.optim.AdamW(
+        tuned.parameters(), lr=recipe["lr"], weight_decay=recipe["weight_decay"]
+    )
+    ema = ModelEmaV3(tuned, decay=recipe["ema_decay"])
+    shape = (len(prior_labels), recipe["memory"], math.prod(prior.latent_shape))
+    real, drawn = (Memory(*shape).to(prior.device) for _ in range(2))
+    alphas = DDPMScheduler.from_config(prior.scheduler_config).alphas_cumprod.to(prior.device)
+
+    def train_step(step: int) -> float:
+        rows = epoch_batch(len(labels), recipe["batch"], step, recipe["seed"], "finetune")
+        rng = generator("finetune", recipe["seed"], step)
+        told = torch.tensor(prior_labels)[labels[rows]]
+        dropped = torch.rand(len(rows), generator=rng) < recipe["label_dropout"]
+        told = told.masked_fill(dropped, prior.classes).to(prior.device)
+        x0 = noisy_latents(prior, images[rows], flip, rng)
+        predicted, loss = denoising_loss(prior, x0, told, alphas, rng)
+        seen = labels[rows].to(prior.device)
+        loss = loss + minimax_loss(predicted, seen, real, drawn, recipe)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+        ema.update(tuned)
+        real.add(x0, seen)
+        drawn.add(predicted, seen)
+        return loss.item()
+
+    parts = {"tuned": tuned, "optimiser": optimiser, "ema": ema.module}
+    parts |= {"real": real, "drawn": drawn}
+    loss = run_steps(parts, train_step, recipe["steps"], "finetune", resume)
+    tuned.load_state_dict(ema.module.state_dict())
+    tuned.requires_grad_(False)
+    return {"loss": loss, "parameters": sum(parameter.numel() for parameter in tuned)}
+
+
+def trained_parameters(transformer: nn.Module, patterns: list[str]) -> nn.ParameterList:
+    """Return the parameters whose names match any of the patterns, now trainable; no other is."""
+    transformer.requires_grad_(False)
+    chosen = [
+        parameter.requires_grad_(True)
+        for name, parameter in transformer.named_parameters()
+        if any(fnmatchcase(name, pattern) for pattern in patterns)
+    ]
+    if not chosen:
+        known = next(iter(transformer.state_dict()))
+        raise UserError(
+            f"finetune.trained: found {', '.join(patterns)}, which no parameter is called, "
+            f"expected patterns of names such as '{known}'"
+        )
+    return nn.ParameterList(chosen)
+
+
+def noisy_latents(prior: Prior, images: Tensor, flip: float, rng: torch.Generator) -> Tensor:
+    """Draw scaled latents (B, c, h, w) of uint8 images (B, C, H, W), mirrored at random."""
+    mirrored = torch.rand(len(images), generator=rng) < flip
+    images = torch.where(mirrored.view(-1, 1, 1, 1), images.flip(3), images)
+    mean, std = encode(prior.autoencoder, images, prior.device)
+    noise = torch.randn(mean.shape, generator=rng).to(mean.device)
+    return (mean + std * noise) * prior.autoencoder.config.scaling_factor
+
+
+def denoising_loss(
+    prior: Prior, x0: Tensor, conditions: Tensor, alphas: Tensor, rng: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Noise clean latents (B, c, h, w) to random steps; return their prediction and the loss.
+
+    The loss is that of DiT's code: the squared error of the predicted noise plus, where the prior
+    learns the variance, variance_loss, neither weighted. ``conditions`` (B,) are what the prior is
+    told, ``alphas`` the cumulated ones of all its steps.
+    """
+    noise = torch.randn(x0.shape, generator=rng).to(x0.device)
+    t = torch.randint(len(alphas), (len(x0),), generator=rng).to(x0.device)
+    a = alphas[t].view(-1, 1, 1, 1)
+    x_t = a.sqrt() * x0 + (1 - a).sqrt() * noise
+    output = prior.predict(x_t, t, conditions)
+    found, share = output[:, : x0.shape[1]], output[:, x0.shape[1] :]
+    predicted = (x_t - (1 - a).sqrt() * found) / a.sqrt()
+    loss = (found - noise).square().mean()
+    if prior.learned_sigma:
+        loss = loss + variance_loss(share, x0 - predicted.detach(), t, alphas).mean()
+    return predicted, loss
+
+
+def variance_loss(share: Tensor, error: Tensor, t: Tensor, alphas: Tensor) -> Tensor:
+    """Return the KL divergence (B,), in bits per element, of the model's step from the true one.
+
+    The variational bound's term of Nichol and Dhariwal, "Improved denoising diffusion probabilistic
+    models", Eqs. 4 and 15.
+    ``share`` (B, c, h, w) on [-1, 1] interpolates the model's variance, in logarithms, between that
+    of the true posterior and beta; ``error`` (B, c, h, w) is that of the predicted clean latents,
+    held constant, so that only the variance learns. 0 at t = 0, where the likelihood of 8-bit
+    images would stand, which latents are not.
+    """
+    before = torch.cat([alphas.new_ones(1), alphas[:-1]])
+    beta = 1 - alphas / before
+    posterior = beta * (1 - before) / (1 - alphas)
+    posterior[0] = posterior[1]  # 0 there, and not counted
+    weight = before.sqrt() * beta / (1 - alphas)
+    true, largest, weight = (
+        values[t].view(-1, 1, 1, 1) for values in (posterior.log(), beta.log(), weight)
+    )
+    model = (share + 1) / 2 * (largest - true) + true
+    distance = (weight * error).square()
+    divergence = model - true - 1 + (true - model).exp() + distance * (-model).exp()
+    return divergence.mean((1, 2, 3)) / (2 * math.log(2)) * (t > 0)

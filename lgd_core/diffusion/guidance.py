@@ -1,0 +1,146 @@
+"""Guidance: functions of a denoising step that return a change of the predicted noise.
+
+Conventions: ``x0 = (x_t - sqrt(1 - alpha_bar) noise) / sqrt(alpha_bar)``, so adding to the noise a
+multiple of a gradient moves x0 *down* that gradient.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lgd_core.base.micro_batches import Chunks
+
+
+@dataclass(frozen=True)
+class Denoising:
+    """One step of a batch on its way from noise to latents; tensors (B, c, h, w) unless said.
+
+    ``x0`` is differentiable with respect to ``x_t``; whether through the transformer as well is
+    the sampler's choice, not the guidance's. ``alpha_bar`` () is the signal's share of the
+    variance, ``beta`` () the variance of the noise that the forward process adds from the next
+    respaced timestep to this one. ``sigma`` is the standard deviation of the noise that the
+    sampler adds: (), or per element where the prior has learned it. ``labels`` (B,) are classes of
+    the data set, ``positions`` (B,) count a class's images over all increments.
+    """
+
+    x_t: Tensor
+    noise: Tensor
+    x0: Tensor
+    alpha_bar: Tensor
+    labels: Tensor
+    beta: Tensor
+    sigma: Tensor
+    positions: Tensor
+
+
+Guidance = Callable[[Denoising], Tensor]
+
+
+def learnability(
+    learner: nn.Module, reference: nn.Module | None, images: Tensor, labels: Tensor, weight: float
+) -> Tensor:
+    """Return the learnability score (B,), Eq. 7: the learner's loss minus weight x the reference's.
+
+    ``images`` (B, C, H, W) are normalised. High: the learner fails and the reference does not.
+    ``reference`` may be None where ``weight`` is 0.
+    """
+    score = F.cross_entropy(learner(images), labels, reduction="none")
+    if reference is not None and weight:
+        score = score - weight * F.cross_entropy(reference(images), labels, reduction="none")
+    return score
+
+
+@dataclass(frozen=True)
+class ScoreGuidance:
+    """Raise a score of the image that x0 decodes to: learnability (Eq. 8) or influence (IGD).
+
+    ``noise - strength * rho * g`` with g the gradient of ``score(x0, labels)`` (B,) with respect to
+    x_t and rho as below. The sign is the one that raises the score. Memory is looked after under
+    the name ``work``, see Chunks.
+    """
+
+    score: Callable[[Tensor, Tensor], Tensor]
+    strength: float
+    norm: str
+    chunks: Chunks
+    work: str = "guidance"
+
+    def __call__(self, step: Denoising) -> Tensor:
+        gradient = score_gradient(step, self.score, self.chunks, self.work)
+        return -self.strength * rho(step, gradient, self.norm) * gradient
+
+
+@dataclass(frozen=True)
+class DeviationGuidance:
+    """Lower the cosine similarity of x0 to the nearest latent of its class in memory.
+
+    ``memory`` (classes, M, c, h, w). ``raw`` adds strength x gradient, as the paper does, whose
+    size depends on the latent's dimension; ``relative`` makes the strength a share of the noise
+    norm, see rho. The sign is the one that lowers the similarity.
+    """
+
+    memory: Tensor
+    strength: float
+    norm: str = "raw"
+
+    def __call__(self, step: Denoising) -> Tensor:
+        similarity = nearest_similarity(step.x0, self.memory[step.labels])
+        gradient = _gradient(similarity.sum(), step.x_t)
+        if self.norm == "raw":
+            return self.strength * gradient
+        return self.strength * rho(step, gradient, self.norm) * gradient
+
+
+def rho(step: Denoising, gradient: Tensor, norm: str) -> Tensor:
+    """Return ``sqrt(1 - alpha_bar) * size(noise) / |gradient|``, shaped (B, 1, 1, 1).
+
+    ``size`` is the root mean square (``rms``) or the L2 norm (``relative``: a change of
+    strength x rho x gradient is strength x sqrt(1 - alpha_bar) of the noise norm, whatever the
+    latent's size).
+    """
+    size = _norm(step.noise)
+    if norm == "rms":
+        size = size / step.noise[0].numel() ** 0.5
+    return (1 - step.alpha_bar).sqrt() * size / _norm(gradient).clamp_min(1e-12)
+
+
+def score_gradient(
+    step: Denoising, score: Callable[[Tensor, Tensor], Tensor], chunks: Chunks, work: str
+) -> Tensor:
+    """Return the gradient (B, c, h, w) of ``score(x0, labels)`` (B,) with respect to x_t.
+
+    The part up to x0, which fills the memory, is computed in chunks that are known as ``work``.
+    """
+
+    def uphill(x0: Tensor, labels: Tensor) -> Tensor:
+        x0 = x0.clone().requires_grad_(True)
+        return _gradient(score(x0, labels).sum(), x0)
+
+    return _gradient(step.x0, step.x_t, chunks.map(work, uphill, step.x0.detach(), step.labels))
+
+
+def noise_change(step: Denoising, shift: Tensor) -> Tensor:
+    """Return the change of the noise that moves the mean of the next latent by ``shift``.
+
+    That mean is ``(x_t - beta / sqrt(1 - alpha_bar) noise) / sqrt(alpha)`` with alpha = 1 - beta
+    (Ho et al., "Denoising diffusion probabilistic models", Eq. 11).
+    """
+    return -shift * ((1 - step.beta) * (1 - step.alpha_bar)).sqrt() / step.beta
+
+
+def nearest_similarity(latents: Tensor, memory: Tensor) -> Tensor:
+    """Return the greatest cosine similarity (B,) of latents (B, ...) to memory (B, M, ...)."""
+    return F.cosine_similarity(latents.flatten(1)[:, None], memory.flatten(2), dim=2).amax(1)
+
+
+def _gradient(value: Tensor, at: Tensor, weights: Tensor | None = None) -> Tensor:
+    # The graph is kept: every guidance of a step differentiates through the same x0.
+    return torch.autograd.grad(value, at, weights, retain_graph=True)[0]
+
+
+def _norm(x: Tensor) -> Tensor:
+    """Return the L2 norm of every sample, shaped (B, 1, 1, 1)."""
+    return x.flatten(1).norm(dim=1).view(-1, 1, 1, 1)

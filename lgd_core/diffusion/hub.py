@@ -1,0 +1,118 @@
+"""Where a prior's files are: a local folder, the hub's cache, or downloaded there once."""
+
+import errno
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from lgd_core.base.errors import UserError
+from lgd_core.base.web import reachable
+from lgd_core.config.prior_files import (
+    AUTOENCODER_FILES,
+    PIPELINE_FILES,
+    PRIOR_FILES,
+    is_hub_name,
+    missing_files,
+)
+
+
+def locate_prior(
+    source: str, revision: str | None, vae: str | None, vae_revision: str | None
+) -> dict[str, str]:
+    """Return the folders of a prior: ``pipeline``, and ``vae`` if it has another autoencoder.
+
+    Raises UserError that says why files are not to be had, and what helps.
+    """
+    own = PRIOR_FILES if vae is None else PIPELINE_FILES
+    folders = {"pipeline": str(locate(source, revision, own))}
+    if vae is not None:
+        folders["vae"] = str(locate(vae, vae_revision, AUTOENCODER_FILES))
+    return folders
+
+
+def locate(name: str, revision: str | None, files: Sequence[str]) -> Path:
+    """Return the folder of a local folder's or hub name's files, given as glob patterns.
+
+    What lies in the hub's cache already is used without asking the hub. Raises UserError.
+    """
+    if not is_hub_name(name):
+        return Path(name)
+    cached = _cached(name, revision, files)
+    if cached is not None and not missing_files(cached, files):
+        return cached
+    fetched = _download(name, revision, files)
+    if missing := missing_files(fetched, files):
+        raise UserError(
+            f"prior '{name}': the hub's has no {', '.join(missing)}; expected the files of a "
+            "DiTPipeline, or of an AutoencoderKL as prior.vae"
+        )
+    return fetched
+
+
+def _cached(name: str, revision: str | None, files: Sequence[str]) -> Path | None:
+    try:
+        return _snapshot(name, revision, files, local_files_only=True)
+    except (OSError, ValueError):  # nothing there, or no name that could be
+        return None
+
+
+def _download(name: str, revision: str | None, files: Sequence[str]) -> Path:
+    """Return the folder of what the hub has under a name; raises UserError with the reason."""
+    from huggingface_hub import constants
+
+    command = f"hf download {name}" + (f" --revision {revision}" if revision else "")
+    elsewhere = f"on a machine with access: {command}"
+    if constants.HF_HUB_OFFLINE:
+        reason = f"HF_HUB_OFFLINE is set; unset it, or {elsewhere}"
+    elif not reachable(constants.ENDPOINT):
+        reason = f"{constants.ENDPOINT} does not answer; {elsewhere}"
+    else:
+        try:
+            return _snapshot(name, revision, files)
+        except Exception as error:  # the hub's, its transport's and the disk's have no common base
+            cause = _cause(error)
+            reason = _reason(cause, name, revision) or f"{_words(cause)}; try again, or {elsewhere}"
+    raise UserError(f"prior '{name}': not in the hub's cache, and {reason}")
+
+
+def _snapshot(name: str, revision: str | None, files: Sequence[str], **options: bool) -> Path:
+    from huggingface_hub import snapshot_download
+
+    return Path(snapshot_download(name, revision=revision, allow_patterns=list(files), **options))
+
+
+def _cause(error: Exception) -> Exception:
+    """Return why the hub was of no use, where an error says that the cache was of none either."""
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    if isinstance(error, LocalEntryNotFoundError) and isinstance(error.__cause__, Exception):
+        return error.__cause__
+    return error
+
+
+def _reason(error: Exception, name: str, revision: str | None) -> str | None:
+    """Say in words why a download failed, and what helps; None where that is not known."""
+    from huggingface_hub import constants, errors
+
+    page, cache = f"{constants.ENDPOINT}/{name}", constants.HF_HUB_CACHE
+    match error:
+        case errors.GatedRepoError():
+            return f"its licence must be accepted first: at {page}, then `hf auth login`"
+        case errors.RepositoryNotFoundError() | errors.HFValidationError():
+            return f"there is no {page}, or it is private; check the spelling, or `hf auth login`"
+        case errors.RevisionNotFoundError():
+            return f"{page} has no revision '{revision}'; check prior.revision, prior.vae_revision"
+        case errors.HfHubHTTPError(response=response) if response.status_code == 429:
+            return "the hub wants fewer requests; wait some minutes, or `hf auth login`"
+        case errors.HfHubHTTPError(response=response) if response.status_code in (401, 403):
+            return f"the hub refuses access to {page}; `hf auth login` with a token that has it"
+        case OSError(errno=errno.EACCES | errno.EROFS | errno.EPERM):
+            return f"{cache} cannot be written; set HF_HOME to another folder"
+    # The hub's fast transport passes the system's words on, not its number.
+    if os.strerror(errno.ENOSPC) in str(error) or os.strerror(errno.EDQUOT) in str(error):
+        return f"no space is left in {cache}; free some, or set HF_HOME to another disk"
+    return None
+
+
+def _words(error: Exception) -> str:
+    return f"the download failed ({type(error).__name__}: {' '.join(str(error).split())[:120]})"

@@ -1,0 +1,232 @@
+"""Training a class-conditional latent diffusion prior from scratch.
+
+A small ``AutoencoderKL`` first, then a ``DiTTransformer2DModel`` on its latents (Peebles and Xie,
+"Scalable diffusion models with transformers"), in the folder format of diffusers' ``DiTPipeline``.
+"""
+
+import math
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from diffusers import AutoencoderKL, DDPMScheduler, DiTPipeline, DiTTransformer2DModel
+from diffusers.optimization import get_cosine_schedule_with_warmup
+from safetensors import SafetensorError
+from timm.utils import ModelEmaV3
+from torch import Tensor, nn
+
+from lgd_core.base.runtime import Resume, share, system_error
+from lgd_core.base.seeding import epoch_batch, generator
+from lgd_core.base.stepping import run_steps
+
+
+def scale_images(images: Tensor) -> Tensor:
+    """Map uint8 images (N, C, H, W) to float in [-1, 1], the range of the autoencoder."""
+    return images.float() / 127.5 - 1.0
+
+
+def build_autoencoder(recipe: dict, channels: int, size: int) -> AutoencoderKL:
+    """Build the autoencoder of a prior recipe; every width but the first halves the resolution."""
+    widths = tuple(recipe["widths"])
+    return AutoencoderKL(
+        in_channels=channels,
+        out_channels=channels,
+        down_block_types=("DownEncoderBlock2D",) * len(widths),
+        up_block_types=("UpDecoderBlock2D",) * len(widths),
+        block_out_channels=widths,
+        layers_per_block=1,
+        latent_channels=recipe["latent_channels"],
+        norm_num_groups=recipe["norm_groups"],
+        sample_size=size,
+        mid_block_add_attention=False,
+    )
+
+
+def build_transformer(recipe: dict, autoencoder: AutoencoderKL, classes: int):
+    """Build the transformer of a prior recipe for the latents of ``autoencoder``."""
+    config = autoencoder.config
+    return DiTTransformer2DModel(
+        num_attention_heads=recipe["heads"],
+        attention_head_dim=recipe["head_dim"],
+        in_channels=config.latent_channels,
+        out_channels=config.latent_channels,
+        num_layers=recipe["layers"],
+        sample_size=config.sample_size // 2 ** (len(config.block_out_channels) - 1),
+        patch_size=recipe["patch_size"],
+        num_embeds_ada_norm=classes,
+        norm_type="ada_norm_zero",
+        norm_elementwise_affine=False,
+    )
+
+
+def optimise(
+    model: nn.Module,
+    loss_at: Callable[[int], Tensor],
+    recipe: dict,
+    name: str,
+    resume: Resume,
+) -> tuple[nn.Module, float]:
+    """Minimise ``loss_at(step)`` with AdamW, warm-up and cosine decay; return EMA and last loss.
+
+    ``loss_at`` must be a function of the step alone: then a resumed run ends where an undisturbed
+    one does. The loss returned is the mean over the last hundredth of the steps.
+    """
+    steps = recipe["steps"]
+    optimiser = torch.optim.AdamW(model.parameters(), lr=recipe["lr"], weight_decay=0.01)
+    schedule = get_cosine_schedule_with_warmup(optimiser, min(200, steps // 10), steps)
+    ema = ModelEmaV3(model, decay=recipe["ema_decay"], use_warmup=True)
+
+    def train_step(step: int) -> float:
+        loss = loss_at(step)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        schedule.step()
+        ema.update(model, step=step)
+        return loss.item()
+
+    parts = {"model": model, "optimiser": optimiser, "schedule": schedule, "ema": ema.module}
+    loss = run_steps(parts, train_step, steps, name, resume)
+    return ema.module.eval(), loss
+
+
+def feature_distance(network: nn.Module, images: Tensor, others: Tensor) -> Tensor:
+    """Return the squared error between feature maps of two batches, relative to the first's size.
+
+    Averaged over the children of ``network`` down to its classifier: the perceptual loss of
+    Johnson et al. (2016), in the features of a classifier of the data set at hand.
+    """
+    distances = []
+    for block in network.children():
+        if isinstance(block, nn.Flatten | nn.Linear):
+            break
+        images, others = block(images), block(others)
+        distances.append((images - others).square().mean() / images.square().mean())
+    return torch.stack(distances).mean()
+
+
+def train_autoencoder(
+    images: Tensor,
+    recipe: dict,
+    seed: int,
+    features: nn.Module,
+    resume: Resume,
+    device: torch.device,
+) -> tuple[AutoencoderKL, float]:
+    """Train the autoencoder on uint8 images (N, C, H, W); return it with its last loss.
+
+    Loss: mean squared error on [-1, 1], plus ``kl_weight`` times the KL divergence per latent
+    element, plus ``feature_weight`` times the distance in the layers of ``features``, a classifier
+    of normalised images. The scaling factor, which gives latents unit variance, goes into the
+    config.
+    """
+    torch.manual_seed(seed)
+    model = build_autoencoder(recipe, images.shape[1], images.shape[2]).to(device)
+    model = model.to(memory_format=torch.channels_last)
+
+    def loss_at(step: int) -> Tensor:
+        rows = epoch_batch(len(images), recipe["batch"], step, seed, "autoencoder")
+        batch = scale_images(images[rows].to(device)).contiguous(memory_format=torch.channels_last)
+        posterior = model.encode(batch).latent_dist
+        noise = torch.randn(posterior.mean.shape, generator=generator(seed, "posterior", step))
+        decoded = model.decode(posterior.mean + posterior.std * noise.to(device)).sample
+        kl = posterior.kl().sum() / posterior.mean.numel()
+        loss = F.mse_loss(decoded, batch) + recipe["kl_weight"] * kl
+        if recipe["feature_weight"]:
+            distance = feature_distance(features, batch / 2 + 0.5, decoded / 2 + 0.5)
+            loss = loss + recipe["feature_weight"] * distance
+        return loss
+
+    model, loss = optimise(model, loss_at, recipe, "autoencoder", resume)
+    mean, std = encode(model, images[:4096], device)
+    total = mean.var() + std.square().mean()
+    model.register_to_config(scaling_factor=1.0 / math.sqrt(total.item()))
+    return model, loss
+
+
+@torch.inference_mode()
+def encode(
+    autoencoder: AutoencoderKL, images: Tensor, device: torch.device, batch: int = 256
+) -> tuple[Tensor, Tensor]:
+    """Return posterior mean and standard deviation (N, c, h, w) of uint8 images, unscaled."""
+    posteriors = [
+        autoencoder.encode(scale_images(part.to(device))).latent_dist
+        for part in images.split(batch)
+    ]
+    return torch.cat([p.mean for p in posteriors]), torch.cat([p.std for p in posteriors])
+
+
+def train_transformer(
+    autoencoder: AutoencoderKL,
+    images: Tensor,
+    labels: Tensor,
+    classes: int,
+    recipe: dict,
+    seed: int,
+    resume: Resume,
+    device: torch.device,
+) -> tuple[DiTTransformer2DModel, float]:
+    """Train the transformer to predict noise on the latents of labelled uint8 images.
+
+    The loss is weighted by min(SNR, gamma)/SNR (Hang et al., "Efficient diffusion training via
+    min-SNR weighting"), which spares small models the nearly noise-free steps.
+    """
+    torch.manual_seed(seed + 1)
+    model = build_transformer(recipe, autoencoder, classes).to(device)
+    # Evaluation mode on purpose: in training mode each block drops labels by itself, and a label
+    # dropped in one block but kept in another teaches neither. Labels are dropped below instead.
+    model.eval()
+    mean, std = encode(autoencoder, images, device)
+    scale = autoencoder.config.scaling_factor
+    alphas = DDPMScheduler().alphas_cumprod.to(device)
+    snr = alphas / (1 - alphas)
+    weights = snr.clamp(max=recipe["min_snr_gamma"]) / snr
+
+    def loss_at(step: int) -> Tensor:
+        rows = epoch_batch(len(labels), recipe["batch"], step, seed, "transformer")
+        rng = generator(seed, "transformer", step)
+        posterior_noise, noise = torch.randn(2, *mean[rows].shape, generator=rng).to(device)
+        t = torch.randint(0, len(alphas), (len(rows),), generator=rng).to(device)
+        dropped = torch.rand(len(rows), generator=rng) < recipe["label_dropout"]
+        y = labels[rows].masked_fill(dropped, classes).to(device)
+        x0 = (mean[rows] + std[rows] * posterior_noise) * scale
+        a = alphas[t].view(-1, 1, 1, 1)
+        predicted = model(a.sqrt() * x0 + (1 - a).sqrt() * noise, t, y).sample
+        return (weights[t] * (predicted - noise).square().mean((1, 2, 3))).mean()
+
+    return optimise(model, loss_at, recipe, "transformer", resume)
+
+
+def save_prior(
+    folder: str,
+    transformer: DiTTransformer2DModel,
+    autoencoder: AutoencoderKL,
+    names: list[str] | None = None,
+    dtype: torch.dtype | None = torch.float16,
+    scheduler: dict | None = None,
+) -> None:
+    """Write a ``DiTPipeline`` folder; ``names`` are classes in label order, where known.
+
+    ``dtype`` None keeps the precision of every tensor, ``scheduler`` is the config of another noise
+    schedule than DDPM's own. Raises OSError on a full disk.
+    """
+    learned = transformer.out_channels == 2 * transformer.config.in_channels
+    pipeline = DiTPipeline(
+        transformer=transformer,
+        vae=autoencoder,
+        scheduler=DDPMScheduler.from_config(
+            scheduler or {},
+            clip_sample=False,
+            variance_type="learned_range" if learned else "fixed_small",
+        ),
+    )
+    if names is not None:
+        pipeline.register_to_config(id2label={str(label): name for label, name in enumerate(names)})
+    if dtype is not None:
+        pipeline.to(dtype)
+    try:
+        pipeline.save_pretrained(folder)
+    except SafetensorError as error:  # which is what a full disk gets
+        raise system_error(error) from error
+    share(folder)

@@ -1,0 +1,199 @@
+"""Pretrained class-conditional latent diffusion priors, from a folder or from the hub."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKL, DDPMScheduler, DiTTransformer2DModel
+from diffusers.models.embeddings import Timesteps
+from torch import Tensor, nn
+
+from lgd_core.base.errors import UserError
+from lgd_core.base.finite import require_finite
+from lgd_core.base.micro_batches import Chunks
+from lgd_core.base.runtime import computes_in_half
+
+# Private by its underscore: diffusers keeps such keys of a config without a warning.
+FREQUENCY_SHIFT = "_timestep_frequency_shift"
+
+
+@dataclass(frozen=True)
+class Prior:
+    """A latent diffusion prior; every size comes from the configs of its components.
+
+    ``chunks`` bounds what is computed at once; ``half`` computes in bfloat16 where that is safe.
+    """
+
+    transformer: DiTTransformer2DModel
+    autoencoder: AutoencoderKL
+    scheduler_config: dict
+    chunks: Chunks
+    half: bool = False
+
+    @property
+    def device(self) -> torch.device:
+        return self.transformer.device
+
+    @property
+    def classes(self) -> int:
+        """Number of classes; the null class of classifier-free guidance comes right after."""
+        return self.transformer.config.num_embeds_ada_norm
+
+    @property
+    def latent_shape(self) -> tuple[int, int, int]:
+        """Shape (c, h, w) of one latent."""
+        config = self.transformer.config
+        return (config.in_channels, config.sample_size, config.sample_size)
+
+    @property
+    def learned_sigma(self) -> bool:
+        """Whether the transformer predicts the variance in a second set of channels."""
+        config = self.transformer.config
+        return (config.out_channels or config.in_channels) == 2 * config.in_channels
+
+    def scheduler(self, steps: int) -> DDPMScheduler:
+        """Return ancestral sampling over ``steps`` steps, evenly spaced with both ends kept.
+
+        Raises UserError where the prior was trained on fewer steps.
+        """
+        known = self.scheduler_config.get("num_train_timesteps", steps)
+        if steps > known:
+            raise UserError(f"sampler.steps: found {steps}, expected at most the prior's {known}")
+        scheduler = DDPMScheduler.from_config(
+            self.scheduler_config,
+            timestep_spacing="linspace",
+            clip_sample=False,
+            thresholding=False,
+            variance_type="learned_range" if self.learned_sigma else "fixed_small",
+        )
+        scheduler.set_timesteps(steps)
+        return scheduler
+
+    def predict(self, x_t: Tensor, t: Tensor, labels: Tensor) -> Tensor:
+        """Return the transformer's output (N, c or 2c, h, w) for steps and labels, each (N,)."""
+
+        def forward(x_t: Tensor, t: Tensor, labels: Tensor) -> Tensor:
+            with self._autocast():
+                return self.transformer(x_t, t, labels).sample.to(x_t.dtype)
+
+        return self.chunks.map("denoising", forward, x_t, t, labels)
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Decode scaled latents (N, c, h, w) to images (N, C, H, W) on [0, 1], not clamped."""
+        with self._autocast():
+            decoded = self.autoencoder.decode(latents / self.autoencoder.config.scaling_factor)
+        return decoded.sample.to(latents.dtype) / 2 + 0.5
+
+    @torch.inference_mode()
+    def encode(self, images: Tensor) -> Tensor:
+        """Encode uint8 images (N, C, H, W) to the scaled means of their latents, on the CPU."""
+
+        def forward(images: Tensor) -> Tensor:
+            scaled = images.to(self.device).float() / 127.5 - 1
+            return self.autoencoder.encode(scaled).latent_dist.mean.cpu()
+
+        return self.chunks.map("encoding", forward, images) * self.autoencoder.config.scaling_factor
+
+    @torch.inference_mode()
+    def decode_images(self, latents: Tensor) -> Tensor:
+        """Decode scaled latents (N, c, h, w) to uint8 images (N, C, H, W) as they are stored."""
+        return self.chunks.map(
+            "decoding", lambda part: to_uint8(self.decode(part.to(self.device))), latents
+        )
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.half)
+
+
+def to_uint8(images: Tensor) -> Tensor:
+    """Clamp images on [0, 1] and round them to 8 bits, on the CPU.
+
+    Raises UserError where a pixel is not finite.
+    """
+    require_finite(images, "images that were drawn", "precision: fp32, or a lower strength or rate")
+    return (images.clamp(0, 1) * 255).round().to(torch.uint8).cpu()
+
+
+def load_prior(
+    source: str,
+    device: torch.device,
+    *,
+    vae: str | None = None,
+    frequency_shift: int | None = None,
+    max_batch: int = 64,
+    precision: str = "auto",
+    compiled: bool = False,
+    gradient_checkpointing: bool = False,
+) -> Prior:
+    """Load a prior from a ``DiTPipeline`` folder or a hub name, weights in single precision.
+
+    ``vae`` is another autoencoder, folder or hub name, than the pipeline's own;
+    ``frequency_shift`` is that of set_time_frequencies. ``precision``
+    bf16 computes in bfloat16 where that is safe; auto does so on a GPU. Raises UserError if a
+    component is missing or broken.
+    """
+    try:
+        scheduler = DDPMScheduler.load_config(source, subfolder="scheduler")
+    except OSError as error:
+        raise UserError(f"{Path(source) / 'scheduler'}: {_first_line(error)}") from error
+    transformer = load_component(DiTTransformer2DModel, source, "transformer", device)
+    set_time_frequencies(transformer, frequency_shift)
+    whole = (source, "vae") if vae is None else (vae, None)
+    autoencoder = load_component(AutoencoderKL, *whole, device)
+    if gradient_checkpointing:
+        transformer.enable_gradient_checkpointing()
+        autoencoder.enable_gradient_checkpointing()
+    if compiled:
+        transformer.compile()
+    half = computes_in_half(precision, device.type)
+    return Prior(transformer, autoencoder, scheduler, Chunks(max_batch), half)
+
+
+def load_component(
+    cls: type[nn.Module], source: str, part: str | None, device: torch.device
+) -> nn.Module:
+    """Load a model in single precision from a folder or hub name, or from their subfolder ``part``.
+
+    Raises UserError if it is missing or broken, or if a weight is not finite.
+    """
+    where = Path(source) / (part or "")
+    try:
+        model, info = cls.from_pretrained(
+            source,
+            subfolder=part,
+            torch_dtype=torch.float32,
+            low_cpu_mem_usage=False,
+            output_loading_info=True,
+        )
+        if info["missing_keys"]:
+            raise KeyError(f"no weights for {info['missing_keys'][0]}")
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise UserError(f"{where}: {_first_line(error)}") from error
+    model = place(model, device)
+    for name, tensor in model.state_dict().items():
+        require_finite(tensor, f"{where}: {name}", "another copy of the weights")
+    return model.eval().requires_grad_(False)
+
+
+def place(model: nn.Module, device: torch.device) -> nn.Module:
+    """Move a model to a device; on a GPU, laid out as half-precision convolutions want it."""
+    if device.type == "cuda":
+        return model.to(device, memory_format=torch.channels_last)
+    return model.to(device)
+
+
+def set_time_frequencies(transformer: DiTTransformer2DModel, shift: int | None = None) -> None:
+    """Embed timesteps at the 128 frequencies 10000^(-i / (128 - shift)).
+
+    DiT's authors take shift 0; diffusers' transformer takes 1 and has no key for it, so that the
+    authors' weights see late timesteps off by radians. None takes what the config has under
+    ``FREQUENCY_SHIFT``, and without it leaves the transformer as diffusers has it.
+    """
+    shift = transformer.config.get(FREQUENCY_SHIFT) if shift is None else shift
+    for module in transformer.modules():
+        if shift is not None and isinstance(module, Timesteps):
+            module.downscale_freq_shift = shift
+
+
+def _first_line(error: Exception) -> str:
+    return f"cannot be loaded ({str(error).strip().splitlines()[0]})"

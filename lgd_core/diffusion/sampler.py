@@ -1,0 +1,142 @@
+"""Ancestral sampling from a latent diffusion prior, one loop for all methods."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from diffusers import DDPMScheduler
+from diffusers.utils.torch_utils import randn_tensor
+from torch import Tensor
+
+from lgd_core.diffusion.guidance import Denoising, Guidance
+from lgd_core.diffusion.priors import Prior
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How to sample: steps, classifier-free guidance, and where guidance functions act.
+
+    ``window`` holds the first and last step index at which they act; indices count down from
+    ``steps - 1`` (pure noise) to 0 (the last step). ``through_transformer`` lets their gradients
+    pass the transformer too, instead of holding the noise constant.
+    """
+
+    steps: int = 50
+    cfg_scale: float = 4.0
+    cfg_channels: int | None = 3
+    window: tuple[int, int] = (10, 45)
+    through_transformer: bool = False
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What every sample of a batch is to become; tensors (B,).
+
+    ``labels`` are classes of the data set, which guidance sees, ``prior_labels`` what the prior is
+    conditioned on, ``positions`` the places of the images in their classes over all increments.
+    """
+
+    labels: Tensor
+    prior_labels: Tensor
+    positions: Tensor
+
+
+@dataclass
+class Trace:
+    """What guidance did: per guidance and step index, each sample's |change| / |noise|."""
+
+    ratios: dict[str, dict[int, list[float]]] = field(default_factory=dict)
+
+    def add(self, name: str, index: int, change: Tensor, noise: Tensor) -> None:
+        ratio = change.flatten(1).norm(dim=1) / noise.flatten(1).norm(dim=1)
+        self.ratios.setdefault(name, {}).setdefault(index, []).extend(ratio.tolist())
+
+
+def predict_noise(
+    prior: Prior, x_t: Tensor, t: Tensor, labels: Tensor, scale: float, channels: int | None
+) -> Tensor:
+    """Return the transformer's output (B, c or 2c, h, w) after classifier-free guidance.
+
+    Guidance acts on the first ``channels`` latent channels, as in the original DiT code (3 of 4);
+    all other channels, predicted variances among them, are those of the conditional branch.
+    """
+    t = t.expand(len(x_t))
+    if scale == 1.0:
+        return prior.predict(x_t, t, labels)
+    null = torch.full_like(labels, prior.classes)
+    both = prior.predict(x_t.repeat(2, 1, 1, 1), t.repeat(2), torch.cat([labels, null]))
+    conditional, unconditional = both.chunk(2)
+    guided = min(channels or x_t.shape[1], x_t.shape[1])
+    change = (scale - 1) * (conditional - unconditional)[:, :guided]
+    return torch.cat([conditional[:, :guided] + change, conditional[:, guided:]], dim=1)
+
+
+def sample(
+    prior: Prior,
+    targets: Targets,
+    generators: list[torch.Generator],
+    sampling: Sampling,
+    guidances: Mapping[str, Guidance],
+    trace: Trace,
+) -> Tensor:
+    """Draw scaled latents (B, c, h, w), one per target, each from its own generator.
+
+    Outside the window, guidance is not evaluated at all.
+    """
+    scheduler = prior.scheduler(sampling.steps)
+    first, last = sampling.window
+    labels = targets.prior_labels
+    x = randn_tensor((len(labels), *prior.latent_shape), generator=generators, device=prior.device)
+    for index, t in zip(reversed(range(sampling.steps)), scheduler.timesteps, strict=True):
+        active = guidances if first <= index <= last else {}
+        x = x.detach().requires_grad_(bool(active))
+        with torch.set_grad_enabled(bool(active) and sampling.through_transformer):
+            output = predict_noise(
+                prior, x, t.to(x.device), labels, sampling.cfg_scale, sampling.cfg_channels
+            )
+        if active:
+            step = denoising(scheduler, t, x, output, targets)
+            guided = step.noise + _guide(step, active, trace, index)
+            output = torch.cat([guided, output[:, x.shape[1] :]], dim=1)
+        with torch.no_grad():
+            x = scheduler.step(output, t, x, generator=generators).prev_sample
+    return x.detach()
+
+
+def denoising(
+    scheduler: DDPMScheduler, t: Tensor, x: Tensor, output: Tensor, targets: Targets
+) -> Denoising:
+    """Return the step that a scheduler takes at ``t`` from ``x`` and the transformer's output."""
+    noise, predicted = output[:, : x.shape[1]], output[:, x.shape[1] :].detach()
+    previous = scheduler.previous_timestep(t)
+    alpha_bar = scheduler.alphas_cumprod[t].to(x.device)
+    before = scheduler.alphas_cumprod[previous].to(x.device) if previous >= 0 else 1.0
+    beta = 1 - alpha_bar / before
+    with torch.enable_grad():
+        x0 = (x - (1 - alpha_bar).sqrt() * noise) / alpha_bar.sqrt()
+    sigma = step_sigma(beta, (1 - before) / (1 - alpha_bar) * beta, predicted)
+    return Denoising(
+        x, noise.detach(), x0, alpha_bar, targets.labels, beta, sigma, targets.positions
+    )
+
+
+def step_sigma(beta: Tensor, smallest: Tensor, predicted: Tensor) -> Tensor:
+    """Return the standard deviation of a step's noise: the true posterior's, or a learned one.
+
+    ``smallest`` is the posterior's variance, ``predicted`` (B, c, h, w) on [-1, 1] interpolates
+    between it and ``beta`` in logarithms (Nichol and Dhariwal, "Improved denoising diffusion
+    probabilistic models", Eq. 15), or has no channels where the variance is fixed.
+    """
+    if not predicted.shape[1]:
+        return smallest.sqrt()
+    share = (predicted + 1) / 2
+    return (share * beta.log() + (1 - share) * smallest.clamp_min(1e-20).log()).div(2).exp()
+
+
+def _guide(step: Denoising, guidances: Mapping[str, Guidance], trace: Trace, index: int) -> Tensor:
+    """Return the summed changes of the noise and note their sizes in the trace."""
+    with torch.enable_grad():
+        changes = {name: guidance(step).detach() for name, guidance in guidances.items()}
+    for name, change in changes.items():
+        trace.add(name, index, change, step.noise)
+    return torch.stack(list(changes.values())).sum(0)

@@ -1,0 +1,1 @@
+"""How an increment is made: guidances, sources of images, selection."""

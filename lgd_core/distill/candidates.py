@@ -1,0 +1,96 @@
+"""Candidates: choosing the best of each position, and the increment that they make."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from lgd_core.base.errors import UserError
+from lgd_core.data.distilled import expect, load_tensors
+
+# What the shards of an increment say of how they were drawn; the same for all, or else a list.
+DRAWN = ("recipe", "prior", "networks", "precision", "device", "hardware", "versions")
+
+
+def select(scores: Tensor) -> Tensor:
+    """Return the candidate of highest score (Eq. 9) along the last axis; the first where tied."""
+    # Unscored candidates are NaN, which would win every comparison.
+    return scores.nan_to_num(nan=-torch.inf).argmax(-1)
+
+
+def take(candidates: Tensor, chosen: Tensor) -> Tensor:
+    """Return (classes, positions, ...) from candidates (classes, positions, kappa, ...)."""
+    index = chosen.view(*chosen.shape, *(1,) * (candidates.dim() - 2))
+    return candidates.take_along_dim(index, dim=2).squeeze(2)
+
+
+def increment_of(candidates: dict[str, Tensor], labels: list[int]) -> dict[str, Tensor]:
+    """Keep the best candidate of every position; return an increment, class-major.
+
+    ``images``, ``latents``, ``scores``, ``labels``, ``positions`` and chosen ``candidates``, each
+    (classes x positions, ...).
+    """
+    chosen = select(candidates["scores"])
+    classes, positions = chosen.shape
+    kept = {name: take(tensor, chosen).flatten(0, 1) for name, tensor in candidates.items()}
+    return kept | {
+        "labels": torch.tensor(labels).repeat_interleave(positions),
+        "positions": torch.arange(positions).repeat(classes),
+        "candidates": chosen.flatten(),
+    }
+
+
+def memory_of(increments: list[dict[str, Tensor]], classes: int) -> Tensor:
+    """Return the latents of increments as memory (classes, M, c, h, w), oldest first."""
+    return torch.cat([tensors["latents"].unflatten(0, (classes, -1)) for tensors in increments], 1)
+
+
+def load_candidates(path: str | Path, facts: dict) -> tuple[dict[str, Tensor], dict]:
+    """Read the candidates of some classes as selection.draw makes them, and their metadata.
+
+    ``facts`` has the data set's ``image``; the metadata have the classes, ``labels``. Raises
+    UserError naming the file unless images, scores and finite latents are of each other's shape.
+    """
+    tensors, metadata = load_tensors(path)
+    image, count = facts["image"], len(metadata.get("labels", ()))
+    shape = (image["channels"], image["size"], image["size"])
+    expect(path, tensors, "images", torch.uint8, count, None, None, *shape)
+    drawn = tensors["images"].shape[:3]
+    expect(path, tensors, "latents", torch.float32, *drawn, None, None, None)
+    expect(path, tensors, "scores", torch.float32, *drawn, finite=False)
+    return tensors, metadata
+
+
+def load_shards(paths: list[str | Path], facts: dict) -> tuple[dict[str, Tensor], list[dict]]:
+    """Read the candidates of an increment from its shards, joined, and the metadata of each.
+
+    Raises UserError naming the first file whose classes do not follow those before it, or which
+    has other numbers of positions and candidates.
+    """
+    shards = [load_candidates(path, facts) for path in paths]
+    labels, drawn = list(range(len(facts["classes"]))), shards[0][0]["scores"].shape[1:]
+    for path, (tensors, metadata) in zip(paths, shards, strict=True):
+        own, labels = labels[: len(metadata["labels"])], labels[len(metadata["labels"]) :]
+        if metadata["labels"] != own or tensors["scores"].shape[1:] != drawn:
+            raise UserError(
+                f"{path}: found classes {_span(metadata['labels'])} with "
+                f"{tuple(tensors['scores'].shape[1:])} positions and candidates, expected classes "
+                f"{_span(own)} with {tuple(drawn)}"
+            )
+    if labels:
+        raise UserError(f"{paths[-1]}: found it last, expected classes {_span(labels)} after it")
+    joined = {name: torch.cat([tensors[name] for tensors, _ in shards]) for name in shards[0][0]}
+    return joined, [metadata for _, metadata in shards]
+
+
+def _span(labels: list[int]) -> str:
+    return f"{labels[0]} to {labels[-1]}" if labels else "none"
+
+
+def drawn_by(stamps: list[dict]) -> dict:
+    """Return how an increment was drawn from the metadata of its shards: facts of ``DRAWN``."""
+    known = {key: [stamp.get(key) for stamp in stamps] for key in DRAWN}
+    return {
+        key: values[0] if all(value == values[0] for value in values) else values
+        for key, values in known.items()
+    }

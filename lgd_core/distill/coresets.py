@@ -1,0 +1,80 @@
+"""Real images chosen greedily, class by class, in the features of a model of real images.
+
+Picks depend on the features alone: the picks for fewer images are the first of those for more, and
+increment k of size N holds picks kN to kN + N - 1.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from lgd_core.data.real_images import rows_of_class
+
+
+def coreset_increment(
+    source: str, features: Tensor, labels: Tensor, classes: list[int], size: int, increment: int
+) -> Tensor:
+    """Return the rows (classes, size) of an increment of a coreset: ``herding`` or ``kcenter``.
+
+    ``features`` (M, d) and ``labels`` (M,) are of all training images. Raises UserError where a
+    class has too few.
+    """
+    count = (increment + 1) * size
+    rows = [rows_of_class(labels, label, count, increment) for label in classes]
+    points = pad_sequence([features[part] for part in rows], batch_first=True)
+    lengths = torch.tensor([len(part) for part in rows])
+    exists = torch.arange(points.shape[1]) < lengths[:, None]
+    choose = {"herding": herding, "kcenter": kcenter}[source]
+    picks = choose(centred(points, exists), exists, count)
+    padded = pad_sequence(rows, batch_first=True)
+    return padded.gather(1, picks)[:, increment * size :]
+
+
+def centred(points: Tensor, exists: Tensor) -> Tensor:
+    """Subtract each class's mean from points (C, n, d); ``exists`` (C, n) is false for padding."""
+    weights = exists.to(points.dtype)[..., None]
+    mean = (points * weights).sum(1, keepdim=True) / weights.sum(1, keepdim=True)
+    return points - mean
+
+
+def herding(points: Tensor, exists: Tensor, count: int) -> Tensor:
+    """Return the picks (C, count) whose running mean follows the mean of centred points (C, n, d).
+
+    Welling (2009), without replacement: pick t is the point that brings the mean of t picks nearest
+    to the class mean, here 0, hence the point nearest to minus the sum of those before it.
+    """
+    free, total = exists.clone(), torch.zeros_like(points[:, 0])
+    picks = []
+    for _ in range(count):
+        away = squared_distances(points, -total).masked_fill(~free, torch.inf)
+        picks.append(away.argmin(1))
+        free.scatter_(1, picks[-1][:, None], False)
+        total += _at(points, picks[-1])
+    return torch.stack(picks, dim=1)
+
+
+def kcenter(points: Tensor, exists: Tensor, count: int) -> Tensor:
+    """Return the picks (C, count) of farthest-first traversal over centred points (C, n, d).
+
+    Gonzalez (1985), the greedy k-center of Sener and Savarese (2018): the point nearest to the
+    class mean, then always the one farthest from all picks.
+    """
+    from_mean = squared_distances(points, torch.zeros_like(points[:, 0]))
+    picks = [from_mean.masked_fill(~exists, torch.inf).argmin(1)]
+    nearest = torch.full_like(from_mean, torch.inf).masked_fill(~exists, -torch.inf)
+    for _ in range(1, count):
+        nearest = nearest.minimum(squared_distances(points, _at(points, picks[-1])))
+        # Equal images are at distance 0 from a pick: a pick itself must stay behind them.
+        nearest.scatter_(1, picks[-1][:, None], -torch.inf)
+        picks.append(nearest.argmax(1))
+    return torch.stack(picks, dim=1)
+
+
+def squared_distances(points: Tensor, centres: Tensor) -> Tensor:
+    """Return squared distances (C, n) of points (C, n, d) from one centre per class (C, d)."""
+    products = torch.bmm(points, centres[..., None])[..., 0]
+    return points.square().sum(2) + centres.square().sum(1, keepdim=True) - 2 * products
+
+
+def _at(points: Tensor, picks: Tensor) -> Tensor:
+    return points[torch.arange(len(points)), picks]

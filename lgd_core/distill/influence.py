@@ -1,0 +1,101 @@
+"""Influence guidance (IGD): towards images that teach a network what the rest of their class does.
+
+Chen et al., "Influence-guided diffusion for dataset distillation" (ICLR 2025).
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.func import functional_call, grad, vmap
+
+from lgd_core.data.distilled import expect, load_tensors, save_tensors
+from lgd_core.networks.classifiers import Preprocess, rebuild
+
+# Of the names of a surrogate's tensors in its file.
+PREFIX = "parameters."
+
+
+def parameter_gradients(
+    network: nn.Module, parameters: dict[str, Tensor], images: Tensor, labels: Tensor
+) -> Tensor:
+    """Return the gradients (B, P) of every image's cross-entropy, one row an image.
+
+    ``parameters`` stand in for the network's own; P counts their values, in their order.
+    ``images`` (B, C, H, W) are normalised; the result is differentiable with respect to them.
+    """
+
+    def loss(parameters: dict[str, Tensor], image: Tensor, label: Tensor) -> Tensor:
+        logits = functional_call(network, parameters, (image[None],))
+        return F.cross_entropy(logits, label[None])
+
+    gradients = vmap(grad(loss), in_dims=(None, 0, 0))(parameters, images, labels)
+    return torch.cat([gradients[name].flatten(1) for name in parameters], dim=1)
+
+
+@dataclass(frozen=True)
+class Influence:
+    """The influence score of images, by a surrogate at T checkpoints of its training.
+
+    ``parameters`` holds the checkpoints, each tensor (T, ...); ``gradients`` (T, classes, P) the
+    mean loss gradient of real images of every class at each, in the order of ``parameters``.
+    """
+
+    network: nn.Module
+    parameters: dict[str, Tensor]
+    gradients: Tensor
+    preprocess: Preprocess
+
+    def __call__(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Score images on [0, 1] (B, C, H, W); returns (B,).
+
+        The cosine between an image's parameter gradient and that of its class, averaged over the
+        checkpoints. High: a step on the image is a step on its class.
+        """
+        images = self.preprocess(images)
+
+        def at(parameters: dict[str, Tensor]) -> Tensor:
+            return parameter_gradients(self.network, parameters, images, labels)
+
+        own = vmap(at)(self.parameters)
+        return F.cosine_similarity(own, self.gradients[:, labels], dim=2).mean(0)
+
+
+def save_influence(
+    path: str | Path, parameters: dict[str, Tensor], gradients: Tensor, shape: dict, metadata: dict
+) -> None:
+    """Write checkpoints and class gradients as Influence holds them; ``shape`` as for save_network.
+
+    All that guidance needs is in this one file.
+    """
+    tensors = {f"{PREFIX}{name}": tensor for name, tensor in parameters.items()}
+    save_tensors(path, tensors | {"gradients": gradients}, metadata | {"network": shape})
+
+
+def load_influence(
+    path: str | Path, preprocess: Preprocess, device: torch.device, expected: dict
+) -> Influence:
+    """Rebuild what save_influence wrote, on a device; ``expected`` as for load_network.
+
+    Raises UserError naming the file unless checkpoints and gradients are those of one network.
+    """
+    tensors, metadata = load_tensors(path)
+    network = rebuild(path, metadata, expected)
+    weights = {name.removeprefix(PREFIX): tensors[name] for name in tensors if PREFIX in name}
+    check_checkpoints(path, network, weights)
+    count = len(next(iter(weights.values())))
+    values = sum(parameter.numel() for parameter in network.parameters())
+    shape = (count, metadata["network"]["classes"], values)
+    expect(path, tensors, "gradients", torch.float32, *shape)
+    parameters = {name: weights[name].to(device) for name, _ in network.named_parameters()}
+    network = network.to(device).eval().requires_grad_(False)
+    return Influence(network, parameters, tensors["gradients"].to(device), preprocess)
+
+
+def check_checkpoints(path: str | Path, network: nn.Module, checkpoints: dict[str, Tensor]) -> None:
+    """Raise UserError naming the file unless tensors (T, ...) are T checkpoints of a network."""
+    count = len(next(iter(checkpoints.values()), ()))
+    for name, tensor in network.state_dict().items():
+        expect(path, checkpoints, name, tensor.dtype, count, *tensor.shape)

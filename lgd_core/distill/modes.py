@@ -1,0 +1,111 @@
+"""Modes of a class's real latents, and guidance of each image towards one of them.
+
+Chan-Santiago et al., "MGD3: Mode-guided dataset distillation using diffusion models" (ICML 2025).
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from lgd_core.base.errors import UserError
+from lgd_core.base.runtime import Resume, progress
+from lgd_core.base.seeding import derive_seed
+from lgd_core.data.distilled import expect, load_tensors
+from lgd_core.diffusion.guidance import Denoising, noise_change
+from lgd_core.diffusion.priors import Prior
+
+# Images between two looks at the clock.
+BLOCK = 1024
+
+
+def encode_images(prior: Prior, images: Tensor, resume: Resume) -> Tensor:
+    """Return the scaled latent means (N, c, h, w) of uint8 images (N, C, H, W), on the CPU."""
+    blocks = (resume.load("latents", "blocks") or {"blocks": []})["blocks"]
+    done = sum(map(len, blocks))
+    with progress("encoding", len(images), done) as bar:
+        for start in range(done, len(images), BLOCK):
+            blocks.append(prior.encode(images[start : start + BLOCK]))
+            bar.update(len(blocks[-1]))
+            if resume.due():
+                resume.save("latents", {"blocks": blocks})
+    return torch.cat(blocks)
+
+
+def class_modes(
+    latents: Tensor, labels: Tensor, classes: int, clusters: int, key: tuple[int, ...]
+) -> dict[str, Tensor]:
+    """Cluster every class's latents (N, c, h, w) by k-means, seeded by ``key`` and class.
+
+    Returns ``centres`` (classes, clusters, c, h, w), ordered so that every prefix of them covers
+    the class: from that of the largest cluster on, each the farthest from those before it; and
+    ``sizes`` (classes, clusters), the number of latents of each. Raises UserError where a class has
+    fewer latents than clusters.
+    """
+    from sklearn.cluster import KMeans  # takes a second that jobs which only sample do not need
+
+    centres, sizes = [], []
+    for label in range(classes):
+        of_class = latents[labels == label]
+        if len(of_class) < clusters:
+            raise UserError(
+                f"modes.clusters: found {clusters}, expected at most {len(of_class)}, the number "
+                f"of training images of class {label}"
+            )
+        random_state = derive_seed("modes", *key, label) % 2**32
+        kmeans = KMeans(clusters, n_init="auto", random_state=random_state)
+        members = torch.from_numpy(kmeans.fit_predict(of_class.flatten(1).numpy()))
+        found = torch.from_numpy(kmeans.cluster_centers_)
+        counts = members.long().bincount(minlength=clusters)
+        order = farthest_first(found, counts.argmax().item())
+        centres.append(found[order].unflatten(1, latents.shape[1:]))
+        sizes.append(counts[order])
+    return {"centres": torch.stack(centres), "sizes": torch.stack(sizes)}
+
+
+def load_modes(path: str | Path, classes: int) -> Tensor:
+    """Read the ``centres`` that class_modes found: (classes, clusters, c, h, w), finite.
+
+    Raises UserError naming the file where they are not.
+    """
+    tensors, _ = load_tensors(path)
+    expect(path, tensors, "centres", torch.float32, classes, None, None, None, None)
+    return tensors["centres"]
+
+
+def load_latents(path: str | Path, count: int) -> Tensor:
+    """Read the latents (count, c, h, w) of a data set's images; raises UserError for others."""
+    tensors, _ = load_tensors(path)
+    expect(path, tensors, "latents", torch.float32, count, None, None, None)
+    return tensors["latents"]
+
+
+def farthest_first(points: Tensor, first: int) -> Tensor:
+    """Return all rows of points (N, d) in greedy order: each farthest from those taken before."""
+    order = [first]
+    distances = torch.cdist(points, points[[first]])[:, 0]
+    while len(order) < len(points):
+        distances[order[-1]] = -1.0  # taken, and no tie can take it again
+        order.append(distances.argmax().item())
+        distances = distances.minimum(torch.cdist(points, points[order[-1:]])[:, 0])
+    return torch.tensor(order)
+
+
+@dataclass(frozen=True)
+class ModeGuidance:
+    """Pull each image of a class to a centre of its own: image j to centre j modulo their number.
+
+    MGD3 adds ``strength * sigma * (centre - x0)`` to the mean of the sampler's next latent. The
+    paper calls sigma its noise schedule; its published code takes the standard deviation of the
+    noise that the step adds, learned where the prior learns it, and so do we. ``centres`` are
+    (classes, M, c, h, w).
+    """
+
+    centres: Tensor
+    strength: float
+
+    def __call__(self, step: Denoising) -> Tensor:
+        centre = self.centres[step.labels, step.positions % self.centres.shape[1]]
+        shift = self.strength * step.sigma * (centre - step.x0.detach())
+        return noise_change(step, shift)

@@ -1,0 +1,124 @@
+"""Surrogates of influence guidance: checkpoints of a training on real images, class gradients.
+
+Chen et al., "Influence-guided diffusion for dataset distillation" (ICLR 2025).
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lgd_core.base.micro_batches import Chunks
+from lgd_core.base.runtime import Resume, progress
+from lgd_core.base.seeding import generator
+from lgd_core.networks.training import (
+    Images,
+    optimiser_for,
+    restore,
+    schedule_for,
+    snapshot,
+    train_epoch,
+)
+
+
+def class_rows(labels: Tensor, classes: int, count: int, seed: int) -> list[Tensor]:
+    """Return ``count`` random rows of every class, or all of a class that has fewer."""
+    rows = []
+    for label in range(classes):
+        own = (labels == label).nonzero().flatten()
+        order = torch.randperm(len(own), generator=generator("class rows", seed, label))
+        rows.append(own[order[:count]])
+    return rows
+
+
+def class_gradients(network: nn.Module, data: Images, rows: list[Tensor], chunks: Chunks) -> Tensor:
+    """Return the mean loss gradient (classes, P) over the rows of every class, unaugmented.
+
+    P counts the values of the network's parameters, in their order. No network here mixes images,
+    so that the gradient of a mean loss is the mean of the images' gradients.
+    """
+    parameters = list(network.parameters())
+
+    def summed(rows: Tensor) -> Tensor:
+        images, labels = data.batch(rows)
+        loss = F.cross_entropy(network(data.preprocess(images)), labels, reduction="sum")
+        gradients = torch.autograd.grad(loss, parameters)
+        return torch.cat([gradient.flatten() for gradient in gradients])[None]
+
+    means = [chunks.map("class gradients", summed, own).sum(0) / len(own) for own in rows]
+    return torch.stack(means)
+
+
+def similarity(gradients: Tensor, others: Tensor) -> float:
+    """Return the cosine between two class gradients (classes, P), averaged over classes."""
+    return F.cosine_similarity(gradients, others, dim=1).mean().item()
+
+
+def train_surrogate(
+    model: nn.Module,
+    data: Images,
+    rows: list[Tensor],
+    recipe: dict,
+    key: tuple,
+    chunks: Chunks,
+    resume: Resume,
+) -> tuple[dict[str, Tensor], list[dict]]:
+    """Train on real images; return the checkpoints kept, every tensor (T, ...), and the curve.
+
+    The first checkpoint is that after the first epoch. A later epoch's is kept where its class
+    gradients have turned from those at the checkpoint kept last: their ``similarity`` is under
+    ``recipe['threshold']``. Training ends after ``surrogate.epochs``, or with the last of
+    ``max_checkpoints``. The curve has one row per epoch: loss, similarity (None at first), kept.
+    """
+    surrogate = recipe["surrogate"]
+    optimiser = optimiser_for(model, surrogate)
+    schedule = schedule_for(optimiser, surrogate["epochs"])
+    parts = {"model": model, "optimiser": optimiser, "schedule": schedule}
+    keys = (*parts, "curve", "kept", "last")
+    state = resume.load("surrogate", *keys) or {"curve": [], "kept": []}
+    restore(parts, state)
+    curve, kept = state["curve"], state["kept"]
+    last = state["last"].to(data.device) if kept else None
+    with progress("surrogate", surrogate["epochs"], len(curve)) as bar:
+        while len(curve) < surrogate["epochs"] and len(kept) < recipe["max_checkpoints"]:
+            epoch_key = (*key, len(curve))
+            loss = train_epoch(model, optimiser, data, surrogate["batch"], False, epoch_key)
+            schedule.step()
+            now = class_gradients(model, data, rows, chunks)
+            alike = None if last is None else similarity(now, last)
+            turned = alike is None or alike < recipe["threshold"]
+            if turned:
+                last = now
+                kept.append(
+                    {name: tensor.cpu().clone() for name, tensor in model.state_dict().items()}
+                )
+            curve.append({"loss": loss, "similarity": alike, "kept": turned})
+            bar.set_postfix(loss=f"{loss:.3f}", kept=len(kept), refresh=False)
+            bar.update()
+            if resume.due():
+                resume.save(
+                    "surrogate", snapshot(parts) | {"curve": curve, "kept": kept, "last": last}
+                )
+    return {name: torch.stack([weights[name] for weights in kept]) for name in kept[0]}, curve
+
+
+def checkpoint_gradients(
+    network: nn.Module,
+    checkpoints: dict[str, Tensor],
+    data: Images,
+    rows: list[Tensor],
+    chunks: Chunks,
+    resume: Resume,
+) -> Tensor:
+    """Return the class gradients (T, classes, P) at T checkpoints, each tensor of them (T, ...).
+
+    Leaves ``network`` with the last one's weights.
+    """
+    gradients = (resume.load("gradients", "gradients") or {"gradients": []})["gradients"]
+    total = len(next(iter(checkpoints.values())))
+    with progress("checkpoints", total, len(gradients)) as bar:
+        for index in range(len(gradients), total):
+            network.load_state_dict({name: tensor[index] for name, tensor in checkpoints.items()})
+            gradients.append(class_gradients(network, data, rows, chunks).cpu())
+            bar.update()
+            resume.save("gradients", {"gradients": gradients})
+    return torch.stack(gradients)

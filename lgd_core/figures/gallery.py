@@ -1,0 +1,191 @@
+"""A page to look at distilled sets: one file with all images, to be opened without a server."""
+
+import base64
+import html
+import io
+import json
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor, nn
+
+from lgd_core.distill.candidates import memory_of
+from lgd_core.networks.training import Images
+
+ACROSS, PER_SHEET = 20, 400
+# From this side on images are photographs, which the lossless format makes several times larger.
+LOSSY_FROM = 64
+QUALITY = 90
+# Of every image: what it is, and where in the table its nearest neighbour in memory stands.
+COLUMNS = (
+    "method",
+    "seed",
+    "class",
+    "increment",
+    "position",
+    "score",
+    "learner",
+    "reference",
+    "nearest",
+    "cosine",
+)
+
+
+@torch.inference_mode()
+def losses(network: nn.Module, data: Images, batch: int = 250) -> Tensor:
+    """Return the cross-entropy (N,) of every unaugmented image."""
+    network.eval()
+    parts = []
+    for rows in torch.arange(len(data.labels)).split(batch):
+        images, labels = data.batch(rows)
+        logits = network(data.preprocess(images))
+        parts.append(F.cross_entropy(logits, labels, reduction="none").cpu())
+    return torch.cat(parts)
+
+
+def nearest_before(memory: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the greatest cosine of each latent to an earlier one of its class, and which.
+
+    ``memory`` (classes, M, ...) is oldest first; both results are (classes, M), NaN and -1 for the
+    first, which had none before it.
+    """
+    directions = F.normalize(memory.flatten(2).float(), dim=2)
+    cosine = directions @ directions.mT
+    later = torch.ones(cosine.shape[1:], dtype=torch.bool).triu()
+    cosine, index = cosine.masked_fill(later, -torch.inf).max(2)
+    first = torch.arange(memory.shape[1]) == 0
+    return cosine.masked_fill(first, torch.nan), index.masked_fill(first, -1)
+
+
+def set_table(
+    increments: Sequence[dict[str, Tensor]],
+    factor: int,
+    learners: Sequence[nn.Module],
+    reference: nn.Module,
+    facts: dict,
+    device: torch.device,
+) -> pd.DataFrame:
+    """Return what is known of every image of one set, by increment, class and position.
+
+    ``increments`` 0 to K - 1 as of candidates.increment_of, whose images hold factor x factor
+    smaller ones, ``learners`` those of increments 0 to K - 2. ``score`` is S as it was when the
+    image was chosen; ``learner`` the loss of the learner before the increment, NaN for increment
+    0; ``reference`` the reference model's, both means over the images that a stored one holds.
+    ``nearest`` is the row of the nearest image that was in memory before, -1 for none, by
+    ``cosine`` of latents.
+    """
+
+    def loss_of(network: nn.Module, data: Images) -> Tensor:
+        return losses(network, data).unflatten(0, (-1, factor**2)).mean(1)
+
+    classes = len(facts["classes"])
+    memory = memory_of(list(increments), classes)
+    cosine, index = nearest_before(memory)
+    positions = memory.shape[1] // len(increments)
+    own = torch.arange(classes)[:, None]
+    row = index // positions * classes * positions + own * positions + index % positions
+    row = torch.where(index < 0, -1, row)
+    tables = []
+    for k, tensors in enumerate(increments):
+        labels = tensors["labels"]
+        data = Images.of_set(device, tensors["images"], labels, factor, facts)
+        part = slice(k * positions, (k + 1) * positions)
+        columns = {
+            "class": labels,
+            "increment": torch.full_like(labels, k),
+            "position": tensors["positions"],
+            "score": tensors["scores"],
+            "learner": loss_of(learners[k - 1], data) if k else torch.full(labels.shape, torch.nan),
+            "reference": loss_of(reference, data),
+            "nearest": row[:, part].flatten(),
+            "cosine": cosine[:, part].flatten(),
+        }
+        tables.append(pd.DataFrame({name: values.numpy() for name, values in columns.items()}))
+    return pd.concat(tables, ignore_index=True)
+
+
+def joined(sets: Mapping[tuple[str, int], pd.DataFrame]) -> pd.DataFrame:
+    """Return the tables of all sets, keyed by (method, seed), as one, in the order given."""
+    tables, start = [], 0
+    for (method, seed), table in sets.items():
+        nearest = table["nearest"].where(table["nearest"] < 0, table["nearest"] + start)
+        tables.append(table.assign(method=method, seed=seed, nearest=nearest))
+        start += len(table)
+    return pd.concat(tables, ignore_index=True)[list(COLUMNS)]
+
+
+def reduced(images: Tensor, side: int) -> Tensor:
+    """Return uint8 images (N, C, H, W) at a side of at most ``side`` pixels."""
+    if images.shape[-1] <= side:
+        return images
+    smaller = F.interpolate(images.float(), side, mode="bilinear", antialias=True)
+    return smaller.clamp(0, 255).round().to(torch.uint8)
+
+
+def sprite_sheets(images: Tensor) -> list[tuple[str, str]]:
+    """Return uint8 images (N, C, H, W) as sheets of 20 x 20: media type and base64 of each."""
+    return [_sheet(part) for part in images.split(PER_SHEET)]
+
+
+def _sheet(images: Tensor) -> tuple[str, str]:
+    n, channels, side, _ = images.shape
+    cells = torch.zeros(PER_SHEET, channels, side, side, dtype=torch.uint8)
+    cells[:n] = images
+    rows = cells.unflatten(0, (-1, ACROSS)).permute(0, 3, 1, 4, 2)
+    pixels = rows.reshape(PER_SHEET // ACROSS * side, ACROSS * side, channels).squeeze(2).numpy()
+    kind = "jpeg" if side >= LOSSY_FROM else "png"
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, format=kind, quality=QUALITY)
+    return f"image/{kind}", base64.b64encode(stream.getvalue()).decode()
+
+
+def gallery_page(
+    title: str, table: pd.DataFrame, images: Tensor, classes: Sequence[str], evidence: str
+) -> str:
+    """Return the page as text.
+
+    ``table`` as of joined, ``images`` uint8 (N, C, H, W) in its order, ``evidence`` a line on where
+    the numbers come from.
+    """
+    methods = list(dict.fromkeys(table["method"]))
+    data = {
+        "images": len(table),
+        "side": images.shape[-1],
+        "across": ACROSS,
+        "per_sheet": PER_SHEET,
+        "names": {"method": methods, "class": list(classes)},
+        "columns": _columns(table.assign(method=table["method"].map(methods.index))),
+        "sheets": sprite_sheets(images),
+    }
+    parts = {
+        "TITLE": html.escape(title),
+        "EVIDENCE": html.escape(evidence),
+        "STYLE": _template("gallery.css"),
+        "SCRIPT": _template("gallery.js"),
+        # Within a script nothing but its end tag ends it, which must not come from a class's name.
+        "DATA": json.dumps(data, separators=(",", ":")).replace("<", "\\u003c"),
+    }
+    page = _template("gallery.html")
+    for name, text in parts.items():
+        page = page.replace(f"%{name}%", text)
+    return page
+
+
+def _template(name: str) -> str:
+    return files("lgd_core.figures").joinpath(name).read_text(encoding="utf-8").rstrip()
+
+
+def _columns(table: pd.DataFrame) -> dict[str, list]:
+    """Return columns as JSON has them: null where there is no number."""
+    numbers = ("score", "learner", "reference", "cosine")
+    columns = {name: table[name].astype(int).tolist() for name in COLUMNS if name not in numbers}
+    columns["nearest"] = [None if row < 0 else row for row in columns["nearest"]]
+    for name in numbers:
+        values = table[name].astype(float).to_numpy()
+        columns[name] = [round(x, 6) if np.isfinite(x) else None for x in values.tolist()]
+    return columns

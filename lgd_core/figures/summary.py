@@ -1,0 +1,82 @@
+"""Tables of accuracies to read: ``python -m lgd_core.figures.summary FOLDER``, and as a page."""
+
+import html
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+from lgd_core.analysis.tables import REDUNDANCY_COLUMNS, TABLE_COLUMNS, parse_csv, spread_over
+from lgd_core.base.errors import UserError
+
+# Column to read: mean and standard deviation in tables.TABLE_COLUMNS.
+SPREADS = {
+    "top1 (%)": ("top1_mean", "top1_std"),
+    "best (%)": ("best_top1_mean", "best_top1_std"),
+    "paper (%)": ("paper_top1", "paper_std"),
+}
+PAGE = """<!doctype html>
+<html lang="en">
+<head><meta charset="utf-8"><title>{title}</title>
+<style>
+:root {{ color-scheme: light dark; }}
+body {{ font: 15px/1.5 system-ui, "Liberation Sans", "DejaVu Sans", sans-serif; margin: 24px; }}
+table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; }}
+caption {{ text-align: left; font-weight: bold; padding-bottom: 8px; }}
+th, td {{ padding: 4px 16px 4px 0; text-align: left; border-bottom: 1px solid #8888; }}
+</style></head>
+<body>
+{table}
+<p>{note}</p>
+</body>
+</html>
+"""
+
+
+def readable(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the accuracy table with means and standard deviations joined, empty columns left out.
+
+    ``table`` as of tables.result_table.
+    """
+    shown = table[["method", "student", "n"]].copy()
+    for name, (mean, std) in SPREADS.items():
+        if table[mean].notna().any():
+            shown[name] = _written(table[mean]) + _written(table[std], " ± ")
+    return shown
+
+
+def note(table: pd.DataFrame) -> str:
+    """Return the line below a table of ours that says what ± stands for."""
+    return f"±: sample standard deviation {spread_over(table)}"
+
+
+def _written(values: pd.Series, before: str = "") -> pd.Series:
+    return values.map(lambda x: f"{before}{x:.1f}" if x == x else "").astype(str)
+
+
+def table_page(title: str, table: pd.DataFrame) -> str:
+    """Return the accuracy table as a page; ``table`` as of tables.result_table."""
+    rows = readable(table).to_html(index=False, border=0)
+    title = html.escape(title)
+    head, _, body = rows.partition(">")
+    captioned = f"{head}>\n<caption>{title}</caption>{body}"
+    return PAGE.format(title=title, table=captioned, note=html.escape(note(table)))
+
+
+def summary(folder: Path) -> str:
+    """Return the table and the mean redundancy of a results folder, for a terminal."""
+    table = parse_csv(folder / "table.csv", TABLE_COLUMNS)
+    lines = [readable(table).to_string(index=False), note(table)]
+    matrix = parse_csv(folder / "redundancy.csv", REDUNDANCY_COLUMNS)
+    away = matrix[matrix["train_increment"] != matrix["test_increment"]]
+    for method, mean in away.groupby("method", sort=False)["top1"].mean().items():
+        lines.append(f"mean off-diagonal redundancy of {method}: {mean:.1f} %")
+    pictures = ", ".join(str(path) for path in sorted(folder.glob("*.png")))
+    return "\n".join([*lines, f"pictures: {pictures}"])
+
+
+if __name__ == "__main__":
+    try:
+        print(summary(Path(*sys.argv[1:2])))
+    except UserError as error:
+        sys.exit(f"error: {error}")

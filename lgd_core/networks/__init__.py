@@ -1,0 +1,1 @@
+"""Classifiers: architectures, how they are trained, augmentation, features."""

@@ -1,0 +1,261 @@
+"""Training of classifiers to a fixed length: students, references, redundancy networks."""
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lgd_core.base.finite import require_finite
+from lgd_core.base.runtime import Resume, progress
+from lgd_core.base.seeding import generator
+from lgd_core.data.multi_formation import separate_stored
+from lgd_core.networks.augment import augment, cutmix
+from lgd_core.networks.classifiers import Preprocess, build_network, resized
+
+
+@dataclass(frozen=True)
+class Images:
+    """Labelled uint8 images (N, C, H, W) on a device, with what networks need to see them."""
+
+    images: Tensor
+    labels: Tensor
+    preprocess: Preprocess
+    augment: dict
+
+    @classmethod
+    def on(cls, device: torch.device, images: Tensor, labels: Tensor, facts: dict) -> "Images":
+        """Put real images on a device at the size that networks see.
+
+        For ``facts`` see preprocessor. Images of a distilled set go through of_set.
+        """
+        preprocess = preprocessor(facts).to(device)
+        images = resize_stored(images, preprocess.size, device)
+        return cls(images, labels.to(device), preprocess, facts["augment"])
+
+    @classmethod
+    def of_set(
+        cls, device: torch.device, images: Tensor, labels: Tensor, factor: int, facts: dict
+    ) -> "Images":
+        """Put a distilled set's images on a device as on does.
+
+        Each of ``images`` (N, C, H, W) holds factor x factor smaller ones, which are taken apart:
+        the result has N x factor^2 images, those of one stored image beside each other.
+        """
+        return cls.on(device, *separate_stored(images, labels, factor), facts)
+
+    @property
+    def device(self) -> torch.device:
+        return self.images.device
+
+    def batch(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Return images on [0, 1] and labels of the given rows."""
+        rows = rows.to(self.device)
+        return self.images[rows].float() / 255, self.labels[rows]
+
+
+def preprocessor(facts: dict) -> Preprocess:
+    """Return what a data set's networks do first; ``facts`` has its ``normalise`` and ``image``."""
+    normalise = facts["normalise"]
+    return Preprocess(normalise["mean"], normalise["std"], network_size(facts))
+
+
+def network_size(facts: dict) -> int:
+    """Return the side in pixels of the images that a data set's networks see."""
+    return facts["image"]["train_size"] or facts["image"]["size"]
+
+
+def resize_stored(images: Tensor, size: int, device: torch.device, batch: int = 500) -> Tensor:
+    """Put uint8 images (N, C, H, W) on a device, resized to a side of ``size`` pixels."""
+    if images.shape[-1] == size:
+        return images.to(device)
+    parts = (resized(part.to(device).float(), size) for part in images.split(batch))
+    return torch.cat([part.clamp(0, 255).round().to(torch.uint8) for part in parts])
+
+
+def network_shape(name: str, facts: dict) -> dict:
+    """Return what build_network takes, in its order: name, channels, size, classes."""
+    return {"name": name, **network_input(facts)}
+
+
+def network_input(facts: dict) -> dict:
+    """Return what all networks of a data set have in common: channels, size, classes."""
+    sizes = {"channels": facts["image"]["channels"], "size": network_size(facts)}
+    return sizes | {"classes": len(facts["classes"])}
+
+
+def loss_of(
+    model: nn.Module, data: Images, rows: Tensor, mix: bool, rng: torch.Generator
+) -> Tensor:
+    """Return the mean cross-entropy of one augmented batch, with CutMix if ``mix``."""
+    images, labels = data.batch(rows)
+    images = data.preprocess(augment(images, data.augment, rng))
+    if not mix:
+        return F.cross_entropy(model(images), labels)
+    images, order, own = cutmix(images, rng)
+    logits = model(images)
+    other = labels[order.to(labels.device)]
+    return own * F.cross_entropy(logits, labels) + (1 - own) * F.cross_entropy(logits, other)
+
+
+def train_epoch(
+    model: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    data: Images,
+    batch: int,
+    mix: bool,
+    key: tuple,
+    after_step: Callable[[], None] = lambda: None,
+) -> float:
+    """Train one epoch, shuffled and augmented by its key; return the mean training loss.
+
+    Raises UserError where the loss is not finite.
+    """
+    model.train()
+    rng = generator("epoch", *key)
+    total = torch.zeros((), device=data.device)
+    for rows in torch.randperm(len(data.labels), generator=rng).split(batch):
+        loss = loss_of(model, data, rows, mix, rng)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+        after_step()
+        total += loss.detach() * len(rows)
+    loss = total.item() / len(data.labels)
+    require_finite(loss, "loss of training", "a lower lr")
+    return loss
+
+
+@torch.inference_mode()
+def accuracy(model: nn.Module, data: Images, batch: int = 250) -> float:
+    """Return the top-1 accuracy of a model in percent, on unaugmented images."""
+    model.eval()
+    correct = torch.zeros((), device=data.device)
+    for rows in torch.arange(len(data.labels)).split(batch):
+        images, labels = data.batch(rows)
+        correct += (model(data.preprocess(images)).argmax(1) == labels).sum()
+    return 100.0 * correct.item() / len(data.labels)
+
+
+@torch.inference_mode()
+def mean_loss(model: nn.Module, data: Images, batch: int = 250) -> float:
+    """Return the mean cross-entropy of a model on unaugmented images."""
+    model.eval()
+    total = torch.zeros((), device=data.device)
+    for rows in torch.arange(len(data.labels)).split(batch):
+        images, labels = data.batch(rows)
+        total += F.cross_entropy(model(data.preprocess(images)), labels, reduction="sum")
+    return total.item() / len(data.labels)
+
+
+def optimiser_for(model: nn.Module, recipe: dict) -> torch.optim.AdamW:
+    """Return AdamW with betas (0.9, 0.999) and the recipe's rate and weight decay."""
+    # Fused: one kernel for all parameters; small networks spend most of their step here otherwise.
+    return torch.optim.AdamW(
+        model.parameters(), lr=recipe["lr"], weight_decay=recipe["weight_decay"], fused=True
+    )
+
+
+def schedule_for(
+    optimiser: torch.optim.Optimizer, epochs: int
+) -> torch.optim.lr_scheduler.LRScheduler:
+    """Return the schedule of a fixed length: times 0.2 after 2/3 and again after 5/6 of it."""
+    milestones = [max(1, 2 * epochs // 3), max(1, 5 * epochs // 6)]
+    return torch.optim.lr_scheduler.MultiStepLR(optimiser, milestones, gamma=0.2)
+
+
+def evaluation_epochs(epochs: int, evaluations: int) -> set[int]:
+    """Return the epochs (counted from 1) that end with an evaluation; the last always does."""
+    every = max(1, epochs // evaluations)
+    return set(range(epochs, 0, -every))
+
+
+def train_to_length(
+    model: nn.Module,
+    data: Images,
+    test: Images,
+    recipe: dict,
+    key: tuple,
+    resume: Resume,
+    name: str,
+) -> dict[str, float]:
+    """Train for ``recipe['epochs']``, the rate times 0.2 after 2/3 and again after 5/6 of them.
+
+    Changes ``model`` in place. Returns accuracies in percent: ``top1`` after the last epoch, the
+    number to report, and ``best_top1`` over the evaluations, as the field reports it.
+    """
+    epochs = recipe["epochs"]
+    optimiser = optimiser_for(model, recipe)
+    schedule = schedule_for(optimiser, epochs)
+    parts = {"model": model, "optimiser": optimiser, "schedule": schedule}
+    state = resume.load(name, *parts, "epoch", "history") or {"epoch": 0, "history": []}
+    restore(parts, state)
+    history = state["history"]
+    evaluated = evaluation_epochs(epochs, recipe["evaluations"])
+    with progress(name, epochs, state["epoch"]) as bar:
+        for epoch in range(state["epoch"], epochs):
+            loss = train_epoch(
+                model, optimiser, data, recipe["batch"], recipe["cutmix"], (*key, epoch)
+            )
+            schedule.step()
+            if epoch + 1 in evaluated:
+                history.append(accuracy(model, test))
+            bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
+            bar.update()
+            if resume.due():
+                resume.save(name, snapshot(parts) | {"epoch": epoch + 1, "history": history})
+    return {"top1": history[-1], "best_top1": max(history)}
+
+
+def train_students(
+    shape: dict,
+    data: Images,
+    test: Images,
+    validation: Images,
+    recipe: dict,
+    key: tuple,
+    resume: Resume,
+) -> list[dict[str, float]]:
+    """Train ``recipe['runs']`` networks from scratch; return the accuracies of each, in percent.
+
+    Beside ``top1`` and ``best_top1`` on the test set, ``validation_top1`` after the last epoch is
+    the number to choose hyperparameters by; None where no real images are held out.
+    """
+    runs = (resume.load("runs", "runs") or {"runs": []})["runs"]
+    for run in range(len(runs), recipe["runs"]):
+        name, own = f"run {run + 1} of {recipe['runs']}", resume.scope(f"run{run}")
+        model = build_network(*shape.values(), *key, run).to(data.device)
+        result = train_to_length(model, data, test, recipe, (*key, run), own, name)
+        held_out = accuracy(model, validation) if len(validation.labels) else None
+        runs.append({"run": run, **result, "validation_top1": held_out})
+        resume.save("runs", {"runs": runs})
+        own.clear()
+    return runs
+
+
+def cross_accuracies(
+    shape: dict, increments: list[Images], recipe: dict, key: tuple, resume: Resume
+) -> list[list[float]]:
+    """Return the K x K matrix of accuracies in percent: trained on increment i, tested on j."""
+    matrix = (resume.load("matrix", "matrix") or {"matrix": []})["matrix"]
+    for i in range(len(matrix), len(increments)):
+        name, own = f"increment {i + 1} of {len(increments)}", resume.scope(f"increment{i}")
+        model = build_network(*shape.values(), *key, i).to(increments[i].device)
+        train_to_length(model, increments[i], increments[i], recipe, (*key, i), own, name)
+        matrix.append([accuracy(model, other) for other in increments])
+        resume.save("matrix", {"matrix": matrix})
+        own.clear()
+    return matrix
+
+
+def snapshot(parts: dict) -> dict:
+    """Return the states of models, optimisers and schedules by name."""
+    return {name: part.state_dict() for name, part in parts.items()}
+
+
+def restore(parts: dict, state: dict) -> None:
+    """Give models, optimisers and schedules the states that ``state`` has of them."""
+    for name in parts.keys() & state.keys():
+        parts[name].load_state_dict(copy.deepcopy(state[name]))
