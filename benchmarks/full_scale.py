@@ -14,8 +14,10 @@ import torch
 from diffusers import AutoencoderKL, DDPMScheduler, DiTTransformer2DModel
 from torch import Tensor
 
+from lgd_core.base.checkpoints import Resume
+from lgd_core.base.devices import resolve_device
 from lgd_core.base.micro_batches import Chunks
-from lgd_core.base.runtime import Resume, resolve_device, stamp
+from lgd_core.base.provenance import stamp
 from lgd_core.diffusion.priors import Prior, place
 from lgd_core.diffusion.sampler import Sampling
 from lgd_core.distill.selection import Materials, Scorer, Task, draw

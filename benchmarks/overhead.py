@@ -13,8 +13,8 @@ from pathlib import Path
 IMPORTS = {
     "train_reference": "lgd_core.networks.training",
     "train_learner": "lgd_core.networks.learner",
-    "evaluate": "lgd_core.networks.training",
-    "cross_increment": "lgd_core.networks.training",
+    "evaluate": "lgd_core.evaluation.students",
+    "cross_increment": "lgd_core.evaluation.students",
     "seed_increment": "lgd_core.distill.increments",
     "sample_candidates": "lgd_core.distill.increments, lgd_core.networks.training",
 }

@@ -7,7 +7,9 @@ import sys
 from lgd_core.base.errors import UserError
 from lgd_core.base.folders import check_writable
 from lgd_core.base.leases import has_gpu, why_no_gpu
-from lgd_core.config.recipes import Recipes, read_run
+from lgd_core.config.catalogue import read_run
+from lgd_core.config.recipes import Recipes
+from lgd_core.figures.styles import check_colormap
 
 # The run, before files and values that the command line names.
 RUN = "config/config.yaml"
@@ -106,6 +108,7 @@ configfile: RUN
 
 
 config.update(RECIPES.config)
+checked(check_colormap, config["plots"]["colormap"], "config: plots.colormap")
 
 # GPUs per job; none where tensors live on the CPU, so that such jobs may run side by side. `cuda` is
 # not questioned here: on a cluster this machine may have no GPU while those that run the jobs do.

@@ -11,7 +11,7 @@ def paper_tables(wildcards, names):
 
 
 def family_of(wildcards):
-    return checked(RECIPES.families.on, wildcards.dataset, wildcards.family)
+    return checked(RECIPES.sweep, wildcards.dataset, wildcards.family)
 
 
 def family_sizes(wildcards):

@@ -11,8 +11,8 @@ from browser import Browser, find_chromium
 from diffusers import AutoencoderKL, DiTTransformer2DModel
 from torch import nn
 
+from lgd_core.base.checkpoints import Resume
 from lgd_core.base.micro_batches import Chunks
-from lgd_core.base.runtime import Resume
 from lgd_core.diffusion.prior_training import build_autoencoder, build_transformer, save_prior
 from lgd_core.diffusion.priors import Prior, load_prior
 from lgd_core.distill.influence import Influence

@@ -3,8 +3,9 @@
 from job import running
 
 from lgd_core.analysis.ablations import ablation_table, learner_runs
-from lgd_core.analysis.tables import read_paper, write_csv
-from lgd_core.base.runtime import read_json
+from lgd_core.analysis.tables import read_paper
+from lgd_core.base.csv_files import write_csv
+from lgd_core.base.files import read_json
 from lgd_core.figures.charts import ablation_figure
 from lgd_core.figures.set_figures import save_figure
 

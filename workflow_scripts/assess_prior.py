@@ -11,7 +11,7 @@ from lgd_core.analysis.prior_quality import (
     reconstruction_psnr,
     sample_quality,
 )
-from lgd_core.base.runtime import write_json
+from lgd_core.base.files import write_json
 from lgd_core.data.real_images import load_split
 from lgd_core.figures.set_figures import sample_grids, save_figure
 from lgd_core.networks.classifiers import load_network

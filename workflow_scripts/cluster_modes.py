@@ -4,7 +4,7 @@ from pathlib import Path
 
 from job import running
 
-from lgd_core.data.distilled import save_tensors
+from lgd_core.base.tensors import save_tensors
 from lgd_core.data.real_images import load_split
 from lgd_core.distill.modes import class_modes, load_latents
 

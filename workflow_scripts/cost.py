@@ -3,7 +3,7 @@
 from job import running
 
 from lgd_core.analysis.costs import cost_table, read_amounts
-from lgd_core.analysis.tables import write_csv
+from lgd_core.base.csv_files import write_csv
 from lgd_core.figures.charts import cost_figure
 from lgd_core.figures.set_figures import save_figure
 

@@ -6,10 +6,11 @@ import torch
 from job import running
 
 from lgd_core.analysis.metrics import mean_off_diagonal
-from lgd_core.analysis.tables import read_csv
-from lgd_core.base.runtime import read_json, write_json
+from lgd_core.base.csv_files import read_csv
+from lgd_core.base.files import read_json, write_json
 from lgd_core.data.real_images import load_set
-from lgd_core.networks.training import Images, cross_accuracies, network_shape
+from lgd_core.evaluation.students import cross_accuracies
+from lgd_core.networks.training import Images, network_shape
 
 with running(snakemake) as job:
     recipe, facts = job.hp["redundancy"], job.hp["network"]

@@ -3,9 +3,10 @@
 from job import running
 
 from lgd_core.analysis.metrics import mean_off_diagonal
-from lgd_core.base.runtime import write_json
+from lgd_core.base.files import write_json
 from lgd_core.data.distilled import load_increment
-from lgd_core.networks.training import Images, cross_accuracies, network_shape
+from lgd_core.evaluation.students import cross_accuracies
+from lgd_core.networks.training import Images, network_shape
 
 with running(snakemake) as job:
     recipe, facts = job.hp["redundancy"], job.hp["network"]

@@ -8,8 +8,8 @@ from job import running
 
 from lgd_core.analysis import diagnosis
 from lgd_core.analysis.neighbours import distinct_pairs
-from lgd_core.analysis.tables import read_csv, write_csv
-from lgd_core.base.runtime import read_json
+from lgd_core.base.csv_files import read_csv, write_csv
+from lgd_core.base.files import read_json
 from lgd_core.data.real_images import load_set
 from lgd_core.figures.diagnosis_figure import PAIRS, diagnosis_figure
 from lgd_core.figures.set_figures import save_figure

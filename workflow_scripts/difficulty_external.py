@@ -6,9 +6,9 @@ import pandas as pd
 from job import running
 
 from lgd_core.analysis.difficulty import difficulty_frame, probabilities_in_training
-from lgd_core.analysis.tables import read_csv, write_csv
+from lgd_core.base.csv_files import read_csv, write_csv
 from lgd_core.base.digests import file_digests
-from lgd_core.base.runtime import read_json, write_json
+from lgd_core.base.files import read_json, write_json
 from lgd_core.data.real_images import load_set
 from lgd_core.networks.training import Images, network_shape
 

@@ -6,7 +6,7 @@ import pandas as pd
 from job import Job
 from matplotlib.figure import Figure
 
-from lgd_core.analysis.tables import write_csv
+from lgd_core.base.csv_files import write_csv
 from lgd_core.figures.set_figures import save_figure
 from lgd_core.figures.styles import looks
 

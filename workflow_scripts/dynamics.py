@@ -4,7 +4,7 @@ from drawing import publish
 from job import running
 
 from lgd_core.analysis.analyses import dynamics_table
-from lgd_core.base.runtime import read_json
+from lgd_core.base.files import read_json
 from lgd_core.figures.analysis_figures import dynamics_figure
 
 with running(snakemake) as job:

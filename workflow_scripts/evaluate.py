@@ -4,10 +4,11 @@ from pathlib import Path
 
 from job import running
 
-from lgd_core.base.runtime import write_json
+from lgd_core.base.files import write_json
 from lgd_core.data.distilled import read_folder
 from lgd_core.data.real_images import load_split
-from lgd_core.networks.training import Images, network_shape, train_students
+from lgd_core.evaluation.students import train_students
+from lgd_core.networks.training import Images, network_shape
 
 with running(snakemake) as job:
     facts, wildcards = job.hp["network"], snakemake.wildcards

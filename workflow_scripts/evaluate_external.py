@@ -4,10 +4,11 @@ from pathlib import Path
 
 from job import running
 
-from lgd_core.base.runtime import write_json
+from lgd_core.base.files import write_json
 from lgd_core.config.methods import epochs_at
 from lgd_core.data.real_images import load_set, load_split
-from lgd_core.networks.training import Images, network_shape, train_students
+from lgd_core.evaluation.students import train_students
+from lgd_core.networks.training import Images, network_shape
 
 with running(snakemake) as job:
     facts, recipe = job.hp["network"], job.hp["evaluation"]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from job import note, running
 
-from lgd_core.base.runtime import write_json
+from lgd_core.base.files import write_json
 from lgd_core.data.fetching import fetch
 
 with running(snakemake) as job:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from job import prior_contents, running
 
-from lgd_core.base.runtime import write_json
+from lgd_core.base.files import write_json
 from lgd_core.config.prior_files import check_contents
 from lgd_core.diffusion.hub import locate_prior
 

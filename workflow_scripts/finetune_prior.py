@@ -4,7 +4,7 @@ from pathlib import Path
 
 from job import open_prior, prior_contents, running
 
-from lgd_core.base.runtime import atomic, read_json, write_json
+from lgd_core.base.files import atomic, read_json, write_json
 from lgd_core.data.real_images import load_split
 from lgd_core.diffusion.finetuning import tune_prior
 from lgd_core.diffusion.prior_training import save_prior

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from job import running
 
-from lgd_core.base.runtime import atomic
+from lgd_core.base.files import atomic
 from lgd_core.data.distilled import load_increment
 from lgd_core.figures.gallery import gallery_page, joined, reduced, set_table
 from lgd_core.networks.classifiers import load_network

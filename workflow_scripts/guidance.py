@@ -5,7 +5,7 @@ from drawing import publish
 from job import running
 
 from lgd_core.analysis.traces import TRACE_COLUMNS, trace_frame
-from lgd_core.data.distilled import load_tensors
+from lgd_core.base.tensors import load_tensors
 from lgd_core.figures.analysis_figures import guidance_figure
 
 with running(snakemake) as job:

@@ -5,7 +5,7 @@ from pathlib import Path
 from job import running
 
 from lgd_core.base.micro_batches import Chunks
-from lgd_core.data.distilled import load_tensors
+from lgd_core.base.tensors import load_tensors
 from lgd_core.data.real_images import load_split
 from lgd_core.distill.influence import check_checkpoints, save_influence
 from lgd_core.distill.surrogates import checkpoint_gradients, class_rows

@@ -12,22 +12,20 @@ from pathlib import Path
 
 import torch
 
-from lgd_core.base.errors import UserError
-from lgd_core.base.image_files import LITTER_KIND, describe
-from lgd_core.base.leases import lease, lease_folder
-from lgd_core.base.runtime import (
-    COMPUTING_PACKAGES,
-    Resume,
+from lgd_core.base.checkpoints import Resume
+from lgd_core.base.devices import (
     computes_in_half,
     cuda_cards,
     device_kind,
-    fingerprint,
     network_precision,
-    read_json,
     resolve_device,
-    stamp,
-    versions,
 )
+from lgd_core.base.digests import fingerprint
+from lgd_core.base.errors import UserError
+from lgd_core.base.files import read_json
+from lgd_core.base.image_files import LITTER_KIND, describe
+from lgd_core.base.leases import lease, lease_folder
+from lgd_core.base.provenance import COMPUTING_PACKAGES, stamp, versions
 
 
 @dataclass

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from job import Job
 
-from lgd_core.data.distilled import load_increment, load_tensors
+from lgd_core.base.tensors import load_tensors
+from lgd_core.data.distilled import load_increment
 from lgd_core.distill.candidates import memory_of
 from lgd_core.distill.influence import load_influence
 from lgd_core.distill.modes import load_modes

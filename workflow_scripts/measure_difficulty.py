@@ -4,7 +4,8 @@ import torch
 from job import running
 
 from lgd_core.analysis.difficulty import measure
-from lgd_core.data.distilled import load_increment, save_tensors
+from lgd_core.base.tensors import save_tensors
+from lgd_core.data.distilled import load_increment
 from lgd_core.networks.classifiers import load_network
 from lgd_core.networks.training import Images, network_input, network_shape
 

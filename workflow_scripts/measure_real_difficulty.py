@@ -7,7 +7,7 @@ from job import running
 
 from lgd_core.analysis.difficulty import measure
 from lgd_core.base.seeding import derive_seed
-from lgd_core.data.distilled import save_tensors
+from lgd_core.base.tensors import save_tensors
 from lgd_core.data.real_images import load_split, real_increment
 from lgd_core.networks.classifiers import load_network
 from lgd_core.networks.training import Images, network_input, network_shape

@@ -5,9 +5,9 @@ from pathlib import Path
 from job import running
 
 from lgd_core.analysis.neighbours import near_duplicates, neighbours_table
-from lgd_core.analysis.tables import read_csv, write_csv
+from lgd_core.base.csv_files import read_csv, write_csv
 from lgd_core.base.digests import file_digests
-from lgd_core.base.runtime import read_json, write_json
+from lgd_core.base.files import read_json, write_json
 from lgd_core.data.real_images import load_set, load_split
 from lgd_core.networks.classifiers import load_network
 from lgd_core.networks.training import network_input

@@ -5,8 +5,8 @@ from pathlib import Path
 from job import note_left_out, running
 
 from lgd_core.base.digests import file_digests
+from lgd_core.base.files import write_json
 from lgd_core.base.listings import Reading
-from lgd_core.base.runtime import write_json
 from lgd_core.config.sources import images_root, list_source
 from lgd_core.data.real_images import prepare
 

@@ -3,8 +3,8 @@
 from job import note_left_out, running
 
 from lgd_core.base.digests import file_digests
+from lgd_core.base.files import write_json
 from lgd_core.base.listings import Reading
-from lgd_core.base.runtime import write_json
 from lgd_core.config.external import list_set
 from lgd_core.data.external_sets import read_set
 

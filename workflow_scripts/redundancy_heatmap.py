@@ -2,8 +2,9 @@
 
 from job import running
 
-from lgd_core.analysis.tables import redundancy_table, write_csv
-from lgd_core.base.runtime import read_json
+from lgd_core.analysis.tables import redundancy_table
+from lgd_core.base.csv_files import write_csv
+from lgd_core.base.files import read_json
 from lgd_core.figures.set_figures import heatmaps, save_figure
 
 with running(snakemake) as job:

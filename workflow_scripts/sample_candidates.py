@@ -3,7 +3,7 @@
 from job import open_prior, running
 from materials import materials_of
 
-from lgd_core.data.distilled import save_tensors
+from lgd_core.base.tensors import save_tensors
 from lgd_core.distill.increments import draw_candidates, shard_classes
 
 with running(snakemake) as job:

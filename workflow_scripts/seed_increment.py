@@ -4,8 +4,9 @@ import shutil
 
 from job import open_prior, running
 
-from lgd_core.base.runtime import atomic
-from lgd_core.data.distilled import load_increment, save_tensors
+from lgd_core.base.files import atomic
+from lgd_core.base.tensors import save_tensors
+from lgd_core.data.distilled import load_increment
 
 with running(snakemake) as job:
     facts = job.hp["network"]

@@ -2,8 +2,8 @@
 
 from job import running
 
+from lgd_core.base.tensors import save_tensors
 from lgd_core.config.methods import formation
-from lgd_core.data.distilled import save_tensors
 from lgd_core.distill.candidates import drawn_by, increment_of, load_shards
 
 with running(snakemake) as job:

@@ -8,10 +8,10 @@ from lgd_core.analysis.tables import (
     result_row,
     result_table,
     runs_by_method,
-    write_csv,
 )
+from lgd_core.base.csv_files import write_csv
 from lgd_core.base.digests import file_digests
-from lgd_core.base.runtime import read_json, write_json
+from lgd_core.base.files import read_json, write_json
 
 with running(snakemake) as job:
     dataset, ipc = snakemake.wildcards.dataset, int(snakemake.wildcards.ipc)

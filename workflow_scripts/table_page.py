@@ -2,8 +2,8 @@
 
 from job import running
 
-from lgd_core.analysis.tables import read_csv
-from lgd_core.base.runtime import atomic, read_json
+from lgd_core.base.csv_files import read_csv
+from lgd_core.base.files import atomic, read_json
 from lgd_core.figures.summary import table_page
 
 with running(snakemake) as job:

@@ -4,7 +4,7 @@ from job import open_prior, running
 from materials import materials_of
 
 from lgd_core.analysis.traces import trace_guidance
-from lgd_core.data.distilled import save_tensors
+from lgd_core.base.tensors import save_tensors
 from lgd_core.distill.increments import guided_task
 
 with running(snakemake) as job:

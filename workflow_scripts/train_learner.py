@@ -4,7 +4,7 @@ from pathlib import Path
 
 from job import running
 
-from lgd_core.base.runtime import write_json
+from lgd_core.base.files import write_json
 from lgd_core.data.distilled import read_folder
 from lgd_core.data.real_images import load_split
 from lgd_core.networks.classifiers import build_network, load_network, save_network

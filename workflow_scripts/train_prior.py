@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from job import running
 
-from lgd_core.base.runtime import atomic, write_json
+from lgd_core.base.files import atomic, write_json
 from lgd_core.data.real_images import load_split
 from lgd_core.diffusion.prior_training import save_prior, train_autoencoder, train_transformer
 from lgd_core.networks.classifiers import load_network

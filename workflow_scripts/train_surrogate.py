@@ -4,9 +4,9 @@ from pathlib import Path
 
 from job import running
 
+from lgd_core.base.files import write_json
 from lgd_core.base.micro_batches import Chunks
-from lgd_core.base.runtime import write_json
-from lgd_core.data.distilled import save_tensors
+from lgd_core.base.tensors import save_tensors
 from lgd_core.data.real_images import load_split
 from lgd_core.distill.surrogates import class_rows, train_surrogate
 from lgd_core.networks.classifiers import build_network

@@ -45,7 +45,7 @@ def ablation_table(
 ) -> pd.DataFrame:
     """Return a row per protocol, images per class, student and variant of a family, in its order.
 
-    ``family`` as from families.Families.on, ``sizes`` the images per class of an increment by
+    ``family`` as from recipes.Recipes.sweep, ``sizes`` the images per class of an increment by
     method. ``evaluations`` maps a protocol to artifacts with method, student, seed, k and runs,
     ``matrices`` are those of cross_increment. ``diff_to_base`` is that of tables.differences,
     ``validation_mean`` the accuracy on held-out training images: the one to choose values by.

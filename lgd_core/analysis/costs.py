@@ -6,8 +6,8 @@ from pathlib import Path
 import pandas as pd
 
 from lgd_core.analysis.network_evaluations import PASSES, Amounts, mean_passes
-from lgd_core.analysis.tables import parse_csv
-from lgd_core.base.runtime import read_json
+from lgd_core.base.csv_files import parse_csv
+from lgd_core.base.files import read_json
 
 COST_COLUMNS = (
     "dataset",

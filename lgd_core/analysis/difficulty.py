@@ -13,10 +13,11 @@ import torch
 from scipy.special import rel_entr
 from torch import Tensor, nn
 
+from lgd_core.base.checkpoints import Resume
 from lgd_core.base.errors import UserError
-from lgd_core.base.runtime import Resume, progress
+from lgd_core.base.progress import progress
 from lgd_core.base.seeding import derive_seed
-from lgd_core.data.distilled import expect, load_tensors
+from lgd_core.base.tensors import expect, load_tensors
 from lgd_core.networks.classifiers import build_network
 from lgd_core.networks.training import Images, optimiser_for, restore, snapshot, train_epoch
 

@@ -4,8 +4,8 @@ import torch
 from torch import Tensor, nn
 
 from lgd_core.analysis.metrics import frechet_distance, precision_recall
+from lgd_core.base.checkpoints import Resume
 from lgd_core.base.errors import UserError
-from lgd_core.base.runtime import Resume
 from lgd_core.data.real_images import real_increment
 from lgd_core.diffusion.priors import Prior
 from lgd_core.distill.increments import unguided_task

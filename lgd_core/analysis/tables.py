@@ -7,8 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from lgd_core.analysis.metrics import mean_off_diagonal, paired_difference, spread
-from lgd_core.base.digests import check_file
-from lgd_core.base.errors import UserError
+from lgd_core.base.csv_files import parse_csv
 
 # What the paper's number and ours must have in common to stand side by side.
 PAPER_KEYS = ["dataset", "ipc", "method", "student", "protocol"]
@@ -35,35 +34,6 @@ TABLE_COLUMNS = (
 )
 
 REDUNDANCY_COLUMNS = ("method", "train_increment", "test_increment", "top1")
-
-
-def parse_csv(path: str | Path, columns: Iterable[str] = (), **options: object) -> pd.DataFrame:
-    """Read a table; ``options`` are those of pandas.read_csv.
-
-    Raises UserError naming the file where it is no table or lacks one of the columns.
-    """
-    try:
-        table = pd.read_csv(path, **options)
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror}, expected a table") from error
-    except ValueError as error:  # pandas' own errors, and text that is not UTF-8
-        reason = " ".join(str(error).split())
-        raise UserError(f"{path}: found no table ({reason}), expected CSV in UTF-8") from error
-    if missing := [column for column in columns if column not in table]:
-        raise UserError(
-            f"{path}: found no column '{missing[0]}', expected a table of this version of the "
-            "workflow; make it again"
-        )
-    return table
-
-
-def read_csv(path: str | Path, record: dict) -> pd.DataFrame:
-    """Read a table that another job has written; ``record`` is the JSON artifact beside it, read.
-
-    Raises UserError naming the file unless it is as the record has it.
-    """
-    check_file(path, record)
-    return parse_csv(path)
 
 
 def read_paper(paths: Iterable[str | Path]) -> pd.DataFrame:
@@ -235,15 +205,3 @@ def curve_table(learners: dict[tuple[str, int, int], dict]) -> pd.DataFrame:
         "top1",
     ]
     return pd.DataFrame(rows, columns=columns)
-
-
-def write_csv(table: pd.DataFrame, path: str | Path) -> None:
-    """Write a table with two decimals for accuracies and six significant digits otherwise."""
-    from lgd_core.base.runtime import atomic
-
-    rounded = table.copy()
-    for column in rounded.columns:
-        if "top1" in column or column.endswith("_std") or column.startswith(("diff_", "std_")):
-            rounded[column] = rounded[column].astype(float).round(2)
-    with atomic(path) as temporary:
-        rounded.to_csv(temporary, index=False, float_format="%.6g", lineterminator="\n")

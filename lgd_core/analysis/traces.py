@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lgd_core.base.runtime import Resume, progress
+from lgd_core.base.checkpoints import Resume
+from lgd_core.base.progress import progress
 from lgd_core.diffusion.guidance import Denoising, Guidance, nearest_similarity
 from lgd_core.diffusion.priors import Prior
 from lgd_core.diffusion.sampler import Trace

@@ -2,12 +2,15 @@
 
 import hashlib
 import json
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-
-from torch import Tensor, uint8
+from typing import TYPE_CHECKING
 
 from lgd_core.base.errors import UserError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 KEY = "digest"
 
@@ -24,9 +27,11 @@ def digest(value: object) -> str:
 
 
 def _parts(value: object) -> Iterator[bytes | memoryview]:
-    if isinstance(value, Tensor):
+    # There are no tensors where nobody has imported PyTorch, which takes seconds.
+    torch = sys.modules.get("torch")
+    if torch and isinstance(value, torch.Tensor):
         yield f"tensor {value.dtype} {tuple(value.shape)}\0".encode()
-        yield memoryview(value.detach().cpu().contiguous().reshape(-1).view(uint8).numpy())
+        yield memoryview(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
     elif isinstance(value, Mapping):
         yield f"mapping {len(value)}\0".encode()
         for item in value.items():
@@ -39,13 +44,13 @@ def _parts(value: object) -> Iterator[bytes | memoryview]:
         yield f"{value!r}\0".encode()
 
 
-def seal(facts: dict, tensors: Mapping[str, Tensor] | None = None) -> dict:
+def seal(facts: dict, tensors: Mapping[str, "Tensor"] | None = None) -> dict:
     """Return JSON-able facts with the digest of themselves and of tensors under ``KEY``."""
     # As they will be read: JSON turns keys into text and tuples into lists.
     return facts | {KEY: _sealed(json.loads(json.dumps(facts)), tensors or {})}
 
 
-def unseal(path: str | Path, facts: object, tensors: Mapping[str, Tensor] | None = None) -> dict:
+def unseal(path: str | Path, facts: object, tensors: Mapping[str, "Tensor"] | None = None) -> dict:
     """Return what was sealed; raises UserError naming the file unless it is what was written."""
     if not isinstance(facts, dict) or KEY not in facts:
         raise UserError(f"{path}: found no digest of its contents, {_remedy()}")
@@ -55,7 +60,7 @@ def unseal(path: str | Path, facts: object, tensors: Mapping[str, Tensor] | None
     return rest
 
 
-def _sealed(facts: dict, tensors: Mapping[str, Tensor]) -> str:
+def _sealed(facts: dict, tensors: Mapping[str, "Tensor"]) -> str:
     return digest([json.dumps(facts, sort_keys=True), sorted(tensors.items())])
 
 
@@ -83,3 +88,20 @@ def check_file(path: str | Path, record: dict) -> None:
         raise UserError(f"{path}: cannot be read ({error.strerror}); run again") from error
     if found != expected:
         raise UserError(f"{path}: found contents that do not match their digest, {_remedy()}")
+
+
+def fingerprint(facts: object, files: Iterable[str | Path] = ()) -> str:
+    """Return a hex digest of JSON-able facts and of the contents of files and folders."""
+    found = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode())
+    for path in sorted(files_in(files)):
+        found.update(bytes.fromhex(file_digest(path)))
+    return found.hexdigest()[:16]
+
+
+def files_in(paths: Iterable[str | Path]) -> Iterator[Path]:
+    """Yield files, and all those in folders but the hidden ones."""
+    for path in map(Path, paths):
+        if path.is_dir():
+            yield from (p for p in path.rglob("*") if p.is_file() and not p.name.startswith("."))
+        else:
+            yield path

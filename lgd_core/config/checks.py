@@ -2,7 +2,6 @@
 
 from lgd_core.base.errors import UserError
 from lgd_core.config.methods import is_guided
-from lgd_core.config.schema import suggest
 
 # diffusers embeds positions by sine and cosine of two coordinates.
 EMBEDDED = 4
@@ -98,11 +97,3 @@ def check_method(recipe: dict, dataset: dict, where: str) -> None:
             f"{where}: learner.monitor: found validation, expected training, since the data "
             "set's source.validation_fraction is 0"
         )
-
-
-def check_colormap(name: str, where: str) -> None:
-    """Raise UserError unless Matplotlib knows a colour map; imports it, for half a second."""
-    from matplotlib import colormaps
-
-    if name not in colormaps:
-        raise UserError(f"{where}: unknown colour map '{name}'{suggest(name, list(colormaps))}")

@@ -1,100 +1,46 @@
 """The run, the data sets and the methods: read, checked and resolved before any job starts."""
 
-import re
 from collections.abc import Sequence
 from copy import deepcopy
-from functools import cache, reduce
+from functools import cache
 from pathlib import Path
 
 from lgd_core.base.errors import UserError
 from lgd_core.base.folders import expand_path
 from lgd_core.base.listings import Listing
 from lgd_core.config.architectures import parse_architecture
-from lgd_core.config.checks import check_colormap, check_dataset, check_method
+from lgd_core.config.catalogue import Catalogue
+from lgd_core.config.checks import check_dataset, check_method
 from lgd_core.config.classes import resolve_classes
 from lgd_core.config.external import resolve_external
 from lgd_core.config.methods import SEED_SOURCES, check_formation, needs_learner, tuned_by
 from lgd_core.config.prior_files import check_prior
-from lgd_core.config.schema import check, fill_defaults, load_yaml, merge, suggest
+from lgd_core.config.schema import check, fill_defaults, merge, suggest
 from lgd_core.config.sources import check_source, list_source, source_folder
-from lgd_core.config.sweeps import Families
-from lgd_core.config.words import typed
-
-KINDS = ("dataset", "method", "ablation")
-# Names stand in paths of results, which Snakemake matches by patterns.
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
-# Folders beside those of data sets and of methods.
-RESERVED_NAMES = {
-    "dataset": ("logs", "benchmarks"),
-    "method": ("ablation", "data", "prior", "reference", "influence"),
-    "ablation": (),
-}
-
-
-def read_run(files: Sequence[str | Path]) -> dict:
-    """Return the configuration of a run: its files, each laid over those before it."""
-    return reduce(merge, map(load_yaml, map(Path, files)), {})
+from lgd_core.config.sweeps import Value, variant_name
 
 
 class Recipes:
-    """All configuration under one folder, with the run's own config laid over it.
+    """All configuration under one folder, with the run's own config laid over it, resolved.
 
-    ``words`` is what ``--config`` says; it is laid over ``config`` in the types of the schemas.
-    Files are checked by the schemas at once, and whether keys agree for the data sets and methods
-    of the run; those of a target outside it when they are asked for.
-    Raises UserError, one line that names the file or key, for anything wrong with any of it.
+    Arguments are those of Catalogue, whose checks come first. Whether keys agree is checked at
+    once for the data sets and methods of the run; for those of a target outside it when they are
+    asked for. Raises UserError, one line that names the file or key, for anything wrong.
     """
 
     def __init__(self, folder: str | Path, config: dict, words: dict | None = None) -> None:
-        self.folder = Path(folder)
-        schemas = (*KINDS, "config")
-        self.schemas = {
-            name: load_yaml(self.folder / "schemas" / f"{name}.schema.yaml") for name in schemas
-        }
-        config = merge(config, typed(words or {}, self._whole_schema()))
-        check(config, self.schemas["config"], "config")
-        self.config = fill_defaults(config, self.schemas["config"])
-        self.read, self.files = cache(load_yaml), cache(self._files)
-        if self.config["methods"] == "all":
-            self.config["methods"] = self.files("method")
+        self.catalogue = Catalogue(folder, config, words)
+        self.config, self.names = self.catalogue.config, self.catalogue.names
         self.dataset = cache(self._dataset)
         self.resolved = cache(self._method)
         self.content = cache(self._content)
-        self.families = Families(
-            self, {name: self._family(name) for name in self.files("ablation")}
-        )
+        self.same_as = cache(self._same_as)
         self.external = resolve_external(self.config, self.names("dataset"), self.names("method"))
         self._check_all()
 
-    def _whole_schema(self) -> dict:
-        """Return the schema of a run with those of the recipes where a run may change them."""
-        whole, dataset = deepcopy(self.schemas["config"]), deepcopy(self.schemas["dataset"])
-        dataset["properties"]["recipes"]["additionalProperties"] = self.schemas["method"]
-        overrides = whole["properties"]["overrides"]["properties"]
-        for kind, schema in zip(KINDS, (dataset, *map(self.schemas.get, KINDS[1:])), strict=True):
-            overrides[f"{kind}s"]["additionalProperties"] = schema
-        return whole
-
-    def _files(self, kind: str) -> list[str]:
-        """Return the names of all recipe files of a kind: ``dataset``, ``method``, ``ablation``."""
-        paths = sorted((self.folder / f"{kind}s").glob("*.yaml"))
-        for path in paths:
-            if not NAME.fullmatch(path.stem):
-                raise UserError(
-                    f"{path}: found a file name that cannot be part of results' names, expected "
-                    "letters, digits and _ . + - only, the first a letter or digit"
-                )
-            if path.stem in RESERVED_NAMES[kind]:
-                raise UserError(f"{path}: the name is reserved, expected another file name")
-        return [path.stem for path in paths]
-
-    def names(self, kind: str) -> list[str]:
-        """Return the names of all recipes of a kind: of files, and the variants of families."""
-        return sorted([*self.files(kind), *(self.families.derived if kind == "method" else ())])
-
     def method(self, dataset: str, name: str) -> dict:
         """Return the recipe of a method on a data set; raises UserError for another's double."""
-        same = self.families.same_as(dataset, name)
+        same = self.same_as(dataset, name)
         if same != name:
             raise UserError(
                 f"methods: '{name}' on data set '{dataset}' is '{same}', expected that name"
@@ -122,7 +68,7 @@ class Recipes:
         return list_source(self.dataset(dataset), self._where(dataset))
 
     def _where(self, dataset: str) -> str:
-        return str(self.folder / f"datasets/{dataset}.yaml")
+        return str(self.catalogue.path("dataset", dataset))
 
     def shards(self, dataset: str) -> int:
         """Return the number of jobs that share the classes of a data set's increment."""
@@ -145,16 +91,7 @@ class Recipes:
         return ipc // size
 
     def _check_all(self) -> None:
-        for kind in KINDS:
-            for name, changes in self.config["overrides"][f"{kind}s"].items():
-                self._layer(kind, name, changes or {}, f"config: overrides.{kind}s.{name}")
-            for name in self.files(kind):
-                self._file(kind, name, kind)
-        for name, where in self.families.origin.items():
-            self._file("method", name, where)
-        plots, shipped = self.config["plots"], fill_defaults({}, self.schemas["config"])["plots"]
-        if plots["colormap"] != shipped["colormap"]:
-            check_colormap(plots["colormap"], "config: plots.colormap")
+        self.catalogue.check_files()
         for dataset in self.config["datasets"]:
             self.check_prior(dataset)
             self.shards(dataset)
@@ -164,54 +101,25 @@ class Recipes:
                     self.increments(dataset, method, ipc)
         for dataset in {entry["dataset"] for entry in self.external.values()}:
             self._check_students(dataset)
-        self.families.check()
+        self.catalogue.check_sweeps()
 
     def _check_students(self, dataset: str) -> None:
         of_run = self.config["students"]
-        file = self._path("dataset", dataset)
+        file = self.catalogue.path("dataset", dataset)
         where = "config: students" if of_run else f"{file}: evaluation.students"
         for student in self.students(dataset):
             self.check_input(student, dataset, where)
 
-    def _layer(self, kind: str, name: str, changes: dict, where: str) -> dict:
-        """Check one layer of keys for a recipe that must exist; return it."""
-        self._check_known(kind, name, where)
-        check(changes, self.schemas[kind], where, partial=True)
-        return changes
-
-    def _check_known(self, kind: str, name: str, asked_by: str) -> None:
-        if name not in (known := self.names(kind)):
-            raise UserError(
-                f"{asked_by}: unknown {kind} '{name}' (no file {self._path(kind, name)})"
-                f"{suggest(name, known)}"
-            )
-
-    def _path(self, kind: str, name: str) -> Path:
-        return self.folder / f"{kind}s" / f"{name}.yaml"
-
-    def _file(self, kind: str, name: str, asked_by: str) -> dict:
-        path = self._path(kind, name)
-        if kind == "method" and name in self.families.derived:
-            return self._layer(kind, name, self.families.derived[name], self.families.origin[name])
-        self._check_known(kind, name, asked_by)
-        return self._layer(kind, name, self.read(path), str(path))
-
-    def _family(self, name: str) -> dict:
-        recipe = self._file("ablation", name, "ablations")
-        recipe = merge(recipe, self.config["overrides"]["ablations"].get(name) or {})
-        check(recipe, self.schemas["ablation"], str(self._path("ablation", name)))
-        return fill_defaults(recipe, self.schemas["ablation"])
-
     def _dataset(self, name: str) -> dict:
-        own = self._file("dataset", name, "datasets")
-        where = str(self._path("dataset", name))
-        recipe = merge(own, self.config["overrides"]["datasets"].get(name) or {})
-        check(recipe, self.schemas["dataset"], where)
-        recipe = resolve_classes(fill_defaults(recipe, self.schemas["dataset"]), where)
+        own = self.catalogue.file("dataset", name, "datasets")
+        where = str(self.catalogue.path("dataset", name))
+        recipe = merge(own, self.catalogue.overrides("dataset", name))
+        check(recipe, self.catalogue.schemas["dataset"], where)
+        recipe = resolve_classes(fill_defaults(recipe, self.catalogue.schemas["dataset"]), where)
         expand_paths(recipe, ("prior.source", "prior.vae", "source.folder"), where)
         check_source(recipe, where)
         for method, changes in recipe["recipes"].items():
-            self._layer("method", method, changes, f"{where}: recipes.{method}")
+            self.catalogue.layer("method", method, changes, f"{where}: recipes.{method}")
         check_dataset(recipe, where)
         for key, part in (
             ("reference", recipe["reference"]),
@@ -237,8 +145,8 @@ class Recipes:
 
         They stand in the schema's order, whatever the files' is.
         """
-        recipe = fill_defaults(self._layers(dataset, name, ()), self.schemas["method"])
-        keys = self.schemas["method"]["properties"]
+        recipe = fill_defaults(self._layers(dataset, name, ()), self.catalogue.schemas["method"])
+        keys = self.catalogue.schemas["method"]["properties"]
         return {key: recipe[key] for key in keys if key in recipe and key != "extends"}
 
     def _method(self, dataset: str, name: str) -> dict:
@@ -299,19 +207,60 @@ class Recipes:
 
     def _layers(self, dataset: str, name: str, chain: tuple[str, ...]) -> dict:
         """Lay the file over what it extends, then the data set's and the run's changes to it."""
-        path = self._path("method", name)
+        path = self.catalogue.path("method", name)
         if name in chain:
             raise UserError(f"{path}: extends: cycle {' -> '.join((*chain, name))}")
-        asked_by = f"{self._path('method', chain[-1])}: extends" if chain else "methods"
-        own = self._file("method", name, asked_by)
+        asked_by = f"{self.catalogue.path('method', chain[-1])}: extends" if chain else "methods"
+        own = self.catalogue.file("method", name, asked_by)
         base = self._layers(dataset, own["extends"], (*chain, name)) if "extends" in own else {}
         recipe = merge(base, own)
         for changes in (
             self.dataset(dataset)["recipes"].get(name),
-            self.config["overrides"]["methods"].get(name),
+            self.catalogue.overrides("method", name),
         ):
             recipe = merge(recipe, changes or {})
         return recipe
+
+    def sweep(self, dataset: str, name: str) -> dict:
+        """Return what a sweep compares on a data set, everything about it checked.
+
+        ``variants`` holds (value, method) in order. The base comes last, without a value, where no
+        variant is the base there.
+        """
+        sweep, where = self.catalogue.sweeps[name], str(self.catalogue.path("ablation", name))
+        # The run has the last word, as with all recipes.
+        changes = self.catalogue.overrides("ablation", name)
+        sweep = sweep | sweep["datasets"].get(dataset, {}) | changes
+        if not sweep["values"] and not sweep["methods"]:
+            raise UserError(f"{where}: no values, expected some for data set '{dataset}'")
+        students = sweep["students"] or self.students(dataset)
+        for student in students:
+            self.check_input(student, dataset, f"{where}: students")
+        variants = self._variants(dataset, sweep)
+        for _, method in variants:
+            for ipc in sweep["ipc"]:
+                self.increments(dataset, method, ipc)
+        kept = ("title", "base", "key", "ipc", "redundancy", "learner", "paper")
+        return {key: sweep[key] for key in kept} | {"students": students, "variants": variants}
+
+    def _variants(self, dataset: str, sweep: dict) -> list[tuple[Value | None, str]]:
+        if sweep["methods"]:
+            return [(method, method) for method in sweep["methods"]]
+        base = sweep["base"]
+        variants = [
+            (value, self.same_as(dataset, variant_name(sweep, value))) for value in sweep["values"]
+        ]
+        return variants if base in dict(variants).values() else [*variants, (None, base)]
+
+    def _same_as(self, dataset: str, method: str) -> str:
+        """Return which method a variant is on a data set: its base, one with a file, or itself."""
+        if method not in self.catalogue.variants:
+            return method
+        own = _undescribed(self.content(dataset, method))
+        base = self.catalogue.variants[method].recipe["extends"]
+        others = [base, *self.catalogue.files("method")]
+        same = (m for m in others if _undescribed(self.content(dataset, m)) == own)
+        return next(same, method)
 
     def check_prior(self, dataset: str) -> None:
         """Raise UserError unless a local prior folder is whole and fits data set and methods."""
@@ -319,6 +268,10 @@ class Recipes:
         steps = [m["sampler"]["steps"] for m in methods if m["source"] == "prior"]
         where = f"config/datasets/{dataset}.yaml"
         check_prior(self.dataset(dataset), where, max(steps, default=0))
+
+
+def _undescribed(recipe: dict) -> dict:
+    return {key: value for key, value in recipe.items() if key != "description"}
 
 
 def expand_paths(recipe: dict, keys: Sequence[str], where: str) -> None:

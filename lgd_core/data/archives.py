@@ -8,9 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lgd_core.base.errors import UserError
+from lgd_core.base.files import atomic, scratch
 from lgd_core.base.image_files import file_status
 from lgd_core.base.listings import sha256
-from lgd_core.base.runtime import atomic, progress, scratch
+from lgd_core.base.progress import progress
 from lgd_core.base.web import reachable
 from lgd_core.config.sources import find_archive
 

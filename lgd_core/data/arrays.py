@@ -11,7 +11,8 @@ import numpy as np
 from PIL import Image
 
 from lgd_core.base.errors import BrokenFileError
-from lgd_core.base.runtime import atomic, progress
+from lgd_core.base.files import atomic
+from lgd_core.base.progress import progress
 from lgd_core.data.decoding import fit
 
 # Images in flight per thread: enough to keep all of them busy, few enough for any memory.

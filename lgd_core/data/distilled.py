@@ -3,19 +3,17 @@
 import csv
 import hashlib
 import io
-import json
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
-from lgd_core.base.digests import check_file, file_digests, seal, unseal
+from lgd_core.base.digests import check_file, file_digests
 from lgd_core.base.errors import UserError
-from lgd_core.base.runtime import atomic, read_json, share, system_error, write_json
+from lgd_core.base.files import atomic, read_json, write_json
+from lgd_core.base.tensors import expect, load_tensors
 from lgd_core.config.classes import class_folder
 from lgd_core.config.external import MANIFEST, PROVENANCE
 
@@ -33,60 +31,6 @@ ORIGIN = (
     "versions",
     "fingerprint",
 )
-
-
-def save_tensors(path: str | Path, tensors: dict[str, Tensor], metadata: dict) -> None:
-    """Write tensors and JSON-able metadata as safetensors, with their digest, atomically."""
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    sealed = json.dumps(seal(metadata, tensors), sort_keys=True)
-    with atomic(path) as temporary:
-        try:
-            # One sorted key, because the order of keys would otherwise decide the file's bytes.
-            save_file(tensors, temporary, {"lgd": sealed})
-        except SafetensorError as error:  # which is what a full disk gets
-            raise system_error(error) from error
-        share(temporary)
-
-
-def load_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict]:
-    """Read tensors and metadata; raises UserError naming the file unless they are as written."""
-    try:
-        with safe_open(path, framework="pt") as stream:
-            tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
-            sealed = json.loads((stream.metadata() or {}).get("lgd", "{}"))
-    except FileNotFoundError:
-        raise UserError(f"{path}: not found, expected a safetensors file") from None
-    except (SafetensorError, ValueError) as error:
-        reason = " ".join(str(error).split())[:100]
-        raise UserError(f"{path}: found a broken safetensors file ({reason})") from None
-    return tensors, unseal(path, sealed, tensors)
-
-
-def expect(
-    path: str | Path,
-    tensors: dict[str, Tensor],
-    name: str,
-    dtype: torch.dtype,
-    *shape: int | None,
-    finite: bool = True,
-) -> None:
-    """Raise UserError naming the file unless a tensor is there, of a type and shape, and finite.
-
-    None in ``shape`` stands for any length.
-    """
-    found = tensors.get(name)
-    lengths = ["any" if length is None else str(length) for length in shape]
-    expected = f"expected {str(dtype).removeprefix('torch.')} ({', '.join(lengths)})"
-    if found is None:
-        raise UserError(f"{path}: {name}: missing, {expected}")
-    fits = len(shape) == found.dim() and all(
-        length in (None, own) for length, own in zip(shape, found.shape, strict=True)
-    )
-    if found.dtype != dtype or not fits:
-        kind = f"{str(found.dtype).removeprefix('torch.')} {tuple(found.shape)}"
-        raise UserError(f"{path}: {name}: found {kind}, {expected}")
-    if finite and found.is_floating_point() and not found.isfinite().all():
-        raise UserError(f"{path}: {name}: found values that are not finite, expected none")
 
 
 def load_increment(

@@ -9,10 +9,10 @@ import torch
 from PIL import Image
 from torchvision.transforms.v2.functional import pil_to_tensor, to_pil_image
 
-from lgd_core.analysis.tables import write_csv
+from lgd_core.base.csv_files import write_csv
 from lgd_core.base.errors import BrokenFileError
+from lgd_core.base.files import read_json
 from lgd_core.base.image_files import read_bytes, summarise
-from lgd_core.base.runtime import read_json
 from lgd_core.config.external import (
     increments_of,
     list_images,

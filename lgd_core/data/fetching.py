@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lgd_core.base.errors import UserError
-from lgd_core.base.runtime import atomic, scratch
+from lgd_core.base.files import atomic, scratch
 from lgd_core.base.web import reachable
 from lgd_core.config.sources import tree_parts
 from lgd_core.data.archives import NOTE, fetch_archive

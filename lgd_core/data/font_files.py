@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from lgd_core.base.errors import UserError
+from lgd_core.base.files import scratch
 from lgd_core.base.image_files import FONT_SUFFIXES, is_font, list_fonts
 from lgd_core.base.listings import sha256
-from lgd_core.base.runtime import progress, scratch
+from lgd_core.base.progress import progress
 from lgd_core.data.debian import installed, unpack
 
 

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from lgd_core.base.digests import check_file
 from lgd_core.base.errors import BrokenFileError, UserError
+from lgd_core.base.files import read_json
 from lgd_core.base.image_files import read_bytes, summarise
-from lgd_core.base.runtime import read_json
 from lgd_core.base.seeding import generator
 from lgd_core.config.sources import list_images, list_left_out
 from lgd_core.data.arrays import link, write_images, write_labels

@@ -21,7 +21,7 @@ from diffusers.models.embeddings import PatchEmbed
 from torch import Tensor
 
 from lgd_core.base.errors import UserError
-from lgd_core.base.runtime import atomic
+from lgd_core.base.files import atomic
 from lgd_core.diffusion.prior_training import save_prior
 from lgd_core.diffusion.priors import FREQUENCY_SHIFT, load_component, set_time_frequencies
 

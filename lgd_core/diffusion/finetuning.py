@@ -11,10 +11,9 @@ from diffusers import DDPMScheduler
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
+from lgd_core.base.checkpoints import Resume, run_steps
 from lgd_core.base.errors import UserError
-from lgd_core.base.runtime import Resume
 from lgd_core.base.seeding import epoch_batch, generator
-from lgd_core.base.stepping import run_steps
 from lgd_core.diffusion.minimax import Memory, minimax_loss
 from lgd_core.diffusion.prior_training import encode
 from lgd_core.diffusion.priors import Prior

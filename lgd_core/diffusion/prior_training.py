@@ -15,9 +15,9 @@ from safetensors import SafetensorError
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
-from lgd_core.base.runtime import Resume, share, system_error
+from lgd_core.base.checkpoints import Resume, run_steps
+from lgd_core.base.files import share, system_error
 from lgd_core.base.seeding import epoch_batch, generator
-from lgd_core.base.stepping import run_steps
 
 
 def scale_images(images: Tensor) -> Tensor:

@@ -8,10 +8,10 @@ from diffusers import AutoencoderKL, DDPMScheduler, DiTTransformer2DModel
 from diffusers.models.embeddings import Timesteps
 from torch import Tensor, nn
 
+from lgd_core.base.devices import computes_in_half
 from lgd_core.base.errors import UserError
 from lgd_core.base.finite import require_finite
 from lgd_core.base.micro_batches import Chunks
-from lgd_core.base.runtime import computes_in_half
 
 # Private by its underscore: diffusers keeps such keys of a config without a warning.
 FREQUENCY_SHIFT = "_timestep_frequency_shift"

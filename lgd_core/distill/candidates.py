@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from lgd_core.base.errors import UserError
-from lgd_core.data.distilled import expect, load_tensors
+from lgd_core.base.tensors import expect, load_tensors
 
 # What the shards of an increment say of how they were drawn; the same for all, or else a list.
 DRAWN = ("recipe", "prior", "networks", "precision", "device", "hardware", "versions")

@@ -6,9 +6,10 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
+from lgd_core.base.checkpoints import Resume
 from lgd_core.base.finite import require_finite
 from lgd_core.base.micro_batches import Chunks
-from lgd_core.base.runtime import Resume, progress
+from lgd_core.base.progress import progress
 from lgd_core.base.seeding import epoch_batch, generator
 from lgd_core.data.multi_formation import combine, separate
 from lgd_core.distill.matching import OBJECTIVES, siamese

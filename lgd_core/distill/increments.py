@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lgd_core.base.checkpoints import Resume
 from lgd_core.base.micro_batches import Chunks
-from lgd_core.base.runtime import Resume
 from lgd_core.config.external import seed_images
 from lgd_core.config.methods import guidances, strength_at
 from lgd_core.data.decoding import decode, fit

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
-from lgd_core.data.distilled import expect, load_tensors, save_tensors
+from lgd_core.base.tensors import expect, load_tensors, save_tensors
 from lgd_core.networks.classifiers import Preprocess, rebuild
 
 # Of the names of a surrogate's tensors in its file.

@@ -9,10 +9,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from lgd_core.base.checkpoints import Resume
 from lgd_core.base.errors import UserError
-from lgd_core.base.runtime import Resume, progress
+from lgd_core.base.progress import progress
 from lgd_core.base.seeding import derive_seed
-from lgd_core.data.distilled import expect, load_tensors
+from lgd_core.base.tensors import expect, load_tensors
 from lgd_core.diffusion.guidance import Denoising, noise_change
 from lgd_core.diffusion.priors import Prior
 

@@ -8,9 +8,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from lgd_core.base.checkpoints import Resume
 from lgd_core.base.errors import UserError
 from lgd_core.base.finite import require_finite
-from lgd_core.base.runtime import Resume, progress
+from lgd_core.base.progress import progress
 from lgd_core.base.seeding import generator
 from lgd_core.diffusion import guidance
 from lgd_core.diffusion.guidance import Guidance

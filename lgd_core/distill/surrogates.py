@@ -7,8 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lgd_core.base.checkpoints import Resume
 from lgd_core.base.micro_batches import Chunks
-from lgd_core.base.runtime import Resume, progress
+from lgd_core.base.progress import progress
 from lgd_core.base.seeding import generator
 from lgd_core.networks.training import (
     Images,

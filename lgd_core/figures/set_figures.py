@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from lgd_core.analysis.tables import matrix_of, mean_redundancy
-from lgd_core.base.runtime import atomic
+from lgd_core.base.files import atomic
 from lgd_core.figures.layout import over_seeds, pictures
 from lgd_core.figures.styles import COLOURS
 

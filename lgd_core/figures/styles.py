@@ -2,9 +2,14 @@
 
 from collections.abc import Sequence
 
+from lgd_core.base.errors import UserError
+from lgd_core.config.schema import suggest
+
 # Okabe and Ito (2008), without yellow, which is lost on paper; grey belongs to real images.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = "osv^Dp*Xh"
+# Colour maps that every Matplotlib has; others are looked up, which takes half a second.
+UNIFORM = ("viridis", "plasma", "inferno", "magma", "cividis")
 REAL = "real"
 REAL_LOOK = {"color": "#7F7F7F", "marker": "P"}
 
@@ -19,3 +24,13 @@ def looks(methods: Sequence[str]) -> dict[str, dict]:
         method: {"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[i % len(MARKERS)]}
         for i, method in enumerate(methods)
     } | {REAL: REAL_LOOK}
+
+
+def check_colormap(name: str, where: str) -> None:
+    """Raise UserError unless Matplotlib knows a colour map; ``where`` names the key."""
+    if name in UNIFORM:
+        return
+    from matplotlib import colormaps
+
+    if name not in colormaps:
+        raise UserError(f"{where}: unknown colour map '{name}'{suggest(name, list(colormaps))}")

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from lgd_core.analysis.tables import REDUNDANCY_COLUMNS, TABLE_COLUMNS, parse_csv, spread_over
+from lgd_core.analysis.tables import REDUNDANCY_COLUMNS, TABLE_COLUMNS, spread_over
+from lgd_core.base.csv_files import parse_csv
 from lgd_core.base.errors import UserError
 
 # Column to read: mean and standard deviation in tables.TABLE_COLUMNS.

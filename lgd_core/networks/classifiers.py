@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from lgd_core.base.errors import UserError
 from lgd_core.base.seeding import derive_seed
+from lgd_core.base.tensors import load_tensors, save_tensors
 from lgd_core.config.architectures import Architecture, parse_architecture
-from lgd_core.data.distilled import load_tensors, save_tensors
 
 
 def instance_norm(channels: int) -> nn.GroupNorm:

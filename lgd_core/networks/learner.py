@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from timm.utils import ModelEmaV3
 from torch import nn
 
-from lgd_core.base.runtime import Resume, progress
+from lgd_core.base.checkpoints import Resume
+from lgd_core.base.progress import progress
 from lgd_core.networks.training import (
     Images,
     mean_loss,

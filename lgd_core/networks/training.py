@@ -8,12 +8,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lgd_core.base.checkpoints import Resume
 from lgd_core.base.finite import require_finite
-from lgd_core.base.runtime import Resume, progress
+from lgd_core.base.progress import progress
 from lgd_core.base.seeding import generator
 from lgd_core.data.multi_formation import separate_stored
 from lgd_core.networks.augment import augment, cutmix
-from lgd_core.networks.classifiers import Preprocess, build_network, resized
+from lgd_core.networks.classifiers import Preprocess, resized
 
 
 @dataclass(frozen=True)
@@ -207,47 +208,6 @@ def train_to_length(
             if resume.due():
                 resume.save(name, snapshot(parts) | {"epoch": epoch + 1, "history": history})
     return {"top1": history[-1], "best_top1": max(history)}
-
-
-def train_students(
-    shape: dict,
-    data: Images,
-    test: Images,
-    validation: Images,
-    recipe: dict,
-    key: tuple,
-    resume: Resume,
-) -> list[dict[str, float]]:
-    """Train ``recipe['runs']`` networks from scratch; return the accuracies of each, in percent.
-
-    Beside ``top1`` and ``best_top1`` on the test set, ``validation_top1`` after the last epoch is
-    the number to choose hyperparameters by; None where no real images are held out.
-    """
-    runs = (resume.load("runs", "runs") or {"runs": []})["runs"]
-    for run in range(len(runs), recipe["runs"]):
-        name, own = f"run {run + 1} of {recipe['runs']}", resume.scope(f"run{run}")
-        model = build_network(*shape.values(), *key, run).to(data.device)
-        result = train_to_length(model, data, test, recipe, (*key, run), own, name)
-        held_out = accuracy(model, validation) if len(validation.labels) else None
-        runs.append({"run": run, **result, "validation_top1": held_out})
-        resume.save("runs", {"runs": runs})
-        own.clear()
-    return runs
-
-
-def cross_accuracies(
-    shape: dict, increments: list[Images], recipe: dict, key: tuple, resume: Resume
-) -> list[list[float]]:
-    """Return the K x K matrix of accuracies in percent: trained on increment i, tested on j."""
-    matrix = (resume.load("matrix", "matrix") or {"matrix": []})["matrix"]
-    for i in range(len(matrix), len(increments)):
-        name, own = f"increment {i + 1} of {len(increments)}", resume.scope(f"increment{i}")
-        model = build_network(*shape.values(), *key, i).to(increments[i].device)
-        train_to_length(model, increments[i], increments[i], recipe, (*key, i), own, name)
-        matrix.append([accuracy(model, other) for other in increments])
-        resume.save("matrix", {"matrix": matrix})
-        own.clear()
-    return matrix
 
 
 def snapshot(parts: dict) -> dict:

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from lgd_core.analysis.analyses import complementarity_table, dynamics_table, wilson_interval
-from lgd_core.base.runtime import Resume
-from lgd_core.networks.training import Images, cross_accuracies
+from lgd_core.base.checkpoints import Resume
+from lgd_core.evaluation.students import cross_accuracies
+from lgd_core.networks.training import Images
 
 SHAPE = {"name": "ConvNet-2-w8", "channels": 3, "size": 16, "classes": 3}
 RECIPE = {

@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lgd_core.base.checkpoints import Resume
 from lgd_core.base.micro_batches import Chunks
-from lgd_core.base.runtime import Resume
 from lgd_core.distill.condensation import Condenser, condense, initial_pixels
 from lgd_core.distill.matching import distribution, gradient, siamese
 from lgd_core.networks.augment import augment

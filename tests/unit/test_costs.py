@@ -22,7 +22,8 @@ from lgd_core.analysis.network_evaluations import (
     drawing_passes,
     mean_passes,
 )
-from lgd_core.base.runtime import Resume, write_json
+from lgd_core.base.checkpoints import Resume
+from lgd_core.base.files import write_json
 from lgd_core.config.schema import fill_defaults, load_yaml, merge
 from lgd_core.diffusion.priors import Prior
 from lgd_core.distill import influence as influence_module

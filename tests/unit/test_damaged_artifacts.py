@@ -16,19 +16,13 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from lgd_core.analysis.difficulty import load_measured
-from lgd_core.analysis.tables import read_csv, write_csv
+from lgd_core.base.checkpoints import Resume
+from lgd_core.base.csv_files import read_csv, write_csv
 from lgd_core.base.digests import digest
 from lgd_core.base.errors import UserError
-from lgd_core.base.runtime import Resume, read_json, write_json
-from lgd_core.data.distilled import (
-    load_increment,
-    load_tensors,
-    read_class,
-    read_folder,
-    read_grid,
-    save_tensors,
-    write_folder,
-)
+from lgd_core.base.files import read_json, write_json
+from lgd_core.base.tensors import load_tensors, save_tensors
+from lgd_core.data.distilled import load_increment, read_class, read_folder, read_grid, write_folder
 from lgd_core.data.real_images import load_split
 from lgd_core.distill.candidates import increment_of, load_shards
 from lgd_core.distill.influence import load_influence, save_influence

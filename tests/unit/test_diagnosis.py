@@ -11,11 +11,12 @@ from conftest import CLASSES, CPU, PLAIN_COLOURS, SIZE
 from lgd_core.analysis import diagnosis
 from lgd_core.analysis.difficulty import difficulty_frame
 from lgd_core.analysis.neighbours import distinct_pairs, near_duplicates, neighbours_table
-from lgd_core.base.runtime import Resume
+from lgd_core.base.checkpoints import Resume
+from lgd_core.evaluation.students import cross_accuracies
 from lgd_core.figures.diagnosis_figure import diagnosis_figure
 from lgd_core.figures.set_figures import save_figure
 from lgd_core.networks.features import nearest, pixel_vectors
-from lgd_core.networks.training import Images, cross_accuracies
+from lgd_core.networks.training import Images
 
 FACTS = {
     "classes": ["ant", "bee", "cat"],

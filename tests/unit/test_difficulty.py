@@ -19,7 +19,7 @@ from lgd_core.analysis.difficulty import (
     probabilities_in_training,
     symmetric_kl,
 )
-from lgd_core.base.runtime import Resume
+from lgd_core.base.checkpoints import Resume
 from lgd_core.networks.classifiers import build_network
 from lgd_core.networks.training import Images
 

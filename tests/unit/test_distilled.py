@@ -11,16 +11,15 @@ from torchvision.datasets import ImageFolder
 from torchvision.transforms.v2.functional import pil_to_tensor
 
 from lgd_core.base.errors import UserError
-from lgd_core.base.runtime import read_json
+from lgd_core.base.files import read_json
 from lgd_core.base.seeding import generator
+from lgd_core.base.tensors import load_tensors, save_tensors
 from lgd_core.data.distilled import (
     class_folder,
-    load_tensors,
     origin_of,
     read_class,
     read_folder,
     read_grid,
-    save_tensors,
     write_folder,
 )
 

@@ -11,7 +11,8 @@ import pytest
 import torch
 from snakemake.cli import parse_config
 
-from lgd_core.config.recipes import Recipes, read_run
+from lgd_core.config.catalogue import read_run
+from lgd_core.config.recipes import Recipes
 from lgd_core.config.reference import reference
 from lgd_core.diffusion import guidance
 from lgd_core.diffusion.guidance import Denoising

@@ -1,10 +1,14 @@
 """Figures: what stands where."""
 
+import pytest
 import torch
+from matplotlib import colormaps
 from PIL import Image
 
 from lgd_core.analysis.tables import curve_table, redundancy_table
+from lgd_core.base.errors import UserError
 from lgd_core.figures.set_figures import curves, heatmaps, image_grid, sample_grids, save_figure
+from lgd_core.figures.styles import UNIFORM, check_colormap
 
 
 def test_grid_puts_every_image_in_its_cell():
@@ -42,3 +46,11 @@ def test_curves_and_grids_draw_every_method():
     images = torch.zeros(2, 2, 1, 3, 4, 4, dtype=torch.uint8)
     figure = sample_grids({"dit": images, "lgd": images}, ["cat", "dog"])
     assert [axis.get_title() for axis in figure.axes] == ["dit", "lgd"]
+
+
+def test_colour_maps_are_looked_up():
+    with pytest.raises(UserError, match=r"^plots.colormap: unknown colour map 'viridiss', did you"):
+        check_colormap("viridiss", "plots.colormap")
+    for name in ("magma", "Greys"):
+        check_colormap(name, "plots.colormap")
+    assert set(UNIFORM) <= set(colormaps)

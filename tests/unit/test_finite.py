@@ -16,8 +16,8 @@ from test_selection import task, with_memory
 from test_training import STUDENT, student
 from torch import Tensor
 
+from lgd_core.base.checkpoints import Resume
 from lgd_core.base.errors import UserError
-from lgd_core.base.runtime import Resume
 from lgd_core.diffusion.finetuning import tune_prior
 from lgd_core.diffusion.prior_training import train_transformer
 from lgd_core.diffusion.priors import Prior, load_prior, to_uint8

@@ -9,8 +9,8 @@ from PIL import Image
 from torch import nn
 from trees import record_arrays
 
+from lgd_core.base.checkpoints import Resume
 from lgd_core.base.errors import UserError
-from lgd_core.base.runtime import Resume
 from lgd_core.diffusion.priors import Prior
 from lgd_core.distill.increments import (
     draw_candidates,

@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 import torch
 
+from lgd_core.base.checkpoints import Resume
 from lgd_core.base.errors import UserError
-from lgd_core.base.runtime import Resume, write_json
+from lgd_core.base.files import write_json
+from lgd_core.evaluation.students import cross_accuracies, train_students
 from lgd_core.networks.classifiers import build_network, save_network
-from lgd_core.networks.training import Images, cross_accuracies, train_students
+from lgd_core.networks.training import Images
 
 SCRIPTS = Path(__file__).parents[2] / "workflow_scripts"
 CONFIG = {
@@ -87,10 +89,10 @@ def test_a_job_goes_on_only_where_it_is_computed_as_before(
 def test_a_job_does_not_go_on_with_another_version(
     snakemake: Callable, package: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lgd_core.base import runtime
+    from lgd_core.base import provenance
 
-    before, known = resume_folder(snakemake()), runtime.version
-    monkeypatch.setattr(runtime, "version", lambda p: "0.0" if p == package else known(p))
+    before, known = resume_folder(snakemake()), provenance.version
+    monkeypatch.setattr(provenance, "version", lambda p: "0.0" if p == package else known(p))
     assert resume_folder(snakemake()) != before
 
 

@@ -14,9 +14,9 @@ import pytest
 import torch
 
 from lgd_core.base import leases
+from lgd_core.base.devices import cuda_cards
 from lgd_core.base.errors import UserError
 from lgd_core.base.leases import has_gpu, lease, lease_folder, why_no_gpu
-from lgd_core.base.runtime import cuda_cards
 
 ROOT = Path(__file__).parents[2]
 CARDS = ["left", "right"]

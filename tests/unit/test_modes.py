@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from lgd_core.base.checkpoints import Resume
 from lgd_core.base.errors import UserError
-from lgd_core.base.runtime import Resume
 from lgd_core.base.seeding import generator
 from lgd_core.diffusion.guidance import Denoising, noise_change
 from lgd_core.diffusion.priors import Prior

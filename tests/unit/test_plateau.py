@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from lgd_core.base.runtime import Resume
+from lgd_core.base.checkpoints import Resume
 from lgd_core.networks import learner as plateau
 from lgd_core.networks.classifiers import build_network
 from lgd_core.networks.learner import plateaued, train_to_plateau

@@ -14,8 +14,8 @@ from lgd_core.analysis.prior_quality import (
     reconstruction_psnr,
     sample_quality,
 )
+from lgd_core.base.checkpoints import Resume
 from lgd_core.base.errors import UserError
-from lgd_core.base.runtime import Resume
 from lgd_core.diffusion.priors import Prior
 from lgd_core.networks.features import penultimate
 from lgd_core.networks.training import Images

@@ -12,8 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lgd_core.base.errors import LONGEST, UserError
-from lgd_core.config import recipes
-from lgd_core.config.recipes import Recipes, read_run
+from lgd_core.config import catalogue
+from lgd_core.config.catalogue import read_run
+from lgd_core.config.recipes import Recipes
 from lgd_core.config.schema import load_yaml
 
 ROOT = Path(__file__).parents[2]
@@ -48,7 +49,7 @@ def folder(tmp_path_factory):
     shutil.copytree(ROOT / "priors", place / "priors")
     parsed = cache(lambda path, content: load_yaml(path))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(recipes, "load_yaml", lambda path: parsed(path, _content(path)))
+        patch.setattr(catalogue, "load_yaml", lambda path: parsed(path, _content(path)))
         os.chdir(place)
         yield
         os.chdir(before)
@@ -65,7 +66,7 @@ def read_all(path: Path, words: dict | None = None) -> None:
         used = {kind: [name]} if kind in ("datasets", "methods") else {}
         found = Recipes("config", read_run([RUN]) | used, words)
         if kind == "ablations":
-            found.families.on("digits", name)
+            found.sweep("digits", name)
     except UserError as error:
         text = str(error)
         assert text.isprintable(), "one line"

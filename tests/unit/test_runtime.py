@@ -14,20 +14,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from lgd_core.base import runtime
+from lgd_core.base import progress as bars
+from lgd_core.base.checkpoints import Resume
+from lgd_core.base.devices import hardware, resolve_device
+from lgd_core.base.digests import fingerprint
 from lgd_core.base.errors import UserError
-from lgd_core.base.runtime import (
-    Resume,
-    atomic,
-    fingerprint,
-    hardware,
-    progress,
-    read_json,
-    resolve_device,
-    stamp,
-    write_json,
-)
-from lgd_core.data.distilled import save_tensors
+from lgd_core.base.files import atomic, read_json, write_json
+from lgd_core.base.progress import progress
+from lgd_core.base.provenance import stamp
+from lgd_core.base.tensors import save_tensors
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -285,7 +280,7 @@ def test_a_stamp_names_versions_and_hardware() -> None:
 
 def test_a_log_gets_few_lines_and_always_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
     log = io.StringIO()
-    monkeypatch.setattr(runtime.sys, "stderr", log)
+    monkeypatch.setattr(bars.sys, "stderr", log)
     with progress("work", 2000) as bar:
         for _ in range(2000):
             bar.update()

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lgd_core.base.runtime import Resume
+from lgd_core.base.checkpoints import Resume
 from lgd_core.diffusion.guidance import DeviationGuidance, nearest_similarity
 from lgd_core.diffusion.priors import Prior
 from lgd_core.diffusion.sampler import Sampling, Targets

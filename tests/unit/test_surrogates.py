@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lgd_core.base.checkpoints import Resume
 from lgd_core.base.micro_batches import Chunks
-from lgd_core.base.runtime import Resume
 from lgd_core.distill import surrogates
 from lgd_core.distill.surrogates import (
     checkpoint_gradients,

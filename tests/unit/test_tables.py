@@ -20,8 +20,8 @@ from lgd_core.analysis.tables import (
     result_row,
     result_table,
     runs_by_method,
-    write_csv,
 )
+from lgd_core.base.csv_files import write_csv
 from lgd_core.base.errors import UserError
 from lgd_core.figures.summary import summary, table_page
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lgd_core.analysis import traces
 from lgd_core.analysis.traces import Within, trace_frame, trace_guidance
-from lgd_core.base.runtime import Resume
+from lgd_core.base.checkpoints import Resume
 from lgd_core.diffusion.guidance import Denoising, nearest_similarity
 from lgd_core.diffusion.priors import Prior
 from lgd_core.diffusion.sampler import Sampling

@@ -10,22 +10,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lgd_core.base.runtime import Resume
+from lgd_core.base.checkpoints import Resume
 from lgd_core.base.seeding import generator
+from lgd_core.evaluation.students import cross_accuracies, train_students
 from lgd_core.networks import training
 from lgd_core.networks.augment import augment, cutmix
 from lgd_core.networks.classifiers import build_network
 from lgd_core.networks.training import (
     Images,
     accuracy,
-    cross_accuracies,
     evaluation_epochs,
     loss_of,
     mean_loss,
     network_shape,
     optimiser_for,
     train_epoch,
-    train_students,
     train_to_length,
 )
 

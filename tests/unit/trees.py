@@ -6,7 +6,7 @@ from PIL import Image
 from torch import Tensor
 
 from lgd_core.base.digests import file_digests
-from lgd_core.base.runtime import write_json
+from lgd_core.base.files import write_json
 from lgd_core.data.real_images import load_split
 
 WOOF = {

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from conftest import ANALYSES
 
-from lgd_core.data.distilled import load_tensors
+from lgd_core.base.tensors import load_tensors
 
 METHODS = ["random", "dit", "lgd"]
 

@@ -12,8 +12,8 @@ from PIL import Image
 from torchvision.datasets import ImageFolder
 
 from lgd_core.analysis.tables import TABLE_COLUMNS
-from lgd_core.base.runtime import read_json
-from lgd_core.data.distilled import load_tensors
+from lgd_core.base.files import read_json
+from lgd_core.base.tensors import load_tensors
 from lgd_core.distill.influence import load_influence
 from lgd_core.networks.classifiers import Preprocess
 

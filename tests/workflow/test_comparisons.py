@@ -14,7 +14,7 @@ from PIL import Image
 
 from lgd_core.analysis.ablations import ABLATION_COLUMNS
 from lgd_core.analysis.costs import COST_COLUMNS
-from lgd_core.base.runtime import read_json
+from lgd_core.base.files import read_json
 from lgd_core.config.schema import load_yaml
 
 FAMILY = "results/digits/ablation/base_model.csv"

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from lgd_core.data.distilled import load_tensors
+from lgd_core.base.tensors import load_tensors
 from lgd_core.networks.classifiers import build_network, save_network
 
 LGD = "results/digits/lgd/s0/k1"

@@ -13,8 +13,8 @@ import pytest
 from conftest import Project
 from miniature import DATASETS, build, class_paths, copy_product
 
+from lgd_core.base.tensors import load_tensors
 from lgd_core.config.schema import load_yaml
-from lgd_core.data.distilled import load_tensors
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "imagenette_jobs.json"
 MINIATURE = ("--configfile", "config/test/imagenette_mini.yaml")

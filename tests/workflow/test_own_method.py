@@ -8,7 +8,7 @@ import torch
 from conftest import TARGETS, Project, copy_of
 from miniature import ROOT
 
-from lgd_core.data.distilled import load_tensors
+from lgd_core.base.tensors import load_tensors
 
 INCREMENT = "results/digits/{}/s0/k1/increment.safetensors"
 RECIPE = "config/methods/brighter.yaml"

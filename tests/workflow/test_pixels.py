@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from conftest import copy_of
 
-from lgd_core.data.distilled import load_tensors
+from lgd_core.base.tensors import load_tensors
 
 METHODS = ["herding", "kcenter", "dm", "idc1"]
 RUN = ("--config", "methods=[herding,kcenter,dm,idc1]", "ipc=[10]")

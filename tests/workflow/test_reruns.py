@@ -110,7 +110,7 @@ def test_more_images_per_class_reuse_the_fewer(copied):
 def test_shards_draw_what_one_job_draws(finished, copied):
     import torch
 
-    from lgd_core.data.distilled import load_tensors
+    from lgd_core.base.tensors import load_tensors
 
     path = "results/digits/lgd/s0/k1/increment.safetensors"
     copied.make("--config", "shards=3", "--", path)

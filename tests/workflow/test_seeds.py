@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from conftest import Project
 
-from lgd_core.base.runtime import write_json
+from lgd_core.base.files import write_json
 
 TABLE, PAGE = (f"results/digits_ipc20/table.{kind}" for kind in ("csv", "html"))
 FAMILY = "results/digits/ablation/kappa.csv"

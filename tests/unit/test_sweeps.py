@@ -39,7 +39,7 @@ def complaint(function, *arguments) -> str:
 
 
 def variants(dataset: str, name: str, config: dict | None = None) -> list[tuple]:
-    return Recipes("config", config or {}).families.on(dataset, name)["variants"]
+    return Recipes("config", config or {}).sweep(dataset, name)["variants"]
 
 
 def test_a_variant_is_a_method_like_one_with_a_file(folder):
@@ -84,7 +84,7 @@ def test_which_method_a_value_is_follows_the_run(folder):
 
 def test_a_data_set_has_its_own_values_and_loses_its_schedule(folder):
     recipes = Recipes(folder, {})
-    found = recipes.families.on("fashionmnist", "lambda")
+    found = recipes.sweep("fashionmnist", "lambda")
     assert found["variants"][0] == (0.03, "lgd_lambda0.03")
     assert found["variants"][-1] == (None, "lgd"), "the schedule, which is none of the values"
     assert found["ipc"] == [20, 50]
@@ -101,7 +101,7 @@ def test_another_s_double_is_refused_by_name(folder):
 
 def test_components_are_the_paper_s_rows(folder):
     recipes = Recipes(folder, {})
-    methods = [method for _, method in recipes.families.on("imagenette", "components")["variants"]]
+    methods = [method for _, method in recipes.sweep("imagenette", "components")["variants"]]
     facts = [recipes.method("imagenette", method) for method in methods]
     assert [f["learnability"]["strength"] for f in facts] == [0, 15, 15, 15]
     assert [f["deviation"]["strength"] for f in facts] == [0, 0, 50, 50]
@@ -112,7 +112,7 @@ def test_components_are_the_paper_s_rows(folder):
 def test_every_shipped_family_is_whole_on_every_data_set_that_ships(folder, dataset):
     recipes = Recipes(folder, {})
     for name in recipes.names("ablation"):
-        found = recipes.families.on(dataset, name)
+        found = recipes.sweep(dataset, name)
         methods = [method for _, method in found["variants"]]
         assert found["base"] in methods
         assert len(set(methods)) == len(methods) >= 2, name
@@ -124,8 +124,8 @@ def test_overrides_reach_families(folder):
     assert "lgd_kappa7" in recipes.names("method")
     assert "lgd_kappa10" not in recipes.names("method")
     for dataset in ("digits", "fashionmnist"):
-        assert recipes.families.on(dataset, "kappa")["ipc"] == [10], "the run has the last word"
-    assert recipes.families.on("digits", "gamma")["variants"][1] == (0.03, "lgd")
+        assert recipes.sweep(dataset, "kappa")["ipc"] == [10], "the run has the last word"
+    assert recipes.sweep("digits", "gamma")["variants"][1] == (0.03, "lgd")
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_bad_family(folder, keys, parts):
 )
 def test_bad_family_on_a_data_set(folder, keys, parts):
     add(folder, "mine", **keys)
-    text = complaint(Recipes(folder, {}).families.on, "fashionmnist", "mine")
+    text = complaint(Recipes(folder, {}).sweep, "fashionmnist", "mine")
     for part in parts:
         assert part in text, text
 

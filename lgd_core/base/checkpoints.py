@@ -1,0 +1,98 @@
+"""State of jobs in flight, and loops that go on where they were."""
+
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from lgd_core.base.digests import digest
+from lgd_core.base.files import atomic
+from lgd_core.base.finite import require_finite
+from lgd_core.base.progress import progress
+
+
+class Resume:
+    """State of one job in flight, kept outside its declared outputs.
+
+    The folder is named by what decides the job's result, so that an edited hyperparameter can never
+    continue a stale run. ``Resume(None)`` keeps nothing.
+    """
+
+    def __init__(self, folder: str | Path | None, interval: float = 60.0) -> None:
+        self.folder = None if folder is None else Path(folder)
+        self.interval = interval
+        self._saved = time.monotonic()
+
+    def scope(self, name: str) -> "Resume":
+        """Return state of a part of the job, apart from that of its other parts."""
+        return Resume(None if self.folder is None else self.folder / name, self.interval)
+
+    def due(self) -> bool:
+        """Whether ``interval`` seconds have gone since the last save: time to save again."""
+        return time.monotonic() - self._saved >= self.interval
+
+    def save(self, name: str, state: dict) -> None:
+        """Keep a nested dict of tensors and plain values under ``name``, atomically."""
+        if self.folder is None:
+            return
+        with atomic(self.folder / f"{name}.pt") as temporary, open(temporary, "wb") as stream:
+            try:
+                torch.save({"state": state, "digest": digest(state)}, stream)
+            except RuntimeError as error:  # which is what torch makes of a full disk
+                cause = error.__context__
+                raise cause if isinstance(cause, OSError) else error from None
+        self._saved = time.monotonic()
+
+    def load(self, name: str, *keys: str) -> dict | None:
+        """Return what was saved under ``name`` with at least these keys, or None.
+
+        A file that is damaged, of something else or without the keys is dropped, and the log says
+        so: then the work starts anew. Never unpickles objects.
+        """
+        path = None if self.folder is None else self.folder / f"{name}.pt"
+        if path is None or not path.exists():
+            return None
+        try:
+            kept = torch.load(path, map_location="cpu", weights_only=True)
+            state = kept["state"]
+            if kept["digest"] == digest(state) and set(keys) <= set(state):
+                return state
+            reason = "contents do not match"
+        except Exception as error:  # damaged bytes make torch raise almost anything
+            reason = type(error).__name__
+        print(f"{path}: found a broken checkpoint ({reason}), dropped", file=sys.stderr)
+        path.unlink(missing_ok=True)
+        return None
+
+    def clear(self) -> None:
+        """Forget everything: the work has its result."""
+        if self.folder is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def run_steps(
+    parts: dict, train_step: Callable[[int], float], steps: int, name: str, resume: Resume
+) -> float:
+    """Call ``train_step`` for every step that is left; return the mean of the last losses.
+
+    ``parts`` are all models, optimisers and schedules that a step changes: restored before the
+    first and saved when it is time. The mean is over the last hundredth of the steps. Raises
+    UserError where a loss is not finite.
+    """
+    state = resume.load(name, *parts, "step", "losses") or {"step": 0, "losses": []}
+    for key in parts.keys() & state.keys():
+        parts[key].load_state_dict(state[key])
+    losses = state["losses"]
+    with progress(name, steps, state["step"]) as bar:
+        for step in range(state["step"], steps):
+            losses = [*losses, train_step(step)][-max(1, steps // 100) :]
+            require_finite(losses[-1], f"{name}: loss of step {step}", "a lower lr")
+            bar.set_postfix(loss=f"{sum(losses) / len(losses):.4f}", refresh=False)
+            bar.update()
+            if resume.due() or step + 1 == steps:
+                states = {key: part.state_dict() for key, part in parts.items()}
+                resume.save(name, states | {"step": step + 1, "losses": losses})
+    return sum(losses) / len(losses)

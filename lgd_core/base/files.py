@@ -1,0 +1,140 @@
+"""Files that are whole or not there: written beside their place, synced and renamed.
+
+Free of PyTorch, since configuration and figures write files too.
+"""
+
+import contextlib
+import glob
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from lgd_core.base.digests import files_in, seal, unseal
+from lgd_core.base.errors import UserError
+
+
+@contextlib.contextmanager
+def atomic(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary path beside ``path`` (file or folder) and rename it there on success.
+
+    On any error the temporary is removed and ``path`` stays as it was; what a killed process left
+    behind under such a name goes too. What is renamed has reached the disk before. A full disk, a
+    folder that cannot be written and another file that the body cannot use are UserErrors, each
+    naming its own file.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for left_behind in _abandoned(path):
+            _remove(left_behind)
+        yield temporary
+        _sync(temporary)
+        if temporary.is_dir() and path.is_dir():
+            shutil.rmtree(path)
+        os.replace(temporary, path)
+        _sync_names(path.parent)
+    except OSError as error:
+        # Errors of the system have a number; those of libraries and of the network are not ours.
+        if error.errno is None or isinstance(error, ConnectionError | TimeoutError):
+            raise
+        raise _failure(path, temporary, error) from error
+    finally:
+        _remove(temporary)
+
+
+def _failure(path: Path, temporary: Path, error: OSError) -> UserError:
+    """Say which file an error is of: the one that is written, or another that the body used."""
+    file = Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else path
+    own = file.absolute()
+    if own.is_relative_to(temporary.absolute()) or path.absolute().is_relative_to(own):
+        return UserError(f"{path}: cannot be written ({error.strerror})")
+    return UserError(f"{file}: {error.strerror}")
+
+
+def system_error(error: Exception) -> OSError:
+    """Return the error of the system that safetensors has put into words: "(os error 28)"."""
+    number = re.search(r"os error (\d+)", str(error))
+    if number is None:
+        return OSError(str(error))
+    return OSError(int(number[1]), os.strerror(int(number[1])))
+
+
+def _sync(path: Path) -> None:
+    """Bring a file, or a folder with all in it, to the disk, so that a crash cannot cut it."""
+    if path.is_dir():
+        os.sync()  # once for all: a set has thousands of files, each of which would wait by itself
+    else:
+        with open(path, "rb") as stream:
+            os.fsync(stream.fileno())
+
+
+def _sync_names(folder: Path) -> None:
+    """Bring the names in a folder to the disk."""
+    with contextlib.suppress(OSError):  # some network file systems cannot, and need not
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _abandoned(path: Path) -> list[Path]:
+    """Return temporaries of ``path`` whose process has ended."""
+    found = path.parent.glob(f".{glob.escape(path.name)}.*")
+    own = [p for p in found if p.stem == f".{path.name}" and p.suffix[1:].isdigit()]
+    return [p for p in own if not _alive(int(p.suffix[1:]))]
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+
+def share(path: str | Path) -> None:
+    """Give a file, or each file in a folder, the read and write permissions of the folder it is in.
+
+    safetensors makes files that only their owner can read, whatever the umask says.
+    """
+    for file in files_in([path]):
+        file.chmod(file.parent.stat().st_mode & 0o666)
+
+
+def write_json(path: str | Path, value: dict) -> None:
+    """Write a JSON artifact atomically: indented, with its digest and a final newline."""
+    with atomic(path) as temporary:
+        temporary.write_text(json.dumps(seal(value), indent=2) + "\n")
+
+
+def read_json(path: str | Path) -> dict:
+    """Read what write_json wrote; raises UserError naming the file unless it is whole."""
+    try:
+        value = json.loads(Path(path).read_bytes())
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); run again") from error
+    except ValueError as error:
+        raise UserError(f"{path}: found broken JSON ({error}); delete it and run again") from error
+    return unseal(path, value)
+
+
+def scratch(beside: str | Path) -> tempfile.TemporaryDirectory:
+    """Return a temporary folder on the same file system as ``beside``."""
+    Path(beside).parent.mkdir(parents=True, exist_ok=True)
+    return tempfile.TemporaryDirectory(dir=Path(beside).parent, prefix=".")

@@ -1,0 +1,44 @@
+"""Progress bars on a terminal, and lines now and then in the log of a job."""
+
+import sys
+import time
+
+from tqdm import tqdm
+
+LOG_SECONDS = 5.0
+
+
+class _Output:
+    """Where tqdm writes: a bar on the terminal if there is one, lines now and then to the log."""
+
+    def __init__(self) -> None:
+        self.terminal = sys.__stderr__ if sys.__stderr__.isatty() else None
+        self.log = sys.stderr
+        self.last = -LOG_SECONDS
+
+    def write(self, text: str) -> None:
+        if self.terminal is not None:
+            self.terminal.write(text)
+        line, now = text.strip("\r\n "), time.monotonic()
+        if line and (now - self.last >= LOG_SECONDS or "100%" in line):
+            self.log.write(line + "\n")
+            self.last = now
+
+    def flush(self) -> None:
+        self.log.flush()
+        if self.terminal is not None:
+            self.terminal.flush()
+
+
+def progress(description: str, total: int, initial: int = 0) -> tqdm:
+    """Return a progress bar; the log gets a line every few seconds, with rate and time left."""
+    return tqdm(
+        desc=description,
+        total=total,
+        initial=initial,
+        file=_Output(),
+        mininterval=0.5,
+        maxinterval=LOG_SECONDS,
+        ncols=100,
+        ascii=True,
+    )

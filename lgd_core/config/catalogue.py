@@ -1,0 +1,141 @@
+"""Recipe files as they lie under ``config/``: found, read, checked by their schemas, layered."""
+
+import re
+from collections.abc import Sequence
+from copy import deepcopy
+from functools import cache, reduce
+from pathlib import Path
+
+from lgd_core.base.errors import UserError
+from lgd_core.config.schema import check, fill_defaults, load_yaml, merge, suggest
+from lgd_core.config.sweeps import Variant, derive_variants, listed_methods
+from lgd_core.config.words import typed
+
+KINDS = ("dataset", "method", "ablation")
+# Names stand in paths of results, which Snakemake matches by patterns.
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
+# Folders beside those of data sets and of methods.
+RESERVED_NAMES = {
+    "dataset": ("logs", "benchmarks"),
+    "method": ("ablation", "data", "prior", "reference", "influence"),
+    "ablation": (),
+}
+
+
+def read_run(files: Sequence[str | Path]) -> dict:
+    """Return the configuration of a run: its files, each laid over those before it."""
+    return reduce(merge, map(load_yaml, map(Path, files)), {})
+
+
+class Catalogue:
+    """All recipe files under one folder, and the run's own configuration laid over them.
+
+    ``words`` is what ``--config`` says; it is laid over ``config`` in the types of the schemas.
+    What has been read is checked by the schemas only: whether keys agree, Recipes finds out.
+    Raises UserError, one line that names the file or key, for anything wrong with any of it.
+    """
+
+    def __init__(self, folder: str | Path, config: dict, words: dict | None = None) -> None:
+        self.folder = Path(folder)
+        schemas = (*KINDS, "config")
+        self.schemas = {
+            name: load_yaml(self.folder / "schemas" / f"{name}.schema.yaml") for name in schemas
+        }
+        config = merge(config, typed(words or {}, self._whole_schema()))
+        check(config, self.schemas["config"], "config")
+        self.config = fill_defaults(config, self.schemas["config"])
+        self.read, self.files = cache(load_yaml), cache(self._files)
+        if self.config["methods"] == "all":
+            self.config["methods"] = self.files("method")
+        self.variants: dict[str, Variant] = {}
+        self.sweeps = {name: self._sweep(name) for name in self.files("ablation")}
+        self.variants = derive_variants(
+            self.sweeps, self.files("method"), lambda name: str(self.path("ablation", name))
+        )
+
+    def _whole_schema(self) -> dict:
+        """Return the schema of a run with those of the recipes where a run may change them."""
+        whole, dataset = deepcopy(self.schemas["config"]), deepcopy(self.schemas["dataset"])
+        dataset["properties"]["recipes"]["additionalProperties"] = self.schemas["method"]
+        overrides = whole["properties"]["overrides"]["properties"]
+        for kind, schema in zip(KINDS, (dataset, *map(self.schemas.get, KINDS[1:])), strict=True):
+            overrides[f"{kind}s"]["additionalProperties"] = schema
+        return whole
+
+    def _files(self, kind: str) -> list[str]:
+        """Return the names of all recipe files of a kind: ``dataset``, ``method``, ``ablation``."""
+        paths = sorted((self.folder / f"{kind}s").glob("*.yaml"))
+        for path in paths:
+            if not NAME.fullmatch(path.stem):
+                raise UserError(
+                    f"{path}: found a file name that cannot be part of results' names, expected "
+                    "letters, digits and _ . + - only, the first a letter or digit"
+                )
+            if path.stem in RESERVED_NAMES[kind]:
+                raise UserError(f"{path}: the name is reserved, expected another file name")
+        return [path.stem for path in paths]
+
+    def names(self, kind: str) -> list[str]:
+        """Return the names of all recipes of a kind: of files, and the variants of sweeps."""
+        return sorted([*self.files(kind), *(self.variants if kind == "method" else ())])
+
+    def layer(self, kind: str, name: str, changes: dict, where: str) -> dict:
+        """Check one layer of keys for a recipe that must exist; return it."""
+        self.check_known(kind, name, where)
+        check(changes, self.schemas[kind], where, partial=True)
+        return changes
+
+    def check_known(self, kind: str, name: str, asked_by: str) -> None:
+        """Raise UserError unless there is a recipe of that name; ``asked_by`` names the key."""
+        if name not in (known := self.names(kind)):
+            raise UserError(
+                f"{asked_by}: unknown {kind} '{name}' (no file {self.path(kind, name)})"
+                f"{suggest(name, known)}"
+            )
+
+    def path(self, kind: str, name: str) -> Path:
+        """Return where the file of a recipe lies, or would lie."""
+        return self.folder / f"{kind}s" / f"{name}.yaml"
+
+    def file(self, kind: str, name: str, asked_by: str) -> dict:
+        """Return the keys of a recipe's own file, or of a variant that a sweep makes."""
+        if kind == "method" and name in self.variants:
+            variant = self.variants[name]
+            return self.layer(kind, name, variant.recipe, variant.origin)
+        self.check_known(kind, name, asked_by)
+        return self.layer(kind, name, self.read(self.path(kind, name)), str(self.path(kind, name)))
+
+    def _sweep(self, name: str) -> dict:
+        recipe = self.file("ablation", name, "ablations")
+        recipe = merge(recipe, self.overrides("ablation", name))
+        check(recipe, self.schemas["ablation"], str(self.path("ablation", name)))
+        return fill_defaults(recipe, self.schemas["ablation"])
+
+    def overrides(self, kind: str, name: str) -> dict:
+        """Return what the run lays over a recipe."""
+        return self.config["overrides"][f"{kind}s"].get(name) or {}
+
+    def check_files(self) -> None:
+        """Raise UserError unless every file, override and variant keeps to its schema."""
+        for kind in KINDS:
+            for name in self.config["overrides"][f"{kind}s"]:
+                changes = self.overrides(kind, name)
+                self.layer(kind, name, changes, f"config: overrides.{kind}s.{name}")
+            for name in self.files(kind):
+                self.file(kind, name, kind)
+        for name, variant in self.variants.items():
+            self.file("method", name, variant.origin)
+
+    def check_sweeps(self) -> None:
+        """Raise UserError unless all methods, data sets and tables that sweeps name exist."""
+        tables = sorted(path.stem for path in (self.folder / "paper").glob("*.csv"))
+        for name, sweep in self.sweeps.items():
+            for kind, used, known in (
+                ("method", [sweep["base"], *listed_methods(sweep)], self.names("method")),
+                ("dataset", sweep["datasets"], self.names("dataset")),
+                ("table of config/paper", sweep["paper"], tables),
+            ):
+                for item in used:
+                    if item not in known:
+                        where = self.path("ablation", name)
+                        raise UserError(f"{where}: unknown {kind} '{item}'{suggest(item, known)}")

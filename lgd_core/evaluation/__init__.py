@@ -1,0 +1,1 @@
+"""How a distilled set is judged: students trained on it and tested on real images."""
