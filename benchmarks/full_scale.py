@@ -15,7 +15,7 @@ from diffusers import AutoencoderKL, DDPMScheduler, DiTTransformer2DModel
 from torch import Tensor
 
 from lgd_core.base.checkpoints import Resume
-from lgd_core.base.devices import resolve_device
+from lgd_core.base.devices import describe, resolve_device
 from lgd_core.base.micro_batches import Chunks
 from lgd_core.base.provenance import stamp
 from lgd_core.diffusion.priors import Prior, place
@@ -176,7 +176,7 @@ def main() -> None:
     }
     if device.type == "cuda":
         facts["peak_memory_gib"] = torch.cuda.max_memory_allocated(device) / 2**30
-    print(json.dumps(stamp(device, **facts), indent=2))
+    print(json.dumps(stamp(**describe(device), **facts), indent=2))
 
 
 if __name__ == "__main__":

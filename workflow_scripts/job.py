@@ -9,23 +9,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-
-from lgd_core.base.checkpoints import Resume
-from lgd_core.base.devices import (
-    computes_in_half,
-    cuda_cards,
-    device_kind,
-    network_precision,
-    resolve_device,
-)
 from lgd_core.base.digests import fingerprint
 from lgd_core.base.errors import UserError
 from lgd_core.base.files import read_json
-from lgd_core.base.image_files import LITTER_KIND, describe
+from lgd_core.base.image_files import LITTER_KIND
+from lgd_core.base.image_files import describe as describe_files
 from lgd_core.base.leases import lease, lease_folder
-from lgd_core.base.provenance import COMPUTING_PACKAGES, stamp, versions
+from lgd_core.base.provenance import COMPUTING_PACKAGES, processor, stamp, versions
+
+# PyTorch takes seconds that jobs which only gather or draw do not need.
+if TYPE_CHECKING:
+    import torch
+
+    from lgd_core.base.checkpoints import Resume
 
 
 @dataclass
@@ -45,8 +43,12 @@ class Job:
         return self.snakemake.params.hp
 
     @cached_property
-    def device(self) -> torch.device:
+    def device(self) -> "torch.device":
         """Where tensors live. A GPU is this job's alone from the first use on: may wait for one."""
+        import torch
+
+        from lgd_core.base.devices import cuda_cards, resolve_device
+
         device = resolve_device(self.snakemake.config["device"])
         if device.type == "cuda":
             index = self.held.enter_context(lease(cuda_cards(), lease_folder(), self.log))
@@ -64,13 +66,15 @@ class Job:
             "rule": self.snakemake.rule,
             "wildcards": dict(self.snakemake.wildcards.items()),
             "hp": self.hp,
-            "threads": torch.get_num_threads(),
+            "threads": self.snakemake.threads,
         }
         return fingerprint(facts, self.snakemake.input)
 
     @property
     def precision(self) -> dict:
         """Return in which precision networks and a prior compute; no GPU is leased to know it."""
+        from lgd_core.base.devices import computes_in_half, device_kind, network_precision
+
         config = self.snakemake.config
         kind = device_kind(config["device"])
         networks = network_precision(kind)
@@ -87,8 +91,11 @@ class Job:
         return Path("results/.resume") / ",".join([self.snakemake.rule, *wildcards])
 
     @cached_property
-    def resume(self) -> Resume:
+    def resume(self) -> "Resume":
         """State of what decides the result, and of what decides its last bits."""
+        from lgd_core.base.checkpoints import Resume
+        from lgd_core.base.devices import device_kind
+
         config, known = self.snakemake.config, versions()
         key = {
             "job": self.fingerprint,
@@ -103,14 +110,25 @@ class Job:
 
     def stamp(self, **facts: object) -> dict:
         """Return the evidence an artifact carries; no times, so that reruns give equal bytes."""
-        # A job that never asked for the device worked on the CPU, and needs no GPU to say so.
-        device = vars(self).get("device", torch.device("cpu"))
         recipe = {"recipe": self.hp, "fingerprint": self.fingerprint}
         own = recipe | self.origins | dict(self.snakemake.wildcards.items()) | facts
-        stamped = stamp(device, **own)
+        stamped = stamp(**self._place(), **own)
         if "prior" in self.origins:
             stamped["precision"]["prior"] = self.precision["prior"]
         return stamped
+
+    def _place(self) -> dict[str, str]:
+        """Return where the job has computed, as stamps have it."""
+        if "device" in vars(self):
+            from lgd_core.base.devices import describe
+
+            return describe(self.device)
+        # A job that never asked for the device worked on the CPU, and needs no GPU to say so.
+        return {
+            "device": "cpu",
+            "hardware": processor(self.snakemake.threads),
+            "precision": "fp32",
+        }
 
 
 # What a prior's file says of where it comes from; a tuned one, of the prior it was tuned from.
@@ -162,7 +180,7 @@ def note(job: Job, text: str) -> None:
 
 def note_left_out(job: Job, summary: dict[str, dict]) -> None:
     """Say which files beside images are not read; on the terminal, unless all is litter."""
-    if text := describe(summary):
+    if text := describe_files(summary):
         say = job.log if set(summary) == {LITTER_KIND} else partial(note, job)
         say(f"{job.snakemake.rule}: left out {text}")
 
@@ -171,13 +189,14 @@ def note_left_out(job: Job, summary: dict[str, dict]) -> None:
 def running(snakemake: object) -> Iterator[Job]:
     """Run a script's body as a job; where the user is at fault, end with one line and status 1."""
     job = Job(snakemake)
-    torch.set_num_threads(snakemake.threads)
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(snakemake.threads)
     log = Path(snakemake.log[0])
     log.parent.mkdir(parents=True, exist_ok=True)
     with open(log, "w", buffering=1) as stream, job.held:
         try:
             with contextlib.redirect_stderr(stream), contextlib.redirect_stdout(stream):
-                job.log(f"{snakemake.rule}: {torch.get_num_threads()} threads")
+                job.log(f"{snakemake.rule}: {snakemake.threads} threads")
                 yield job
                 shutil.rmtree(job.checkpoints, ignore_errors=True)
                 job.log("done")

@@ -1,12 +1,9 @@
 """Where tensors live, and in which precision they are computed there."""
 
-import contextlib
-import platform
-from pathlib import Path
-
 import torch
 
 from lgd_core.base.errors import UserError
+from lgd_core.base.provenance import processor
 
 # The first generation of GPUs with TensorFloat-32.
 AMPERE = (8, 0)
@@ -56,12 +53,13 @@ def hardware(device: torch.device) -> str:
     """Describe the hardware in words: the accelerator, or the processor and its threads."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"{_processor()}, {torch.get_num_threads()} threads"
+    return processor(torch.get_num_threads())
 
 
-def _processor() -> str:
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.machine()
+def describe(device: torch.device) -> dict[str, str]:
+    """Return what provenance.stamp says of a device: its kind, name and precision of networks."""
+    return {
+        "device": device.type,
+        "hardware": hardware(device),
+        "precision": network_precision(device.type),
+    }

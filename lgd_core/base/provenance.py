@@ -1,11 +1,9 @@
-"""What an artifact carries as evidence of how it was made."""
+"""What an artifact carries as evidence of how it was made; free of PyTorch."""
 
+import contextlib
 import platform
 from importlib.metadata import version
-
-import torch
-
-from lgd_core.base.devices import hardware, network_precision
+from pathlib import Path
 
 COMPUTING_PACKAGES = ("torch", "torchvision", "diffusers", "timm", "numpy")
 STAMPED_PACKAGES = (*COMPUTING_PACKAGES, "snakemake")
@@ -16,15 +14,29 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version()} | {p: version(p) for p in STAMPED_PACKAGES}
 
 
-def stamp(device: torch.device, **facts: object) -> dict[str, object]:
+def stamp(device: str, hardware: str, precision: str, **facts: object) -> dict[str, object]:
     """Return what an artifact carries as evidence: versions, device, precision, the facts given.
 
-    ``precision`` is that of networks; jobs with a prior add its own.
+    ``device`` is ``cpu`` or ``cuda``, ``hardware`` says which in words, ``precision`` is that of
+    networks; jobs with a prior add its own.
     """
     return {
         "versions": versions(),
-        "hardware": hardware(device),
-        "device": device.type,
-        "precision": {"networks": network_precision(device.type)},
+        "hardware": hardware,
+        "device": device,
+        "precision": {"networks": precision},
         **facts,
     }
+
+
+def processor(threads: int) -> str:
+    """Describe the processor and the threads in use, in words."""
+    return f"{_processor()}, {threads} threads"
+
+
+def _processor() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.machine()

@@ -16,7 +16,7 @@ import torch
 
 from lgd_core.base import progress as bars
 from lgd_core.base.checkpoints import Resume
-from lgd_core.base.devices import hardware, resolve_device
+from lgd_core.base.devices import describe, hardware, resolve_device
 from lgd_core.base.digests import fingerprint
 from lgd_core.base.errors import UserError
 from lgd_core.base.files import atomic, read_json, write_json
@@ -271,7 +271,7 @@ def test_auto_prefers_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_stamp_names_versions_and_hardware() -> None:
-    found = stamp(torch.device("cpu"), seed=3)
+    found = stamp(**describe(torch.device("cpu")), seed=3)
     assert found["seed"] == 3
     assert torch.__version__.startswith(found["versions"]["torch"])
     assert found["versions"]["python"] == ".".join(map(str, sys.version_info[:3]))

@@ -9,10 +9,13 @@ import time
 import pytest
 from conftest import TARGETS, copy_of
 
+LGD = "results/digits/lgd/s0/k1"
+PRIOR = "results/digits/prior.json"
 
-def start(project):
+
+def start(project, *targets: str):
     return subprocess.Popen(
-        project.command("--", *TARGETS),
+        project.command("--", *targets),
         cwd=project.folder,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -32,15 +35,15 @@ def wait_for(project, pattern: str, process) -> None:
     assert process.poll() is None, f"ended before {pattern} was seen"
 
 
-def finish(project) -> None:
+def finish(project, *targets: str) -> None:
     project.make("--unlock")
-    project.make("--", *TARGETS)
+    project.make("--", *targets)
 
 
-def assert_same_bytes(project, finished) -> None:
-    """Compare all that the targets need; the finished project has analyses and pages beside it."""
+def assert_same_bytes(project, finished, *targets: str) -> None:
+    """Compare all that the targets need; the finished project has more beside it."""
     found, expected = project.digests(), finished.digests()
-    assert set(TARGETS) < set(found)
+    assert set(targets) < set(found)
     assert found == {name: expected.get(name) for name in found}
 
 
@@ -54,22 +57,35 @@ def without_increment_1(finished, tmp_path):
 
 
 def test_killed_while_the_prior_is_trained(finished, fresh):
-    process = start(fresh)
+    process = start(fresh, PRIOR)
     wait_for(fresh, "results/.resume/train_prior,*/*/transformer.pt", process)
     kill(process)
     assert not (fresh.folder / "results/digits/prior").exists(), "nothing half-written"
-    finish(fresh)
-    assert_same_bytes(fresh, finished)
+    finish(fresh, PRIOR)
+    assert_same_bytes(fresh, finished, PRIOR)
 
 
-@pytest.mark.parametrize("stage", ["sample_candidates", "train_learner", "evaluate"])
-def test_killed_in_a_stage(finished, without_increment_1, stage):
+@pytest.mark.parametrize(
+    ("stage", "targets"),
+    [
+        ("sample_candidates", [f"{LGD}/increment.safetensors"]),
+        ("train_learner", [f"{LGD}/learner.safetensors"]),
+        ("evaluate", TARGETS),
+    ],
+)
+def test_killed_in_a_stage(finished, without_increment_1, stage, targets):
+    """The last makes all that is missing; sampling redoes at most the position in flight."""
     project = without_increment_1
-    process = start(project)
+    process = start(project, *targets)
     wait_for(project, f"results/.resume/{stage},*/**/*.pt", process)
+    time.sleep(0.5 if stage == "sample_candidates" else 0)
     kill(process)
-    finish(project)
-    assert_same_bytes(project, finished)
+    finish(project, *targets)
+    assert_same_bytes(project, finished, *targets)
+    if stage == "sample_candidates":
+        log = project.folder / "results/logs/sample_candidates/digits_lgd_s0_k1_0of1.log"
+        first = next(line for line in log.read_text().splitlines() if "candidates:" in line)
+        assert "| 0/10" not in first, "goes on from the positions that were kept"
 
 
 @pytest.mark.slow
@@ -77,21 +93,9 @@ def test_killed_in_a_stage(finished, without_increment_1, stage):
 def test_killed_at_ten_moments_of_sampling(finished, without_increment_1, moment):
     """Each time a little later: before the first position is kept, in between, after the last."""
     project = without_increment_1
-    process = start(project)
+    process = start(project, *TARGETS)
     wait_for(project, "results/.resume/sample_candidates,*/*/*.pt", process)
     time.sleep(0.25 * moment)
     kill(process)
-    finish(project)
-    assert_same_bytes(project, finished)
-
-
-def test_resumed_sampling_redoes_at_most_the_position_in_flight(without_increment_1):
-    project = without_increment_1
-    process = start(project)
-    wait_for(project, "results/.resume/sample_candidates,*/*/*.pt", process)
-    time.sleep(0.5)
-    kill(process)
-    finish(project)
-    log = project.folder / "results/logs/sample_candidates/digits_lgd_s0_k1_0of1.log"
-    first = next(line for line in log.read_text().splitlines() if "candidates:" in line)
-    assert "| 0/10" not in first, "goes on from the positions that were kept"
+    finish(project, *TARGETS)
+    assert_same_bytes(project, finished, *TARGETS)

@@ -34,6 +34,7 @@ def data(monkeypatch):
     monkeypatch.setenv("LGD_DATA", "miniature/imagenet")
 
 
+@pytest.mark.slow
 def test_imagenette_at_100_images_per_class(miniature):
     """Ten increments, all three students; the second call has nothing to do."""
     target = "results/imagenette_ipc100/table.csv"
