@@ -7,11 +7,6 @@ min_version("9.0")
 
 # ---- Configuration: read, checked and completed before anything else happens ----
 include: "rules/common.smk"
-include: "rules/inputs.smk"
-include: "rules/comparisons.smk"
-include: "rules/costs.smk"
-include: "rules/analysis_inputs.smk"
-include: "rules/external_inputs.smk"
 # ---- Stages, in reading order ----
 include: "rules/data.smk"
 include: "rules/reference.smk"
@@ -20,9 +15,11 @@ include: "rules/prior.smk"
 include: "rules/increment.smk"
 include: "rules/evaluate.smk"
 include: "rules/analyse.smk"
+include: "rules/ablations.smk"
 include: "rules/measure.smk"
 include: "rules/figures.smk"
 include: "rules/pages.smk"
+include: "rules/costs.smk"
 include: "rules/external.smk"
 
 

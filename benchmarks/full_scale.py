@@ -112,7 +112,7 @@ def position(size: dict, classes_per_batch: int | None) -> Task:
         classes_per_batch=classes_per_batch,
         guidance={
             "learnability": {"strength": 15.0, "norm": "rms"},
-            "deviation": {"strength": 50.0, "norm": "raw"},
+            "deviation": {"strength": 50.0, "norm": "raw", "memory": None},
         },
     )
 

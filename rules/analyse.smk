@@ -1,9 +1,23 @@
+"""What every run ends with: the table of accuracies, redundancy, learner curves, samples."""
+
+from lgd_core.config.sources import compares_with_paper
+
+
+def paper_tables(wildcards, names):
+    """Return tables of the paper; none where its numbers do not compare with the data set's."""
+    if not compares_with_paper(source_of(wildcards)):
+        return []
+    return [f"config/paper/{name}.csv" for name in names]
+
+
 rule table:
     """Gather the accuracies of all methods and students, beside the paper's where it has them."""
     input:
         runs=over_methods(
-            "results/{dataset}/{method}/s{seed}/k{k}/evaluate/{student}.json",
+            "results/{dataset}/{method}/s{seed}/k{k}/evaluate/{protocol}/{student}/r{run}.json",
+            protocol=protocol_of,
             student=students_of,
+            run=lambda wildcards: range(config["runs"]),
         ),
         reference="results/{dataset}/reference/metrics.json",
         paper=lambda wildcards: paper_tables(wildcards, ["table_1", "table_5"]),
@@ -21,11 +35,12 @@ rule table:
     conda:
         "../environment.yml"
     params:
-        hp=lambda wildcards: stage(
+        settings=lambda wildcards: stage(
             "table",
+            3,
             compared=compared(wildcards),
             students=students_of(wildcards),
-            protocol=dataset_of(wildcards)["evaluation"]["protocol"],
+            protocol=protocol_of(wildcards),
             reference=dataset_of(wildcards)["reference"]["architecture"],
         ),
     script:
@@ -50,8 +65,9 @@ rule redundancy_heatmap:
     conda:
         "../environment.yml"
     params:
-        hp=lambda wildcards: stage(
+        settings=lambda wildcards: stage(
             "redundancy_heatmap",
+            2,
             compared=compared(wildcards),
             dpi=config["plots"]["dpi"],
             colormap=config["plots"]["colormap"],
@@ -88,8 +104,8 @@ rule curve:
     conda:
         "../environment.yml"
     params:
-        hp=lambda wildcards: stage(
-            "curve", compared=compared(wildcards), dpi=config["plots"]["dpi"]
+        settings=lambda wildcards: stage(
+            "curve", 1, compared=compared(wildcards), dpi=config["plots"]["dpi"]
         ),
     script:
         "../workflow_scripts/curve.py"
@@ -112,8 +128,9 @@ rule samples:
     conda:
         "../environment.yml"
     params:
-        hp=lambda wildcards: stage(
+        settings=lambda wildcards: stage(
             "samples",
+            2,
             compared=compared(wildcards),
             classes=dataset_of(wildcards)["classes"],
             per_cell=config["plots"]["samples_per_cell"],
@@ -121,64 +138,3 @@ rule samples:
         ),
     script:
         "../workflow_scripts/samples.py"
-
-
-rule ablation:
-    """Gather and draw the accuracies of a family of methods, beside the paper's where it has them."""
-    input:
-        unpack(family_inputs),
-    output:
-        table="results/{dataset}/ablation/{family}.csv",
-        figure=report(
-            "results/{dataset}/ablation/{family}.png",
-            caption="../report/ablation.rst",
-            category="{dataset}",
-            subcategory="Ablations",
-            labels={"artifact": "{family}"},
-        ),
-    log:
-        "results/logs/ablation/{dataset}_{family}.log",
-    conda:
-        "../environment.yml"
-    params:
-        hp=lambda wildcards: stage(
-            "ablation",
-            family=family_of(wildcards),
-            sizes=family_sizes(wildcards),
-            seeds=config["seeds"],
-            protocol=dataset_of(wildcards)["evaluation"]["protocol"],
-            dpi=config["plots"]["dpi"],
-        ),
-    script:
-        "../workflow_scripts/ablation.py"
-
-
-rule cost:
-    """Gather what the methods cost: seconds, memory, and passes through networks per image."""
-    input:
-        unpack(cost_inputs),
-    output:
-        table=report(
-            "results/{dataset}_ipc{ipc}/cost.csv",
-            caption="../report/cost.rst",
-            category="{dataset}",
-            subcategory="IPC {ipc}",
-            labels={"artifact": "cost table"},
-        ),
-        figure=report(
-            "results/{dataset}_ipc{ipc}/cost.png",
-            caption="../report/cost.rst",
-            category="{dataset}",
-            subcategory="IPC {ipc}",
-            labels={"artifact": "cost"},
-        ),
-    log:
-        "results/logs/cost/{dataset}_ipc{ipc}.log",
-    conda:
-        "../environment.yml"
-    params:
-        hp=lambda wildcards: stage(
-            "cost", stages=cost_stages(wildcards), dpi=config["plots"]["dpi"]
-        ),
-    script:
-        "../workflow_scripts/cost.py"

@@ -1,4 +1,4 @@
-"""Configuration, versions of stages, and what every rule needs to name its keys."""
+"""Configuration, and what rules of several stages need to name their inputs and settings."""
 
 import os
 import re
@@ -9,55 +9,25 @@ from lgd_core.base.folders import check_writable
 from lgd_core.base.leases import has_gpu, why_no_gpu
 from lgd_core.config.catalogue import read_run
 from lgd_core.config.recipes import Recipes
+from lgd_core.config.stages import (
+    canonical,
+    difficulty_settings,
+    drawn_images,
+    evaluation_settings,
+    external_evaluation_settings,
+    mode_settings,
+    redundancy_settings,
+    sampling_settings,
+    seed_settings,
+    seen_images,
+    stored_images,
+    trace_settings,
+    trained_images,
+)
 from lgd_core.figures.styles import check_colormap
 
 # The run, before files and values that the command line names.
 RUN = "config/config.yaml"
-
-# Bumping a number invalidates what the stage has made; editing code alone does not.
-VERSIONS = {
-    "fetch_dataset": 2,
-    "prepare_dataset": 2,
-    "train_reference": 1,
-    "train_surrogate": 1,
-    "influence_gradients": 1,
-    "train_prior": 1,
-    "fetch_prior": 2,
-    "assess_prior": 1,
-    "encode_dataset": 1,
-    "finetune_prior": 1,
-    "cluster_modes": 1,
-    "seed_increment": 2,
-    "sample_candidates": 1,
-    "select_increment": 1,
-    "merge_increment": 1,
-    "train_learner": 1,
-    "evaluate": 1,
-    "cross_increment": 1,
-    "table": 3,
-    "redundancy_heatmap": 2,
-    "curve": 1,
-    "samples": 2,
-    "ablation": 2,
-    "cost": 3,
-    "measure_difficulty": 1,
-    "measure_real_difficulty": 1,
-    "trace_guidance": 2,
-    "complementarity": 2,
-    "dynamics": 1,
-    "difficulty": 2,
-    "in_distribution": 1,
-    "guidance": 2,
-    "class_samples": 1,
-    "table_page": 1,
-    "gallery": 1,
-    "read_external": 2,
-    "evaluate_external": 1,
-    "cross_external": 1,
-    "difficulty_external": 1,
-    "neighbours_external": 1,
-    "diagnose_external": 1,
-}
 
 # glibc hands large tensors back to the kernel after every step and faults them in again at the next;
 # kept, a training step on the CPU takes a third less time. Jobs inherit the setting.
@@ -115,17 +85,13 @@ checked(check_colormap, config["plots"]["colormap"], "config: plots.colormap")
 GPU = int(config["device"] == "cuda" or (config["device"] == "auto" and has_gpu()))
 
 
-# On a cluster only the login node may have a way to the internet.
-localrules:
-    fetch_dataset,
-    fetch_prior,
-
-
 wildcard_constraints:
     dataset="|".join(map(re.escape, RECIPES.names("dataset"))),
     method="|".join(map(re.escape, RECIPES.names("method"))),
     family="|".join(map(re.escape, RECIPES.names("ablation"))),
+    protocol="hard",
     student="[A-Za-z0-9-]+",
+    run="[0-9]+",
     ipc="[0-9]+",
     seed="[0-9]+",
     k="[0-9]+",
@@ -143,6 +109,53 @@ def method_of(wildcards):
     return checked(RECIPES.method, wildcards.dataset, wildcards.method)
 
 
-def stage(rule_name, **keys):
-    """Return what a stage depends on beside its inputs, as one value: see README, Reruns."""
-    return {"stage": rule_name, "version": VERSIONS[rule_name]} | keys
+def stage(name, version, **settings):
+    """Return what decides a stage's result beside its inputs, as one value that reruns it.
+
+    A new version invalidates what the stage has made; editing code alone does not.
+    """
+    return canonical({"stage": name, "version": version} | settings)
+
+
+def last_increment(wildcards, method):
+    """Return the index of the last increment of a target's images per class."""
+    return (
+        checked(RECIPES.increments, wildcards.dataset, method, int(wildcards.ipc)) - 1
+    )
+
+
+def over_methods(pattern, **values):
+    """Return an input function: the pattern for every method, seed and value of a target."""
+
+    def inputs(wildcards):
+        return [
+            path
+            for method in config["methods"]
+            for path in expand(
+                pattern,
+                dataset=wildcards.dataset,
+                method=method,
+                seed=config["seeds"],
+                k=last_increment(wildcards, method),
+                **{name: value(wildcards) for name, value in values.items()},
+            )
+        ]
+
+    return inputs
+
+
+def protocol_of(wildcards):
+    return dataset_of(wildcards)["evaluation"]["protocol"]
+
+
+def students_of(wildcards):
+    return checked(RECIPES.students, wildcards.dataset)
+
+
+def compared(wildcards):
+    """Return the methods that a table or figure compares, with their order and increments."""
+    return {
+        "methods": config["methods"],
+        "increments": {m: last_increment(wildcards, m) + 1 for m in config["methods"]},
+        "seeds": config["seeds"],
+    }

@@ -1,4 +1,4 @@
-"""Stages of a comparison, for the table of what it costs."""
+"""What methods cost, over all stages that a comparison needs."""
 
 from lgd_core.analysis.network_evaluations import RECIPE_KEYS
 
@@ -159,24 +159,24 @@ def seed_cost(wildcards, owner, users):
 
 
 def sampling_cost(wildcards, method, last):
-    increments, shards = list(range(1, last + 1)), checked(
-        RECIPES.shards, wildcards.dataset
-    )
+    increments, dataset = list(range(1, last + 1)), wildcards.dataset
+    shards = {
+        (seed, k): shards_of(dataset, method, seed, k)
+        for seed in config["seeds"]
+        for k in increments
+    }
+    jobs = sum(shards.values()) / len(shards)
     return {
         "stage": "sample_candidates",
         "method": method,
         "used_by": [method],
         "images": images_of(wildcards, method, last),
-        "drawn": drawn_facts(wildcards, method, increments, shards),
-        "benchmarks": expand(
-            "results/benchmarks/sample_candidates/{dataset}_{method}_s{seed}_k{k}_{shard}of{shards}.tsv",
-            dataset=wildcards.dataset,
-            method=method,
-            seed=config["seeds"],
-            k=increments,
-            shard=range(shards),
-            shards=shards,
-        ),
+        "drawn": drawn_facts(wildcards, method, increments, jobs),
+        "benchmarks": [
+            f"results/benchmarks/sample_candidates/{dataset}_{method}_s{seed}_k{k}_{shard}of{count}.tsv"
+            for (seed, k), count in shards.items()
+            for shard in range(count)
+        ],
     }
 
 
@@ -214,12 +214,14 @@ def evaluation_cost(wildcards, method, last):
         "used_by": [method],
         "images": len(dataset["classes"]) * ipc * epochs * networks,
         "benchmarks": expand(
-            "results/benchmarks/evaluate/{dataset}_{method}_s{seed}_k{k}_{student}.tsv",
+            "results/benchmarks/evaluate/{dataset}_{method}_s{seed}_k{k}_{protocol}_{student}_r{run}.tsv",
             dataset=wildcards.dataset,
             method=method,
             seed=config["seeds"],
             k=last,
+            protocol=protocol_of(wildcards),
             student=students,
+            run=range(config["runs"]),
         ),
     }
 
@@ -229,3 +231,34 @@ def images_of(wildcards, method, increments):
     recipe = checked(RECIPES.method, wildcards.dataset, method)
     classes = len(dataset_of(wildcards)["classes"])
     return classes * recipe["ipc_per_increment"] * increments * len(config["seeds"])
+
+
+rule cost:
+    """Gather what the methods cost: seconds, memory, and passes through networks per image."""
+    input:
+        unpack(cost_inputs),
+    output:
+        table=report(
+            "results/{dataset}_ipc{ipc}/cost.csv",
+            caption="../report/cost.rst",
+            category="{dataset}",
+            subcategory="IPC {ipc}",
+            labels={"artifact": "cost table"},
+        ),
+        figure=report(
+            "results/{dataset}_ipc{ipc}/cost.png",
+            caption="../report/cost.rst",
+            category="{dataset}",
+            subcategory="IPC {ipc}",
+            labels={"artifact": "cost"},
+        ),
+    log:
+        "results/logs/cost/{dataset}_ipc{ipc}.log",
+    conda:
+        "../environment.yml"
+    params:
+        settings=lambda wildcards: stage(
+            "cost", 3, stages=cost_stages(wildcards), dpi=config["plots"]["dpi"]
+        ),
+    script:
+        "../workflow_scripts/cost.py"

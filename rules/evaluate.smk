@@ -1,24 +1,30 @@
+"""How distilled sets are judged: by students, and by how redundant their increments are."""
+
+
 rule evaluate:
-    """Train students of one architecture from scratch on a distilled set and test them."""
+    """Train one student from scratch on a distilled set and test it."""
     input:
         arrays("validation", "test"),
         distilled="results/{dataset}/{method}/s{seed}/k{k}/distilled",
     output:
-        runs="results/{dataset}/{method}/s{seed}/k{k}/evaluate/{student}.json",
+        run="results/{dataset}/{method}/s{seed}/k{k}/evaluate/{protocol}/{student}/r{run}.json",
     log:
-        "results/logs/evaluate/{dataset}_{method}_s{seed}_k{k}_{student}.log",
+        "results/logs/evaluate/{dataset}_{method}_s{seed}_k{k}_{protocol}_{student}_r{run}.log",
     benchmark:
-        "results/benchmarks/evaluate/{dataset}_{method}_s{seed}_k{k}_{student}.tsv"
+        "results/benchmarks/evaluate/{dataset}_{method}_s{seed}_k{k}_{protocol}_{student}_r{run}.tsv"
     conda:
         "../environment.yml"
     threads: 1
     resources:
         gpu=GPU,
     params:
-        hp=lambda wildcards: stage(
+        settings=lambda wildcards: stage(
             "evaluate",
-            evaluation=evaluation_facts(wildcards),
-            network=network_facts(dataset_of(wildcards)),
+            1,
+            evaluation=evaluation_settings(
+                dataset_of(wildcards), method_of(wildcards), int(wildcards.k) + 1
+            ),
+            network=trained_images(dataset_of(wildcards)),
         ),
     script:
         "../workflow_scripts/evaluate.py"
@@ -40,11 +46,12 @@ rule cross_increment:
     resources:
         gpu=GPU,
     params:
-        hp=lambda wildcards: stage(
+        settings=lambda wildcards: stage(
             "cross_increment",
-            redundancy=redundancy_facts(wildcards),
+            1,
+            redundancy=redundancy_settings(dataset_of(wildcards)),
             ipc_per_increment=method_of(wildcards)["ipc_per_increment"],
-            network=network_facts(dataset_of(wildcards)),
+            network=trained_images(dataset_of(wildcards)),
         ),
     script:
         "../workflow_scripts/cross_increment.py"

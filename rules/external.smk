@@ -1,3 +1,70 @@
+"""Folders of images from elsewhere: read, judged and diagnosed; no prior is needed."""
+
+from functools import cache
+from pathlib import Path
+from types import SimpleNamespace
+
+from lgd_core.base.listings import Made
+from lgd_core.config.external import list_set
+
+SET_RECORD = "results/external/{external}/listing.json"
+SET_FILES = {
+    "images": "results/external/{external}/set_images.npy",
+    "labels": "results/external/{external}/set_labels.npy",
+    "table": "results/external/{external}/set.csv",
+    "facts": "results/external/{external}/set.json",
+}
+
+
+def external_of(wildcards):
+    """Return folder, data set and increment of a name under ``external`` of the run."""
+    return checked(RECIPES.external_set, wildcards.external)
+
+
+def external_dataset(wildcards):
+    return checked(RECIPES.dataset, external_of(wildcards)["dataset"])
+
+
+def set_facts(wildcards):
+    """Return what decides the arrays of a folder beside its files."""
+    external = external_of(wildcards)
+    return stage(
+        "read_external",
+        2,
+        external={key: external[key] for key in ("dataset", "increment")},
+        network=seen_images(external_dataset(wildcards)),
+    )
+
+
+@cache
+def set_images(external):
+    """Return the identity of a folder's images and manifest, checked before any job.
+
+    It stays where the folder is moved or touched, and changes with what is in it.
+    """
+    wildcards = SimpleNamespace(external=external)
+    made = Made(
+        record=SET_RECORD.format(external=external),
+        outputs=[path.format(external=external) for path in SET_FILES.values()],
+        recipe=set_facts(wildcards),
+    )
+    arguments = (external, external_of(wildcards), external_dataset(wildcards))
+    return checked(made.identity, lambda: list_set(*arguments))
+
+
+def external_real(*names):
+    """Return an input function for files of the data set that a folder belongs to."""
+    return lambda wildcards: [
+        f"results/{external_of(wildcards)['dataset']}/{name}" for name in names
+    ]
+
+
+# A folder that a run names should be there, even where nothing is asked of it yet.
+for external, entry in RECIPES.external.items():
+    if not Path(entry["folder"]).is_dir():
+        set_images(external)
+
+
 rule read_external:
     """Read a folder of images from elsewhere into arrays, at its data set's size."""
     output:
@@ -8,7 +75,7 @@ rule read_external:
         "../environment.yml"
     threads: ALL_CORES
     params:
-        hp=set_facts,
+        settings=set_facts,
         images=lambda wildcards: set_images(wildcards.external),
         # What asks for threads is no reason to run again: a folder may lie anywhere.
         folder=lambda wildcards, threads: external_of(wildcards)["folder"],
@@ -18,7 +85,7 @@ rule read_external:
 
 
 rule evaluate_external:
-    """Train students from scratch on a folder's images and test them on the data set."""
+    """Train one student from scratch on a folder's images and test it on the data set."""
     input:
         external_real(
             *(
@@ -32,21 +99,22 @@ rule evaluate_external:
         labels="results/external/{external}/set_labels.npy",
         record="results/external/{external}/set.json",
     output:
-        runs="results/external/{external}/evaluate/{student}.json",
+        run="results/external/{external}/evaluate/{protocol}/{student}/r{run}.json",
     log:
-        "results/logs/evaluate_external/{external}_{student}.log",
+        "results/logs/evaluate_external/{external}_{protocol}_{student}_r{run}.log",
     benchmark:
-        "results/benchmarks/evaluate_external/{external}_{student}.tsv"
+        "results/benchmarks/evaluate_external/{external}_{protocol}_{student}_r{run}.tsv"
     conda:
         "../environment.yml"
     threads: 1
     resources:
         gpu=GPU,
     params:
-        hp=lambda wildcards: stage(
+        settings=lambda wildcards: stage(
             "evaluate_external",
-            evaluation=external_evaluation(wildcards),
-            network=network_facts(external_dataset(wildcards)),
+            1,
+            evaluation=external_evaluation_settings(external_dataset(wildcards)),
+            network=trained_images(external_dataset(wildcards)),
         ),
     script:
         "../workflow_scripts/evaluate_external.py"
@@ -71,10 +139,11 @@ rule cross_external:
     resources:
         gpu=GPU,
     params:
-        hp=lambda wildcards: stage(
+        settings=lambda wildcards: stage(
             "cross_external",
-            redundancy=external_redundancy(wildcards),
-            network=network_facts(external_dataset(wildcards)),
+            1,
+            redundancy=redundancy_settings(external_dataset(wildcards)),
+            network=trained_images(external_dataset(wildcards)),
         ),
     script:
         "../workflow_scripts/cross_external.py"
@@ -100,11 +169,12 @@ rule difficulty_external:
     resources:
         gpu=GPU,
     params:
-        hp=lambda wildcards: stage(
+        settings=lambda wildcards: stage(
             "difficulty_external",
-            difficulty=difficulty_facts(external_dataset(wildcards)),
+            1,
+            difficulty=difficulty_settings(external_dataset(wildcards)),
             zones=zone_facts(),
-            network=network_facts(external_dataset(wildcards)),
+            network=trained_images(external_dataset(wildcards)),
         ),
     script:
         "../workflow_scripts/difficulty_external.py"
@@ -137,9 +207,10 @@ rule neighbours_external:
     resources:
         gpu=GPU,
     params:
-        hp=lambda wildcards: stage(
+        settings=lambda wildcards: stage(
             "neighbours_external",
-            network=network_facts(external_dataset(wildcards)),
+            1,
+            network=seen_images(external_dataset(wildcards)),
         ),
     script:
         "../workflow_scripts/neighbours_external.py"
@@ -149,8 +220,10 @@ rule diagnose_external:
     """Gather what was measured of a folder's images in one table and one figure."""
     input:
         runs=lambda wildcards: expand(
-            "results/external/{{external}}/evaluate/{student}.json",
+            "results/external/{{external}}/evaluate/{protocol}/{student}/r{run}.json",
+            protocol=external_dataset(wildcards)["evaluation"]["protocol"],
             student=checked(RECIPES.students, external_of(wildcards)["dataset"]),
+            run=range(config["runs"]),
         ),
         images="results/external/{external}/set_images.npy",
         labels="results/external/{external}/set_labels.npy",
@@ -182,8 +255,9 @@ rule diagnose_external:
     conda:
         "../environment.yml"
     params:
-        hp=lambda wildcards: stage(
+        settings=lambda wildcards: stage(
             "diagnose_external",
+            1,
             dataset=external_of(wildcards)["dataset"],
             runs=config["runs"],
             zones=zone_facts(),

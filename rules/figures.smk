@@ -1,5 +1,74 @@
 """Figures that explain a method, each drawn from the table of numbers beside it."""
 
+from lgd_core.config.classes import class_label
+from lgd_core.config.methods import images_per_increment, is_guided
+
+
+def is_traced(wildcards, method):
+    """Whether a method draws from the prior with guidance, so that there is something to trace."""
+    recipe = checked(RECIPES.method, wildcards.dataset, method)
+    return recipe["source"] == "prior" and is_guided(recipe)
+
+
+def over_increments(pattern, first=0, traced_only=False):
+    """Return an input function: the pattern for every method, seed and increment of a target."""
+
+    def inputs(wildcards):
+        return [
+            path
+            for method in config["methods"]
+            if not traced_only or is_traced(wildcards, method)
+            for path in expand(
+                pattern,
+                dataset=wildcards.dataset,
+                method=method,
+                seed=config["seeds"],
+                k=range(first, last_increment(wildcards, method) + 1),
+            )
+        ]
+
+    return inputs
+
+
+def real_difficulties(wildcards):
+    """Return the real set's measurements, of as many images per class, for every seed."""
+    return expand(
+        "results/{{dataset}}/reference/s{seed}/difficulty_ipc{{ipc}}.safetensors",
+        seed=config["seeds"],
+    )
+
+
+def increment_images(wildcards):
+    """Return the images that networks see of one increment of every method: all classes together."""
+    classes = len(dataset_of(wildcards)["classes"])
+    return {
+        method: classes
+        * images_per_increment(checked(RECIPES.method, wildcards.dataset, method))
+        for method in config["methods"]
+    }
+
+
+def figure_facts(rule_name, wildcards, **keys):
+    """Return what every figure's script reads: the comparison, the resolution, and its own keys."""
+    return stage(
+        rule_name,
+        compared=compared(wildcards),
+        dpi=config["plots"]["dpi"],
+        **keys,
+    )
+
+
+def class_of(wildcards):
+    """Return the class whose images lie in a folder of a distilled set."""
+    names = dataset_of(wildcards)["classes"]
+    return names[checked(class_label, wildcards.class_folder, names)]
+
+
+def zone_facts():
+    """Return where the zones of difficulty part."""
+    keys = ("easy_mean", "informative_variance")
+    return {key: config["analyses"][key] for key in keys}
+
 
 rule analyses:
     """Every figure that explains the methods, for each configured data set and images per class."""
@@ -36,8 +105,8 @@ rule complementarity:
     conda:
         "../environment.yml"
     params:
-        hp=lambda wildcards: figure_facts(
-            "complementarity", wildcards, images=increment_images(wildcards)
+        settings=lambda wildcards: figure_facts(
+            "complementarity", 2, wildcards, images=increment_images(wildcards)
         ),
     script:
         "../workflow_scripts/complementarity.py"
@@ -61,7 +130,7 @@ rule dynamics:
     conda:
         "../environment.yml"
     params:
-        hp=lambda wildcards: figure_facts("dynamics", wildcards),
+        settings=lambda wildcards: figure_facts("dynamics", 1, wildcards),
     script:
         "../workflow_scripts/dynamics.py"
 
@@ -88,8 +157,9 @@ rule difficulty:
     conda:
         "../environment.yml"
     params:
-        hp=lambda wildcards: figure_facts(
+        settings=lambda wildcards: figure_facts(
             "difficulty",
+            2,
             wildcards,
             zones=zone_facts(),
             classes=dataset_of(wildcards)["classes"],
@@ -121,8 +191,9 @@ rule in_distribution:
     conda:
         "../environment.yml"
     params:
-        hp=lambda wildcards: figure_facts(
+        settings=lambda wildcards: figure_facts(
             "in_distribution",
+            1,
             wildcards,
             zones=zone_facts(),
             classes=dataset_of(wildcards)["classes"],
@@ -153,8 +224,8 @@ rule guidance:
     conda:
         "../environment.yml"
     params:
-        hp=lambda wildcards: figure_facts(
-            "guidance", wildcards, positions=config["analyses"]["traced_positions"]
+        settings=lambda wildcards: figure_facts(
+            "guidance", 2, wildcards, positions=config["analyses"]["traced_positions"]
         ),
     script:
         "../workflow_scripts/guidance.py"
@@ -178,8 +249,9 @@ rule class_samples:
     conda:
         "../environment.yml"
     params:
-        hp=lambda wildcards: figure_facts(
+        settings=lambda wildcards: figure_facts(
             "class_samples",
+            1,
             wildcards,
             class_name=class_of(wildcards),
             per_cell=config["plots"]["samples_per_cell"],

@@ -1,3 +1,8 @@
+"""The surrogate of influence guidance and its class gradients."""
+
+INFLUENCE = "results/{dataset}/influence/gradients.safetensors"
+
+
 rule train_surrogate:
     """Train the surrogate of influence guidance on real images; keep checkpoints that differ."""
     input:
@@ -16,10 +21,11 @@ rule train_surrogate:
     resources:
         gpu=GPU,
     params:
-        hp=lambda wildcards: stage(
+        settings=lambda wildcards: stage(
             "train_surrogate",
+            1,
             influence=dataset_of(wildcards)["influence"],
-            network=network_facts(dataset_of(wildcards)),
+            network=trained_images(dataset_of(wildcards)),
         ),
     script:
         "../workflow_scripts/train_surrogate.py"
@@ -43,10 +49,11 @@ rule influence_gradients:
     resources:
         gpu=GPU,
     params:
-        hp=lambda wildcards: stage(
+        settings=lambda wildcards: stage(
             "influence_gradients",
+            1,
             influence=dataset_of(wildcards)["influence"],
-            network=network_facts(dataset_of(wildcards)),
+            network=seen_images(dataset_of(wildcards)),
         ),
     script:
         "../workflow_scripts/influence_gradients.py"

@@ -1,6 +1,15 @@
 """Measurements behind the figures that explain a method; drawn in figures.smk."""
 
 
+def trace_inputs(wildcards):
+    """Return what candidates are drawn from, and what a trace measures them by in any case."""
+    return candidate_inputs(wildcards) | {
+        "memory": increments_before(wildcards),
+        "learner": learner_before(wildcards),
+        "reference": f"results/{wildcards.dataset}/reference/model.safetensors",
+    }
+
+
 rule measure_difficulty:
     """Watch a new network's belief in a distilled set's labels while it learns them."""
     input:
@@ -18,11 +27,12 @@ rule measure_difficulty:
     resources:
         gpu=GPU,
     params:
-        hp=lambda wildcards: stage(
+        settings=lambda wildcards: stage(
             "measure_difficulty",
-            difficulty=difficulty_facts(dataset_of(wildcards)),
+            1,
+            difficulty=difficulty_settings(dataset_of(wildcards)),
             ipc_per_increment=method_of(wildcards)["ipc_per_increment"],
-            network=network_facts(dataset_of(wildcards)),
+            network=trained_images(dataset_of(wildcards)),
         ),
     script:
         "../workflow_scripts/measure_difficulty.py"
@@ -45,10 +55,11 @@ rule measure_real_difficulty:
     resources:
         gpu=GPU,
     params:
-        hp=lambda wildcards: stage(
+        settings=lambda wildcards: stage(
             "measure_real_difficulty",
-            difficulty=difficulty_facts(dataset_of(wildcards)),
-            network=network_facts(dataset_of(wildcards)),
+            1,
+            difficulty=difficulty_settings(dataset_of(wildcards)),
+            network=trained_images(dataset_of(wildcards)),
         ),
     script:
         "../workflow_scripts/measure_real_difficulty.py"
@@ -72,11 +83,12 @@ rule trace_guidance:
     resources:
         gpu=GPU,
     params:
-        hp=lambda wildcards: stage(
+        settings=lambda wildcards: stage(
             "trace_guidance",
-            method=trace_facts(wildcards),
+            2,
+            method=trace_settings(method_of(wildcards), int(wildcards.k)),
             prior_labels=dataset_of(wildcards)["prior"]["labels"],
-            network=network_facts(dataset_of(wildcards)),
+            network=seen_images(dataset_of(wildcards)),
             positions=config["analyses"]["traced_positions"],
         ),
     script:

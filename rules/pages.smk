@@ -1,3 +1,23 @@
+"""Pages to read and to look at: the table, the gallery of images."""
+
+
+def gallery_inputs(wildcards):
+    """Return all increments of a target, and the learners that came before them."""
+    inputs = {"increments": [], "learners": []}
+    for method in config["methods"]:
+        last = last_increment(wildcards, method)
+        for artifact, count in (("increment", last + 1), ("learner", last)):
+            inputs[f"{artifact}s"] += expand(
+                "results/{dataset}/{method}/s{seed}/k{k}/{artifact}.safetensors",
+                dataset=wildcards.dataset,
+                method=method,
+                seed=config["seeds"],
+                k=range(count),
+                artifact=artifact,
+            )
+    return inputs
+
+
 rule table_page:
     """Write the accuracy table as a page to read."""
     input:
@@ -16,7 +36,7 @@ rule table_page:
     conda:
         "../environment.yml"
     params:
-        hp=lambda wildcards: stage("table_page", compared=compared(wildcards)),
+        settings=lambda wildcards: stage("table_page", 1, compared=compared(wildcards)),
     script:
         "../workflow_scripts/table_page.py"
 
@@ -38,11 +58,12 @@ rule gallery:
     resources:
         gpu=GPU,
     params:
-        hp=lambda wildcards: stage(
+        settings=lambda wildcards: stage(
             "gallery",
+            1,
             compared=compared(wildcards),
             side=config["plots"]["gallery_side"],
-            network=network_facts(dataset_of(wildcards)),
+            network=seen_images(dataset_of(wildcards)),
         ),
     script:
         "../workflow_scripts/gallery.py"

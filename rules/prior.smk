@@ -1,3 +1,48 @@
+"""Priors: trained or fetched, tuned, assessed, and the real images in their latent space."""
+
+from pathlib import Path
+
+from lgd_core.config.checks import check_held_out
+from lgd_core.config.prior_files import is_hub_name
+
+PRIOR = "results/{dataset}/prior_source.json"
+TUNED_PRIOR = "results/{dataset}/{method}/prior_source.json"
+
+
+def prior_files(wildcards):
+    """Return the files of the prior that lie here before the workflow fetches any."""
+    checked(RECIPES.check_prior, wildcards.dataset)
+    prior = dataset_of(wildcards)["prior"]
+    if prior["source"] == "train":
+        return [f"results/{wildcards.dataset}/prior"]
+    return sorted(
+        str(path)
+        for folder in (prior["source"], prior["vae"])
+        if folder and not is_hub_name(folder)
+        for path in Path(folder).rglob("*.*")
+        if path.suffix in (".json", ".safetensors", ".bin")
+    )
+
+
+def real_to_compare(wildcards):
+    """Return the real images that a prior's are compared with; some must be held out."""
+    where = f"config/datasets/{wildcards.dataset}.yaml"
+    checked(check_held_out, dataset_of(wildcards), where, "prior_quality.json")
+    return arrays("train", "validation")
+
+
+def prior_source(wildcards):
+    """Return where the prior comes from: folders or hub names, and revisions."""
+    prior = dataset_of(wildcards)["prior"]
+    made = f"results/{wildcards.dataset}/prior"
+    return {
+        "source": made if prior["source"] == "train" else prior["source"],
+        "revision": prior["revision"],
+        "vae": prior["vae"],
+        "vae_revision": prior["vae_revision"],
+    }
+
+
 rule train_prior:
     """Train a latent diffusion transformer from scratch, in the folder format of DiTPipeline."""
     input:
@@ -16,17 +61,17 @@ rule train_prior:
     resources:
         gpu=GPU,
     params:
-        hp=lambda wildcards: stage(
+        settings=lambda wildcards: stage(
             "train_prior",
+            1,
             train=dataset_of(wildcards)["prior"]["train"],
-            network=network_facts(dataset_of(wildcards)),
+            network=seen_images(dataset_of(wildcards)),
         ),
     script:
         "../workflow_scripts/train_prior.py"
 
 
 rule fetch_prior:
-    """Find the prior's files, or download them, and note what they are."""
     input:
         prior_files,
     output:
@@ -34,11 +79,16 @@ rule fetch_prior:
     log:
         "results/logs/fetch_prior/{dataset}.log",
     priority: FETCHING_FIRST
+    """Find the prior's files, or download them, and note what they are."""
+
+    # On a cluster only the login node may have a way to the internet.
+    localrule: True
     conda:
         "../environment.yml"
     params:
-        hp=lambda wildcards: stage(
+        settings=lambda wildcards: stage(
             "fetch_prior",
+            2,
             prior=prior_source(wildcards),
             frequency_shift=dataset_of(wildcards)["prior"]["frequency_shift"],
             labels=dataset_of(wildcards)["prior"]["labels"],
@@ -71,11 +121,12 @@ rule assess_prior:
     resources:
         gpu=GPU,
     params:
-        hp=lambda wildcards: stage(
+        settings=lambda wildcards: stage(
             "assess_prior",
+            1,
             prior_labels=dataset_of(wildcards)["prior"]["labels"],
             sampler=checked(RECIPES.method, wildcards.dataset, "dit")["sampler"],
-            network=network_facts(dataset_of(wildcards)),
+            network=seen_images(dataset_of(wildcards)),
         ),
     script:
         "../workflow_scripts/assess_prior.py"
@@ -99,7 +150,7 @@ rule encode_dataset:
     resources:
         gpu=GPU,
     params:
-        hp=stage("encode_dataset"),
+        settings=stage("encode_dataset", 1),
     script:
         "../workflow_scripts/encode_dataset.py"
 
@@ -123,8 +174,9 @@ rule finetune_prior:
     resources:
         gpu=GPU,
     params:
-        hp=lambda wildcards: stage(
+        settings=lambda wildcards: stage(
             "finetune_prior",
+            1,
             finetune=checked(RECIPES.finetune, wildcards.dataset, wildcards.method),
             prior_labels=dataset_of(wildcards)["prior"]["labels"],
             classes=dataset_of(wildcards)["classes"],

@@ -1,3 +1,8 @@
+"""The reference model, which understands the real images."""
+
+REFERENCE = "results/{dataset}/reference/model.safetensors"
+
+
 rule train_reference:
     """Train the reference model on all real training images, without CutMix."""
     input:
@@ -16,10 +21,11 @@ rule train_reference:
     resources:
         gpu=GPU,
     params:
-        hp=lambda wildcards: stage(
+        settings=lambda wildcards: stage(
             "train_reference",
+            1,
             reference=dataset_of(wildcards)["reference"],
-            network=network_facts(dataset_of(wildcards)),
+            network=trained_images(dataset_of(wildcards)),
         ),
     script:
         "../workflow_scripts/train_reference.py"

@@ -10,17 +10,17 @@ from lgd_core.figures.charts import ablation_figure
 from lgd_core.figures.set_figures import save_figure
 
 with running(snakemake) as job:
-    family, inputs = job.hp["family"], snakemake.input
+    family, inputs = job.settings["family"], snakemake.input
     learners = map(learner_runs, map(read_json, inputs.get("learners", [])))
     table = ablation_table(
         snakemake.wildcards.dataset,
         family,
-        job.hp["sizes"],
-        {job.hp["protocol"]: list(map(read_json, inputs.runs)), "incremental": list(learners)},
+        job.settings["sizes"],
+        {job.settings["protocol"]: students, "incremental": list(learners)},
         list(map(read_json, inputs.get("matrices", []))),
         read_paper(inputs.get("paper", [])),
     )
     write_csv(table, snakemake.output.table)
     facts = {"Description": f"fingerprint {job.fingerprint}"}
     figure = ablation_figure(table, family["title"], family["key"] or "method")
-    save_figure(figure, snakemake.output.figure, job.hp["dpi"], facts)
+    save_figure(figure, snakemake.output.figure, job.settings["dpi"], facts)

@@ -18,8 +18,8 @@ from lgd_core.networks.classifiers import load_network
 from lgd_core.networks.training import Images, network_input
 
 with running(snakemake) as job:
-    facts = job.hp["network"]
-    dataset = facts | {"prior_labels": job.hp["prior_labels"]}
+    facts = job.settings["network"]
+    dataset = facts | {"prior_labels": job.settings["prior_labels"]}
     folder = Path(snakemake.input[0]).parent
     held_out = load_split(folder, "validation")
     images, labels = real_samples(*load_split(folder, "train"), len(facts["classes"]))
@@ -31,8 +31,8 @@ with running(snakemake) as job:
     per_class = len(labels) // len(facts["classes"])
     train = Images.on(job.device, images, labels, facts)
     quality["real training images"] = sample_quality(network, train, real)
-    for scale in sorted({1.0, job.hp["sampler"]["cfg_scale"]}):
-        sampler = job.hp["sampler"] | {"cfg_scale": scale}
+    for scale in sorted({1.0, job.settings["sampler"]["cfg_scale"]}):
+        sampler = job.settings["sampler"] | {"cfg_scale": scale}
         resume = job.resume.scope(f"cfg{scale:g}")
         drawn = draw_samples(prior, dataset, sampler, per_class, resume)
         data = Images.on(job.device, drawn["images"], drawn["labels"], facts)

@@ -11,10 +11,10 @@ from lgd_core.data.distilled import read_class
 from lgd_core.figures.sample_figures import class_figure
 
 with running(snakemake) as job:
-    name, rows, images = job.hp["class_name"], [], []
+    name, rows, images = job.settings["class_name"], [], []
     for folder in snakemake.input:
         method, seed = Path(folder).parts[2:4]
-        listed, pixels = read_class(folder, name, job.hp["per_cell"])
+        listed, pixels = read_class(folder, name, job.settings["per_cell"])
         rows += [{"method": method, "seed": int(seed[1:])} | row for row in listed]
         images.append(pixels)
     table, pixels = pd.DataFrame(rows), torch.cat(images)

@@ -12,5 +12,5 @@ with running(snakemake) as job:
     accuracies: dict[str, list] = {}
     for artifact in map(read_json, snakemake.input):
         accuracies.setdefault(artifact["method"], []).append(artifact["matrix"][0])
-    table = complementarity_table(accuracies, job.hp["images"])
+    table = complementarity_table(accuracies, job.settings["images"])
     publish(job, complementarity_figure, table=table)

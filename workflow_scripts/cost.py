@@ -10,7 +10,7 @@ from lgd_core.figures.set_figures import save_figure
 with running(snakemake) as job:
     dataset, ipc = snakemake.wildcards.dataset, int(snakemake.wildcards.ipc)
     known = read_amounts(snakemake.input.prepared, snakemake.input.get("checkpoints"))
-    table = cost_table(dataset, ipc, job.hp["stages"], known)
+    table = cost_table(dataset, ipc, job.settings["stages"], known)
     write_csv(table, snakemake.output.table)
     facts = {"Description": f"fingerprint {job.fingerprint}"}
-    save_figure(cost_figure(table), snakemake.output.figure, job.hp["dpi"], facts)
+    save_figure(cost_figure(table), snakemake.output.figure, job.settings["dpi"], facts)

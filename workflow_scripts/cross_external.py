@@ -13,7 +13,7 @@ from lgd_core.evaluation.students import cross_accuracies
 from lgd_core.networks.training import Images, network_shape
 
 with running(snakemake) as job:
-    recipe, facts = job.hp["redundancy"], job.hp["network"]
+    recipe, facts = job.settings["redundancy"], job.settings["network"]
     images, labels = load_set(Path(snakemake.input.images).parent)
     files = read_csv(snakemake.input.table, read_json(snakemake.input.record))
     increment = torch.tensor(files["increment"].to_numpy())

@@ -9,8 +9,8 @@ from lgd_core.evaluation.students import cross_accuracies
 from lgd_core.networks.training import Images, network_shape
 
 with running(snakemake) as job:
-    recipe, facts = job.hp["redundancy"], job.hp["network"]
-    size = job.hp["ipc_per_increment"]
+    recipe, facts = job.settings["redundancy"], job.settings["network"]
+    size = job.settings["ipc_per_increment"]
     increments = [
         Images.of_set(job.device, part["images"], part["labels"], metadata["formation"], facts)
         for part, metadata in (load_increment(path, facts, size) for path in snakemake.input)

@@ -15,4 +15,4 @@ with running(snakemake) as job:
     table = curve_table(learners)
     write_csv(table, snakemake.output.table)
     facts = {"Description": f"fingerprint {job.fingerprint}"}
-    save_figure(curves(table), snakemake.output.figure, job.hp["dpi"], facts)
+    save_figure(curves(table), snakemake.output.figure, job.settings["dpi"], facts)

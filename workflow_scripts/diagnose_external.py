@@ -23,7 +23,10 @@ with running(snakemake) as job:
         read_csv(inputs[name], facts) for name in ("neighbours", "duplicates")
     )
     cross = read_json(inputs.matrix)
-    students = {Path(path).stem: read_json(path)["runs"] for path in inputs.runs}
+    runs = list(map(read_json, inputs.runs))
+    students: dict[str, list[dict]] = {run["student"]: [] for run in runs}
+    for run in runs:
+        students[run["student"]].append(run)
     table = diagnosis.diagnosis_table(
         diagnosis.set_rows(files)
         + diagnosis.accuracy_rows(students)
@@ -38,8 +41,8 @@ with running(snakemake) as job:
     row_of = pd.Series(files.index, files["file"])
     rows = row_of[shown[["file", "within_file"]].to_numpy().flatten()].to_numpy()
     pairs = images[torch.tensor(rows)].unflatten(0, (len(shown), 2))
-    name = f"{snakemake.wildcards.external}, judged as {job.hp['dataset']}"
+    name = f"{snakemake.wildcards.external}, judged as {job.settings['dataset']}"
     parts = (table, difficulty, neighbours, pairs)
-    figure = diagnosis_figure(name, *parts, job.hp["zones"], job.hp["colormap"])
+    figure = diagnosis_figure(name, *parts, job.settings["zones"], job.settings["colormap"])
     facts = {"Description": f"fingerprint {job.fingerprint}"}
-    save_figure(figure, snakemake.output.figure, job.hp["dpi"], facts)
+    save_figure(figure, snakemake.output.figure, job.settings["dpi"], facts)

@@ -13,12 +13,12 @@ from lgd_core.data.real_images import load_set
 from lgd_core.networks.training import Images, network_shape
 
 with running(snakemake) as job:
-    recipe, facts = job.hp["difficulty"], job.hp["network"]
+    recipe, facts = job.settings["difficulty"], job.settings["network"]
     folder = Path(snakemake.input.images).parent
     data = Images.on(job.device, *load_set(folder), facts)
     shape = network_shape(recipe["architecture"], facts)
     watched = probabilities_in_training(shape, data, recipe, ("difficulty", 0), job.resume)
-    difficulty = difficulty_frame(watched, **job.hp["zones"])
+    difficulty = difficulty_frame(watched, **job.settings["zones"])
     files = read_csv(snakemake.input.table, read_json(snakemake.input.record))
     table = pd.concat([files[["file", "class", "increment"]], difficulty], axis=1)
     write_csv(table, snakemake.output.samples)

@@ -18,6 +18,6 @@ def publish(job: Job, draw: Callable[..., Figure], **tables: pd.DataFrame) -> No
         write_csv(table, outputs[name])
     # Read again, so that the picture shows the very numbers that lie beside it.
     written = [pd.read_csv(outputs[name]) for name in tables]
-    figure = draw(*written, looks(job.hp["compared"]["methods"]))
+    figure = draw(*written, looks(job.settings["compared"]["methods"]))
     facts = {"Description": f"fingerprint {job.fingerprint}"}
-    save_figure(figure, outputs.figure, job.hp["dpi"], facts)
+    save_figure(figure, outputs.figure, job.settings["dpi"], facts)

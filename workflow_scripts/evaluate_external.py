@@ -1,4 +1,4 @@
-"""Train n students of one architecture on a folder's images and test them."""
+"""Train one student on a folder's images and test it."""
 
 from pathlib import Path
 
@@ -7,22 +7,22 @@ from job import running
 from lgd_core.base.files import write_json
 from lgd_core.config.methods import epochs_at
 from lgd_core.data.real_images import load_set, load_split
-from lgd_core.evaluation.students import train_students
+from lgd_core.evaluation.students import train_student
 from lgd_core.networks.training import Images, network_shape
 
 with running(snakemake) as job:
-    facts, recipe = job.hp["network"], job.hp["evaluation"]
+    facts, recipe = job.settings["network"], job.settings["evaluation"]
     images, labels = load_set(Path(snakemake.input.images).parent)
     real = Path(snakemake.input[0]).parent
     # The protocol's epochs depend on the images per class; a class that lacks some counts as full.
     ipc = -(-len(labels) // len(facts["classes"]))
-    runs = train_students(
+    result = train_student(
         network_shape(snakemake.wildcards.student, facts),
         Images.on(job.device, images, labels, facts),
         Images.on(job.device, *load_split(real, "test"), facts),
         Images.on(job.device, *load_split(real, "validation"), facts),
         recipe | {"epochs": epochs_at(recipe["epochs"], ipc)},
-        ("student", 0),
+        ("student", 0, int(snakemake.wildcards.run)),
         job.resume,
     )
-    write_json(snakemake.output.runs, job.stamp(runs=runs, ipc=ipc))
+    write_json(snakemake.output.run, job.stamp(**result, ipc=ipc))

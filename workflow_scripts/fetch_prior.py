@@ -9,7 +9,7 @@ from lgd_core.config.prior_files import check_contents
 from lgd_core.diffusion.hub import locate_prior
 
 with running(snakemake) as job:
-    hp = job.hp
+    hp = job.settings
     folders = locate_prior(**hp["prior"])
     pipeline = Path(folders["pipeline"])
     autoencoder = Path(folders.get("vae", pipeline / "vae"))

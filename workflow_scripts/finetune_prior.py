@@ -11,7 +11,7 @@ from lgd_core.diffusion.prior_training import save_prior
 from lgd_core.distill.increments import prior_labels
 
 with running(snakemake) as job:
-    hp, output = job.hp, snakemake.output
+    hp, output = job.settings, snakemake.output
     images, labels = load_split(Path(snakemake.input[0]).parent, "originals")
     prior = open_prior(job)
     told = prior_labels(hp)

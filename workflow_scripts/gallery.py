@@ -12,7 +12,7 @@ from lgd_core.networks.classifiers import load_network
 from lgd_core.networks.training import network_input
 
 with running(snakemake) as job:
-    facts, sets, images = job.hp["network"], {}, []
+    facts, sets, images = job.settings["network"], {}, []
     paths: dict[tuple[str, int], list[str]] = {}
     for path in snakemake.input.increments:
         method, seed = Path(path).parts[2:4]
@@ -28,7 +28,7 @@ with running(snakemake) as job:
             for file in files[:-1]
         ]
         sets[key] = set_table(increments, factor, learners, reference, facts, job.device)
-        images += [reduced(tensors["images"], job.hp["side"]) for tensors in increments]
+        images += [reduced(tensors["images"], job.settings["side"]) for tensors in increments]
         job.log(f"{key[0]}, seed {key[1]}: {len(sets[key])} images")
     title = f"{snakemake.wildcards.dataset}, {snakemake.wildcards.ipc} images per class"
     evidence = f"Fingerprint {job.fingerprint}."

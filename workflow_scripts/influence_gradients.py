@@ -13,7 +13,7 @@ from lgd_core.networks.classifiers import rebuild
 from lgd_core.networks.training import Images, network_shape
 
 with running(snakemake) as job:
-    recipe, facts = job.hp["influence"], job.hp["network"]
+    recipe, facts = job.settings["influence"], job.settings["network"]
     images, labels = load_split(Path(snakemake.input[0]).parent, "train")
     path, surrogate = snakemake.input.checkpoints, recipe["surrogate"]
     shape, seed = network_shape(surrogate["architecture"], facts), surrogate["seed"]

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Job:
-    """A Snakemake job as the library sees it; ``hp`` holds its parameters.
+    """A Snakemake job as the library sees it; ``settings`` hold what decides its result.
 
     ``held`` ends with the script, and what the job holds, such as its GPU, with it. ``origins`` is
     what the job was made with, as far as its stamp should say: the prior, networks.
@@ -39,8 +39,8 @@ class Job:
     origins: dict = field(default_factory=dict)
 
     @property
-    def hp(self) -> dict:
-        return self.snakemake.params.hp
+    def settings(self) -> dict:
+        return self.snakemake.params.settings
 
     @cached_property
     def device(self) -> "torch.device":
@@ -65,7 +65,7 @@ class Job:
         facts = {
             "rule": self.snakemake.rule,
             "wildcards": dict(self.snakemake.wildcards.items()),
-            "hp": self.hp,
+            "settings": self.settings,
             "threads": self.snakemake.threads,
         }
         return fingerprint(facts, self.snakemake.input)
@@ -110,7 +110,7 @@ class Job:
 
     def stamp(self, **facts: object) -> dict:
         """Return the evidence an artifact carries; no times, so that reruns give equal bytes."""
-        recipe = {"recipe": self.hp, "fingerprint": self.fingerprint}
+        recipe = {"recipe": self.settings, "fingerprint": self.fingerprint}
         own = recipe | self.origins | dict(self.snakemake.wildcards.items()) | facts
         stamped = stamp(**self._place(), **own)
         if "prior" in self.origins:

@@ -16,7 +16,7 @@ from lgd_core.networks.training import network_input, preprocessor
 
 def materials_of(job: Job) -> Materials:
     """Load whatever the job's rule has listed among its inputs."""
-    method, facts, inputs = job.hp["method"], job.hp["network"], job.snakemake.input
+    method, facts, inputs = job.settings["method"], job.settings["network"], job.snakemake.input
     scorer = memory = real = influence = reference = modes = None
     preprocess, shape = preprocessor(facts).to(job.device), network_input(facts)
     job.origins["networks"] = _networks(inputs)
@@ -27,7 +27,7 @@ def materials_of(job: Job) -> Materials:
             load_network(inputs.learner, job.device, shape),
             reference,
             preprocess,
-            method["learnability"]["reference_weight"],
+            method["reference_weight"],
         )
     if inputs.get("memory"):
         size = method["ipc_per_increment"]

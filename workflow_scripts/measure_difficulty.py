@@ -10,8 +10,8 @@ from lgd_core.networks.classifiers import load_network
 from lgd_core.networks.training import Images, network_input, network_shape
 
 with running(snakemake) as job:
-    recipe, facts = job.hp["difficulty"], job.hp["network"]
-    size = job.hp["ipc_per_increment"]
+    recipe, facts = job.settings["difficulty"], job.settings["network"]
+    size = job.settings["ipc_per_increment"]
     read = [load_increment(path, facts, size) for path in snakemake.input.increments]
     increments, metadata = zip(*read, strict=True)
     images, labels, positions = (

@@ -13,7 +13,11 @@ from lgd_core.networks.classifiers import load_network
 from lgd_core.networks.training import Images, network_input, network_shape
 
 with running(snakemake) as job:
-    recipe, facts, wildcards = job.hp["difficulty"], job.hp["network"], snakemake.wildcards
+    recipe, facts, wildcards = (
+        job.settings["difficulty"],
+        job.settings["network"],
+        snakemake.wildcards,
+    )
     seed, ipc, classes = int(wildcards.seed), int(wildcards.ipc), len(facts["classes"])
     images, labels = load_split(Path(snakemake.input[0]).parent, "train")
     # A shuffle of its own: the method `random` shall not be compared with its own images.

@@ -15,15 +15,15 @@ def measured_images(job: Job) -> pd.DataFrame:
 
 
 def _images_of(job: Job, path: str) -> pd.DataFrame:
-    tensors, metadata = load_measured(path, len(job.hp["classes"]))
+    tensors, metadata = load_measured(path, len(job.settings["classes"]))
     places = {
         "method": metadata.get("method", REAL),
         "seed": int(metadata["seed"]),
-        "class": [job.hp["classes"][label] for label in tensors["labels"].tolist()],
+        "class": [job.settings["classes"][label] for label in tensors["labels"].tolist()],
         "increment": tensors["increments"].numpy(),
         "position": tensors["positions"].numpy(),
     }
-    frame = difficulty_frame(tensors["probabilities"], **job.hp["zones"]).assign(
+    frame = difficulty_frame(tensors["probabilities"], **job.settings["zones"]).assign(
         confidence=tensors["confidence"].numpy(),
         misclassified=(tensors["predicted"] != tensors["labels"]).int().numpy(),
     )

@@ -5,9 +5,9 @@ from job import running
 from lgd_core.data.distilled import load_increment, origin_of, write_folder
 
 with running(snakemake) as job:
-    size = job.hp["ipc_per_increment"]
-    read = [load_increment(path, job.hp, size) for path in snakemake.input]
+    size = job.settings["ipc_per_increment"]
+    read = [load_increment(path, job.settings, size) for path in snakemake.input]
     increments, stamps = zip(*read, strict=True)
     origins = list(map(origin_of, stamps))
     provenance = job.stamp(increments=origins, formation=stamps[0]["formation"])
-    write_folder(snakemake.output.folder, list(increments), job.hp["classes"], provenance)
+    write_folder(snakemake.output.folder, list(increments), job.settings["classes"], provenance)

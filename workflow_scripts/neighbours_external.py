@@ -13,7 +13,7 @@ from lgd_core.networks.classifiers import load_network
 from lgd_core.networks.training import network_input
 
 with running(snakemake) as job:
-    facts, own = job.hp["network"], Path(snakemake.input.images).parent
+    facts, own = job.settings["network"], Path(snakemake.input.images).parent
     neighbours, threshold = neighbours_table(
         read_csv(snakemake.input.table, read_json(snakemake.input.record)),
         load_set(own)[0],

@@ -10,9 +10,12 @@ from lgd_core.data.external_sets import read_set
 
 with running(snakemake) as job:
     files = {name: snakemake.output[name] for name in ("images", "labels", "table")}
-    external, network = job.hp["external"] | {"folder": snakemake.params.folder}, job.hp["network"]
+    external, network = (
+        job.settings["external"] | {"folder": snakemake.params.folder},
+        job.settings["network"],
+    )
     reading = Reading(list_set(snakemake.wildcards.external, external, network))
     facts = read_set(external, network, files, snakemake.threads, job.log, reading.read)
     note_left_out(job, facts["left_out"])
-    facts |= reading.note(snakemake.params.images, job.hp, snakemake.params.record)
+    facts |= reading.note(snakemake.params.images, job.settings, snakemake.params.record)
     write_json(snakemake.output.facts, job.stamp(**facts, files=file_digests(files.values())))

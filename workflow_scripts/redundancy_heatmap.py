@@ -14,5 +14,5 @@ with running(snakemake) as job:
     table = redundancy_table(matrices)
     write_csv(table, snakemake.output.table)
     facts = {"Description": f"fingerprint {job.fingerprint}"}
-    figure = heatmaps(table, job.hp["colormap"])
-    save_figure(figure, snakemake.output.figure, job.hp["dpi"], facts)
+    figure = heatmaps(table, job.settings["colormap"])
+    save_figure(figure, snakemake.output.figure, job.settings["dpi"], facts)

@@ -7,13 +7,13 @@ from lgd_core.base.tensors import save_tensors
 from lgd_core.distill.increments import draw_candidates, shard_classes
 
 with running(snakemake) as job:
-    facts, wildcards = job.hp["network"], snakemake.wildcards
+    facts, wildcards = job.settings["network"], snakemake.wildcards
     labels = shard_classes(len(facts["classes"]), int(wildcards.shard), int(wildcards.shards))
     candidates, ratios = draw_candidates(
         open_prior(job),
         materials_of(job),
-        facts | {"prior_labels": job.hp["prior_labels"]},
-        job.hp["method"],
+        facts | {"prior_labels": job.settings["prior_labels"]},
+        job.settings["method"],
         labels,
         (int(wildcards.seed), int(wildcards.k)),
         job.resume,

@@ -8,13 +8,13 @@ from lgd_core.data.distilled import read_grid
 from lgd_core.figures.set_figures import sample_grids, save_figure
 
 with running(snakemake) as job:
-    first_seed = f"s{job.hp['compared']['seeds'][0]}"
+    first_seed = f"s{job.settings['compared']['seeds'][0]}"
     folders = [Path(folder) for folder in snakemake.input]
     grids = {
-        folder.parts[2]: read_grid(folder, job.hp["classes"], job.hp["per_cell"])
+        folder.parts[2]: read_grid(folder, job.settings["classes"], job.settings["per_cell"])
         for folder in folders
         if folder.parts[3] == first_seed
     }
     facts = {"Description": f"fingerprint {job.fingerprint}"}
-    figure = sample_grids(grids, job.hp["classes"])
-    save_figure(figure, snakemake.output.figure, job.hp["dpi"], facts)
+    figure = sample_grids(grids, job.settings["classes"])
+    save_figure(figure, snakemake.output.figure, job.settings["dpi"], facts)

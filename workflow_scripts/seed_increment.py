@@ -9,9 +9,9 @@ from lgd_core.base.tensors import save_tensors
 from lgd_core.data.distilled import load_increment
 
 with running(snakemake) as job:
-    facts = job.hp["network"]
+    facts = job.settings["network"]
     if shared := snakemake.input.get("shared"):
-        load_increment(shared, facts, job.hp["method"]["ipc_per_increment"])
+        load_increment(shared, facts, job.settings["method"]["ipc_per_increment"])
         with atomic(snakemake.output.increment) as temporary:
             shutil.copyfile(shared, temporary)
     else:
@@ -23,18 +23,18 @@ with running(snakemake) as job:
         from lgd_core.distill.candidates import increment_of
         from lgd_core.distill.increments import draw_seed
 
-        method, folder = job.hp["method"], snakemake.params.folder
+        method, folder = job.settings["method"], snakemake.params.folder
         where, count = f"method '{snakemake.wildcards.method}'", method["ipc_per_increment"]
         reading = Reading(folder and list_seed(folder, facts, count, where))
         candidates = draw_seed(
             open_prior(job),
             materials_of(job),
-            facts | {"prior_labels": job.hp["prior_labels"]},
+            facts | {"prior_labels": job.settings["prior_labels"]},
             method | {"seed": method["seed"] | {"folder": folder}},
             int(snakemake.wildcards.seed),
             job.resume,
         )
         increment = increment_of(candidates, list(range(len(facts["classes"]))))
-        reading.note(snakemake.params.images, job.hp, snakemake.params.record)
+        reading.note(snakemake.params.images, job.settings, snakemake.params.record)
         stamp = job.stamp(formation=formation(method))
         save_tensors(snakemake.output.increment, increment, stamp)

@@ -7,8 +7,8 @@ from lgd_core.config.methods import formation
 from lgd_core.distill.candidates import drawn_by, increment_of, load_shards
 
 with running(snakemake) as job:
-    candidates, stamps = load_shards(snakemake.input, job.hp)
-    increment = increment_of(candidates, list(range(len(job.hp["classes"]))))
+    candidates, stamps = load_shards(snakemake.input, job.settings)
+    increment = increment_of(candidates, list(range(len(job.settings["classes"]))))
     factor = formation(stamps[0]["recipe"]["method"])
     stamp = job.stamp(drawn=drawn_by(stamps), formation=factor)
     save_tensors(snakemake.output.increment, increment, stamp)

@@ -15,7 +15,7 @@ from lgd_core.base.files import read_json, write_json
 
 with running(snakemake) as job:
     dataset, ipc = snakemake.wildcards.dataset, int(snakemake.wildcards.ipc)
-    protocol = job.hp["protocol"]
+    protocol = job.settings["protocol"]
     runs = runs_by_method(map(read_json, snakemake.input.runs))
     rows = [
         result_row(dataset, ipc, method, student, protocol, each)
@@ -24,7 +24,7 @@ with running(snakemake) as job:
     for row, difference in zip(rows, differences(runs, "dit").values(), strict=True):
         row["diff_to_dit"], row["diff_se"] = difference
     reference = read_json(snakemake.input.reference)
-    architecture = job.hp["reference"]
+    architecture = job.settings["reference"]
     rows.append(result_row(dataset, ipc, "full", architecture, "reference", [reference]))
     write_csv(result_table(rows, read_paper(snakemake.input.paper)), snakemake.output.table)
     validation = {

@@ -8,14 +8,14 @@ from lgd_core.base.tensors import save_tensors
 from lgd_core.distill.increments import guided_task
 
 with running(snakemake) as job:
-    facts, wildcards = job.hp["network"], snakemake.wildcards
+    facts, wildcards = job.settings["network"], snakemake.wildcards
     task = guided_task(
-        facts | {"prior_labels": job.hp["prior_labels"]},
-        job.hp["method"],
+        facts | {"prior_labels": job.settings["prior_labels"]},
+        job.settings["method"],
         list(range(len(facts["classes"]))),
         (int(wildcards.seed), int(wildcards.k)),
     )
     trace = trace_guidance(
-        open_prior(job), materials_of(job), task, job.hp["positions"], job.resume
+        open_prior(job), materials_of(job), task, job.settings["positions"], job.resume
     )
     save_tensors(snakemake.output.trace, trace, job.stamp())

@@ -12,7 +12,7 @@ from lgd_core.networks.learner import train_to_plateau
 from lgd_core.networks.training import Images, accuracy, network_shape
 
 with running(snakemake) as job:
-    recipe, facts, wildcards = job.hp["learner"], job.hp["network"], snakemake.wildcards
+    recipe, facts, wildcards = job.settings["learner"], job.settings["network"], snakemake.wildcards
     folder = Path(snakemake.input[0]).parent
     data = Images.of_set(job.device, *read_folder(snakemake.input.distilled, facts), facts)
     test = Images.on(job.device, *load_split(folder, "test"), facts)

@@ -12,7 +12,7 @@ from lgd_core.networks.classifiers import load_network
 from lgd_core.networks.training import network_input, preprocessor
 
 with running(snakemake) as job:
-    recipe, facts = job.hp["train"], job.hp["network"]
+    recipe, facts = job.settings["train"], job.settings["network"]
     images, labels = load_split(Path(snakemake.input[0]).parent, "originals")
     reference = load_network(snakemake.input.reference, job.device, network_input(facts))
     features = torch.nn.Sequential(preprocessor(facts).to(job.device), *reference.children())

@@ -10,7 +10,7 @@ from lgd_core.networks.classifiers import build_network, save_network
 from lgd_core.networks.training import Images, network_shape, train_to_length
 
 with running(snakemake) as job:
-    recipe, facts = job.hp["reference"], job.hp["network"]
+    recipe, facts = job.settings["reference"], job.settings["network"]
     folder = Path(snakemake.input[0]).parent
     train = Images.on(job.device, *load_split(folder, "train"), facts)
     test = Images.on(job.device, *load_split(folder, "test"), facts)

@@ -13,7 +13,7 @@ from lgd_core.networks.classifiers import build_network
 from lgd_core.networks.training import Images, network_shape
 
 with running(snakemake) as job:
-    recipe, facts = job.hp["influence"], job.hp["network"]
+    recipe, facts = job.settings["influence"], job.settings["network"]
     surrogate = recipe["surrogate"]
     images, labels = load_split(Path(snakemake.input[0]).parent, "train")
     shape = network_shape(surrogate["architecture"], facts)

@@ -46,8 +46,8 @@ def ablation_table(
     """Return a row per protocol, images per class, student and variant of a family, in its order.
 
     ``family`` as from recipes.Recipes.sweep, ``sizes`` the images per class of an increment by
-    method. ``evaluations`` maps a protocol to artifacts with method, student, seed, k and runs,
-    ``matrices`` are those of cross_increment. ``diff_to_base`` is that of tables.differences,
+    method. ``evaluations`` maps a protocol to artifacts, a student
+    each, with method, student, seed, k, run and top1; ``matrices`` are those of cross_increment. ``diff_to_base`` is that of tables.differences,
     ``validation_mean`` the accuracy on held-out training images: the one to choose values by.
     """
     values = {method: value for value, method in family["variants"]}
@@ -76,14 +76,16 @@ def _in_order(runs: Iterable[tuple[str, str]], methods: Iterable[str]) -> list[t
 
 
 def learner_runs(artifact: dict) -> dict:
-    """Return a learner's accuracy in the shape of an evaluation with one run."""
+    """Return a learner's accuracy in the shape of an evaluation."""
     top1 = artifact["top1"]
     return {
         "method": artifact["method"],
         "student": artifact["recipe"]["learner"]["architecture"],
         "seed": artifact["seed"],
         "k": artifact["k"],
-        "runs": [{"run": 0, "top1": top1, "best_top1": top1}],
+        "run": "0",
+        "top1": top1,
+        "best_top1": top1,
     }
 
 

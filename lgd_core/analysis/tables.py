@@ -52,11 +52,10 @@ def read_paper(paths: Iterable[str | Path]) -> pd.DataFrame:
 
 
 def runs_by_method(artifacts: Iterable[dict]) -> dict[tuple[str, str], list[dict]]:
-    """Gather the runs of evaluations by (method, student), each run with its ``seed``."""
+    """Gather evaluations, one student each, by (method, student)."""
     runs: dict[tuple[str, str], list[dict]] = {}
     for artifact in artifacts:
-        seeded = [run | {"seed": artifact["seed"]} for run in artifact["runs"]]
-        runs.setdefault((artifact["method"], artifact["student"]), []).extend(seeded)
+        runs.setdefault((artifact["method"], artifact["student"]), []).append(artifact)
     return runs
 
 

@@ -5,9 +5,8 @@ from lgd_core.base.errors import UserError
 # Where increment 0 may come from; any other name is that of a method whose own it shares.
 SEED_SOURCES = ("own", "prior", "real", "folder")
 
-# Guidances that every stage which samples notes among its parameters, even where they do not act.
-# Others are noted where they act, so that a new one is no reason to sample all methods anew.
-ALWAYS_NOTED = ("learnability", "deviation", "influence", "modes")
+# Keys of guidances that say when, how images are scored and what is differentiated.
+NOT_OF_A_STEP = ("strength_by_increment", "reference_weight", "gradient")
 
 # Sources that choose real images by what the reference model sees in them.
 CORESETS = ("herding", "kcenter")
@@ -30,12 +29,13 @@ def is_guided(method: dict) -> bool:
     return any(map(acts, guidances(method).values()))
 
 
-def guidance_facts(method: dict) -> dict[str, dict]:
-    """Return what the samples of a method depend on among its guidances."""
+def acting_guidances(method: dict, increment: int) -> dict[str, dict]:
+    """Return the guidances that act while an increment is drawn, with their strength there."""
     return {
-        name: guidance
+        name: {key: value for key, value in guidance.items() if key not in NOT_OF_A_STEP}
+        | {"strength": strength_at(guidance, increment)}
         for name, guidance in guidances(method).items()
-        if name in ALWAYS_NOTED or acts(guidance)
+        if strength_at(guidance, increment)
     }
 
 
@@ -47,11 +47,11 @@ def strength_at(guidance: dict, increment: int) -> float:
     return schedule[max(0, min(increment, len(schedule)) - 1)]
 
 
-def needs_learner(method: dict) -> bool:
-    """Whether the candidates of a method are guided or ranked by a learner."""
-    return method["source"] == "prior" and (
-        method["candidates"] > 1 or acts(method["learnability"])
-    )
+def needs_learner(method: dict, increment: int | None = None) -> bool:
+    """Whether the candidates of an increment, or any of them, are guided or ranked by a learner."""
+    learnability = method["learnability"]
+    guided = acts(learnability) if increment is None else strength_at(learnability, increment)
+    return method["source"] == "prior" and (method["candidates"] > 1 or bool(guided))
 
 
 def needs_influence(method: dict) -> bool:

@@ -10,7 +10,6 @@ from torch import Tensor
 from lgd_core.base.checkpoints import Resume
 from lgd_core.base.micro_batches import Chunks
 from lgd_core.config.external import seed_images
-from lgd_core.config.methods import guidances, strength_at
 from lgd_core.data.decoding import decode, fit
 from lgd_core.data.real_images import load_split, real_increment
 from lgd_core.diffusion.priors import Prior, to_uint8
@@ -51,23 +50,17 @@ def unguided_task(dataset: dict, method: dict, classes: list[int], key: tuple) -
 
 
 def guided_task(dataset: dict, method: dict, classes: list[int], key: tuple) -> Task:
-    """Describe an increment of a method as its recipe has it."""
+    """Describe an increment of a method; ``method`` as from stages.sampling_settings."""
     plain = unguided_task(dataset, method, classes, key)
+    plain = dataclasses.replace(plain, candidates=method["candidates"])
+    if "guidance" not in method:
+        return plain
     sampling = dataclasses.replace(
         plain.sampling,
         window=tuple(method["window"]),
-        through_transformer=method["learnability"]["gradient"] == "full",
+        through_transformer=method["gradient"] == "full",
     )
-    return dataclasses.replace(
-        plain,
-        candidates=method["candidates"],
-        sampling=sampling,
-        memory_limit=method["deviation"]["memory"],
-        guidance={
-            name: part | {"strength": strength_at(part, key[1])}
-            for name, part in guidances(method).items()
-        },
-    )
+    return dataclasses.replace(plain, sampling=sampling, guidance=method["guidance"])
 
 
 def draw_seed(

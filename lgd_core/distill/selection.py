@@ -76,7 +76,6 @@ class Task:
     key: tuple[int, int]
     classes_per_batch: int | None = 1
     first_position: int = 0
-    memory_limit: int | None = None
     guidance: dict[str, dict] = field(default_factory=dict)
 
     def is_guided_by(self, name: str) -> bool:
@@ -138,8 +137,13 @@ def draw(
     return tensors, _mean_ratios(trace)
 
 
-def _memory(known: Tensor | None, task: Task, parts: dict[str, list[Tensor]]) -> Tensor | None:
-    """Return the latents of the set so far and of the choices made in this task; None if empty."""
+def _memory(
+    known: Tensor | None, task: Task, parts: dict[str, list[Tensor]], limit: int | None
+) -> Tensor | None:
+    """Return the latents of the set so far and of the choices made in this task; None if empty.
+
+    The last ``limit`` of each class; None means all.
+    """
     chosen = [
         take(latents, select(scores))
         for latents, scores in zip(parts["latents"], parts["scores"], strict=True)
@@ -148,7 +152,7 @@ def _memory(known: Tensor | None, task: Task, parts: dict[str, list[Tensor]]) ->
     if not before and not chosen:
         return None
     memory = torch.cat([*before, *chosen], dim=1)
-    return memory if task.memory_limit is None else memory[:, -task.memory_limit :]
+    return memory if limit is None else memory[:, -limit:]
 
 
 @dataclass(frozen=True)
@@ -186,7 +190,7 @@ def _influence(recipe: dict, scene: Scene) -> Guidance:
 
 
 def _deviation(recipe: dict, scene: Scene) -> Guidance | None:
-    memory = _memory(scene.materials.memory, scene.task, scene.parts)
+    memory = _memory(scene.materials.memory, scene.task, scene.parts, recipe["memory"])
     if memory is None:
         return None
     by_label = torch.zeros(len(scene.task.prior_labels), *memory.shape[1:])

@@ -5,7 +5,7 @@ from lgd_core.networks.classifiers import build_network
 from lgd_core.networks.training import Images, accuracy, train_to_length
 
 
-def train_students(
+def train_student(
     shape: dict,
     data: Images,
     test: Images,
@@ -13,22 +13,16 @@ def train_students(
     recipe: dict,
     key: tuple,
     resume: Resume,
-) -> list[dict[str, float]]:
-    """Train ``recipe['runs']`` networks from scratch; return the accuracies of each, in percent.
+) -> dict[str, float | None]:
+    """Train a network from scratch, its weights and order of images by ``key``; return accuracies.
 
-    Beside ``top1`` and ``best_top1`` on the test set, ``validation_top1`` after the last epoch is
-    the number to choose hyperparameters by; None where no real images are held out.
+    In percent. Beside ``top1`` and ``best_top1`` on the test set, ``validation_top1`` after the
+    last epoch is the number to choose hyperparameters by; None where no real images are held out.
     """
-    runs = (resume.load("runs", "runs") or {"runs": []})["runs"]
-    for run in range(len(runs), recipe["runs"]):
-        name, own = f"run {run + 1} of {recipe['runs']}", resume.scope(f"run{run}")
-        model = build_network(*shape.values(), *key, run).to(data.device)
-        result = train_to_length(model, data, test, recipe, (*key, run), own, name)
-        held_out = accuracy(model, validation) if len(validation.labels) else None
-        runs.append({"run": run, **result, "validation_top1": held_out})
-        resume.save("runs", {"runs": runs})
-        own.clear()
-    return runs
+    model = build_network(*shape.values(), *key).to(data.device)
+    result = train_to_length(model, data, test, recipe, key, resume, "student")
+    held_out = accuracy(model, validation) if len(validation.labels) else None
+    return result | {"validation_top1": held_out}
 
 
 def cross_accuracies(

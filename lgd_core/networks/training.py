@@ -24,7 +24,7 @@ class Images:
     images: Tensor
     labels: Tensor
     preprocess: Preprocess
-    augment: dict
+    augment: dict | None
 
     @classmethod
     def on(cls, device: torch.device, images: Tensor, labels: Tensor, facts: dict) -> "Images":
@@ -34,7 +34,7 @@ class Images:
         """
         preprocess = preprocessor(facts).to(device)
         images = resize_stored(images, preprocess.size, device)
-        return cls(images, labels.to(device), preprocess, facts["augment"])
+        return cls(images, labels.to(device), preprocess, facts.get("augment"))
 
     @classmethod
     def of_set(

@@ -1,13 +1,4 @@
-"""Inputs and parameters of what compares methods: families, and the paper's tables."""
-
-from lgd_core.config.sources import compares_with_paper
-
-
-def paper_tables(wildcards, names):
-    """Return tables of the paper; none where its numbers do not compare with the data set's."""
-    if not compares_with_paper(source_of(wildcards)):
-        return []
-    return [f"config/paper/{name}.csv" for name in names]
+"""Sweeps: methods that differ in one key, in one table and figure."""
 
 
 def family_of(wildcards):
@@ -44,7 +35,12 @@ def family_inputs(wildcards):
             )
         ]
 
-    inputs["runs"] = files("evaluate/{student}.json", student=family["students"])
+    inputs["runs"] = files(
+        "evaluate/{protocol}/{student}/r{run}.json",
+        protocol=protocol_of(wildcards),
+        student=family["students"],
+        run=range(config["runs"]),
+    )
     if family["learner"]:
         inputs["learners"] = files("learner.json")
     if family["redundancy"]:
@@ -52,3 +48,34 @@ def family_inputs(wildcards):
         inputs["matrices"] = files("cross_increment.json", last_only=True)
     inputs["paper"] = paper_tables(wildcards, family["paper"])
     return inputs
+
+
+rule ablation:
+    """Gather and draw the accuracies of a family of methods, beside the paper's where it has them."""
+    input:
+        unpack(family_inputs),
+    output:
+        table="results/{dataset}/ablation/{family}.csv",
+        figure=report(
+            "results/{dataset}/ablation/{family}.png",
+            caption="../report/ablation.rst",
+            category="{dataset}",
+            subcategory="Ablations",
+            labels={"artifact": "{family}"},
+        ),
+    log:
+        "results/logs/ablation/{dataset}_{family}.log",
+    conda:
+        "../environment.yml"
+    params:
+        settings=lambda wildcards: stage(
+            "ablation",
+            2,
+            family=family_of(wildcards),
+            sizes=family_sizes(wildcards),
+            seeds=config["seeds"],
+            protocol=protocol_of(wildcards),
+            dpi=config["plots"]["dpi"],
+        ),
+    script:
+        "../workflow_scripts/ablation.py"
