@@ -41,16 +41,17 @@ demo: install  ## Distil Fashion-MNIST at 50 images per class and show the table
 
 comparison: install  ## Compare all methods at 20 and 50 images per class: hours on two cores
 	$(SNAKEMAKE) --configfile config/comparison.yaml --config 'datasets=[$(DATASET)]'
-	$(BIN)/python -m lgd_core.figures.summary results/$(DATASET)_ipc20
-	$(BIN)/python -m lgd_core.figures.summary results/$(DATASET)_ipc50
+	$(BIN)/python -m lgd_core.figures.summary results/$(DATASET)_ipc20/comparison
+	$(BIN)/python -m lgd_core.figures.summary results/$(DATASET)_ipc50/comparison
 
 search: install  ## Try values of what each method hangs on most, on held-out images: hours on two cores
 	$(SNAKEMAKE) --configfile config/comparison.yaml -- \
 		$(SEARCHES:%=results/$(DATASET)/ablation/%.csv)
 
 pictures: install  ## Make the pictures of the documentation anew
-	$(SNAKEMAKE) --configfile config/pictures.yaml -- $(DEMO)/table.csv $(PICTURES:%=$(DEMO)/%.png)
-	cp $(PICTURES:%=$(DEMO)/%.png) docs/pictures/
+	$(SNAKEMAKE) --configfile config/pictures.yaml -- \
+		$(DEMO)/pictures/table.csv $(PICTURES:%=$(DEMO)/pictures/%.png)
+	cp $(PICTURES:%=$(DEMO)/pictures/%.png) docs/pictures/
 
 lint: install  ## Check style and workflow
 	$(BIN)/ruff check .

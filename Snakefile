@@ -38,9 +38,10 @@ rule all:
     default_target: True
     input:
         expand(
-            "results/{dataset}_ipc{ipc}/{artifact}",
+            "results/{dataset}_ipc{ipc}{name}/{artifact}",
             dataset=config["datasets"],
             ipc=config["ipc"],
+            name=named(),
             artifact=[
                 "table.csv",
                 "redundancy.png",

@@ -1,14 +1,5 @@
 """What every run ends with: the table of accuracies, redundancy, learner curves, samples."""
 
-from lgd_core.config.sources import compares_with_paper
-
-
-def paper_tables(wildcards, names):
-    """Return tables of the paper; none where its numbers do not compare with the data set's."""
-    if not compares_with_paper(source_of(wildcards)):
-        return []
-    return [f"config/paper/{name}.csv" for name in names]
-
 
 rule table:
     """Gather the accuracies of all methods and students, beside the paper's where it has them."""
@@ -23,15 +14,15 @@ rule table:
         paper=lambda wildcards: paper_tables(wildcards, ["table_1", "table_5"]),
     output:
         table=report(
-            "results/{dataset}_ipc{ipc}/table.csv",
+            "results/{dataset}_ipc{ipc}{name}/table.csv",
             caption="../report/table.rst",
             category="{dataset}",
-            subcategory="IPC {ipc}",
+            subcategory="IPC {ipc}{name}",
             labels={"artifact": "accuracy table"},
         ),
-        provenance="results/{dataset}_ipc{ipc}/table.json",
+        provenance="results/{dataset}_ipc{ipc}{name}/table.json",
     log:
-        "results/logs/table/{dataset}_ipc{ipc}.log",
+        "results/logs/table/{dataset}_ipc{ipc}{name}.log",
     conda:
         "../environment.yml"
     params:
@@ -52,16 +43,16 @@ rule redundancy_heatmap:
     input:
         over_methods("results/{dataset}/{method}/s{seed}/k{k}/cross_increment.json"),
     output:
-        table="results/{dataset}_ipc{ipc}/redundancy.csv",
+        table="results/{dataset}_ipc{ipc}{name}/redundancy.csv",
         figure=report(
-            "results/{dataset}_ipc{ipc}/redundancy.png",
+            "results/{dataset}_ipc{ipc}{name}/redundancy.png",
             caption="../report/redundancy.rst",
             category="{dataset}",
-            subcategory="IPC {ipc}",
+            subcategory="IPC {ipc}{name}",
             labels={"artifact": "redundancy heatmaps"},
         ),
     log:
-        "results/logs/redundancy_heatmap/{dataset}_ipc{ipc}.log",
+        "results/logs/redundancy_heatmap/{dataset}_ipc{ipc}{name}.log",
     conda:
         "../environment.yml"
     params:
@@ -81,7 +72,7 @@ rule curve:
     input:
         lambda wildcards: [
             path
-            for method in config["methods"]
+            for method in methods_of(wildcards)
             for path in expand(
                 "results/{dataset}/{method}/s{seed}/k{k}/learner.json",
                 dataset=wildcards.dataset,
@@ -91,16 +82,16 @@ rule curve:
             )
         ],
     output:
-        table="results/{dataset}_ipc{ipc}/curve.csv",
+        table="results/{dataset}_ipc{ipc}{name}/curve.csv",
         figure=report(
-            "results/{dataset}_ipc{ipc}/curve.png",
+            "results/{dataset}_ipc{ipc}{name}/curve.png",
             caption="../report/curve.rst",
             category="{dataset}",
-            subcategory="IPC {ipc}",
+            subcategory="IPC {ipc}{name}",
             labels={"artifact": "learner curves"},
         ),
     log:
-        "results/logs/curve/{dataset}_ipc{ipc}.log",
+        "results/logs/curve/{dataset}_ipc{ipc}{name}.log",
     conda:
         "../environment.yml"
     params:
@@ -117,14 +108,14 @@ rule samples:
         over_methods("results/{dataset}/{method}/s{seed}/k{k}/distilled"),
     output:
         figure=report(
-            "results/{dataset}_ipc{ipc}/samples.png",
+            "results/{dataset}_ipc{ipc}{name}/samples.png",
             caption="../report/samples.rst",
             category="{dataset}",
-            subcategory="IPC {ipc}",
+            subcategory="IPC {ipc}{name}",
             labels={"artifact": "image grids"},
         ),
     log:
-        "results/logs/samples/{dataset}_ipc{ipc}.log",
+        "results/logs/samples/{dataset}_ipc{ipc}{name}.log",
     conda:
         "../environment.yml"
     params:

@@ -93,6 +93,8 @@ wildcard_constraints:
     student="[A-Za-z0-9-]+",
     run="[0-9]+",
     ipc="[0-9]+",
+    # A folder of the run's own, if it has a name.
+    name="(/(?!samples/)[A-Za-z0-9][A-Za-z0-9_-]*)?",
     seed="[0-9]+",
     k="[0-9]+",
     shard="[0-9]+",
@@ -117,6 +119,22 @@ def stage(name, version, **settings):
     return canonical({"stage": name, "version": version} | settings)
 
 
+def named():
+    """Return the folder of the run's tables and figures in that of a data set; empty without."""
+    return os.sep + config["name"] if config["name"] else ""
+
+
+def methods_of(wildcards):
+    """Return the methods that a run compares; ends where a target is not one of this run."""
+    folder = f"results/{wildcards.dataset}_ipc{wildcards.ipc}"
+    if wildcards.name != named():
+        found, expected = f"{folder}{wildcards.name}", f"{folder}{named()}"
+        sys.exit(
+            f"error: {found}: not of this run, expected {expected}, by its key 'name'"
+        )
+    return config["methods"]
+
+
 def last_increment(wildcards, method):
     """Return the index of the last increment of a target's images per class."""
     return (
@@ -130,7 +148,7 @@ def over_methods(pattern, **values):
     def inputs(wildcards):
         return [
             path
-            for method in config["methods"]
+            for method in methods_of(wildcards)
             for path in expand(
                 pattern,
                 dataset=wildcards.dataset,
@@ -155,7 +173,17 @@ def students_of(wildcards):
 def compared(wildcards):
     """Return the methods that a table or figure compares, with their order and increments."""
     return {
-        "methods": config["methods"],
-        "increments": {m: last_increment(wildcards, m) + 1 for m in config["methods"]},
+        "methods": methods_of(wildcards),
+        "increments": {
+            m: last_increment(wildcards, m) + 1 for m in methods_of(wildcards)
+        },
         "seeds": config["seeds"],
     }
+
+
+include: "common/data.smk"
+include: "common/prior.smk"
+include: "common/increment.smk"
+include: "common/figures.smk"
+include: "common/costs.smk"
+include: "common/external.smk"

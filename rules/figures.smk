@@ -1,82 +1,14 @@
 """Figures that explain a method, each drawn from the table of numbers beside it."""
 
-from lgd_core.config.classes import class_label
-from lgd_core.config.methods import images_per_increment, is_guided
-
-
-def is_traced(wildcards, method):
-    """Whether a method draws from the prior with guidance, so that there is something to trace."""
-    recipe = checked(RECIPES.method, wildcards.dataset, method)
-    return recipe["source"] == "prior" and is_guided(recipe)
-
-
-def over_increments(pattern, first=0, traced_only=False):
-    """Return an input function: the pattern for every method, seed and increment of a target."""
-
-    def inputs(wildcards):
-        return [
-            path
-            for method in config["methods"]
-            if not traced_only or is_traced(wildcards, method)
-            for path in expand(
-                pattern,
-                dataset=wildcards.dataset,
-                method=method,
-                seed=config["seeds"],
-                k=range(first, last_increment(wildcards, method) + 1),
-            )
-        ]
-
-    return inputs
-
-
-def real_difficulties(wildcards):
-    """Return the real set's measurements, of as many images per class, for every seed."""
-    return expand(
-        "results/{{dataset}}/reference/s{seed}/difficulty_ipc{{ipc}}.safetensors",
-        seed=config["seeds"],
-    )
-
-
-def increment_images(wildcards):
-    """Return the images that networks see of one increment of every method: all classes together."""
-    classes = len(dataset_of(wildcards)["classes"])
-    return {
-        method: classes
-        * images_per_increment(checked(RECIPES.method, wildcards.dataset, method))
-        for method in config["methods"]
-    }
-
-
-def figure_facts(rule_name, wildcards, **keys):
-    """Return what every figure's script reads: the comparison, the resolution, and its own keys."""
-    return stage(
-        rule_name,
-        compared=compared(wildcards),
-        dpi=config["plots"]["dpi"],
-        **keys,
-    )
-
-
-def class_of(wildcards):
-    """Return the class whose images lie in a folder of a distilled set."""
-    names = dataset_of(wildcards)["classes"]
-    return names[checked(class_label, wildcards.class_folder, names)]
-
-
-def zone_facts():
-    """Return where the zones of difficulty part."""
-    keys = ("easy_mean", "informative_variance")
-    return {key: config["analyses"][key] for key in keys}
-
 
 rule analyses:
     """Every figure that explains the methods, for each configured data set and images per class."""
     input:
         expand(
-            "results/{dataset}_ipc{ipc}/{artifact}.png",
+            "results/{dataset}_ipc{ipc}{name}/{artifact}.png",
             dataset=config["datasets"],
             ipc=config["ipc"],
+            name=named(),
             artifact=[
                 "complementarity",
                 "dynamics",
@@ -92,16 +24,16 @@ rule complementarity:
     input:
         over_methods("results/{dataset}/{method}/s{seed}/k{k}/cross_increment.json"),
     output:
-        table="results/{dataset}_ipc{ipc}/complementarity.csv",
+        table="results/{dataset}_ipc{ipc}{name}/complementarity.csv",
         figure=report(
-            "results/{dataset}_ipc{ipc}/complementarity.png",
+            "results/{dataset}_ipc{ipc}{name}/complementarity.png",
             caption="../report/complementarity.rst",
             category="{dataset}",
-            subcategory="IPC {ipc}",
+            subcategory="IPC {ipc}{name}",
             labels={"artifact": "complementarity"},
         ),
     log:
-        "results/logs/complementarity/{dataset}_ipc{ipc}.log",
+        "results/logs/complementarity/{dataset}_ipc{ipc}{name}.log",
     conda:
         "../environment.yml"
     params:
@@ -117,16 +49,16 @@ rule dynamics:
     input:
         over_increments("results/{dataset}/{method}/s{seed}/k{k}/learner.json"),
     output:
-        table="results/{dataset}_ipc{ipc}/dynamics.csv",
+        table="results/{dataset}_ipc{ipc}{name}/dynamics.csv",
         figure=report(
-            "results/{dataset}_ipc{ipc}/dynamics.png",
+            "results/{dataset}_ipc{ipc}{name}/dynamics.png",
             caption="../report/dynamics.rst",
             category="{dataset}",
-            subcategory="IPC {ipc}",
+            subcategory="IPC {ipc}{name}",
             labels={"artifact": "training dynamics"},
         ),
     log:
-        "results/logs/dynamics/{dataset}_ipc{ipc}.log",
+        "results/logs/dynamics/{dataset}_ipc{ipc}{name}.log",
     conda:
         "../environment.yml"
     params:
@@ -143,17 +75,17 @@ rule difficulty:
         ),
         real=real_difficulties,
     output:
-        table="results/{dataset}_ipc{ipc}/difficulty.csv",
-        summary="results/{dataset}_ipc{ipc}/divergence.csv",
+        table="results/{dataset}_ipc{ipc}{name}/difficulty.csv",
+        summary="results/{dataset}_ipc{ipc}{name}/divergence.csv",
         figure=report(
-            "results/{dataset}_ipc{ipc}/difficulty.png",
+            "results/{dataset}_ipc{ipc}{name}/difficulty.png",
             caption="../report/difficulty.rst",
             category="{dataset}",
-            subcategory="IPC {ipc}",
+            subcategory="IPC {ipc}{name}",
             labels={"artifact": "difficulty"},
         ),
     log:
-        "results/logs/difficulty/{dataset}_ipc{ipc}.log",
+        "results/logs/difficulty/{dataset}_ipc{ipc}{name}.log",
     conda:
         "../environment.yml"
     params:
@@ -178,16 +110,16 @@ rule in_distribution:
         ),
         real=real_difficulties,
     output:
-        table="results/{dataset}_ipc{ipc}/in_distribution.csv",
+        table="results/{dataset}_ipc{ipc}{name}/in_distribution.csv",
         figure=report(
-            "results/{dataset}_ipc{ipc}/in_distribution.png",
+            "results/{dataset}_ipc{ipc}{name}/in_distribution.png",
             caption="../report/in_distribution.rst",
             category="{dataset}",
-            subcategory="IPC {ipc}",
+            subcategory="IPC {ipc}{name}",
             labels={"artifact": "in-distribution analysis"},
         ),
     log:
-        "results/logs/in_distribution/{dataset}_ipc{ipc}.log",
+        "results/logs/in_distribution/{dataset}_ipc{ipc}{name}.log",
     conda:
         "../environment.yml"
     params:
@@ -211,16 +143,16 @@ rule guidance:
             traced_only=True,
         ),
     output:
-        table="results/{dataset}_ipc{ipc}/guidance.csv",
+        table="results/{dataset}_ipc{ipc}{name}/guidance.csv",
         figure=report(
-            "results/{dataset}_ipc{ipc}/guidance.png",
+            "results/{dataset}_ipc{ipc}{name}/guidance.png",
             caption="../report/guidance.rst",
             category="{dataset}",
-            subcategory="IPC {ipc}",
+            subcategory="IPC {ipc}{name}",
             labels={"artifact": "guidance along the steps"},
         ),
     log:
-        "results/logs/guidance/{dataset}_ipc{ipc}.log",
+        "results/logs/guidance/{dataset}_ipc{ipc}{name}.log",
     conda:
         "../environment.yml"
     params:
@@ -236,16 +168,16 @@ rule class_samples:
     input:
         over_methods("results/{dataset}/{method}/s{seed}/k{k}/distilled"),
     output:
-        table="results/{dataset}_ipc{ipc}/samples/{class_folder}.csv",
+        table="results/{dataset}_ipc{ipc}{name}/samples/{class_folder}.csv",
         figure=report(
-            "results/{dataset}_ipc{ipc}/samples/{class_folder}.png",
+            "results/{dataset}_ipc{ipc}{name}/samples/{class_folder}.png",
             caption="../report/class_samples.rst",
             category="{dataset}",
-            subcategory="IPC {ipc}",
+            subcategory="IPC {ipc}{name}",
             labels={"artifact": "images of {class_folder}"},
         ),
     log:
-        "results/logs/class_samples/{dataset}_ipc{ipc}_{class_folder}.log",
+        "results/logs/class_samples/{dataset}_ipc{ipc}{name}_{class_folder}.log",
     conda:
         "../environment.yml"
     params:

@@ -1,7 +1,5 @@
 """The surrogate of influence guidance and its class gradients."""
 
-INFLUENCE = "results/{dataset}/influence/gradients.safetensors"
-
 
 rule train_surrogate:
     """Train the surrogate of influence guidance on real images; keep checkpoints that differ."""

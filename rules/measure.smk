@@ -1,15 +1,6 @@
 """Measurements behind the figures that explain a method; drawn in figures.smk."""
 
 
-def trace_inputs(wildcards):
-    """Return what candidates are drawn from, and what a trace measures them by in any case."""
-    return candidate_inputs(wildcards) | {
-        "memory": increments_before(wildcards),
-        "learner": learner_before(wildcards),
-        "reference": f"results/{wildcards.dataset}/reference/model.safetensors",
-    }
-
-
 rule measure_difficulty:
     """Watch a new network's belief in a distilled set's labels while it learns them."""
     input:

@@ -1,38 +1,21 @@
 """Pages to read and to look at: the table, the gallery of images."""
 
 
-def gallery_inputs(wildcards):
-    """Return all increments of a target, and the learners that came before them."""
-    inputs = {"increments": [], "learners": []}
-    for method in config["methods"]:
-        last = last_increment(wildcards, method)
-        for artifact, count in (("increment", last + 1), ("learner", last)):
-            inputs[f"{artifact}s"] += expand(
-                "results/{dataset}/{method}/s{seed}/k{k}/{artifact}.safetensors",
-                dataset=wildcards.dataset,
-                method=method,
-                seed=config["seeds"],
-                k=range(count),
-                artifact=artifact,
-            )
-    return inputs
-
-
 rule table_page:
     """Write the accuracy table as a page to read."""
     input:
-        table="results/{dataset}_ipc{ipc}/table.csv",
-        record="results/{dataset}_ipc{ipc}/table.json",
+        table="results/{dataset}_ipc{ipc}{name}/table.csv",
+        record="results/{dataset}_ipc{ipc}{name}/table.json",
     output:
         page=report(
-            "results/{dataset}_ipc{ipc}/table.html",
+            "results/{dataset}_ipc{ipc}{name}/table.html",
             caption="../report/table.rst",
             category="{dataset}",
-            subcategory="IPC {ipc}",
+            subcategory="IPC {ipc}{name}",
             labels={"artifact": "accuracy table, to read"},
         ),
     log:
-        "results/logs/table_page/{dataset}_ipc{ipc}.log",
+        "results/logs/table_page/{dataset}_ipc{ipc}{name}.log",
     conda:
         "../environment.yml"
     params:
@@ -47,11 +30,11 @@ rule gallery:
         unpack(gallery_inputs),
         reference="results/{dataset}/reference/model.safetensors",
     output:
-        page="results/{dataset}_ipc{ipc}/gallery.html",
+        page="results/{dataset}_ipc{ipc}{name}/gallery.html",
     log:
-        "results/logs/gallery/{dataset}_ipc{ipc}.log",
+        "results/logs/gallery/{dataset}_ipc{ipc}{name}.log",
     benchmark:
-        "results/benchmarks/gallery/{dataset}_ipc{ipc}.tsv"
+        "results/benchmarks/gallery/{dataset}_ipc{ipc}{name}.tsv"
     conda:
         "../environment.yml"
     threads: 1

@@ -1,47 +1,5 @@
 """Priors: trained or fetched, tuned, assessed, and the real images in their latent space."""
 
-from pathlib import Path
-
-from lgd_core.config.checks import check_held_out
-from lgd_core.config.prior_files import is_hub_name
-
-PRIOR = "results/{dataset}/prior_source.json"
-TUNED_PRIOR = "results/{dataset}/{method}/prior_source.json"
-
-
-def prior_files(wildcards):
-    """Return the files of the prior that lie here before the workflow fetches any."""
-    checked(RECIPES.check_prior, wildcards.dataset)
-    prior = dataset_of(wildcards)["prior"]
-    if prior["source"] == "train":
-        return [f"results/{wildcards.dataset}/prior"]
-    return sorted(
-        str(path)
-        for folder in (prior["source"], prior["vae"])
-        if folder and not is_hub_name(folder)
-        for path in Path(folder).rglob("*.*")
-        if path.suffix in (".json", ".safetensors", ".bin")
-    )
-
-
-def real_to_compare(wildcards):
-    """Return the real images that a prior's are compared with; some must be held out."""
-    where = f"config/datasets/{wildcards.dataset}.yaml"
-    checked(check_held_out, dataset_of(wildcards), where, "prior_quality.json")
-    return arrays("train", "validation")
-
-
-def prior_source(wildcards):
-    """Return where the prior comes from: folders or hub names, and revisions."""
-    prior = dataset_of(wildcards)["prior"]
-    made = f"results/{wildcards.dataset}/prior"
-    return {
-        "source": made if prior["source"] == "train" else prior["source"],
-        "revision": prior["revision"],
-        "vae": prior["vae"],
-        "vae_revision": prior["vae_revision"],
-    }
-
 
 rule train_prior:
     """Train a latent diffusion transformer from scratch, in the folder format of DiTPipeline."""
@@ -72,6 +30,7 @@ rule train_prior:
 
 
 rule fetch_prior:
+    """Find the prior's files, or download them, and note what they are."""
     input:
         prior_files,
     output:
@@ -79,8 +38,6 @@ rule fetch_prior:
     log:
         "results/logs/fetch_prior/{dataset}.log",
     priority: FETCHING_FIRST
-    """Find the prior's files, or download them, and note what they are."""
-
     # On a cluster only the login node may have a way to the internet.
     localrule: True
     conda:

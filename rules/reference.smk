@@ -1,7 +1,5 @@
 """The reference model, which understands the real images."""
 
-REFERENCE = "results/{dataset}/reference/model.safetensors"
-
 
 rule train_reference:
     """Train the reference model on all real training images, without CutMix."""

@@ -11,6 +11,7 @@ from lgd_core.figures.set_figures import save_figure
 
 with running(snakemake) as job:
     family, inputs = job.settings["family"], snakemake.input
+    students = list(map(read_json, inputs.runs))
     learners = map(learner_runs, map(read_json, inputs.get("learners", [])))
     table = ablation_table(
         snakemake.wildcards.dataset,

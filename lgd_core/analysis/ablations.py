@@ -46,9 +46,10 @@ def ablation_table(
     """Return a row per protocol, images per class, student and variant of a family, in its order.
 
     ``family`` as from recipes.Recipes.sweep, ``sizes`` the images per class of an increment by
-    method. ``evaluations`` maps a protocol to artifacts, a student
-    each, with method, student, seed, k, run and top1; ``matrices`` are those of cross_increment. ``diff_to_base`` is that of tables.differences,
-    ``validation_mean`` the accuracy on held-out training images: the one to choose values by.
+    method. ``evaluations`` maps a protocol to artifacts, a student each, with method, student,
+    seed, k, run and top1; ``matrices`` are those of cross_increment. ``diff_to_base`` is that of
+    tables.differences, ``validation_mean`` the accuracy on held-out training images, to choose
+    values by.
     """
     values = {method: value for value, method in family["variants"]}
     rows = []

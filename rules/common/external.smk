@@ -1,0 +1,65 @@
+"""Inputs and settings of the stages that diagnose folders of images from elsewhere."""
+
+from functools import cache
+from pathlib import Path
+from types import SimpleNamespace
+
+from lgd_core.base.listings import Made
+from lgd_core.config.external import list_set
+
+SET_RECORD = "results/external/{external}/listing.json"
+SET_FILES = {
+    "images": "results/external/{external}/set_images.npy",
+    "labels": "results/external/{external}/set_labels.npy",
+    "table": "results/external/{external}/set.csv",
+    "facts": "results/external/{external}/set.json",
+}
+
+
+def external_of(wildcards):
+    """Return folder, data set and increment of a name under ``external`` of the run."""
+    return checked(RECIPES.external_set, wildcards.external)
+
+
+def external_dataset(wildcards):
+    return checked(RECIPES.dataset, external_of(wildcards)["dataset"])
+
+
+def set_facts(wildcards):
+    """Return what decides the arrays of a folder beside its files."""
+    external = external_of(wildcards)
+    return stage(
+        "read_external",
+        2,
+        external={key: external[key] for key in ("dataset", "increment")},
+        network=seen_images(external_dataset(wildcards)),
+    )
+
+
+@cache
+def set_images(external):
+    """Return the identity of a folder's images and manifest, checked before any job.
+
+    It stays where the folder is moved or touched, and changes with what is in it.
+    """
+    wildcards = SimpleNamespace(external=external)
+    made = Made(
+        record=SET_RECORD.format(external=external),
+        outputs=[path.format(external=external) for path in SET_FILES.values()],
+        recipe=set_facts(wildcards),
+    )
+    arguments = (external, external_of(wildcards), external_dataset(wildcards))
+    return checked(made.identity, lambda: list_set(*arguments))
+
+
+def external_real(*names):
+    """Return an input function for files of the data set that a folder belongs to."""
+    return lambda wildcards: [
+        f"results/{external_of(wildcards)['dataset']}/{name}" for name in names
+    ]
+
+
+# A folder that a run names should be there, even where nothing is asked of it yet.
+for external, entry in RECIPES.external.items():
+    if not Path(entry["folder"]).is_dir():
+        set_images(external)
