@@ -17,7 +17,7 @@ rule fetch_dataset:
         settings=lambda wildcards: stage(
             "fetch_dataset",
             2,
-            source=source_facts(wildcards, "kind", "archive", of_fonts=["packages"]),
+            source=source_settings(wildcards, "kind", "archive", of_fonts=["packages"]),
         ),
         images=lambda wildcards: source_images(wildcards.dataset),
         # What asks for threads is no reason to run again: a folder may lie anywhere.
@@ -40,7 +40,7 @@ rule prepare_dataset:
         "../environment.yml"
     threads: ALL_CORES
     params:
-        settings=prepared_facts,
+        settings=prepared_settings,
         images=lambda wildcards: source_images(wildcards.dataset),
         # What asks for threads is no reason to run again: a folder may lie anywhere.
         source=lambda wildcards, threads: source_of(wildcards),

@@ -11,7 +11,7 @@ rule read_external:
         "../environment.yml"
     threads: ALL_CORES
     params:
-        settings=set_facts,
+        settings=set_settings,
         images=lambda wildcards: set_images(wildcards.external),
         # What asks for threads is no reason to run again: a folder may lie anywhere.
         folder=lambda wildcards, threads: external_of(wildcards)["folder"],

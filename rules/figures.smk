@@ -37,7 +37,7 @@ rule complementarity:
     conda:
         "../environment.yml"
     params:
-        settings=lambda wildcards: figure_facts(
+        settings=lambda wildcards: figure_settings(
             "complementarity", 2, wildcards, images=increment_images(wildcards)
         ),
     script:
@@ -62,7 +62,7 @@ rule dynamics:
     conda:
         "../environment.yml"
     params:
-        settings=lambda wildcards: figure_facts("dynamics", 1, wildcards),
+        settings=lambda wildcards: figure_settings("dynamics", 1, wildcards),
     script:
         "../workflow_scripts/dynamics.py"
 
@@ -89,7 +89,7 @@ rule difficulty:
     conda:
         "../environment.yml"
     params:
-        settings=lambda wildcards: figure_facts(
+        settings=lambda wildcards: figure_settings(
             "difficulty",
             2,
             wildcards,
@@ -123,7 +123,7 @@ rule in_distribution:
     conda:
         "../environment.yml"
     params:
-        settings=lambda wildcards: figure_facts(
+        settings=lambda wildcards: figure_settings(
             "in_distribution",
             1,
             wildcards,
@@ -156,7 +156,7 @@ rule guidance:
     conda:
         "../environment.yml"
     params:
-        settings=lambda wildcards: figure_facts(
+        settings=lambda wildcards: figure_settings(
             "guidance", 2, wildcards, positions=config["analyses"]["traced_positions"]
         ),
     script:
@@ -181,7 +181,7 @@ rule class_samples:
     conda:
         "../environment.yml"
     params:
-        settings=lambda wildcards: figure_facts(
+        settings=lambda wildcards: figure_settings(
             "class_samples",
             1,
             wildcards,

@@ -1,6 +1,7 @@
 """Stages of a comparison, for the table of what it costs."""
 
 from lgd_core.analysis.network_evaluations import RECIPE_KEYS
+from lgd_core.config.methods import epochs_at
 
 
 def seed_owner(wildcards, method):

@@ -15,7 +15,7 @@ def source_of(wildcards):
     return checked(RECIPES.source_of, wildcards.dataset)
 
 
-def source_facts(wildcards, *keys, of_fonts=()):
+def source_settings(wildcards, *keys, of_fonts=()):
     """Return the keys of a data set's source that decide what a stage makes of its files."""
     source = source_of(wildcards)
     # Keys that only fonts have are no reason for the stages of other data sets to run again.
@@ -23,13 +23,13 @@ def source_facts(wildcards, *keys, of_fonts=()):
     return {key: source[key] for key in (*keys, *more)}
 
 
-def prepared_facts(wildcards):
+def prepared_settings(wildcards):
     """Return what decides the arrays of a data set beside the files of its images."""
     dataset = dataset_of(wildcards)
     return stage(
         "prepare_dataset",
         2,
-        source=source_facts(
+        source=source_settings(
             wildcards,
             "kind",
             "validation_fraction",
@@ -52,7 +52,7 @@ def source_images(dataset):
     made = Made(
         record=SOURCE_RECORD.format(dataset=dataset),
         outputs=[path.format(dataset=dataset) for path in arrays(*SPLITS)],
-        recipe=prepared_facts(wildcards),
+        recipe=prepared_settings(wildcards),
     )
     return checked(made.identity, lambda: RECIPES.list_source(dataset))
 

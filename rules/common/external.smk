@@ -25,7 +25,7 @@ def external_dataset(wildcards):
     return checked(RECIPES.dataset, external_of(wildcards)["dataset"])
 
 
-def set_facts(wildcards):
+def set_settings(wildcards):
     """Return what decides the arrays of a folder beside its files."""
     external = external_of(wildcards)
     return stage(
@@ -46,7 +46,7 @@ def set_images(external):
     made = Made(
         record=SET_RECORD.format(external=external),
         outputs=[path.format(external=external) for path in SET_FILES.values()],
-        recipe=set_facts(wildcards),
+        recipe=set_settings(wildcards),
     )
     arguments = (external, external_of(wildcards), external_dataset(wildcards))
     return checked(made.identity, lambda: list_set(*arguments))

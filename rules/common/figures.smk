@@ -114,10 +114,11 @@ def increment_images(wildcards):
     }
 
 
-def figure_facts(rule_name, wildcards, **keys):
+def figure_settings(rule_name, version, wildcards, **keys):
     """Return what every figure's script reads: the comparison, the resolution, and its own keys."""
     return stage(
         rule_name,
+        version,
         compared=compared(wildcards),
         dpi=config["plots"]["dpi"],
         **keys,

@@ -26,23 +26,25 @@ SIZES = {"lgd": 10, "lgd_no_ranking": 10, "lgd_kappa10": 5}
 NO_PAPER = read_paper([])
 
 
-def evaluation(method: str, ipc: int, *top1: float, student: str = "ConvNet-3") -> dict:
-    runs = [
-        {"run": run, "top1": x, "best_top1": x + 1, "validation_top1": x + 2}
+def evaluations(
+    method: str, ipc: int, *top1: float, student: str = "ConvNet-3", seed: str = "0"
+) -> list[dict]:
+    k = str(ipc // SIZES[method] - 1)
+    known = {"method": method, "student": student, "seed": seed, "k": k}
+    return [
+        {"run": str(run), "top1": x, "best_top1": x + 1, "validation_top1": x + 2} | known
         for run, x in enumerate(top1)
     ]
-    k = str(ipc // SIZES[method] - 1)
-    return {"method": method, "student": student, "seed": "0", "k": k, "runs": runs}
 
 
 EVALUATIONS = [
-    evaluation("lgd", 20, 70.0, 80.0, student="ConvNet-4"),
-    evaluation("lgd_kappa10", 20, 73.0, 83.0),
-    evaluation("lgd", 20, 71.0, 79.0),
-    evaluation("lgd_no_ranking", 20, 70.0, 80.0),
-    evaluation("lgd", 10, 60.0, 62.0),
-    evaluation("lgd_kappa10", 10, 61.0, 65.0),
-    evaluation("lgd_no_ranking", 10, 59.0, 61.0),
+    *evaluations("lgd", 20, 70.0, 80.0, student="ConvNet-4"),
+    *evaluations("lgd_kappa10", 20, 73.0, 83.0),
+    *evaluations("lgd", 20, 71.0, 79.0),
+    *evaluations("lgd_no_ranking", 20, 70.0, 80.0),
+    *evaluations("lgd", 10, 60.0, 62.0),
+    *evaluations("lgd_kappa10", 10, 61.0, 65.0),
+    *evaluations("lgd_no_ranking", 10, 59.0, 61.0),
 ]
 LEARNER = {
     "method": "lgd",
@@ -80,18 +82,13 @@ def test_rows_follow_protocol_images_student_and_the_family_s_order():
 def test_every_number_of_several_seeds_is_that_of_its_raw_runs():
     rng = np.random.default_rng(0)
     artifacts = [
-        evaluation(method, 20, *rng.normal(80, 3, 3)) | {"seed": seed}
+        run
         for method in ("lgd", "lgd_kappa10")
         for seed in ("0", "1", "2")
+        for run in evaluations(method, 20, *rng.normal(80, 3, 3), seed=seed)
     ]
     found = ablation_table("imagenette", FAMILY, SIZES, {"hard": artifacts}, [], NO_PAPER)
-    raw = pd.DataFrame(
-        [
-            {"method": artifact["method"], "seed": artifact["seed"], **run}
-            for artifact in artifacts
-            for run in artifact["runs"]
-        ]
-    )
+    raw = pd.DataFrame(artifacts)
     means = raw.groupby(["method", "seed"])[["top1", "best_top1", "validation_top1"]].mean()
     for _, row in found.iterrows():
         own = means.loc[row["method"]]

@@ -25,6 +25,7 @@ from lgd_core.analysis.network_evaluations import (
 from lgd_core.base.checkpoints import Resume
 from lgd_core.base.files import write_json
 from lgd_core.config.schema import fill_defaults, load_yaml, merge
+from lgd_core.config.stages import sampling_settings, seed_settings
 from lgd_core.diffusion.priors import Prior
 from lgd_core.distill import influence as influence_module
 from lgd_core.distill.condensation import Condenser
@@ -222,7 +223,8 @@ def test_passes_are_those_that_happen(
     fixed_prior: Prior, materials: Callable, networks: dict, dataset: dict, seen: Counter, name: str
 ) -> None:
     method = recipe(name)
-    drawn = (fixed_prior, materials(method), dataset, method, [0, 1, 2], (0, 1), Resume(None))
+    settings = sampling_settings(method, 1)
+    drawn = (fixed_prior, materials(method), dataset, settings, [0, 1, 2], (0, 1), Resume(None))
     with counted(networks, seen):
         draw_candidates(*drawn)
     assert per_image(seen) == pytest.approx(mean_passes(method, [1], AMOUNTS))
@@ -235,7 +237,8 @@ def test_passes_of_a_shard(
 ) -> None:
     """What a job does for all classes at once is done again in every shard."""
     method, amounts = recipe(name), Amounts(1, 54, 16, 2)
-    drawn = (fixed_prior, materials(method), dataset, method, [2], (0, 1), Resume(None))
+    settings = sampling_settings(method, 1)
+    drawn = (fixed_prior, materials(method), dataset, settings, [2], (0, 1), Resume(None))
     with counted(networks, seen):
         draw_candidates(*drawn)
     assert per_image(seen, 1) == pytest.approx(mean_passes(method, [1], amounts))
@@ -272,7 +275,7 @@ def test_passes_of_increment_0(
     method = recipe(name, seed={"source": source}, learnability=learnability)
     before = dataclasses.replace(materials(method), scorer=None, memory=None)
     with counted(networks, seen):
-        draw_seed(fixed_prior, before, dataset, method, 0, Resume(None))
+        draw_seed(fixed_prior, before, dataset, seed_settings(method), 0, Resume(None))
     assert per_image(seen) == pytest.approx(mean_passes(method, [0], AMOUNTS))
 
 

@@ -11,6 +11,7 @@ from trees import record_arrays
 
 from lgd_core.base.checkpoints import Resume
 from lgd_core.base.errors import UserError
+from lgd_core.config.stages import sampling_settings
 from lgd_core.diffusion.priors import Prior
 from lgd_core.distill.increments import (
     draw_candidates,
@@ -28,7 +29,8 @@ DATASET = {
     "image": {"size": 16, "channels": 3},
     "prior_labels": [2, 0, 1],
 }
-METHOD = {
+RECIPE = {
+    "source": "prior",
     "ipc_per_increment": 2,
     "through_autoencoder": False,
     "sampler": {"steps": 20, "cfg_scale": 1.5, "cfg_channels": None, "classes_per_batch": 2},
@@ -45,6 +47,8 @@ METHOD = {
     "influence": {"strength": 0.08, "norm": "relative"},
     "modes": {"strength": 0.2, "clusters": None},
 }
+# What a job that draws from a prior reads of it, and one that does not.
+METHOD = {key: RECIPE[key] for key in ("ipc_per_increment", "through_autoencoder", "sampler")}
 
 
 def test_shards_are_runs_that_cover_every_class_once() -> None:
@@ -67,7 +71,7 @@ def test_an_unguided_task_is_one_candidate_without_guidance() -> None:
 
 @pytest.mark.parametrize(("increment", "strength"), [(0, 0.2), (1, 0.2), (2, 0.3), (3, 0.3)])
 def test_a_guided_task_has_its_increment_s_strength(increment: int, strength: float) -> None:
-    task = guided_task(DATASET, METHOD, [2, 0], (5, increment))
+    task = guided_task(DATASET, sampling_settings(RECIPE, increment), [2, 0], (5, increment))
     strengths = {name: part["strength"] for name, part in task.guidance.items()}
     assert strengths == {
         "learnability": strength,
@@ -76,7 +80,8 @@ def test_a_guided_task_has_its_increment_s_strength(increment: int, strength: fl
         "modes": 0.2,
     }
     assert task.guidance["influence"] == {"strength": 0.08, "norm": "relative"}
-    assert (task.candidates, task.memory_limit, task.classes_per_batch) == (4, 7, 2)
+    assert (task.candidates, task.classes_per_batch) == (4, 2)
+    assert task.guidance["deviation"]["memory"] == 7
     assert (task.sampling.window, task.sampling.through_transformer) == ((3, 15), True)
 
 

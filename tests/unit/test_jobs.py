@@ -13,7 +13,7 @@ import torch
 from lgd_core.base.checkpoints import Resume
 from lgd_core.base.errors import UserError
 from lgd_core.base.files import write_json
-from lgd_core.evaluation.students import cross_accuracies, train_students
+from lgd_core.evaluation.students import cross_accuracies
 from lgd_core.networks.classifiers import build_network, save_network
 from lgd_core.networks.training import Images
 
@@ -45,7 +45,7 @@ def snakemake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable:
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(SCRIPTS)
 
-    def make(rule: str = "any", hp: dict | None = None, **parts: object) -> SimpleNamespace:
+    def make(rule: str = "any", settings: dict | None = None, **parts: object) -> SimpleNamespace:
         defaults = {
             "wildcards": {"dataset": "digits", "k": "1"},
             "input": Files(),
@@ -56,7 +56,7 @@ def snakemake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable:
             rule=rule,
             threads=1,
             log=[tmp_path / "log"],
-            params=SimpleNamespace(hp=hp or {}),
+            params=SimpleNamespace(settings=settings or {}),
             **defaults | parts,
         )
 
@@ -100,7 +100,7 @@ def test_a_finished_job_leaves_no_checkpoint_of_edited_values(snakemake: Callabl
     from job import running
 
     def killed() -> None:
-        with running(snakemake(hp={"lr": 0.1})) as job:
+        with running(snakemake(settings={"lr": 0.1})) as job:
             job.resume.save("a", {"step": 1})
             raise KeyboardInterrupt
 
@@ -108,7 +108,7 @@ def test_a_finished_job_leaves_no_checkpoint_of_edited_values(snakemake: Callabl
         killed()
     with running(snakemake(wildcards={"dataset": "digits", "k": "2"})) as other:
         other.resume.save("a", {"step": 1})
-        with running(snakemake(hp={"lr": 0.2})) as job:
+        with running(snakemake(settings={"lr": 0.2})) as job:
             assert job.resume.load("a") is None
         assert [path.name for path in Path("results/.resume").rglob("*.pt")] == ["a.pt"]
         assert other.resume.load("a") == {"step": 1}, "other jobs keep theirs"
@@ -179,7 +179,7 @@ def assessment(
     save_network(tmp_path / "r.safetensors", build_network(*shape, "reference"), named, {})
     write_prior_facts(tmp_path / "prior.json", fixed_folder)
     plain = {"jitter": {"brightness": 0, "contrast": 0, "saturation": 0}, "lighting": 0}
-    hp = {
+    settings = {
         "prior_labels": None,
         "sampler": {"steps": 2, "cfg_scale": 4.0, "cfg_channels": None, "classes_per_batch": None},
         "network": {
@@ -191,7 +191,9 @@ def assessment(
     }
     named = {"reference": str(tmp_path / "r.safetensors"), "prior": str(tmp_path / "prior.json")}
     output = Files(metrics=str(tmp_path / "m.json"), grid=str(tmp_path / "g.png"))
-    job = snakemake("assess_prior", hp, input=Files(*map(str, arrays), **named), output=output)
+    job = snakemake(
+        "assess_prior", settings, input=Files(*map(str, arrays), **named), output=output
+    )
 
     def run() -> list[bytes]:
         runpy.run_path(str(SCRIPTS / "assess_prior.py"), {"snakemake": job})
@@ -214,13 +216,7 @@ RECIPE = {"epochs": 2, "evaluations": 1, "batch": 12, "lr": 0.01, "weight_decay"
 SHAPE = {"name": "ConvNet-2-w8", "channels": 3, "size": 16, "classes": 3}
 
 
-@pytest.mark.parametrize("work", ["students", "increments"])
-def test_a_network_that_is_done_keeps_no_checkpoint(
-    work: str, bright: Images, tmp_path: Path
-) -> None:
-    recipe, resume = RECIPE | {"cutmix": False, "runs": 2}, Resume(tmp_path, 0)
-    if work == "students":
-        train_students(SHAPE, bright, bright, bright, recipe, ("key",), resume)
-    else:
-        cross_accuracies(SHAPE, [bright, bright], recipe, ("key",), resume)
+def test_a_network_that_is_done_keeps_no_checkpoint(bright: Images, tmp_path: Path) -> None:
+    recipe, resume = RECIPE | {"cutmix": False}, Resume(tmp_path, 0)
+    cross_accuracies(SHAPE, [bright, bright], recipe, ("key",), resume)
     assert len(list(tmp_path.rglob("*.pt"))) == 1, "the results alone"

@@ -43,7 +43,7 @@ def task(**changes: object) -> Task:
         classes_per_batch=None,
         guidance={
             "learnability": {"strength": 0.1, "norm": "relative"},
-            "deviation": {"strength": 0.05, "norm": "relative"},
+            "deviation": {"strength": 0.05, "norm": "relative", "memory": None},
         },
     )
     fields = {field.name for field in dataclasses.fields(Task)}
@@ -191,7 +191,7 @@ def test_without_a_memory_the_first_position_deviates_from_nothing(
 def test_a_limited_memory_forgets_the_oldest(
     fixed_prior: Prior, scorer: Scorer, memories: list[Tensor]
 ) -> None:
-    asked = task(memory_limit=2)
+    asked = task(deviation={"strength": 0.05, "norm": "relative", "memory": 2})
     candidates = draw(fixed_prior, with_memory(scorer), asked, NOWHERE)[0]
     first = take(candidates["latents"], select(candidates["scores"]))[:, 0]
     assert torch.equal(memories[0], MEMORY)
@@ -214,7 +214,7 @@ def test_guided_samples_end_where_guidance_aims(
 ) -> None:
     found = []
     for strength in (0.5, -0.5):
-        settings = OFF | {name: {"strength": strength, "norm": "relative"}}
+        settings = OFF | {name: {"strength": strength, "norm": "relative", "memory": None}}
         drawn = draw(fixed_prior, with_memory(scorer), task(positions=1, **settings), NOWHERE)[0]
         memory = MEMORY.repeat_interleave(3, 0)
         similarity = nearest_similarity(drawn["latents"].flatten(0, 2), memory).mean()

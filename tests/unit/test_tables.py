@@ -46,7 +46,9 @@ def test_one_set_has_its_students_as_units():
 
 def test_several_sets_are_the_units_each_the_mean_of_its_students():
     runs = runs_by_method(
-        [evaluation("lgd", str(seed), *x) for seed, x in enumerate([(70, 74), (60, 62), (80, 84)])]
+        run
+        for seed, x in enumerate([(70, 74), (60, 62), (80, 84)])
+        for run in evaluations("lgd", str(seed), *x)
     )
     row = result_row("digits", 50, "lgd", "ConvNet-3", "hard", runs["lgd", "ConvNet-3"])
     assert (row["n"], row["n_sets"], row["n_runs"]) == (3, 3, 6)
@@ -107,22 +109,22 @@ def test_without_tables_of_the_paper_its_columns_are_empty():
     assert table["top1_mean"].tolist() == [81.0]
 
 
-def evaluation(method, seed, *top1, student="ConvNet-3"):
-    runs = [
-        {"run": run, "top1": value, "best_top1": value + 1, "validation_top1": value - 1}
+def evaluations(method, seed, *top1, student="ConvNet-3"):
+    known = {"method": method, "student": student, "seed": seed}
+    return [
+        {"run": run, "top1": value, "best_top1": value + 1, "validation_top1": value - 1} | known
         for run, value in enumerate(top1)
     ]
-    return {"method": method, "student": student, "seed": seed, "runs": runs}
 
 
 def test_differences_are_paired_by_seed_and_run():
     runs = runs_by_method(
         [
-            evaluation("dit", "0", 70.0, 80.0),
-            evaluation("dit", "1", 60.0),
-            evaluation("lgd", "1", 63.0),  # the other order of seeds
-            evaluation("lgd", "0", 71.0, 82.0, 99.0),  # a run that dit does not have
-            evaluation("lgd", "0", 50.0, 50.0, student="ConvNet-4"),
+            *evaluations("dit", "0", 70.0, 80.0),
+            *evaluations("dit", "1", 60.0),
+            *evaluations("lgd", "1", 63.0),  # the other order of seeds
+            *evaluations("lgd", "0", 71.0, 82.0, 99.0),  # a run that dit does not have
+            *evaluations("lgd", "0", 50.0, 50.0, student="ConvNet-4"),
         ]
     )
     found = differences(runs, "dit")
@@ -140,9 +142,9 @@ def test_one_set_in_common_of_several_has_no_error():
     """Its students would give one that knows nothing of other sets, of which the row's n tells."""
     runs = runs_by_method(
         [
-            evaluation("dit", "0", 70.0, 80.0, 75.0),
-            evaluation("lgd", "0", 71.0, 82.0, 78.0),
-            evaluation("lgd", "1", 60.0, 61.0, 62.0),
+            *evaluations("dit", "0", 70.0, 80.0, 75.0),
+            *evaluations("lgd", "0", 71.0, 82.0, 78.0),
+            *evaluations("lgd", "1", 60.0, 61.0, 62.0),
         ]
     )
     assert all(map(math.isnan, differences(runs, "dit")["lgd", "ConvNet-3"]))
@@ -190,11 +192,11 @@ def test_every_number_of_the_table_is_that_of_its_raw_runs():
     rng = np.random.default_rng(0)
     students = {("dit", "0"): 4, ("dit", "1"): 3, ("dit", "2"): 1, ("lgd", "2"): 2, ("lgd", "0"): 4}
     runs = runs_by_method(
-        evaluation(method, seed, *rng.normal(80, 3, n)) for (method, seed), n in students.items()
+        run
+        for (method, seed), n in students.items()
+        for run in evaluations(method, seed, *rng.normal(80, 3, n))
     )
-    raw = pd.DataFrame(
-        [{"method": method, **run} for (method, _), each in runs.items() for run in each]
-    )
+    raw = pd.DataFrame([run for each in runs.values() for run in each])
     rows = [result_row("digits", 50, *key, "hard", each) for key, each in runs.items()]
     for row, pair in zip(rows, differences(runs, "dit").values(), strict=True):
         row["diff_to_dit"], row["diff_se"] = pair

@@ -11,6 +11,7 @@ from torch import Tensor
 from lgd_core.analysis import traces
 from lgd_core.analysis.traces import Within, trace_frame, trace_guidance
 from lgd_core.base.checkpoints import Resume
+from lgd_core.config.stages import sampling_settings
 from lgd_core.diffusion.guidance import Denoising, nearest_similarity
 from lgd_core.diffusion.priors import Prior
 from lgd_core.diffusion.sampler import Sampling
@@ -39,7 +40,7 @@ def task(learnability: float = 0.5, deviation: float = 0.5) -> Task:
         key=(0, 1),
         guidance={
             "learnability": {"strength": learnability, "norm": "relative"},
-            "deviation": {"strength": deviation, "norm": "relative"},
+            "deviation": {"strength": deviation, "norm": "relative", "memory": None},
         },
     )
 
@@ -101,16 +102,18 @@ def mode_guided(increment: int, **changes: object) -> Task:
     dataset = {"classes": ["ant", "bee", "cat"], "prior_labels": None}
     off = {"strength": 0.0, "norm": "relative"}
     method = {
+        "source": "prior",
         "ipc_per_increment": 10,
         "sampler": {"steps": STEPS, "cfg_scale": 1.5, "cfg_channels": None, "classes_per_batch": 1},
         "window": list(WINDOW),
         "candidates": 1,
-        "learnability": off | {"strength_by_increment": [], "gradient": "clean"},
+        "learnability": off | {"gradient": "tweedie"},
         "deviation": off | {"memory": None},
         "influence": off,
         "modes": {"strength": 0.02, "clusters": 30},
     }
-    task = guided_task(dataset, method, [0, 1, 2], (0, increment))
+    settings = sampling_settings(method, increment)
+    task = guided_task(dataset, settings, [0, 1, 2], (0, increment))
     return dataclasses.replace(task, **changes)
 
 

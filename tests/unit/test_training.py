@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from lgd_core.base.checkpoints import Resume
 from lgd_core.base.seeding import generator
-from lgd_core.evaluation.students import cross_accuracies, train_students
+from lgd_core.evaluation import students
+from lgd_core.evaluation.students import cross_accuracies, train_student
 from lgd_core.networks import training
 from lgd_core.networks.augment import augment, cutmix
 from lgd_core.networks.classifiers import build_network
@@ -36,7 +37,6 @@ STUDENT = {
     "lr": 0.01,
     "weight_decay": 0.01,
     "cutmix": True,
-    "runs": 2,
 }
 NOWHERE = Resume(None)
 
@@ -122,34 +122,9 @@ def test_an_interrupted_student_ends_as_an_undisturbed_one(
     assert same(resumed, undisturbed)
 
 
-def test_students_resume_run_by_run(
-    bright: Images,
-    tmp_path: Path,
-    interrupt_after: Callable,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def train(resume: Resume) -> list[dict]:
-        return train_students(SHAPE, bright, bright, relabelled(bright), STUDENT, ("key",), resume)
-
-    expected = train(NOWHERE)
-    assert [run["run"] for run in expected] == [0, 1]
-    interrupt_after(1)
-    with pytest.raises(KeyboardInterrupt):
-        train(Resume(tmp_path))
-    built = []
-
-    def build(*args: object) -> nn.Module:
-        built.append(args[-1])
-        return build_network(*args)
-
-    monkeypatch.setattr(training, "build_network", build)
-    assert train(Resume(tmp_path)) == expected
-    assert built == [1]
-
-
 def test_validation_accuracy_is_that_of_other_images(bright: Images) -> None:
-    recipe = STUDENT | {"cutmix": False, "epochs": 30, "runs": 1}
-    (run,) = train_students(SHAPE, bright, bright, relabelled(bright), recipe, ("key",), NOWHERE)
+    recipe = STUDENT | {"cutmix": False, "epochs": 30}
+    run = train_student(SHAPE, bright, bright, relabelled(bright), recipe, ("key",), NOWHERE)
     assert run["top1"] > 90
     assert run["validation_top1"] < 10
 
@@ -164,8 +139,9 @@ def test_runs_differ_in_weights_and_in_batches(
         keys.append(args[3])
         return {"top1": 0.0, "best_top1": 0.0}
 
-    monkeypatch.setattr(training, "train_to_length", remember)
-    train_students(SHAPE, bright, bright, bright, STUDENT, ("key",), NOWHERE)
+    monkeypatch.setattr(students, "train_to_length", remember)
+    for run in range(2):
+        train_student(SHAPE, bright, bright, bright, STUDENT, ("key", run), NOWHERE)
     assert not same(*started)
     assert keys[0] != keys[1]
 
@@ -175,7 +151,7 @@ def test_a_run_of_two_methods_starts_alike_and_sees_the_same_order_and_augmentat
 ) -> None:
     """What makes runs of two methods pairs: only the images differ."""
     started, drawn = [], []
-    real_build, real_loss = training.build_network, training.loss_of
+    real_build, real_loss = students.build_network, training.loss_of
 
     def build(*args: object) -> nn.Module:
         started.append(copy.deepcopy(real_build(*args)))
@@ -187,11 +163,14 @@ def test_a_run_of_two_methods_starts_alike_and_sees_the_same_order_and_augmentat
         drawn.append((rows.tolist(), before, rng.get_state()))
         return value
 
-    monkeypatch.setattr(training, "build_network", build)
+    monkeypatch.setattr(students, "build_network", build)
     monkeypatch.setattr(training, "loss_of", loss)
     other = dataclasses.replace(bright, images=255 - bright.images)
     results = [
-        train_students(SHAPE, data, bright, bright, STUDENT, ("student", 0), NOWHERE)
+        [
+            train_student(SHAPE, data, bright, bright, STUDENT, ("student", 0, run), NOWHERE)
+            for run in range(2)
+        ]
         for data in (bright, other)
     ]
     assert results[0] != results[1], "the images differ"
@@ -316,8 +295,6 @@ def test_images_lie_on_the_device_at_the_size_of_networks(bright: Images, size: 
 def test_students_without_held_out_images_have_no_accuracy_on_them(bright: Images) -> None:
     shape = {"name": "ConvNet-2-w8", "channels": 3, "size": 16, "classes": 3}
     nothing = dataclasses.replace(bright, images=bright.images[:0], labels=bright.labels[:0])
-    (run,) = train_students(
-        shape, bright, bright, nothing, STUDENT | {"epochs": 1, "runs": 1}, ("key",), NOWHERE
-    )
+    run = train_student(shape, bright, bright, nothing, STUDENT | {"epochs": 1}, ("key",), NOWHERE)
     assert run["validation_top1"] is None
     assert run["top1"] >= 0

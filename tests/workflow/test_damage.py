@@ -48,7 +48,7 @@ def test_learner_of_another_architecture_is_not_trained_on(copied):
 
 @pytest.mark.parametrize("name", ["test_images.npy", "prepared.json"])
 def test_cut_arrays_are_named(copied, name):
-    path, runs = f"results/digits/data/{name}", f"{LGD}/evaluate/ConvNet-3-w32.json"
+    path, runs = f"results/digits/data/{name}", f"{LGD}/evaluate/hard/ConvNet-3-w32/r0.json"
     file = copied.folder / path
     before = file.stat()
     file.write_bytes(file.read_bytes()[:-9])

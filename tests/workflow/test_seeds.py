@@ -30,9 +30,10 @@ def plant(folder: Path) -> pd.DataFrame:
             ]
             rows += [{"method": method, "seed": seed, **run} for run in runs]
             facts = {"method": method, "seed": seed, "k": "1", "student": "ConvNet-2-w16"}
-            path = folder / f"results/digits/{method}/s{seed}/k1/evaluate/ConvNet-2-w16.json"
-            path.parent.mkdir(parents=True)
-            write_json(path, facts | {"runs": runs})
+            path = folder / f"results/digits/{method}/s{seed}/k1/evaluate/hard/ConvNet-2-w16"
+            path.mkdir(parents=True)
+            for run in runs:
+                write_json(path / f"r{run['run']}.json", facts | run)
     return pd.DataFrame(rows)
 
 
