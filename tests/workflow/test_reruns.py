@@ -88,10 +88,33 @@ def test_later_increments_of_igd_are_drawn_one_after_the_other(finished):
     }
 
 
-def test_execution_options_rerun_nothing(copied):
+def test_what_decides_no_result_reruns_nothing(copied):
+    """All at once: whatever of it counted would be in the plan."""
     with open(copied.folder / "tiny.yaml", "a") as stream:
-        stream.write("max_batch: 7\n")
+        stream.write("max_batch: 7\nshards: 2\n")
+    digits = "config/datasets/digits.yaml"
+    copied.replace(digits, "flip: 0.0", "flip: 0")
+    copied.replace(digits, "image: {size: 8, channels: 1}", "image: {channels: 1, size: 8}")
+    copied.replace(digits, "strength: 0.1,", "strength: 0.1, strength_by_increment: [0.1, 0.3],")
+    with open(copied.folder / "config/methods/lgd.yaml", "a") as stream:
+        stream.write("influence: {strength: 0.0, norm: rms}\nthrough_autoencoder: false\n")
     assert "Nothing to be done" in copied.make("-n", "--", *TARGETS)
+
+
+def test_more_runs_train_the_new_students_alone(copied):
+    copied.replace("tiny.yaml", "runs: 2", "runs: 3")
+    planned = copied.planned("--", *TARGETS)
+    students = {("evaluate", method, "1"): 1 for method in ("random", "dit", "lgd")}
+    assert planned == students | {("table", "", ""): 1}
+
+
+def test_a_named_run_has_tables_of_its_own(copied):
+    named = TABLE.replace("/table", "/mine/table")
+    assert copied.planned("--config", "name=mine", "--", named) == {("table", "", ""): 1}
+    for words in (["--", named], ["--config", "name=mine", "--", TABLE]):
+        done = copied.run("-n", *words)
+        assert done.returncode != 0
+        assert "by its key 'name'" in done.stderr
 
 
 def test_more_images_per_class_reuse_the_fewer(copied):
