@@ -17,9 +17,12 @@ SEARCHES := cfg_scale omega lambda influence igd_deviation mode_strength mode_cl
 # What README and docs show.
 PICTURES := samples samples/6_Shirt redundancy complementarity dynamics difficulty in_distribution guidance cost
 
-# What the report is about: tables, figures and pages of a data set, its sweeps. RUN: options of their run.
-MADE = $(wildcard results/*_ipc*/*.csv results/*_ipc*/*.png results/*_ipc*/samples/*.png results/*_ipc*/*.html \
-	results/*/ablation/*.csv)
+# What the report is about: tables, figures and pages of a data set, its sweeps. RUN: options of their run,
+# NAME: its name, if it has one.
+RUN ?=
+NAME ?=
+SETS = results/*_ipc*$(NAME:%=/%)
+MADE = $(wildcard $(SETS)/*.csv $(SETS)/*.png $(SETS)/samples/*.png $(SETS)/*.html results/*/ablation/*.csv)
 
 .PHONY: help install demo comparison search pictures test lint report mini prior
 

@@ -112,7 +112,3 @@ def test_the_readme_s_guidance_does_what_it_says() -> None:
     moved = -(1 - alpha_bar).sqrt() * change / alpha_bar.sqrt()
     assert change.shape == noise.shape
     assert (moved > 0).all(), "a lower noise is a higher x0"
-
-
-def test_the_readme_is_short() -> None:
-    assert len((ROOT / "README.md").read_text().splitlines()) <= 270

@@ -1,4 +1,4 @@
-"""Profiles: commented, about rules that exist, and what a user gets who names one."""
+"""Profiles: about rules that exist, and what a user gets who names one."""
 
 import re
 
@@ -14,16 +14,6 @@ RULES = {
     for name in re.findall(r"^rule (\w+):", path.read_text(), re.M)
 }
 each_profile = pytest.mark.parametrize("path", PROFILES, ids=lambda path: path.parent.name)
-
-
-@each_profile
-def test_every_line_is_commented(path):
-    """Beside the key or above it; items of a list share the comment of their key."""
-    before = ""
-    for line in path.read_text().splitlines():
-        if re.match(r" *[a-z_-]+:", line):
-            assert " # " in line or before.lstrip().startswith("# "), line
-        before = line
 
 
 @each_profile
