@@ -50,10 +50,13 @@ def cuda_cards() -> list[str]:
 
 
 def hardware(device: torch.device) -> str:
-    """Describe the hardware in words: the accelerator, or the processor and its threads."""
+    """Describe the hardware in words: the accelerator, or processor, instructions and threads.
+
+    The widest vector instructions that PyTorch uses decide the last bits of results on a CPU.
+    """
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return processor(torch.get_num_threads())
+    return processor(torch.get_num_threads(), torch.backends.cpu.get_cpu_capability())
 
 
 def describe(device: torch.device) -> dict[str, str]:

@@ -29,9 +29,9 @@ def stamp(device: str, hardware: str, precision: str, **facts: object) -> dict[s
     }
 
 
-def processor(threads: int) -> str:
-    """Describe the processor and the threads in use, in words."""
-    return f"{_processor()}, {threads} threads"
+def processor(threads: int, instructions: str = "") -> str:
+    """Describe the processor, its vector instructions and the threads in use, in words."""
+    return ", ".join(filter(None, (_processor(), instructions, f"{threads} threads")))
 
 
 def _processor() -> str:
