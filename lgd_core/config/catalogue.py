@@ -1,4 +1,4 @@
-"""Recipe files as they lie under ``config/``: found, read, checked by their schemas, layered."""
+"""Recipe files as they lie under ``config/``: found, read, checked by their models, layered."""
 
 import re
 from collections.abc import Sequence
@@ -7,11 +7,22 @@ from functools import cache, reduce
 from pathlib import Path
 
 from lgd_core.base.errors import UserError
-from lgd_core.config.schema import check, fill_defaults, load_yaml, merge, suggest
+from lgd_core.config.models.base import validated
+from lgd_core.config.models.dataset import DatasetConfig
+from lgd_core.config.models.method import MethodConfig
+from lgd_core.config.models.run import RunConfig
+from lgd_core.config.models.sweep import SweepConfig
+from lgd_core.config.schema import check, fill_defaults, load_yaml, merge, schema_of, suggest
 from lgd_core.config.sweeps import Variant, derive_variants, listed_methods
 from lgd_core.config.words import typed
 
 KINDS = ("dataset", "method", "ablation")
+MODELS = {
+    "config": RunConfig,
+    "dataset": DatasetConfig,
+    "method": MethodConfig,
+    "ablation": SweepConfig,
+}
 # Names stand in paths of results, which Snakemake matches by patterns.
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 # Folders beside those of data sets and of methods.
@@ -30,20 +41,19 @@ def read_run(files: Sequence[str | Path]) -> dict:
 class Catalogue:
     """All recipe files under one folder, and the run's own configuration laid over them.
 
-    ``words`` is what ``--config`` says; it is laid over ``config`` in the types of the schemas.
-    What has been read is checked by the schemas only: whether keys agree, Recipes finds out.
+    ``words`` is what ``--config`` says; it is laid over ``config`` in the types of its keys.
+    What has been read is checked key by key only, but for the run and the sweeps: whether the keys
+    of data sets and methods agree, Recipes finds out.
     Raises UserError, one line that names the file or key, for anything wrong with any of it.
     """
 
     def __init__(self, folder: str | Path, config: dict, words: dict | None = None) -> None:
         self.folder = Path(folder)
-        schemas = (*KINDS, "config")
-        self.schemas = {
-            name: load_yaml(self.folder / "schemas" / f"{name}.schema.yaml") for name in schemas
-        }
+        self.schemas = {name: schema_of(model) for name, model in MODELS.items()}
         config = merge(config, typed(words or {}, self._whole_schema()))
         check(config, self.schemas["config"], "config")
         self.config = fill_defaults(config, self.schemas["config"])
+        validated(RunConfig, self.config, "config")
         self.read, self.files = cache(load_yaml), cache(self._files)
         if self.config["methods"] == "all":
             self.config["methods"] = self.files("method")
@@ -107,9 +117,11 @@ class Catalogue:
 
     def _sweep(self, name: str) -> dict:
         recipe = self.file("ablation", name, "ablations")
-        recipe = merge(recipe, self.overrides("ablation", name))
-        check(recipe, self.schemas["ablation"], str(self.path("ablation", name)))
-        return fill_defaults(recipe, self.schemas["ablation"])
+        recipe, where = merge(recipe, self.overrides("ablation", name)), self.path("ablation", name)
+        check(recipe, self.schemas["ablation"], str(where))
+        sweep = fill_defaults(recipe, self.schemas["ablation"])
+        validated(SweepConfig, sweep, str(where))
+        return sweep
 
     def overrides(self, kind: str, name: str) -> dict:
         """Return what the run lays over a recipe."""

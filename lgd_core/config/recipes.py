@@ -10,13 +10,16 @@ from lgd_core.base.folders import expand_path
 from lgd_core.base.listings import Listing
 from lgd_core.config.architectures import parse_architecture
 from lgd_core.config.catalogue import Catalogue
-from lgd_core.config.checks import check_dataset, check_method
+from lgd_core.config.checks import check_method
 from lgd_core.config.classes import resolve_classes
 from lgd_core.config.external import resolve_external
-from lgd_core.config.methods import SEED_SOURCES, check_formation, needs_learner, tuned_by
+from lgd_core.config.methods import SEED_SOURCES, check_formation, tuned_by
+from lgd_core.config.models.base import validated
+from lgd_core.config.models.dataset import DatasetConfig
+from lgd_core.config.models.method import MethodConfig
 from lgd_core.config.prior_files import check_prior
 from lgd_core.config.schema import check, fill_defaults, merge, suggest
-from lgd_core.config.sources import check_source, list_source, source_folder
+from lgd_core.config.sources import list_source, source_folder
 from lgd_core.config.sweeps import Value, variant_name
 
 
@@ -115,12 +118,12 @@ class Recipes:
         where = str(self.catalogue.path("dataset", name))
         recipe = merge(own, self.catalogue.overrides("dataset", name))
         check(recipe, self.catalogue.schemas["dataset"], where)
-        recipe = resolve_classes(fill_defaults(recipe, self.catalogue.schemas["dataset"]), where)
+        recipe = fill_defaults(recipe, self.catalogue.schemas["dataset"])
+        validated(DatasetConfig, recipe, where)
+        recipe = resolve_classes(recipe, where)
         expand_paths(recipe, ("prior.source", "prior.vae", "source.folder"), where)
-        check_source(recipe, where)
         for method, changes in recipe["recipes"].items():
             self.catalogue.layer("method", method, changes, f"{where}: recipes.{method}")
-        check_dataset(recipe, where)
         for key, part in (
             ("reference", recipe["reference"]),
             ("redundancy", recipe["redundancy"]),
@@ -153,6 +156,7 @@ class Recipes:
         recipe, where = self.content(dataset, name), f"method '{name}' on data set '{dataset}'"
         recipe = deepcopy(recipe)
         expand_paths(recipe, ("seed.folder",), where)
+        validated(MethodConfig, recipe, where)
         check_method(recipe, self.dataset(dataset), where)
         self._check_seed(recipe, dataset, name, where)
         if owner := tuned_by(recipe, name):
@@ -167,13 +171,6 @@ class Recipes:
 
     def _check_seed(self, recipe: dict, dataset: str, name: str, where: str) -> None:
         seed, size = recipe["seed"], self.dataset(dataset)["image"]["size"]
-        if seed["source"] == "folder" and not seed["folder"]:
-            raise UserError(f"{where}: seed.folder: found {seed['folder']!r}, expected a folder")
-        if seed["source"] == "own" and needs_learner(recipe):
-            raise UserError(
-                f"{where}: seed.source: found own, expected prior, real, folder or a method, since "
-                "there is no learner before increment 0"
-            )
         if seed["source"] in SEED_SOURCES:
             check_formation(recipe, recipe if seed["source"] == "own" else None, size, where)
             return

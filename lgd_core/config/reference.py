@@ -1,11 +1,13 @@
-"""The configuration reference, written out of the schemas."""
+"""What is written out of the models: the configuration reference, and schemas for editors."""
 
 import json
-import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from lgd_core.config.schema import load_yaml
+from pydantic import BaseModel
+
+from lgd_core.config.catalogue import MODELS
+from lgd_core.config.schema import schema_of
 
 _BOUNDS = {
     "minimum": "≥ {}",
@@ -19,23 +21,54 @@ _BOUNDS = {
 
 _HEAD = """# Configuration reference
 
-Every key of every YAML file under `config/`, written out of `config/schemas/` by
-`python -m lgd_core.config.reference docs/configuration.md`. A key that is not listed is refused.
+Every key of every YAML file under `config/`, written out of `lgd_core/config/models/` by
+`python -m lgd_core.config.reference`. A key that is not listed is refused.
 `config/README.md` says which file wins where several set a key.
 """
 
+# Draft 7 is what editors know best; all words of ours are in it.
+_EDITORS = {
+    "$schema": "http://json-schema.org/draft-07/schema#",
+    "$comment": (
+        "For editors alone. Written out of lgd_core/config/models by "
+        "python -m lgd_core.config.reference, do not edit."
+    ),
+}
 
-def reference(folder: str | Path) -> str:
-    """Return the reference of all schemas in a folder, as Markdown: one table per schema."""
+
+def reference(models: Mapping[str, type[BaseModel]]) -> str:
+    """Return the reference of models by name, as Markdown: one table per model."""
     parts = [_HEAD]
-    for path in sorted(Path(folder).glob("*.schema.yaml")):
-        schema = load_yaml(path)
+    for title in sorted(models):
+        schema = schema_of(models[title])
         rows = [" | ".join(row) for row in _rows(schema)]
-        title = path.name.removesuffix(".schema.yaml")
         table = ["| key | type | default | bounds | meaning |", "|---|---|---|---|---|"]
         table += [f"| {row} |" for row in rows]
         parts.append(f"## {title}\n\n{schema['description']}\n\n" + "\n".join(table) + "\n")
     return "\n".join(parts)
+
+
+def editor_schema(model: type[BaseModel]) -> str:
+    """Return the JSON schema by which an editor completes and checks recipes of a model."""
+    return json.dumps(_EDITORS | _with_text_keys(schema_of(model)), indent=1) + "\n"
+
+
+def _with_text_keys(node: object) -> object:
+    """Return a schema in which numbers as keys are text, as editors read them."""
+    if isinstance(node, list):
+        return [_with_text_keys(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    changed = {word: _with_text_keys(rule) for word, rule in node.items()}
+    if node.get("propertyNames", {}).get("type") == "integer":
+        changed["propertyNames"] = {"pattern": "^[0-9]+$"}
+    return changed
+
+
+def written_files() -> dict[str, str]:
+    """Return the text of every file that is written out of the models, by its path."""
+    files = {f"config/schemas/{name}.schema.json": editor_schema(m) for name, m in MODELS.items()}
+    return files | {"docs/configuration.md": reference(MODELS)}
 
 
 def _rows(schema: dict, path: str = "") -> Iterator[tuple[str, str, str, str, str]]:
@@ -73,5 +106,6 @@ def _bounds(key: dict) -> str:
     return "; ".join(bounds).replace("|", "\\|")
 
 
-if __name__ == "__main__":  # python -m lgd_core.config.reference docs/configuration.md
-    Path(sys.argv[1]).write_text(reference("config/schemas"))
+if __name__ == "__main__":  # python -m lgd_core.config.reference, in the project's folder
+    for path, text in written_files().items():
+        Path(path).write_text(text, encoding="utf-8")

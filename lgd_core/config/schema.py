@@ -1,18 +1,31 @@
-"""Closed schemas: one line for the first thing wrong, and the defaults for what is absent."""
+"""Closed schemas: one line for the first thing wrong, and the defaults for what is absent.
+
+They are made of the models of the configuration, see ``schema_of``. Neither pydantic nor jsonschema
+is imported before it is used: each takes longer than all else here, and most jobs check nothing.
+"""
+
+from __future__ import annotations
 
 import difflib
+import inspect
 import math
 from collections.abc import Iterator
 from copy import deepcopy
+from functools import cache
 from pathlib import Path
+from types import NoneType, UnionType
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
 
 import yaml
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import ValidationError
-from jsonschema.validators import extend
 
 from lgd_core.base.errors import UserError
 from lgd_core.config.yaml_loader import Loader
+
+if TYPE_CHECKING:
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import ValidationError
+    from pydantic import BaseModel
+    from pydantic.fields import FieldInfo
 
 # What does not fit into 64 bits is no number of anything here, and some need thousands of digits.
 LARGEST = 2**63
@@ -37,11 +50,14 @@ def _is_whole(_: object, value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-# JSON Schema takes 3.0 for an integer; what counts images or repeats loops must be one.
-_Validator = extend(
-    Draft202012Validator,
-    type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_whole),
-)
+@cache
+def _validator() -> type[Draft202012Validator]:
+    from jsonschema import Draft202012Validator
+    from jsonschema.validators import extend
+
+    # JSON Schema takes 3.0 for an integer; what counts images or repeats loops must be one.
+    types = Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_whole)
+    return extend(Draft202012Validator, type_checker=types)
 
 
 def load_yaml(path: Path) -> dict:
@@ -71,7 +87,7 @@ def check(value: dict, schema: dict, where: str, partial: bool = False) -> None:
     for path, number in _numbers(value):
         if not abs(number) < LARGEST:
             raise UserError(f"{where}: {path}: found {shown(number)}, expected a finite number")
-    errors = _Validator(schema).iter_errors(value)
+    errors = _validator()(schema).iter_errors(value)
     errors = [e for e in errors if not (partial and e.validator == "required")]
     if errors:
         raise UserError(f"{where}: {_explain(min(errors, key=lambda e: list(map(str, e.path))))}")
@@ -156,14 +172,29 @@ def suggest(word: str, known: list[str]) -> str:
 
 
 def fill_defaults(value: dict, schema: dict) -> dict:
-    """Return a copy of ``value`` with the schema's defaults for absent keys, at every level."""
+    """Return a copy of ``value`` with the schema's defaults for absent keys, at every level.
+
+    Where the schema has numbers, ``0`` becomes ``0.0``: both are the same value, in one form.
+    """
     filled = deepcopy(value)
     for key, rule in schema.get("properties", {}).items():
         if key not in filled and "default" in rule:
             filled[key] = deepcopy(rule["default"])
-        if isinstance(filled.get(key), dict):
-            filled[key] = fill_defaults(filled[key], rule)
+        if key in filled:
+            filled[key] = _filled(filled[key], rule)
     return filled
+
+
+def _filled(value: object, rule: dict) -> object:
+    if isinstance(value, dict):
+        return fill_defaults(value, rule)
+    if isinstance(value, list):
+        return [_filled(item, rule.get("items", {})) for item in value]
+    types = rule.get("type", ())
+    types = [types] if isinstance(types, str) else types
+    # A value of a sweep is a number or a word; which of both numbers, the key that is swept says.
+    is_number = "number" in types and not {"integer", "string"} & set(types)
+    return float(value) if is_number and type(value) is int else value
 
 
 def merge(base: dict, changes: dict) -> dict:
@@ -173,3 +204,105 @@ def merge(base: dict, changes: dict) -> dict:
         both = isinstance(value, dict) and isinstance(merged.get(key), dict)
         merged[key] = merge(merged[key], value) if both else deepcopy(value)
     return merged
+
+
+# What annotations of models say, in the words of a schema.
+_TYPES = {str: "string", int: "integer", float: "number", bool: "boolean", NoneType: "null"}
+_BOUNDS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
+_SIZES = {"string": "Length", "array": "Items", "object": "Properties"}
+
+
+@cache
+def schema_of(model: type[BaseModel]) -> dict:
+    """Return the JSON schema of a model, models within it written out in their places.
+
+    A key that may be null has a list of types, one of several types the rules of them all, and a
+    pattern says in ``expected`` what it wants. Raises TypeError for a type that no key has yet.
+    """
+    fields = {field.alias or name: field for name, field in model.model_fields.items()}
+    schema = {"type": "object", "description": _text(inspect.getdoc(model))}
+    schema |= {"additionalProperties": False}
+    schema["properties"] = {key: _key(field) for key, field in fields.items()}
+    if required := [key for key, field in fields.items() if field.is_required()]:
+        schema["required"] = required
+    return schema
+
+
+def _text(lines: str | None) -> str:
+    return " ".join((lines or "").split())
+
+
+def _key(field: FieldInfo) -> dict:
+    rule = _rule(field.annotation, [field])
+    if field.default_factory is not None:
+        return rule | {"default": {}}
+    # A default of None, where the key is never null, is that of a key that may be left out.
+    if field.is_required() or (field.default is None and "null" not in rule["type"]):
+        return rule
+    return rule | {"default": field.default}
+
+
+def _rule(annotation: Any, told: list) -> dict:
+    """Return the rule of a type; ``told`` is what the model says of it, the last word last."""
+    while get_origin(annotation) is Annotated:
+        annotation, *more = get_args(annotation)
+        told = more + told
+    rule = _bare(annotation)
+    for item in told:
+        for part in getattr(item, "metadata", [item]):
+            _limit(rule, part)
+        rule |= getattr(item, "json_schema_extra", None) or {}
+        rule |= {"description": item.description} if getattr(item, "description", None) else {}
+    return rule
+
+
+def _bare(annotation: Any) -> dict:
+    """Return the rule of a type of which nothing else is said."""
+    origin, parts = get_origin(annotation), get_args(annotation)
+    if origin in (Union, UnionType):
+        return _any_of([_rule(part, []) for part in parts if not _is_skipped(part)])
+    if origin is Literal:
+        return {"type": _TYPES[type(parts[0])], "enum": list(parts)}
+    if origin is list:
+        return {"type": "array", "items": _rule(parts[0], [])}
+    if origin is dict:
+        keys, values = (_rule(part, []) if part is not object else {} for part in parts)
+        rule = {"type": "object"} | ({} if keys == {"type": "string"} else {"propertyNames": keys})
+        return rule | ({"additionalProperties": values} if values else {})
+    if annotation is dict:
+        return {"type": "object"}
+    if hasattr(annotation, "model_fields"):
+        return deepcopy(schema_of(annotation))
+    if annotation not in _TYPES:
+        raise TypeError(f"{annotation}: no schema for keys of this type")
+    return {"type": _TYPES[annotation]}
+
+
+def _is_skipped(annotation: Any) -> bool:
+    """Whether a type is pydantic's SkipJsonSchema, which no schema shows."""
+    parts = get_args(annotation) if get_origin(annotation) is Annotated else ()
+    return any(type(part).__name__ == "SkipJsonSchema" for part in parts)
+
+
+def _any_of(rules: list[dict]) -> dict:
+    """Return one rule for a value of any of some types, none of which two rules have.
+
+    Each of their words is about values of one type alone, but for the list of known values.
+    """
+    types = [rule["type"] for rule in rules]
+    merged = {word: rule[word] for rule in rules for word in rule}
+    if "enum" in merged and "null" in types:
+        merged["enum"] = [*merged["enum"], None]
+    return merged | {"type": types[0] if len(types) == 1 else types}
+
+
+def _limit(rule: dict, part: object) -> None:
+    """Add what one piece of a model's metadata says of a type: a bound, a size or a pattern."""
+    for name, word in _BOUNDS.items():
+        if (bound := getattr(part, name, None)) is not None:
+            rule[word] = bound
+    for name in ("min", "max"):
+        if (size := getattr(part, f"{name}_length", None)) is not None:
+            rule[name + _SIZES[rule["type"]]] = size
+    if (pattern := getattr(part, "pattern", None)) is not None:
+        rule["pattern"] = pattern

@@ -29,27 +29,6 @@ PUBLISHED = ("imagenet", "fastai")
 PARTS = ("train", "val")
 
 
-def check_source(recipe: dict, where: str) -> None:
-    """Raise UserError where a data set's classes or keys do not go with its kind of source."""
-    source = recipe["source"]
-    if source["kind"] in ("imagenet", "fastai") and not recipe["wnids"]:
-        raise UserError(f"{where}: classes: found plain names, expected wnids for {source['kind']}")
-    if source["kind"] == "fastai" and source["archive"] is None:
-        raise UserError(f"{where}: source.archive: found none, expected imagenette2 or imagewoof2")
-    if source["kind"] == "fonts":
-        _check_fonts(source, len(recipe["classes"]), where)
-
-
-def _check_fonts(source: dict, classes: int, where: str) -> None:
-    if not source["packages"] and source["folder"] is None:
-        raise UserError(f"{where}: source.packages: found none, expected some or a source.folder")
-    if len(source["characters"]) != classes:
-        raise UserError(
-            f"{where}: source.characters: found {len(source['characters'])}, expected {classes}, "
-            "one per class"
-        )
-
-
 def compares_with_paper(source: dict) -> bool:
     """Whether the paper's numbers may stand beside a data set's own: all of ImageNet's images.
 

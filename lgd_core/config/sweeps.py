@@ -28,13 +28,12 @@ def derive_variants(
 ) -> dict[str, Variant]:
     """Return the methods that follow from sweeps, by name; ``methods`` are those with a file.
 
-    ``where`` tells a sweep's file from its name. Raises UserError for a sweep of which it is not
-    clear what it compares, and for a variant that has the name of another method.
+    ``where`` tells a sweep's file from its name. Raises UserError for a variant that has the name
+    of another method.
     """
     variants: dict[str, Variant] = {}
     for name, sweep in sweeps.items():
         origin = where(name)
-        _check_kind(sweep, origin)
         for value in _swept(sweep):
             method, variant = variant_name(sweep, value), Variant(derive(sweep, value), origin)
             _check_name(method, variant, methods, variants.get(method))
@@ -53,17 +52,6 @@ def _swept(sweep: dict) -> list[Value]:
 def listed_methods(sweep: dict) -> list[str]:
     """Return the methods that a sweep compares as they are, on any data set."""
     return [method for layer in _layers(sweep) for method in layer.get("methods", ())]
-
-
-def _check_kind(sweep: dict, where: str) -> None:
-    """Raise UserError unless a sweep has a key and values, or methods with its base among them."""
-    listed = [layer["methods"] for layer in _layers(sweep) if layer.get("methods")]
-    sweeps = {bool(sweep["key"]), bool(sweep["symbol"]), bool(_swept(sweep)), not listed}
-    if len(sweeps) > 1 or (listed and sweep["with"]):
-        raise UserError(f"{where}: expected either key, symbol and values, or methods alone")
-    for methods in listed:
-        if sweep["base"] not in methods:
-            raise UserError(f"{where}: methods: expected the base '{sweep['base']}' among them")
 
 
 def _check_name(

@@ -24,7 +24,8 @@ from lgd_core.analysis.network_evaluations import (
 )
 from lgd_core.base.checkpoints import Resume
 from lgd_core.base.files import write_json
-from lgd_core.config.schema import fill_defaults, load_yaml, merge
+from lgd_core.config.models.method import MethodConfig
+from lgd_core.config.schema import fill_defaults, merge, schema_of
 from lgd_core.config.stages import sampling_settings, seed_settings
 from lgd_core.diffusion.priors import Prior
 from lgd_core.distill import influence as influence_module
@@ -34,7 +35,7 @@ from lgd_core.distill.influence import Influence
 from lgd_core.distill.selection import Materials, Scorer
 from lgd_core.networks.training import Images
 
-SCHEMA = load_yaml(Path(__file__).parents[2] / "config" / "schemas" / "method.schema.yaml")
+SCHEMA = schema_of(MethodConfig)
 DATASET = {
     "classes": ["a", "b", "c"],
     "prior_labels": [],

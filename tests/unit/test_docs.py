@@ -1,5 +1,6 @@
-"""The documentation keeps step with the code and the schemas."""
+"""The documentation, and the schemas for editors, keep step with the code and the models."""
 
+import json
 import re
 import shlex
 import shutil
@@ -7,13 +8,18 @@ import subprocess
 from itertools import takewhile
 from pathlib import Path
 
+import jsonschema
 import pytest
 import torch
+from pydantic import Field
 from snakemake.cli import parse_config
 
 from lgd_core.config.catalogue import read_run
+from lgd_core.config.models.base import Config
+from lgd_core.config.models.dataset import DatasetConfig
 from lgd_core.config.recipes import Recipes
-from lgd_core.config.reference import reference
+from lgd_core.config.reference import editor_schema, reference, written_files
+from lgd_core.config.schema import load_yaml
 from lgd_core.diffusion import guidance
 from lgd_core.diffusion.guidance import Denoising
 
@@ -21,30 +27,61 @@ ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "config" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
-def test_the_configuration_reference_is_that_of_the_schemas() -> None:
-    written = (ROOT / "docs" / "configuration.md").read_text()
-    assert written == reference(ROOT / "config" / "schemas"), (
-        "run python -m lgd_core.config.reference docs/configuration.md"
-    )
+@pytest.mark.parametrize("path", written_files())
+def test_what_is_written_out_of_the_models_is_in_step(path: str) -> None:
+    written = (ROOT / path).read_text()
+    assert written == written_files()[path], "run python -m lgd_core.config.reference"
 
 
-def test_the_reference_names_type_default_and_bounds(tmp_path: Path) -> None:
-    (tmp_path / "toy.schema.yaml").write_text(
-        "description: A toy.\n"
-        "type: object\n"
-        "properties:\n"
-        "  part:\n"
-        "    type: object\n"
-        "    description: A part.\n"
-        "    properties:\n"
-        "      size: {type: [integer, 'null'], description: Its a|b., minimum: 2, default: null}\n"
-        "      kinds: {type: array, items: {type: string}, maxItems: 3, description: Its kinds.}\n"
-        "    required: [kinds]\n"
-    )
-    rows = reference(tmp_path).splitlines()
+def test_no_other_schema_lies_beside_those_for_editors() -> None:
+    there = {f"config/schemas/{path.name}" for path in (ROOT / "config" / "schemas").iterdir()}
+    assert there == written_files().keys() - {"docs/configuration.md"}
+
+
+class Part(Config):
+    """A part."""
+
+    size: int | None = Field(None, ge=2, description="Its a|b.")
+    kinds: list[str] = Field(max_length=3, description="Its kinds.")
+
+
+class Toy(Config):
+    """A toy."""
+
+    part: Part
+
+
+def test_the_reference_names_type_default_and_bounds() -> None:
+    rows = reference({"toy": Toy}).splitlines()
+    assert rows[rows.index("## toy") + 2] == "A toy."
     assert "| `part` | object |  |  | A part. |" in rows
     assert r"| `part.size` | integer or null | `null` | ≥ 2 | Its a\|b. |" in rows
     assert "| `part.kinds` | list of string | required | at most 3 items | Its kinds. |" in rows
+
+
+RECIPES = sorted((ROOT / "config").rglob("*.yaml"))
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
+def test_editors_find_nothing_wrong_with_what_ships(recipe: Path) -> None:
+    first = recipe.read_text().splitlines()[0]
+    named = re.fullmatch(r"# yaml-language-server: \$schema=(\S+)", first)[1]
+    folder = recipe.relative_to(ROOT / "config").parts[0]
+    kind = folder.removesuffix("s") if folder in ("datasets", "methods", "ablations") else "config"
+    path = ROOT / "config" / "schemas" / f"{kind}.schema.json"
+    assert (recipe.parent / named).resolve() == path
+    # To an editor all keys are text, as in JSON.
+    value = json.loads(json.dumps(load_yaml(recipe)))
+    jsonschema.validate(value, json.loads(path.read_text()))
+
+
+def test_editors_see_what_is_wrong() -> None:
+    schema = json.loads(editor_schema(DatasetConfig))
+    jsonschema.Draft7Validator.check_schema(schema)
+    found = load_yaml(ROOT / "config" / "datasets" / "digits.yaml")
+    found |= {"evaluation": {"epochs": {"ten": 5}}}
+    with pytest.raises(jsonschema.ValidationError, match="'ten' does not match"):
+        jsonschema.validate(found, schema)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -12,6 +12,7 @@ import yaml
 
 from lgd_core.base.errors import UserError
 from lgd_core.base.folders import check_writable
+from lgd_core.config.catalogue import MODELS
 from lgd_core.config.methods import (
     epochs_at,
     formation,
@@ -24,6 +25,7 @@ from lgd_core.config.methods import (
     tuned_by,
 )
 from lgd_core.config.recipes import Recipes
+from lgd_core.config.schema import schema_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -93,7 +95,7 @@ def test_methods_are_a_list_or_all(folder):
     assert Recipes(folder, {"methods": ["dit"]}).config["methods"] == ["dit"]
 
 
-def test_every_schema_key_has_type_description_and_default_or_is_required(folder):
+def test_every_key_has_type_description_and_default_or_is_required():
     def walk(schema, path, required):
         for key, rule in schema.get("properties", {}).items():
             where = f"{path}.{key}"
@@ -108,8 +110,8 @@ def test_every_schema_key_has_type_description_and_default_or_is_required(folder
                 assert rule["additionalProperties"] is False, where
                 walk(rule, where, rule.get("required", ()))
 
-    for name in ("config", "dataset", "method", "ablation"):
-        schema = yaml.safe_load((folder / "schemas" / f"{name}.schema.yaml").read_text())
+    for name, model in MODELS.items():
+        schema = schema_of(model)
         assert schema["additionalProperties"] is False
         walk(schema, name, schema.get("required", ()))
 
@@ -355,7 +357,7 @@ def test_every_shipped_method_is_valid_on_every_shipped_data_set(folder):
             assert recipes.method(dataset, method)["ipc_per_increment"] == 10
 
 
-def test_every_pattern_of_the_schemas_says_what_it_wants(folder):
+def test_every_pattern_says_what_it_wants():
     def patterns(node):
         if isinstance(node, dict):
             if isinstance(node.get("pattern"), str):
@@ -363,9 +365,9 @@ def test_every_pattern_of_the_schemas_says_what_it_wants(folder):
             for child in node.values():
                 yield from patterns(child)
 
-    for path in (folder / "schemas").glob("*.yaml"):
-        for node in patterns(yaml.safe_load(path.read_text())):
-            assert node["expected"], path
+    found = [node for model in MODELS.values() for node in patterns(schema_of(model))]
+    assert len(found) == 6
+    assert all(node["expected"] for node in found)
 
 
 @pytest.mark.parametrize(

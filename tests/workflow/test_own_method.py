@@ -27,12 +27,10 @@ def extended(finished, tmp_path_factory) -> Project:
     project = copy_of(finished, tmp_path_factory.mktemp("extended") / "project")
     shutil.copytree(ROOT / "lgd_core", project.folder / "lgd_core")
     function, entry, key, recipe = blocks()
-    for path, text in (
-        ("lgd_core/diffusion/guidance.py", f"\n\n{function}"),
-        ("config/schemas/method.schema.yaml", key),
-    ):
-        with open(project.folder / path, "a") as stream:
-            stream.write(text)
+    with open(project.folder / "lgd_core/diffusion/guidance.py", "a") as stream:
+        stream.write(f"\n\n{function}")
+    last = "    learner: LearnerConfig = Field(default_factory=LearnerConfig)\n"
+    project.replace("lgd_core/config/models/method.py", last, last + key)
     (opening,) = re.findall(
         r"^BUILDERS.*\{\n", (ROOT / "lgd_core/distill/selection.py").read_text(), re.MULTILINE
     )

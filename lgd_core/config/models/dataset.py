@@ -1,0 +1,469 @@
+"""Keys of a data set: files in config/datasets."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from lgd_core.config.models.base import (
+    Absent,
+    AdamWDecay,
+    AdamWRate,
+    Batch,
+    Config,
+    Count,
+    Decay,
+    DisagreementError,
+    Distinct,
+    Evaluations,
+    Fraction,
+    LearningRate,
+    Natural,
+    PositiveFraction,
+    Text,
+    Weight,
+    matching,
+)
+
+# diffusers embeds positions by sine and cosine of two coordinates.
+EMBEDDED = 4
+
+# An image's height and width in pixels.
+Side = Annotated[int, Field(ge=4, le=1024)]
+Package = Annotated[str, matching("^[a-z0-9][a-z0-9+.-]+$", "the name of a Debian package")]
+Character = Annotated[str, Field(min_length=1, max_length=1)]
+
+
+class ClassConfig(Config):
+    """One of ImageNet's classes."""
+
+    wnid: Annotated[str, matching("^n[0-9]{8}$", "n and eight digits")] = Field(
+        description="WordNet id, which is also the name of the class's folder.",
+    )
+    index: Annotated[int, Field(ge=0, le=999)] | Absent = Field(
+        None,
+        description="Index among ImageNet's 1000 classes, for the reader; checked, not needed.",
+    )
+    name: Text = Field(description="Name in tables and figures.")
+
+
+class ImageConfig(Config):
+    """Images as they are stored."""
+
+    size: Side = Field(
+        description="Height and width in pixels of distilled images, and of what the prior draws.",
+    )
+    train_size: Side | None = Field(
+        None,
+        description="Height and width that networks train and test at; null means size.",
+    )
+    channels: Literal[1, 3] = Field(description="1 for grey, 3 for colour.")
+
+
+class NormaliseConfig(Config):
+    """Per-channel mean and standard deviation that networks see, on [0, 1]."""
+
+    mean: list[Fraction] = Field(description="Mean per channel.")
+    std: list[PositiveFraction] = Field(description="Standard deviation per channel.")
+
+
+class SourceConfig(Config):
+    """Where the real images come from."""
+
+    kind: Literal["fashion-mnist", "digits", "imagenet", "fastai", "folder", "fonts"] = Field(
+        description=(
+            "fashion-mnist, digits (of scikit-learn), imagenet (an ILSVRC-2012 root, its val in "
+            "class folders or flat with ground truth), fastai (an archive of fast.ai, another "
+            "split than the paper's), folder (class folders under train/ and test/ or val/), or "
+            "fonts (characters drawn with the typefaces of Debian packages or of a folder)."
+        )
+    )
+    folder: str | None = Field(
+        None,
+        description=(
+            "A local copy; looked at first for fashion-mnist and fastai, required for imagenet "
+            "and folder. For fonts, a folder of font files that stands in for packages. Null "
+            "means the environment variable LGD_DATA, except for fashion-mnist and fonts."
+        ),
+    )
+    complete: bool = Field(
+        True,
+        description=(
+            "Whether an imagenet root has all images of the classes, as ILSVRC-2012 has; counted "
+            "before the run. False takes a part of them, and leaves the paper's columns of tables "
+            "empty."
+        ),
+    )
+    archive: Literal["imagenette2", "imagewoof2"] | None = Field(
+        None, description="Name of the archive, for fastai."
+    )
+    packages: Distinct[Package] = Field(
+        [], description="Debian packages whose fonts are drawn, for fonts; installed or downloaded."
+    )
+    characters: Distinct[Character] = Field(
+        [], description="The character that each class is drawn as, for fonts."
+    )
+    exclude: list[Text] = Field(
+        [], description="Names or patterns of font files that draw no letters, for fonts."
+    )
+    test_fraction: float = Field(
+        0.15,
+        ge=0.01,
+        le=0.5,
+        description="Share of families held out for testing, on average, for fonts.",
+    )
+    min_distance: Fraction = Field(
+        0.02,
+        description=(
+            "Root mean square difference, on [0, 1], up to which two images of a class count as "
+            "one, for fonts."
+        ),
+    )
+    skip_broken: bool = Field(
+        False,
+        description="Whether files that do not decode are left out, and listed, or stop the run.",
+    )
+    validation_fraction: float = Field(
+        0.1,
+        ge=0,
+        le=0.5,
+        description=(
+            "Share of every class's training images, or of font families, held out for tuning."
+        ),
+    )
+
+
+class AutoencoderConfig(Config):
+    """The autoencoder."""
+
+    widths: list[Count] = Field(
+        [16, 32, 64],
+        min_length=1,
+        description="Channels per resolution; every width but the first halves it.",
+    )
+    norm_groups: Count = Field(8, description="Groups of its group norms.")
+    latent_channels: Count = Field(8, description="Channels of a latent.")
+    kl_weight: Weight = Field(2.0e-5, description="Weight of the KL divergence per latent element.")
+    feature_weight: Weight = Field(
+        0.03, description="Weight of the distance in the reference model's feature maps."
+    )
+    steps: Count = Field(3600, description="Training steps.")
+    batch: Count = Field(64, description="Images per step.")
+    lr: LearningRate = Field(2.0e-3, description="Highest learning rate.")
+    ema_decay: Decay = Field(0.999, description="Decay of the weight average that is kept.")
+
+
+class TransformerConfig(Config):
+    """The diffusion transformer."""
+
+    heads: Count = Field(6, description="Attention heads.")
+    head_dim: int = Field(32, ge=4, description="Width of a head.")
+    layers: Count = Field(5, description="Transformer blocks.")
+    patch_size: Count = Field(1, description="Latent pixels per token and side.")
+    label_dropout: Fraction = Field(0.1, description="Share of labels replaced by the null class.")
+    min_snr_gamma: float = Field(
+        5.0, gt=0, description="Cap of the signal-to-noise weight of the loss."
+    )
+    steps: Count = Field(6000, description="Training steps.")
+    batch: Count = Field(128, description="Images per step.")
+    lr: LearningRate = Field(1.0e-3, description="Highest learning rate.")
+    ema_decay: Decay = Field(0.999, description="Decay of the weight average that is kept.")
+
+
+class TrainedPriorConfig(Config):
+    """Training from scratch."""
+
+    seed: Natural = Field(0, description="Seed of the training.")
+    autoencoder: AutoencoderConfig = Field(default_factory=AutoencoderConfig)
+    transformer: TransformerConfig = Field(default_factory=TransformerConfig)
+
+
+class PriorConfig(Config):
+    """The pretrained diffusion model."""
+
+    source: str = Field(
+        "train",
+        description="A DiTPipeline folder, a hub name, or train to make one from prior.train.",
+    )
+    revision: str | None = Field(None, description="Revision of a hub name.")
+    vae: str | None = Field(
+        None, description="Folder or hub name of another autoencoder than the prior's own."
+    )
+    vae_revision: str | None = Field(None, description="Revision of the autoencoder's hub name.")
+    frequency_shift: Literal[0, 1] | None = Field(
+        None,
+        description=(
+            "Shift of the frequencies that embed timesteps. Weights of DiT's authors need 0, "
+            "diffusers takes 1; null takes what the prior's own folder says."
+        ),
+    )
+    labels: list[Natural] = Field(
+        [], description="The prior's class index of every class; empty means 0, 1, 2, ..."
+    )
+    train: TrainedPriorConfig = Field(default_factory=TrainedPriorConfig)
+
+
+class JitterConfig(Config):
+    """Largest change of colours, as a share; 0 for none."""
+
+    brightness: Fraction = Field(0, description="Largest step towards or away from black.")
+    contrast: Fraction = Field(
+        0, description="Largest step towards or away from the image's mean grey."
+    )
+    saturation: Fraction = Field(0, description="Largest step towards or away from the grey image.")
+
+
+class AugmentConfig(Config):
+    """Training augmentation, drawn per image."""
+
+    crop_scale: list[PositiveFraction] = Field(
+        [0.5, 1.0],
+        min_length=2,
+        max_length=2,
+        description="Least and greatest share of the area that a random crop keeps.",
+    )
+    crop_ratio: list[Annotated[float, Field(gt=0)]] = Field(
+        [0.75, 1.3333333],
+        min_length=2,
+        max_length=2,
+        description="Least and greatest aspect ratio of a crop.",
+    )
+    flip: Fraction = Field(0.5, description="Probability of a horizontal flip.")
+    jitter: JitterConfig = Field(default_factory=JitterConfig)
+    lighting: Fraction = Field(
+        0,
+        description="Standard deviation of shifts along ImageNet's colour components; 0 for none.",
+    )
+
+    @model_validator(mode="after")
+    def _crops_have_their_least_first(self) -> Self:
+        for key in ("crop_scale", "crop_ratio"):
+            least, greatest = getattr(self, key)
+            if least > greatest:
+                raise DisagreementError(
+                    key, f"found [{least}, {greatest}], expected the smaller one first"
+                )
+        return self
+
+
+class NetworkConfig(Config):
+    """A network that is trained on all real training images without CutMix."""
+
+    architecture: str = Field("ResNetAP-10", description="Architecture of the network.")
+    seed: Natural = Field(0, description="Seed of the network.")
+    epochs: Count = Field(300, description="Epochs over the real training images.")
+    batch: Batch = 64
+    lr: AdamWRate = 1.0e-3
+    weight_decay: AdamWDecay = 0.01
+
+
+class ReferenceConfig(NetworkConfig):
+    """The reference model, trained on all real training images without CutMix."""
+
+    architecture: str = Field("ResNetAP-10", description="Architecture of the reference.")
+    seed: Natural = Field(0, description="Seed of the reference.")
+    evaluations: Evaluations = 100
+
+
+class SurrogateConfig(NetworkConfig):
+    """The network whose gradients are compared, trained without CutMix."""
+
+    architecture: str = Field("ConvNet-6", description="Architecture of the surrogate.")
+    seed: Natural = Field(
+        0, description="Seed of the surrogate, and of the images that class gradients are taken of."
+    )
+    epochs: Count = Field(50, description="Most epochs over the real training images.")
+
+
+class ClassGradientsConfig(Config):
+    """What influence guidance aims at: class gradients of the real training images, at checkpoints
+    of a surrogate trained on them. Made once per data set, if a method asks for it.
+    """
+
+    surrogate: SurrogateConfig = Field(default_factory=SurrogateConfig)
+    threshold: float = Field(
+        0.7,
+        ge=-1,
+        le=1,
+        description=(
+            "A checkpoint is kept where the cosine between its class gradients and those of the "
+            "one kept before it, averaged over classes, is lower; looked at after every epoch."
+        ),
+    )
+    max_checkpoints: Count = Field(
+        5, description="Most checkpoints kept; the surrogate's training ends with the last of them."
+    )
+    gradient_images: Count = Field(
+        200,
+        description=(
+            "Real images that the gradient of a class is averaged over; all of a class that has "
+            "fewer."
+        ),
+    )
+
+
+class EvaluationConfig(Config):
+    """The protocol by which a distilled set is judged."""
+
+    protocol: Literal["hard"] = Field(
+        "hard", description="How students learn; hard means class labels."
+    )
+    students: list[str] = Field(
+        ["ConvNet-6", "ResNetAP-10", "ResNet-18"],
+        min_length=1,
+        description="Architectures trained on a distilled set unless the run names others.",
+    )
+    epochs: dict[Count, Count] = Field(
+        {10: 2000, 50: 1500, 100: 1000},
+        min_length=1,
+        description=(
+            "Images per class to epochs; an amount between two takes the next greater one's."
+        ),
+    )
+    batch: Batch = 64
+    lr: LearningRate = Field(
+        1.0e-3,
+        description=(
+            "Learning rate of AdamW, times 0.2 after 2/3 and again after 5/6 of the epochs."
+        ),
+    )
+    weight_decay: AdamWDecay = 0.01
+    cutmix: bool = Field(True, description="Whether students train with CutMix.")
+    evaluations: Evaluations = 100
+
+
+class RedundancyConfig(Config):
+    """The cross-increment analysis."""
+
+    architecture: str = Field(
+        "ResNetAP-10", description="Architecture trained on one increment alone."
+    )
+    epochs: Count = Field(2000, description="Epochs on that increment.")
+
+
+class DifficultyConfig(Config):
+    """The difficulty analysis: a network of redundancy.architecture trained on a set, at the
+    evaluation's rate and batch, and its belief in every image's class after each epoch.
+    """
+
+    epochs: int = Field(50, ge=2, description="Epochs over the set.")
+
+
+class DatasetConfig(Config):
+    """A data set with its prior, reference model and evaluation protocol."""
+
+    description: str = Field("", description="One line for tables and the report.")
+    classes: Distinct[Text | ClassConfig] = Field(
+        min_length=2,
+        description=(
+            "In label order, class names or, for ImageNet's classes, mappings of wnid, name and "
+            "perhaps index: the wnid decides the label of a pretrained prior."
+        ),
+    )
+    image: ImageConfig
+    normalise: NormaliseConfig
+    source: SourceConfig
+    prior: PriorConfig = Field(default_factory=PriorConfig)
+    augment: AugmentConfig = Field(default_factory=AugmentConfig)
+    reference: ReferenceConfig = Field(default_factory=ReferenceConfig)
+    influence: ClassGradientsConfig = Field(default_factory=ClassGradientsConfig)
+    evaluation: EvaluationConfig = Field(default_factory=EvaluationConfig)
+    redundancy: RedundancyConfig = Field(default_factory=RedundancyConfig)
+    difficulty: DifficultyConfig = Field(default_factory=DifficultyConfig)
+    recipes: dict[str, dict] = Field(
+        {},
+        description=(
+            "Method name to the keys that suit this data set, laid over the method's file and "
+            "inherited by every method that extends it."
+        ),
+    )
+
+    @model_validator(mode="after")
+    def _source_has_what_its_kind_needs(self) -> Self:
+        source, plain = self.source, all(isinstance(item, str) for item in self.classes)
+        if source.kind in ("imagenet", "fastai") and plain:
+            raise DisagreementError(
+                "classes", f"found plain names, expected wnids for {source.kind}"
+            )
+        if source.kind == "fastai" and source.archive is None:
+            raise DisagreementError(
+                "source.archive", "found none, expected imagenette2 or imagewoof2"
+            )
+        if source.kind != "fonts":
+            return self
+        if not source.packages and source.folder is None:
+            raise DisagreementError(
+                "source.packages", "found none, expected some or a source.folder"
+            )
+        if len(source.characters) != len(self.classes):
+            raise DisagreementError(
+                "source.characters",
+                f"found {len(source.characters)}, expected {len(self.classes)}, one per class",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _channels_agree(self) -> Self:
+        channels = self.image.channels
+        for key in ("mean", "std"):
+            found = len(getattr(self.normalise, key))
+            if found != channels:
+                raise DisagreementError(
+                    f"normalise.{key}",
+                    f"found {found} values, expected {channels}, one per image channel",
+                )
+        if self.augment.lighting and channels != 3:
+            raise DisagreementError(
+                "augment.lighting",
+                f"found {self.augment.lighting}, expected 0 for grey images, since it "
+                "shifts colours",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _labels_are_one_per_class(self) -> Self:
+        found, classes = len(self.prior.labels), len(self.classes)
+        if found and found != classes:
+            raise DisagreementError(
+                "prior.labels", f"found {found}, expected {classes}, one per class"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _a_prior_to_train_can_be_built(self) -> Self:
+        if self.prior.source == "train":
+            _check_networks(self.prior.train, self.image.size)
+        return self
+
+
+def _check_networks(train: TrainedPriorConfig, size: int) -> None:
+    """Raise DisagreementError unless the networks of a prior can be built for images of ``size``.
+
+    diffusers would find out when both are built, and the transformer comes after the autoencoder.
+    """
+    autoencoder, transformer = train.autoencoder, train.transformer
+    halvings = len(autoencoder.widths) - 1
+    factor = 2**halvings
+    if size % factor:
+        raise DisagreementError(
+            "prior.train.autoencoder.widths",
+            f"found {halvings + 1} widths, which halve the resolution {halvings} times, "
+            f"expected fewer for images of {size} pixels",
+        )
+    for width in autoencoder.widths:
+        if width % autoencoder.norm_groups:
+            raise DisagreementError(
+                "prior.train.autoencoder.widths",
+                f"found {width}, expected multiples of {autoencoder.norm_groups}, the norm_groups",
+            )
+    if size // factor % transformer.patch_size:
+        raise DisagreementError(
+            "prior.train.transformer.patch_size",
+            f"found {transformer.patch_size}, expected a divisor of {size // factor}, the side of "
+            "a latent",
+        )
+    if transformer.heads * transformer.head_dim % EMBEDDED:
+        raise DisagreementError(
+            "prior.train.transformer",
+            f"found {transformer.heads} heads of head_dim {transformer.head_dim}, expected a "
+            f"product that is a multiple of {EMBEDDED}",
+        )

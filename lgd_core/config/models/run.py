@@ -1,0 +1,211 @@
+"""Keys of a run: config/config.yaml, and files beside it that are laid over it."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from lgd_core.config.models.base import (
+    Config,
+    Count,
+    DisagreementError,
+    Distinct,
+    Fraction,
+    Natural,
+    Text,
+    Weight,
+    matching,
+)
+
+# Names of recipes to keys that are laid over theirs, which are checked as those of files are.
+Overrides = dict[str, dict | None]
+
+
+class ExternalConfig(Config):
+    """A folder of images from elsewhere, and what they are."""
+
+    folder: Text = Field(
+        description="Folder with one folder per class, named by wnid, name or number."
+    )
+    dataset: str | None = Field(
+        None,
+        description="Data set that the classes belong to; null means the run's, if it has one.",
+    )
+    increment: Count = Field(
+        10, description="Images per class of an increment, where the folder has no manifest.csv."
+    )
+
+
+ExternalName = Annotated[
+    str,
+    matching(
+        "^[A-Za-z0-9][A-Za-z0-9_-]*$",
+        "a name of letters, digits, _ and -, the first a letter or digit",
+    ),
+]
+
+
+class PlotsConfig(Config):
+    """How figures look; a change redraws them and nothing else."""
+
+    samples_per_cell: Count = Field(3, description="Images per class and increment in samples.png.")
+    gallery_side: int = Field(
+        96,
+        ge=16,
+        le=512,
+        description="Largest side in pixels of an image in gallery.html; larger ones are reduced.",
+    )
+    dpi: int = Field(150, ge=50, le=600, description="Resolution of the figures.")
+    colormap: str = Field(
+        "viridis", description="Matplotlib colour map of the redundancy heatmaps."
+    )
+
+
+class AnalysesConfig(Config):
+    """What the figures that explain methods are made with; students are not touched."""
+
+    traced_positions: Count = Field(
+        3,
+        description="Positions per class and increment that are redrawn to see what guidance does.",
+    )
+    easy_mean: Fraction = Field(
+        0.5,
+        description=(
+            "Least mean probability of the true class of an easy image; below it, an image is "
+            "hard. Either only where the variance is small."
+        ),
+    )
+    informative_variance: float = Field(
+        0.05,
+        ge=0,
+        le=0.25,
+        description=(
+            "Variance of that probability over epochs from which on an image is informative."
+        ),
+    )
+    bins: int = Field(
+        10, ge=2, le=100, description="Bins per axis of the histogram of mean and variance."
+    )
+    bootstraps: int = Field(
+        1000, ge=2, le=100_000, description="Resamples behind the interval of a divergence."
+    )
+
+
+class OverridesConfig(Config):
+    """Changes laid over recipe files without editing them, checked like the files themselves:
+    datasets.NAME, methods.NAME and ablations.NAME hold keys of config/datasets, config/methods
+    and config/ablations.
+    """
+
+    datasets: Overrides = Field({}, description="Data set name to changed keys.")
+    methods: Overrides = Field(
+        {}, description="Method name to changed keys, inherited by every method that extends it."
+    )
+    ablations: Overrides = Field({}, description="Family name to changed keys.")
+
+
+class RunConfig(Config):
+    """One run of the workflow."""
+
+    name: Annotated[
+        str,
+        matching(
+            "^([A-Za-z0-9][A-Za-z0-9_-]*)?$",
+            "a name of letters, digits, _ and -, the first a letter or digit",
+        ),
+    ] = Field(
+        "",
+        description=(
+            "Name of the run, where its tables and figures should not replace those of another; "
+            "they lie under results/DATASET_ipcN/NAME then."
+        ),
+    )
+    datasets: Distinct[str] = Field(
+        ["fashionmnist"],
+        min_length=1,
+        description="Data sets of the default target; names of files in config/datasets.",
+    )
+    methods: (
+        Annotated[Distinct[str], Field(min_length=1)]
+        | Annotated[str, matching("^all$", "all or a list such as [lgd]")]
+    ) = Field(
+        ["random", "dit", "lgd"],
+        description=(
+            "Methods to compare, in the order of the table: names of files in config/methods, or "
+            "all for every one of them."
+        ),
+    )
+    students: Distinct[str] = Field(
+        [], description="Architectures to evaluate with; empty means the students of the data set."
+    )
+    ipc: Distinct[Count] = Field(
+        [50],
+        min_length=1,
+        description="Images per class of the default target; multiples of the increment.",
+    )
+    seeds: Distinct[Natural] = Field(
+        [0],
+        min_length=1,
+        description="Seeds of the distillation; each is a distilled set of its own.",
+    )
+    runs: int = Field(
+        3,
+        ge=1,
+        le=1000,
+        description=(
+            "Students trained from scratch per distilled set. Tables count them as n, or the sets "
+            "if there are several seeds."
+        ),
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="Where tensors live; auto takes a GPU if there is one."
+    )
+    shards: int = Field(
+        1,
+        ge=1,
+        le=1000,
+        description="Jobs that share the classes of one increment; never changes the noise drawn.",
+    )
+    max_batch: Count = Field(
+        64,
+        description=(
+            "Images in one forward of the prior; never changes the noise drawn. Halved, and "
+            "remembered for the job, where a GPU's memory runs out."
+        ),
+    )
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto",
+        description=(
+            "How the prior computes: fp32, or bf16 by autocast; auto is bf16 on a GPU, fp32 on a "
+            "CPU. Scores, learners and students are always fp32 (TF32 on a GPU)."
+        ),
+    )
+    compile: bool = Field(
+        False,
+        description=(
+            "Compile the prior's transformer with torch.compile; pays on a GPU for long runs."
+        ),
+    )
+    gradient_checkpointing: bool = Field(
+        False,
+        description="Recompute activations of the decoder, and of the transformer, to save memory.",
+    )
+    checkpoint_seconds: Weight = Field(
+        30,
+        description="Time between two checkpoints of a job, and so the most that a kill can lose.",
+    )
+    external: dict[ExternalName, Text | ExternalConfig] = Field(
+        {},
+        description=(
+            "Name to a folder of images from elsewhere, in class folders, to be diagnosed: see "
+            "results/external/NAME/diagnosis.csv. A folder alone, or a mapping."
+        ),
+    )
+    plots: PlotsConfig = Field(default_factory=PlotsConfig)
+    analyses: AnalysesConfig = Field(default_factory=AnalysesConfig)
+    overrides: OverridesConfig = Field(default_factory=OverridesConfig)
+
+    @model_validator(mode="after")
+    def _name_is_no_folder_of_figures(self) -> Self:
+        if self.name == "samples":
+            raise DisagreementError("name", "found samples, expected another name")
+        return self

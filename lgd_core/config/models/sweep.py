@@ -1,0 +1,104 @@
+"""Keys of a sweep: files in config/ablations."""
+
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from lgd_core.config.models.base import (
+    Absent,
+    Config,
+    Count,
+    DisagreementError,
+    Distinct,
+    Text,
+    matching,
+)
+
+Values = Distinct[float | str]
+Amounts = Annotated[Distinct[Count], Field(min_length=1)]
+
+
+class SweptDatasetConfig(Config):
+    """What suits a data set; what is left out is that of the sweep."""
+
+    values: Values | Absent = None
+    methods: Distinct[str] | Absent = None
+    ipc: Amounts | Absent = None
+    students: Distinct[str] | Absent = None
+
+
+class SweepConfig(Config):
+    """A family of methods that are compared in one table and figure: one key of a method swept over
+    some values, or methods that exist.
+    """
+
+    title: Text = Field(description="Title of the figure.")
+    base: str = Field(
+        description="Method that variants start from, and that all of them are compared with."
+    )
+    key: str = Field(
+        "",
+        description=(
+            "Dotted key of the method that is swept; empty where methods are compared as they are."
+        ),
+    )
+    symbol: Annotated[
+        str, matching("^([A-Za-z][A-Za-z_]*)?$", "letters and _, the first a letter")
+    ] = Field(
+        "",
+        description=(
+            "What stands between the base's name and the value in the name of a variant, as kappa "
+            "in lgd_kappa10; given with a key."
+        ),
+    )
+    with_: dict[str, object] = Field(
+        {},
+        alias="with",
+        description="Dotted keys of the method that every variant sets as well, to their values.",
+    )
+    values: Values = Field([], description="Values of the key, in the order of the figure.")
+    methods: Distinct[str] = Field(
+        [], description="Methods to compare, the base among them, instead of a key and its values."
+    )
+    ipc: Amounts = Field(description="Images per class at which variants are judged.")
+    students: Distinct[str] = Field(
+        [],
+        description=(
+            "Architectures that judge; empty means the students of the run or the data set."
+        ),
+    )
+    redundancy: bool = Field(
+        False, description="Whether the mean off-diagonal cross-increment accuracy is measured too."
+    )
+    learner: bool = Field(
+        False,
+        description=(
+            "Whether the learner's own accuracy after each increment is given too, as protocol "
+            "incremental."
+        ),
+    )
+    paper: Distinct[str] = Field(
+        [],
+        description=(
+            "Tables of config/paper whose numbers stand beside ours; the first that has one counts."
+        ),
+    )
+    datasets: dict[str, SweptDatasetConfig] = Field(
+        {},
+        description=(
+            "Data set name to the values, methods, images per class or students that suit it."
+        ),
+    )
+
+    @model_validator(mode="after")
+    def _sweeps_a_key_or_lists_methods(self) -> Self:
+        layers = (self, *self.datasets.values())
+        listed = [layer.methods for layer in layers if layer.methods]
+        swept = any(layer.values for layer in layers)
+        sweeps = {bool(self.key), bool(self.symbol), swept, not listed}
+        if len(sweeps) > 1 or (listed and self.with_):
+            raise DisagreementError("", "expected either key, symbol and values, or methods alone")
+        for methods in listed:
+            if self.base not in methods:
+                raise DisagreementError("methods", f"expected the base '{self.base}' among them")
+        return self
