@@ -14,13 +14,13 @@ import torch
 from diffusers import AutoencoderKL, DDPMScheduler, DiTTransformer2DModel
 from torch import Tensor
 
-from lgd_core.base.checkpoints import Resume
+from lgd_core.base.checkpoints import Checkpoint
 from lgd_core.base.devices import describe, resolve_device
-from lgd_core.base.micro_batches import Chunks
+from lgd_core.base.micro_batches import MicroBatches
 from lgd_core.base.provenance import stamp
 from lgd_core.diffusion.priors import Prior, place
 from lgd_core.diffusion.sampler import Sampling
-from lgd_core.distill.selection import Materials, Scorer, Task, draw
+from lgd_core.distill.selection import Artifacts, IncrementSpec, Scorer, draw
 from lgd_core.networks.classifiers import Preprocess, build_network
 
 FULL = {
@@ -72,8 +72,8 @@ def build_prior(size: dict, device: torch.device, options: argparse.Namespace) -
     if options.compile:
         transformer.compile()
     scheduler = dict(DDPMScheduler(clip_sample=False, variance_type="learned_range").config)
-    chunks = Chunks(options.max_batch)
-    return Prior(transformer, autoencoder, scheduler, chunks, device.type == "cuda")
+    micro_batches = MicroBatches(options.max_batch)
+    return Prior(transformer, autoencoder, scheduler, micro_batches, device.type == "cuda")
 
 
 def build_scorer(size: dict, device: torch.device) -> Scorer:
@@ -100,9 +100,9 @@ def seconds(work: Callable[[], object], device: torch.device, repeats: int = 5) 
     return median(times[1:])
 
 
-def position(size: dict, classes_per_batch: int | None) -> Task:
+def position(size: dict, classes_per_batch: int | None) -> IncrementSpec:
     """Describe one position of ten classes with three candidates, as the recipe lgd has it."""
-    return Task(
+    return IncrementSpec(
         classes=list(range(10)),
         prior_labels=list(range(0, 1000, 100)),
         positions=1,
@@ -132,7 +132,7 @@ def parts_of_a_step(
             at = at.clone().requires_grad_(True)
             return torch.autograd.grad(score(at), at)[0]
 
-        return prior.chunks.map(work, uphill, at)
+        return prior.micro_batches.map(work, uphill, at)
 
     def judge(images: Tensor) -> Tensor:
         return scorer(images, labels[: len(images)]).sum()
@@ -158,9 +158,9 @@ def main() -> None:
     torch.set_float32_matmul_precision("high")
     prior, scorer = build_prior(size, device, options), build_scorer(size, device)
     classes = options.classes_per_batch or None
-    task = position(size, classes)
-    materials = Materials(scorer, memory=torch.randn(10, 10, *prior.latent_shape))
-    whole = seconds(lambda: draw(prior, materials, task, Resume(None)), device, repeats=3)
+    spec = position(size, classes)
+    artifacts = Artifacts(scorer, memory=torch.randn(10, 10, *prior.latent_shape))
+    whole = seconds(lambda: draw(prior, artifacts, spec, Checkpoint(None)), device, repeats=3)
     guided = size["window"][1] - size["window"][0] + 1
     batch = 3 * (options.classes_per_batch or 10)
     parts = parts_of_a_step(prior, scorer, batch, device)
@@ -171,7 +171,7 @@ def main() -> None:
         "seconds_per_position": whole,
         "images_per_second": 30 / whole,
         "shares": {name: part / sum(parts.values()) for name, part in parts.items()},
-        "chunks": prior.chunks.found,
+        "chunks": prior.micro_batches.found,
         "hours_for_ipc_100": whole * POSITIONS_OF_IPC_100 / 3600,
     }
     if device.type == "cuda":

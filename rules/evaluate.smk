@@ -33,7 +33,7 @@ rule evaluate:
 rule cross_increment:
     """Train on each increment alone and test on every other: the redundancy matrix of a method."""
     input:
-        increments_until,
+        increments_up_to,
     output:
         matrix="results/{dataset}/{method}/s{seed}/k{k}/cross_increment.json",
     log:

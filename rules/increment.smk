@@ -112,7 +112,7 @@ rule select_increment:
 rule merge_increment:
     """Write increments 0 to k as class folders of PNG with a manifest."""
     input:
-        increments_until,
+        increments_up_to,
     output:
         folder=directory("results/{dataset}/{method}/s{seed}/k{k}/distilled"),
     log:
@@ -136,7 +136,7 @@ rule train_learner:
     input:
         arrays("validation", "test"),
         distilled="results/{dataset}/{method}/s{seed}/k{k}/distilled",
-        previous=learner_before,
+        previous=previous_learner,
     output:
         learner="results/{dataset}/{method}/s{seed}/k{k}/learner.safetensors",
         curve="results/{dataset}/{method}/s{seed}/k{k}/learner.json",

@@ -4,7 +4,7 @@
 rule measure_difficulty:
     """Watch a new network's belief in a distilled set's labels while it learns them."""
     input:
-        increments=increments_until,
+        increments=increments_up_to,
         reference="results/{dataset}/reference/model.safetensors",
     output:
         samples="results/{dataset}/{method}/s{seed}/k{k}/difficulty.safetensors",

@@ -11,8 +11,8 @@ from browser import Browser, find_chromium
 from diffusers import AutoencoderKL, DiTTransformer2DModel
 from torch import nn
 
-from lgd_core.base.checkpoints import Resume
-from lgd_core.base.micro_batches import Chunks
+from lgd_core.base.checkpoints import Checkpoint
+from lgd_core.base.micro_batches import MicroBatches
 from lgd_core.diffusion.prior_training import build_autoencoder, build_transformer, save_prior
 from lgd_core.diffusion.priors import Prior, load_prior
 from lgd_core.distill.influence import Influence
@@ -104,7 +104,7 @@ def network(key: str) -> nn.Module:
 @pytest.fixture
 def batched() -> Callable[[Prior, int], Prior]:
     """Return a function that gives a prior another limit of its batches."""
-    return lambda prior, largest: dataclasses.replace(prior, chunks=Chunks(largest))
+    return lambda prior, largest: dataclasses.replace(prior, micro_batches=MicroBatches(largest))
 
 
 @pytest.fixture
@@ -166,16 +166,16 @@ def interrupt_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     """Return a function that lets the given number of saves pass and then ends the job."""
 
     def arm(saves: int) -> None:
-        real, done = Resume.save, []
+        real, done = Checkpoint.save, []
 
-        def save(self: Resume, name: str, state: dict) -> None:
+        def save(self: Checkpoint, name: str, state: dict) -> None:
             real(self, name, state)
             done.append(name)
             if len(done) == saves:
-                monkeypatch.setattr(Resume, "save", real)
+                monkeypatch.setattr(Checkpoint, "save", real)
                 raise KeyboardInterrupt
 
-        monkeypatch.setattr(Resume, "save", save)
+        monkeypatch.setattr(Checkpoint, "save", save)
 
     return arm
 

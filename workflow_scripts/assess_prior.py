@@ -33,8 +33,8 @@ with running(snakemake) as job:
     quality["real training images"] = sample_quality(network, train, real)
     for scale in sorted({1.0, job.settings["sampler"]["cfg_scale"]}):
         sampler = job.settings["sampler"] | {"cfg_scale": scale}
-        resume = job.resume.scope(f"cfg{scale:g}")
-        drawn = draw_samples(prior, dataset, sampler, per_class, resume)
+        checkpoint = job.checkpoint.part(f"cfg{scale:g}")
+        drawn = draw_samples(prior, dataset, sampler, per_class, checkpoint)
         data = Images.on(job.device, drawn["images"], drawn["labels"], facts)
         quality[f"samples at CFG {scale:g}"] = sample_quality(network, data, real)
         job.log(f"CFG {scale:g}: {quality[f'samples at CFG {scale:g}']}")

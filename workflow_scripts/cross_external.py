@@ -23,7 +23,7 @@ with running(snakemake) as job:
         [Images.on(job.device, images[part], labels[part], facts) for part in rows],
         recipe,
         ("redundancy", 0),
-        job.resume,
+        job.checkpoint,
     )
     mean = mean_off_diagonal(matrix)
     sizes = [len(part) for part in rows]

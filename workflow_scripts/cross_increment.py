@@ -20,7 +20,7 @@ with running(snakemake) as job:
         increments,
         recipe,
         ("redundancy", int(snakemake.wildcards.seed)),
-        job.resume,
+        job.checkpoint,
     )
     mean = mean_off_diagonal(matrix)
     write_json(snakemake.output.matrix, job.stamp(matrix=matrix, mean_off_diagonal=mean))

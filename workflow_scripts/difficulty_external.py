@@ -17,7 +17,7 @@ with running(snakemake) as job:
     folder = Path(snakemake.input.images).parent
     data = Images.on(job.device, *load_set(folder), facts)
     shape = network_shape(recipe["architecture"], facts)
-    watched = probabilities_in_training(shape, data, recipe, ("difficulty", 0), job.resume)
+    watched = probabilities_in_training(shape, data, recipe, ("difficulty", 0), job.checkpoint)
     difficulty = difficulty_frame(watched, **job.settings["zones"])
     files = read_csv(snakemake.input.table, read_json(snakemake.input.record))
     table = pd.concat([files[["file", "class", "increment"]], difficulty], axis=1)

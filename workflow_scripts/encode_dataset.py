@@ -10,5 +10,5 @@ from lgd_core.distill.modes import encode_images
 
 with running(snakemake) as job:
     images, _ = load_split(Path(snakemake.input[0]).parent, "originals")
-    latents = encode_images(open_prior(job), images, job.resume)
+    latents = encode_images(open_prior(job), images, job.checkpoint)
     save_tensors(snakemake.output.latents, {"latents": latents}, job.stamp())

@@ -20,6 +20,6 @@ with running(snakemake) as job:
         Images.on(job.device, *load_split(folder, "validation"), facts),
         job.settings["evaluation"],
         ("student", int(wildcards.seed), int(wildcards.run)),
-        job.resume,
+        job.checkpoint,
     )
     write_json(snakemake.output.run, job.stamp(**result))

@@ -5,7 +5,7 @@ from pathlib import Path
 from job import running
 
 from lgd_core.base.files import write_json
-from lgd_core.config.methods import epochs_at
+from lgd_core.config.methods import epochs_for_ipc
 from lgd_core.data.real_images import load_set, load_split
 from lgd_core.evaluation.students import train_student
 from lgd_core.networks.training import Images, network_shape
@@ -21,8 +21,8 @@ with running(snakemake) as job:
         Images.on(job.device, images, labels, facts),
         Images.on(job.device, *load_split(real, "test"), facts),
         Images.on(job.device, *load_split(real, "validation"), facts),
-        recipe | {"epochs": epochs_at(recipe["epochs"], ipc)},
+        recipe | {"epochs": epochs_for_ipc(recipe["epochs"], ipc)},
         ("student", 0, int(snakemake.wildcards.run)),
-        job.resume,
+        job.checkpoint,
     )
     write_json(snakemake.output.run, job.stamp(**result, ipc=ipc))

@@ -15,7 +15,7 @@ with running(snakemake) as job:
     images, labels = load_split(Path(snakemake.input[0]).parent, "originals")
     prior = open_prior(job)
     told = prior_labels(hp)
-    result = tune_prior(prior, images, labels, told, hp["flip"], hp["finetune"], job.resume)
+    result = tune_prior(prior, images, labels, told, hp["flip"], hp["finetune"], job.checkpoint)
     job.log(f"{result['parameters']} parameters tuned, last loss {result['loss']:.4f}")
     names = None if hp["prior_labels"] else hp["classes"]
     with atomic(output.folder) as temporary:

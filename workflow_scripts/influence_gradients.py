@@ -4,7 +4,7 @@ from pathlib import Path
 
 from job import running
 
-from lgd_core.base.micro_batches import Chunks
+from lgd_core.base.micro_batches import MicroBatches
 from lgd_core.base.tensors import load_tensors
 from lgd_core.data.real_images import load_split
 from lgd_core.distill.influence import check_checkpoints, save_influence
@@ -25,7 +25,7 @@ with running(snakemake) as job:
         checkpoints,
         Images.on(job.device, images, labels, facts),
         class_rows(labels, shape["classes"], recipe["gradient_images"], seed),
-        Chunks(snakemake.config["max_batch"]),
-        job.resume,
+        MicroBatches(snakemake.config["max_batch"]),
+        job.checkpoint,
     )
     save_influence(snakemake.output.influence, checkpoints, gradients, shape, job.stamp())

@@ -23,7 +23,7 @@ from lgd_core.base.provenance import COMPUTING_PACKAGES, processor, stamp, versi
 if TYPE_CHECKING:
     import torch
 
-    from lgd_core.base.checkpoints import Resume
+    from lgd_core.base.checkpoints import Checkpoint
 
 
 @dataclass
@@ -91,9 +91,9 @@ class Job:
         return Path("results/.resume") / ",".join([self.snakemake.rule, *wildcards])
 
     @cached_property
-    def resume(self) -> "Resume":
+    def checkpoint(self) -> "Checkpoint":
         """State of what decides the result, and of what decides its last bits."""
-        from lgd_core.base.checkpoints import Resume
+        from lgd_core.base.checkpoints import Checkpoint
         from lgd_core.base.devices import device_kind
 
         config, known = self.snakemake.config, versions()
@@ -103,7 +103,7 @@ class Job:
             "precision": self.precision,
             "versions": {name: known[name] for name in COMPUTING_PACKAGES},
         }
-        return Resume(self.checkpoints / fingerprint(key), config["checkpoint_seconds"])
+        return Checkpoint(self.checkpoints / fingerprint(key), config["checkpoint_seconds"])
 
     def log(self, message: str) -> None:
         print(f"{time.strftime('%H:%M:%S')} {message}", file=sys.stderr, flush=True)

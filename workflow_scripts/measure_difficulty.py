@@ -24,7 +24,7 @@ with running(snakemake) as job:
         load_network(snakemake.input.reference, job.device, network_input(facts)),
         recipe,
         int(snakemake.wildcards.seed),
-        job.resume,
+        job.checkpoint,
     )
     counts = torch.tensor([len(part["labels"]) for part in increments])
     places = {

@@ -28,7 +28,7 @@ with running(snakemake) as job:
         load_network(snakemake.input.reference, job.device, network_input(facts)),
         recipe,
         seed,
-        job.resume,
+        job.checkpoint,
     )
     places = {
         "positions": torch.arange(ipc).repeat(classes),

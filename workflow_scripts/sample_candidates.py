@@ -1,7 +1,7 @@
 """Draw all candidates of an increment for one shard of the classes."""
 
+from artifacts import load_artifacts
 from job import open_prior, running
-from materials import materials_of
 
 from lgd_core.base.tensors import save_tensors
 from lgd_core.distill.increments import draw_candidates, shard_classes
@@ -11,12 +11,12 @@ with running(snakemake) as job:
     labels = shard_classes(len(facts["classes"]), int(wildcards.shard), int(wildcards.shards))
     candidates, ratios = draw_candidates(
         open_prior(job),
-        materials_of(job),
+        load_artifacts(job),
         facts | {"prior_labels": job.settings["prior_labels"]},
         job.settings["method"],
         labels,
         (int(wildcards.seed), int(wildcards.k)),
-        job.resume,
+        job.checkpoint,
     )
     for name, steps in ratios.items():
         for index, ratio in steps.items():

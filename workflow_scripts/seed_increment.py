@@ -15,12 +15,12 @@ with running(snakemake) as job:
         with atomic(snakemake.output.increment) as temporary:
             shutil.copyfile(shared, temporary)
     else:
-        from materials import materials_of
+        from artifacts import load_artifacts
 
         from lgd_core.base.listings import Reading
         from lgd_core.config.external import list_seed
         from lgd_core.config.methods import formation
-        from lgd_core.distill.candidates import increment_of
+        from lgd_core.distill.candidates import build_increment
         from lgd_core.distill.increments import draw_seed
 
         method, folder = job.settings["method"], snakemake.params.folder
@@ -28,13 +28,13 @@ with running(snakemake) as job:
         reading = Reading(folder and list_seed(folder, facts, count, where))
         candidates = draw_seed(
             open_prior(job),
-            materials_of(job),
+            load_artifacts(job),
             facts | {"prior_labels": job.settings["prior_labels"]},
             method | {"seed": method["seed"] | {"folder": folder}},
             int(snakemake.wildcards.seed),
-            job.resume,
+            job.checkpoint,
         )
-        increment = increment_of(candidates, list(range(len(facts["classes"]))))
+        increment = build_increment(candidates, list(range(len(facts["classes"]))))
         reading.note(snakemake.params.images, job.settings, snakemake.params.record)
         stamp = job.stamp(formation=formation(method))
         save_tensors(snakemake.output.increment, increment, stamp)

@@ -4,11 +4,11 @@ from job import running
 
 from lgd_core.base.tensors import save_tensors
 from lgd_core.config.methods import formation
-from lgd_core.distill.candidates import drawn_by, increment_of, load_shards
+from lgd_core.distill.candidates import build_increment, drawn_by, load_shards
 
 with running(snakemake) as job:
     candidates, stamps = load_shards(snakemake.input, job.settings)
-    increment = increment_of(candidates, list(range(len(job.settings["classes"]))))
+    increment = build_increment(candidates, list(range(len(job.settings["classes"]))))
     factor = formation(stamps[0]["recipe"]["method"])
     stamp = job.stamp(drawn=drawn_by(stamps), formation=factor)
     save_tensors(snakemake.output.increment, increment, stamp)

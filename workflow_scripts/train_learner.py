@@ -25,7 +25,7 @@ with running(snakemake) as job:
         model = load_network(snakemake.input.previous, job.device, shape).requires_grad_(True)
     else:
         model = build_network(*shape.values(), *key).to(job.device)
-    learner, curve = train_to_plateau(model, data, held_out, recipe, key, job.resume)
+    learner, curve = train_to_plateau(model, data, held_out, recipe, key, job.checkpoint)
     stamp = job.stamp(top1=accuracy(learner, test), images=len(data.labels))
     save_network(snakemake.output.learner, learner, shape, stamp)
     write_json(snakemake.output.curve, stamp | {"curve": curve})

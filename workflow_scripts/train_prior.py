@@ -18,11 +18,18 @@ with running(snakemake) as job:
     features = torch.nn.Sequential(preprocessor(facts).to(job.device), *reference.children())
     seed, classes = recipe["seed"], len(facts["classes"])
     autoencoder, autoencoder_loss = train_autoencoder(
-        images, recipe["autoencoder"], seed, features, job.resume, job.device
+        images, recipe["autoencoder"], seed, features, job.checkpoint, job.device
     )
     autoencoder.requires_grad_(False)
     transformer, transformer_loss = train_transformer(
-        autoencoder, images, labels, classes, recipe["transformer"], seed, job.resume, job.device
+        autoencoder,
+        images,
+        labels,
+        classes,
+        recipe["transformer"],
+        seed,
+        job.checkpoint,
+        job.device,
     )
     with atomic(snakemake.output.folder) as temporary:
         save_prior(str(temporary), transformer, autoencoder, facts["classes"])

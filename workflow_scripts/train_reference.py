@@ -18,7 +18,7 @@ with running(snakemake) as job:
     key = ("reference", recipe["seed"])
     model = build_network(*shape.values(), *key).to(job.device)
     protocol = recipe | {"cutmix": False}
-    result = train_to_length(model, train, test, protocol, key, job.resume, "reference")
+    result = train_to_length(model, train, test, protocol, key, job.checkpoint, "reference")
     stamp = job.stamp(**result, protocol="reference")
     save_network(snakemake.output.model, model, shape, stamp)
     write_json(snakemake.output.metrics, stamp)

@@ -5,7 +5,7 @@ from pathlib import Path
 from job import running
 
 from lgd_core.base.files import write_json
-from lgd_core.base.micro_batches import Chunks
+from lgd_core.base.micro_batches import MicroBatches
 from lgd_core.base.tensors import save_tensors
 from lgd_core.data.real_images import load_split
 from lgd_core.distill.surrogates import class_rows, train_surrogate
@@ -24,8 +24,8 @@ with running(snakemake) as job:
         class_rows(labels, shape["classes"], recipe["gradient_images"], surrogate["seed"]),
         recipe,
         key,
-        Chunks(snakemake.config["max_batch"]),
-        job.resume,
+        MicroBatches(snakemake.config["max_batch"]),
+        job.checkpoint,
     )
     kept = [epoch + 1 for epoch, row in enumerate(curve) if row["kept"]]
     job.log(f"kept the checkpoints after epochs {kept} of {len(curve)}")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from lgd_core.analysis.network_evaluations import PASSES, Amounts, mean_passes
+from lgd_core.analysis.network_evaluations import PASSES, Amounts, mean_evaluations
 from lgd_core.base.csv_files import parse_csv
 from lgd_core.base.files import read_json
 
@@ -83,4 +83,6 @@ def _passes(stage: dict, known: dict) -> dict[str, float]:
     if "drawn" not in stage:
         return {}
     drawn = stage["drawn"]
-    return mean_passes(drawn["recipe"], drawn["increments"], Amounts(drawn["classes"], **known))
+    return mean_evaluations(
+        drawn["recipe"], drawn["increments"], Amounts(drawn["classes"], **known)
+    )

@@ -13,7 +13,7 @@ import torch
 from scipy.special import rel_entr
 from torch import Tensor, nn
 
-from lgd_core.base.checkpoints import Resume
+from lgd_core.base.checkpoints import Checkpoint
 from lgd_core.base.errors import UserError
 from lgd_core.base.progress import progress
 from lgd_core.base.seeding import derive_seed
@@ -45,7 +45,7 @@ def of_true_class(probabilities: Tensor, labels: Tensor) -> Tensor:
 
 
 def probabilities_in_training(
-    shape: dict, data: Images, recipe: dict, key: tuple, resume: Resume
+    shape: dict, data: Images, recipe: dict, key: tuple, checkpoint: Checkpoint
 ) -> Tensor:
     """Train a new network on images; return their true class's probability (N, epochs).
 
@@ -54,7 +54,7 @@ def probabilities_in_training(
     """
     model = build_network(*shape.values(), *key).to(data.device)
     parts = {"model": model, "optimiser": optimiser_for(model, recipe)}
-    state = resume.load("difficulty", *parts, "seen") or {"seen": []}
+    state = checkpoint.load("difficulty", *parts, "seen") or {"seen": []}
     restore(parts, state)
     seen = state["seen"]
     with progress("difficulty", recipe["epochs"], len(seen)) as bar:
@@ -65,13 +65,13 @@ def probabilities_in_training(
             seen.append(of_true_class(class_probabilities(model, data), data.labels))
             bar.set_postfix(p=f"{seen[-1].mean():.3f}", refresh=False)
             bar.update()
-            if resume.due():
-                resume.save("difficulty", snapshot(parts) | {"seen": seen})
+            if checkpoint.due():
+                checkpoint.save("difficulty", snapshot(parts) | {"seen": seen})
     return torch.stack(seen, dim=1)
 
 
 def measure(
-    shape: dict, data: Images, reference: nn.Module, recipe: dict, seed: int, resume: Resume
+    shape: dict, data: Images, reference: nn.Module, recipe: dict, seed: int, checkpoint: Checkpoint
 ) -> dict[str, Tensor]:
     """Return what is known of every image of a set: ``probabilities`` (N, epochs) and others (N,).
 
@@ -80,7 +80,7 @@ def measure(
     every set.
     """
     of_reference = class_probabilities(reference, data)
-    watched = probabilities_in_training(shape, data, recipe, ("difficulty", seed), resume)
+    watched = probabilities_in_training(shape, data, recipe, ("difficulty", seed), checkpoint)
     return {
         "probabilities": watched,
         "labels": data.labels,

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lgd_core.config.methods import CORESETS, SEED_SOURCES, needs_learner, strength_at
+from lgd_core.config.methods import CORESETS, SEED_SOURCES, needs_learner, strength_at_increment
 
 # Networks in the order of tables, each with its two directions. "surrogate" is that of influence
 # guidance, "network" the random ones through which pixels are condensed.
@@ -44,7 +44,7 @@ class Amounts:
     checkpoints: int = 0
 
 
-def drawing_passes(method: dict, increment: int, amounts: Amounts) -> Counter:
+def drawing_evaluations(method: dict, increment: int, amounts: Amounts) -> Counter:
     """Return the passes per kept image of an increment, by names of PASSES.
 
     One image in one forward of one network counts as one: both branches of classifier-free
@@ -65,9 +65,9 @@ def drawing_passes(method: dict, increment: int, amounts: Amounts) -> Counter:
     return stored + (_making(method, amounts) if made == "own" else Counter())
 
 
-def mean_passes(method: dict, increments: Sequence[int], amounts: Amounts) -> dict[str, float]:
-    """Return the mean of drawing_passes over increments of one size; 0 where there are none."""
-    total = sum((drawing_passes(method, k, amounts) for k in increments), Counter())
+def mean_evaluations(method: dict, increments: Sequence[int], amounts: Amounts) -> dict[str, float]:
+    """Return the mean of drawing_evaluations over increments of one size; 0 without any."""
+    total = sum((drawing_evaluations(method, k, amounts) for k in increments), Counter())
     return {name: total[name] / len(increments) for name in PASSES}
 
 
@@ -85,7 +85,7 @@ def _guidance(method: dict, increment: int, amounts: Amounts) -> Counter:
     """Return the passes of all guided steps of one trajectory; a pull to modes takes none."""
     first, last = method["window"]
     guided = last - first + 1
-    learnability = guided if strength_at(method["learnability"], increment) else 0
+    learnability = guided if strength_at_increment(method["learnability"], increment) else 0
     influence = guided if method["influence"]["strength"] else 0
     deviation = guided if method["deviation"]["strength"] else 0
     if increment == 0:  # the first position has nothing to deviate from

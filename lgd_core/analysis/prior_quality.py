@@ -4,12 +4,12 @@ import torch
 from torch import Tensor, nn
 
 from lgd_core.analysis.metrics import frechet_distance, precision_recall
-from lgd_core.base.checkpoints import Resume
+from lgd_core.base.checkpoints import Checkpoint
 from lgd_core.base.errors import UserError
 from lgd_core.data.real_images import real_increment
 from lgd_core.diffusion.priors import Prior
-from lgd_core.distill.increments import unguided_task
-from lgd_core.distill.selection import Materials, draw
+from lgd_core.distill.increments import unguided_increment
+from lgd_core.distill.selection import Artifacts, draw
 from lgd_core.networks.features import penultimate
 from lgd_core.networks.training import Images
 
@@ -42,13 +42,13 @@ def reconstruction_psnr(prior: Prior, images: Tensor) -> float:
 
 
 def draw_samples(
-    prior: Prior, dataset: dict, sampler: dict, per_class: int, resume: Resume
+    prior: Prior, dataset: dict, sampler: dict, per_class: int, checkpoint: Checkpoint
 ) -> dict[str, Tensor]:
     """Draw unguided samples: uint8 ``images`` (classes x per_class, C, H, W) and ``labels``."""
     classes = len(dataset["classes"])
     method = {"sampler": sampler, "ipc_per_increment": per_class}
-    task = unguided_task(dataset, method, list(range(classes)), ("assess", 0))
-    images = draw(prior, Materials(), task, resume)[0]["images"]
+    spec = unguided_increment(dataset, method, list(range(classes)), ("assess", 0))
+    images = draw(prior, Artifacts(), spec, checkpoint)[0]["images"]
     labels = torch.arange(classes).repeat_interleave(per_class)
     return {"images": images.flatten(0, 2), "labels": labels}
 

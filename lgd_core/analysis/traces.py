@@ -8,12 +8,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lgd_core.base.checkpoints import Resume
+from lgd_core.base.checkpoints import Checkpoint
 from lgd_core.base.progress import progress
-from lgd_core.diffusion.guidance import Denoising, Guidance, nearest_similarity
+from lgd_core.diffusion.guidance import DenoisingStep, Guidance, nearest_similarity
 from lgd_core.diffusion.priors import Prior
-from lgd_core.diffusion.sampler import Trace
-from lgd_core.distill.selection import Materials, Scorer, Task, draw_positions, guidances_for
+from lgd_core.diffusion.sampler import GuidanceTrace
+from lgd_core.distill.selection import (
+    Artifacts,
+    IncrementSpec,
+    Scorer,
+    draw_positions,
+    guidances_for,
+)
 
 GUIDED, UNGUIDED = PATHS = ("guided", "unguided")
 TRACE_COLUMNS = ("path", "step", "alpha_bar", "quantity", "mean", "std", "n")
@@ -34,7 +40,7 @@ class Within:
     lowest: float
     highest: float
 
-    def __call__(self, step: Denoising) -> Tensor:
+    def __call__(self, step: DenoisingStep) -> Tensor:
         if self.lowest <= step.alpha_bar.item() <= self.highest:
             return self.guidance(step)
         return torch.zeros_like(step.noise)
@@ -53,14 +59,14 @@ class Probe:
     memory: Tensor
     records: dict[float, list[dict[str, Tensor]]] = field(default_factory=dict)
 
-    def __call__(self, step: Denoising) -> Tensor:
+    def __call__(self, step: DenoisingStep) -> Tensor:
         with torch.no_grad():
             measured = self._measure(step.x0.detach(), step.labels)
         self.records.setdefault(step.alpha_bar.item(), []).append(measured)
         return torch.zeros_like(step.noise)
 
     def _measure(self, x0: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        losses = self.prior.chunks.map("probe", self._losses, x0, labels).cpu()
+        losses = self.prior.micro_batches.map("probe", self._losses, x0, labels).cpu()
         learner, reference = losses.unbind(1)
         return {
             "score": learner - self.scorer.reference_weight * reference,
@@ -89,62 +95,67 @@ class Probe:
 
 
 def trace_guidance(
-    prior: Prior, materials: Materials, task: Task, positions: int, resume: Resume
+    prior: Prior, artifacts: Artifacts, spec: IncrementSpec, positions: int, checkpoint: Checkpoint
 ) -> dict[str, Tensor]:
     """Redraw the first candidates of an increment, guided and unguided, and watch every step.
 
     The noise is that of the increment's candidate 0 at positions 0, 1, ...; the memory is that of
     its beginning, so that position 0 is redrawn as it was and later ones do not know of the choices
-    before them. ``materials`` needs a scorer and a memory.
+    before them. ``artifacts`` needs a scorer and a memory.
 
     Returns per path of PATHS ``PATH.alpha_bar`` (steps,) and ``PATH.QUANTITY`` (steps, images),
     from pure noise on: of x0 before the step's own guidance the score, both losses and the cosine
     similarity to the nearest latent in memory, and per guidance the ratio of its change to the
     noise.
     """
-    whole = _whole_length(task, positions)
+    whole = _whole_length(spec, positions)
     acting = {
-        GUIDED: _windowed(prior, task, guidances_for(prior, materials, task, NOTHING_DRAWN)),
+        GUIDED: _windowed(prior, spec, guidances_for(prior, artifacts, spec, NOTHING_DRAWN)),
         UNGUIDED: {},
     }
-    state = resume.load("trace", GUIDED) or {}
+    state = checkpoint.load("trace", GUIDED) or {}
     with progress("paths", len(PATHS), len(state)) as bar:
         for path in PATHS[len(state) :]:
-            state[path] = _follow(prior, materials, whole, acting[path])
+            state[path] = _follow(prior, artifacts, whole, acting[path])
             bar.update()
-            resume.save("trace", state)
+            checkpoint.save("trace", state)
     return {
         f"{path}.{name}": values for path, kept in state.items() for name, values in kept.items()
     }
 
 
-def _whole_length(task: Task, positions: int) -> Task:
-    """Return the task of a few positions in which guidance functions are called at every step."""
+def _whole_length(spec: IncrementSpec, positions: int) -> IncrementSpec:
+    """Return the increment of a few positions in which guidance functions are called at every step."""
     return dataclasses.replace(
-        task,
-        positions=min(positions, task.positions),
+        spec,
+        positions=min(positions, spec.positions),
         candidates=1,
         classes_per_batch=None,
-        sampling=dataclasses.replace(task.sampling, window=(0, task.sampling.steps - 1)),
+        sampling=dataclasses.replace(spec.sampling, window=(0, spec.sampling.steps - 1)),
     )
 
 
-def _windowed(prior: Prior, task: Task, guidances: dict[str, Guidance]) -> dict[str, Guidance]:
-    """Let guidances act in the task's own window only."""
-    scheduler, steps = prior.scheduler(task.sampling.steps), task.sampling.steps
+def _windowed(
+    prior: Prior, spec: IncrementSpec, guidances: dict[str, Guidance]
+) -> dict[str, Guidance]:
+    """Let guidances act in the increment's own window only."""
+    scheduler, steps = prior.scheduler(spec.sampling.steps), spec.sampling.steps
     highest, lowest = (
         scheduler.alphas_cumprod[scheduler.timesteps[steps - 1 - index]].item()
-        for index in task.sampling.window
+        for index in spec.sampling.window
     )
     return {name: Within(guidance, lowest, highest) for name, guidance in guidances.items()}
 
 
 def _follow(
-    prior: Prior, materials: Materials, task: Task, guidances: dict[str, Guidance]
+    prior: Prior, artifacts: Artifacts, spec: IncrementSpec, guidances: dict[str, Guidance]
 ) -> dict[str, Tensor]:
-    probe, trace = Probe(prior, materials.scorer, materials.memory.to(prior.device)), Trace()
+    probe, trace = (
+        Probe(prior, artifacts.scorer, artifacts.memory.to(prior.device)),
+        GuidanceTrace(),
+    )
     acting = guidances | {PROBE: probe}
-    draw_positions(prior, None, task, range(task.positions), acting, trace)
+    draw_positions(prior, None, spec, range(spec.positions), acting, trace)
     changes = {
         f"{CHANGE}{name}": torch.tensor(list(trace.ratios[name].values())) for name in guidances
     }

@@ -14,11 +14,11 @@ from lgd_core.base.finite import require_finite
 from lgd_core.base.progress import progress
 
 
-class Resume:
+class Checkpoint:
     """State of one job in flight, kept outside its declared outputs.
 
     The folder is named by what decides the job's result, so that an edited hyperparameter can never
-    continue a stale run. ``Resume(None)`` keeps nothing.
+    continue a stale run. ``Checkpoint(None)`` keeps nothing.
     """
 
     def __init__(self, folder: str | Path | None, interval: float = 60.0) -> None:
@@ -26,9 +26,9 @@ class Resume:
         self.interval = interval
         self._saved = time.monotonic()
 
-    def scope(self, name: str) -> "Resume":
+    def part(self, name: str) -> "Checkpoint":
         """Return state of a part of the job, apart from that of its other parts."""
-        return Resume(None if self.folder is None else self.folder / name, self.interval)
+        return Checkpoint(None if self.folder is None else self.folder / name, self.interval)
 
     def due(self) -> bool:
         """Whether ``interval`` seconds have gone since the last save: time to save again."""
@@ -73,8 +73,8 @@ class Resume:
             shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def run_steps(
-    parts: dict, train_step: Callable[[int], float], steps: int, name: str, resume: Resume
+def resumable_loop(
+    parts: dict, train_step: Callable[[int], float], steps: int, name: str, checkpoint: Checkpoint
 ) -> float:
     """Call ``train_step`` for every step that is left; return the mean of the last losses.
 
@@ -82,7 +82,7 @@ def run_steps(
     first and saved when it is time. The mean is over the last hundredth of the steps. Raises
     UserError where a loss is not finite.
     """
-    state = resume.load(name, *parts, "step", "losses") or {"step": 0, "losses": []}
+    state = checkpoint.load(name, *parts, "step", "losses") or {"step": 0, "losses": []}
     for key in parts.keys() & state.keys():
         parts[key].load_state_dict(state[key])
     losses = state["losses"]
@@ -92,7 +92,7 @@ def run_steps(
             require_finite(losses[-1], f"{name}: loss of step {step}", "a lower lr")
             bar.set_postfix(loss=f"{sum(losses) / len(losses):.4f}", refresh=False)
             bar.update()
-            if resume.due() or step + 1 == steps:
+            if checkpoint.due() or step + 1 == steps:
                 states = {key: part.state_dict() for key, part in parts.items()}
-                resume.save(name, states | {"step": step + 1, "losses": losses})
+                checkpoint.save(name, states | {"step": step + 1, "losses": losses})
     return sum(losses) / len(losses)

@@ -8,7 +8,7 @@ from torch import Tensor
 from lgd_core.base.errors import UserError
 
 
-class Chunks:
+class MicroBatches:
     """How many samples each kind of work takes at once: halved where memory runs out, remembered.
 
     ``largest`` is tried first. The work is told apart by its name, since a decoder's gradient needs

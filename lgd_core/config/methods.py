@@ -33,13 +33,13 @@ def acting_guidances(method: dict, increment: int) -> dict[str, dict]:
     """Return the guidances that act while an increment is drawn, with their strength there."""
     return {
         name: {key: value for key, value in guidance.items() if key not in NOT_OF_A_STEP}
-        | {"strength": strength_at(guidance, increment)}
+        | {"strength": strength_at_increment(guidance, increment)}
         for name, guidance in guidances(method).items()
-        if strength_at(guidance, increment)
+        if strength_at_increment(guidance, increment)
     }
 
 
-def strength_at(guidance: dict, increment: int) -> float:
+def strength_at_increment(guidance: dict, increment: int) -> float:
     """Return a guidance's strength at an increment; a schedule begins with increment 1."""
     schedule = guidance.get("strength_by_increment")
     if not schedule:
@@ -50,7 +50,9 @@ def strength_at(guidance: dict, increment: int) -> float:
 def needs_learner(method: dict, increment: int | None = None) -> bool:
     """Whether the candidates of an increment, or any of them, are guided or ranked by a learner."""
     learnability = method["learnability"]
-    guided = acts(learnability) if increment is None else strength_at(learnability, increment)
+    guided = (
+        acts(learnability) if increment is None else strength_at_increment(learnability, increment)
+    )
     return method["source"] == "prior" and (method["candidates"] > 1 or bool(guided))
 
 
@@ -101,11 +103,11 @@ def mode_increment(method: dict, increment: int) -> int:
     return 0 if method["modes"]["clusters"] else increment
 
 
-def tuned_by(method: dict, name: str) -> str | None:
+def prior_owner(method: dict, name: str) -> str | None:
     """Return the method whose tuned prior method ``name`` draws from; None: the data set's own."""
     return name if method["prior"] == "own" else method["prior"]
 
 
-def epochs_at(epochs: dict[int, int], ipc: int) -> int:
+def epochs_for_ipc(epochs: dict[int, int], ipc: int) -> int:
     """Return the epochs for an amount of images per class: those of the next amount listed."""
     return epochs[min((known for known in epochs if known >= ipc), default=max(epochs))]

@@ -13,7 +13,7 @@ from lgd_core.config.catalogue import Catalogue
 from lgd_core.config.checks import check_method
 from lgd_core.config.classes import resolve_classes
 from lgd_core.config.external import resolve_external
-from lgd_core.config.methods import SEED_SOURCES, check_formation, tuned_by
+from lgd_core.config.methods import SEED_SOURCES, check_formation, prior_owner
 from lgd_core.config.models.base import validated
 from lgd_core.config.models.dataset import DatasetConfig
 from lgd_core.config.models.method import MethodConfig
@@ -159,7 +159,7 @@ class Recipes:
         validated(MethodConfig, recipe, where)
         check_method(recipe, self.dataset(dataset), where)
         self._check_seed(recipe, dataset, name, where)
-        if owner := tuned_by(recipe, name):
+        if owner := prior_owner(recipe, name):
             self.finetune(dataset, owner, where)
         self.check_input(
             recipe["learner"]["architecture"], dataset, f"{where}: learner.architecture"

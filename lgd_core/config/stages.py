@@ -6,7 +6,7 @@ repeats. A key that does not act, such as the keys of a guidance of strength 0, 
 
 from lgd_core.config.methods import (
     acting_guidances,
-    epochs_at,
+    epochs_for_ipc,
     images_per_increment,
     mode_clusters,
     mode_increment,
@@ -101,7 +101,7 @@ def evaluation_settings(dataset: dict, method: dict, increments: int) -> dict:
     """Return the protocol of a student at the images per class that some increments make."""
     protocol = _protocol(dataset)
     ipc = increments * images_per_increment(method)
-    return protocol | {"epochs": epochs_at(protocol["epochs"], ipc)}
+    return protocol | {"epochs": epochs_for_ipc(protocol["epochs"], ipc)}
 
 
 def external_evaluation_settings(dataset: dict) -> dict:

@@ -36,7 +36,7 @@ ORIGIN = (
 def load_increment(
     path: str | Path, facts: dict, size: int | None = None
 ) -> tuple[dict[str, Tensor], dict]:
-    """Read an increment as candidates.increment_of makes it, and its metadata.
+    """Read an increment as candidates.build_increment makes it, and its metadata.
 
     ``facts`` has the data set's ``classes`` and ``image``, ``size`` is the number of images per
     class, None for any. Raises UserError naming the file unless it holds uint8 ``images`` of the

@@ -22,7 +22,7 @@ from lgd_core.config.external import (
 )
 from lgd_core.data.arrays import write_images, write_labels
 from lgd_core.data.decoding import decode
-from lgd_core.data.multi_formation import separate_stored
+from lgd_core.data.multi_formation import unpack_stored
 
 
 def read_set(
@@ -91,4 +91,4 @@ def formation_of(folder: Path) -> int:
 def held_image(stored: Image.Image, number: int, factor: int) -> Image.Image:
     """Return one of the factor x factor images that a stored one holds, enlarged to its size."""
     pixels, labels = pil_to_tensor(stored)[None], torch.zeros(1)
-    return to_pil_image(separate_stored(pixels, labels, factor)[0][number])
+    return to_pil_image(unpack_stored(pixels, labels, factor)[0][number])

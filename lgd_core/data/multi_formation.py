@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def separate(images: Tensor, factor: int) -> Tensor:
+def unpack_grid(images: Tensor, factor: int) -> Tensor:
     """Return the images on [0, 1] that stored ones (N, C, H, W) hold: (N x factor^2, C, H, W).
 
     Row by row of the grid, the images of one stored image beside each other, enlarged bilinearly.
@@ -23,7 +23,7 @@ def separate(images: Tensor, factor: int) -> Tensor:
     return F.interpolate(cells, images.shape[2:], mode="bilinear")
 
 
-def combine(images: Tensor, factor: int) -> Tensor:
+def pack_grid(images: Tensor, factor: int) -> Tensor:
     """Return stored images (N, C, H, W) that hold the given ones (N x factor^2, C, H, W), reduced.
 
     The inverse of separate but for what is lost by resizing, bilinear with antialiasing.
@@ -36,12 +36,12 @@ def combine(images: Tensor, factor: int) -> Tensor:
     return grids.flatten(4, 5).flatten(2, 3)
 
 
-def separate_stored(
+def unpack_stored(
     images: Tensor, labels: Tensor, factor: int, batch: int = 500
 ) -> tuple[Tensor, Tensor]:
     """Return what uint8 images (N, C, H, W) and labels (N,) hold, as separate does, in 8 bits."""
     if factor == 1:
         return images, labels
-    parts = (separate(part.float(), factor) for part in images.split(batch))
+    parts = (unpack_grid(part.float(), factor) for part in images.split(batch))
     stored = torch.cat([part.round().to(torch.uint8) for part in parts])
     return stored, labels.repeat_interleave(factor**2)

@@ -11,7 +11,7 @@ from diffusers import DDPMScheduler
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
-from lgd_core.base.checkpoints import Resume, run_steps
+from lgd_core.base.checkpoints import Checkpoint, resumable_loop
 from lgd_core.base.errors import UserError
 from lgd_core.base.seeding import epoch_batch, generator
 from lgd_core.diffusion.minimax import Memory, minimax_loss
@@ -26,7 +26,7 @@ def tune_prior(
     prior_labels: list[int],
     flip: float,
     recipe: dict,
-    resume: Resume,
+    checkpoint: Checkpoint,
 ) -> dict[str, float]:
     """Tune the prior's transformer in place on uint8 images (N, C, H, W) of labels (N,).
 
@@ -64,7 +64,7 @@ def tune_prior(
 
     parts = {"tuned": tuned, "optimiser": optimiser, "ema": ema.module}
     parts |= {"real": real, "drawn": drawn}
-    loss = run_steps(parts, train_step, recipe["steps"], "finetune", resume)
+    loss = resumable_loop(parts, train_step, recipe["steps"], "finetune", checkpoint)
     tuned.load_state_dict(ema.module.state_dict())
     tuned.requires_grad_(False)
     return {"loss": loss, "parameters": sum(parameter.numel() for parameter in tuned)}

@@ -11,11 +11,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lgd_core.base.micro_batches import Chunks
+from lgd_core.base.micro_batches import MicroBatches
 
 
 @dataclass(frozen=True)
-class Denoising:
+class DenoisingStep:
     """One step of a batch on its way from noise to latents; tensors (B, c, h, w) unless said.
 
     ``x0`` is differentiable with respect to ``x_t``; whether through the transformer as well is
@@ -36,7 +36,7 @@ class Denoising:
     positions: Tensor
 
 
-Guidance = Callable[[Denoising], Tensor]
+Guidance = Callable[[DenoisingStep], Tensor]
 
 
 def learnability(
@@ -59,17 +59,17 @@ class ScoreGuidance:
 
     ``noise - strength * rho * g`` with g the gradient of ``score(x0, labels)`` (B,) with respect to
     x_t and rho as below. The sign is the one that raises the score. Memory is looked after under
-    the name ``work``, see Chunks.
+    the name ``work``, see MicroBatches.
     """
 
     score: Callable[[Tensor, Tensor], Tensor]
     strength: float
     norm: str
-    chunks: Chunks
+    micro_batches: MicroBatches
     work: str = "guidance"
 
-    def __call__(self, step: Denoising) -> Tensor:
-        gradient = score_gradient(step, self.score, self.chunks, self.work)
+    def __call__(self, step: DenoisingStep) -> Tensor:
+        gradient = score_gradient(step, self.score, self.micro_batches, self.work)
         return -self.strength * rho(step, gradient, self.norm) * gradient
 
 
@@ -86,7 +86,7 @@ class DeviationGuidance:
     strength: float
     norm: str = "raw"
 
-    def __call__(self, step: Denoising) -> Tensor:
+    def __call__(self, step: DenoisingStep) -> Tensor:
         similarity = nearest_similarity(step.x0, self.memory[step.labels])
         gradient = _gradient(similarity.sum(), step.x_t)
         if self.norm == "raw":
@@ -94,7 +94,7 @@ class DeviationGuidance:
         return self.strength * rho(step, gradient, self.norm) * gradient
 
 
-def rho(step: Denoising, gradient: Tensor, norm: str) -> Tensor:
+def rho(step: DenoisingStep, gradient: Tensor, norm: str) -> Tensor:
     """Return ``sqrt(1 - alpha_bar) * size(noise) / |gradient|``, shaped (B, 1, 1, 1).
 
     ``size`` is the root mean square (``rms``) or the L2 norm (``relative``: a change of
@@ -108,7 +108,10 @@ def rho(step: Denoising, gradient: Tensor, norm: str) -> Tensor:
 
 
 def score_gradient(
-    step: Denoising, score: Callable[[Tensor, Tensor], Tensor], chunks: Chunks, work: str
+    step: DenoisingStep,
+    score: Callable[[Tensor, Tensor], Tensor],
+    micro_batches: MicroBatches,
+    work: str,
 ) -> Tensor:
     """Return the gradient (B, c, h, w) of ``score(x0, labels)`` (B,) with respect to x_t.
 
@@ -119,14 +122,16 @@ def score_gradient(
         x0 = x0.clone().requires_grad_(True)
         return _gradient(score(x0, labels).sum(), x0)
 
-    return _gradient(step.x0, step.x_t, chunks.map(work, uphill, step.x0.detach(), step.labels))
+    return _gradient(
+        step.x0, step.x_t, micro_batches.map(work, uphill, step.x0.detach(), step.labels)
+    )
 
 
-def noise_change(step: Denoising, shift: Tensor) -> Tensor:
+def noise_change(step: DenoisingStep, shift: Tensor) -> Tensor:
     """Return the change of the noise that moves the mean of the next latent by ``shift``.
 
     That mean is ``(x_t - beta / sqrt(1 - alpha_bar) noise) / sqrt(alpha)`` with alpha = 1 - beta
-    (Ho et al., "Denoising diffusion probabilistic models", Eq. 11).
+    (Ho et al., "DenoisingStep diffusion probabilistic models", Eq. 11).
     """
     return -shift * ((1 - step.beta) * (1 - step.alpha_bar)).sqrt() / step.beta
 

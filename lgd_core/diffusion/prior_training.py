@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
-from lgd_core.base.checkpoints import Resume, run_steps
+from lgd_core.base.checkpoints import Checkpoint, resumable_loop
 from lgd_core.base.files import share, system_error
 from lgd_core.base.seeding import epoch_batch, generator
 
@@ -64,7 +64,7 @@ def optimise(
     loss_at: Callable[[int], Tensor],
     recipe: dict,
     name: str,
-    resume: Resume,
+    checkpoint: Checkpoint,
 ) -> tuple[nn.Module, float]:
     """Minimise ``loss_at(step)`` with AdamW, warm-up and cosine decay; return EMA and last loss.
 
@@ -87,7 +87,7 @@ def optimise(
         return loss.item()
 
     parts = {"model": model, "optimiser": optimiser, "schedule": schedule, "ema": ema.module}
-    loss = run_steps(parts, train_step, steps, name, resume)
+    loss = resumable_loop(parts, train_step, steps, name, checkpoint)
     return ema.module.eval(), loss
 
 
@@ -111,7 +111,7 @@ def train_autoencoder(
     recipe: dict,
     seed: int,
     features: nn.Module,
-    resume: Resume,
+    checkpoint: Checkpoint,
     device: torch.device,
 ) -> tuple[AutoencoderKL, float]:
     """Train the autoencoder on uint8 images (N, C, H, W); return it with its last loss.
@@ -138,7 +138,7 @@ def train_autoencoder(
             loss = loss + recipe["feature_weight"] * distance
         return loss
 
-    model, loss = optimise(model, loss_at, recipe, "autoencoder", resume)
+    model, loss = optimise(model, loss_at, recipe, "autoencoder", checkpoint)
     mean, std = encode(model, images[:4096], device)
     total = mean.var() + std.square().mean()
     model.register_to_config(scaling_factor=1.0 / math.sqrt(total.item()))
@@ -164,7 +164,7 @@ def train_transformer(
     classes: int,
     recipe: dict,
     seed: int,
-    resume: Resume,
+    checkpoint: Checkpoint,
     device: torch.device,
 ) -> tuple[DiTTransformer2DModel, float]:
     """Train the transformer to predict noise on the latents of labelled uint8 images.
@@ -195,7 +195,7 @@ def train_transformer(
         predicted = model(a.sqrt() * x0 + (1 - a).sqrt() * noise, t, y).sample
         return (weights[t] * (predicted - noise).square().mean((1, 2, 3))).mean()
 
-    return optimise(model, loss_at, recipe, "transformer", resume)
+    return optimise(model, loss_at, recipe, "transformer", checkpoint)
 
 
 def save_prior(

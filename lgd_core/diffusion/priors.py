@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from lgd_core.base.devices import computes_in_half
 from lgd_core.base.errors import UserError
 from lgd_core.base.finite import require_finite
-from lgd_core.base.micro_batches import Chunks
+from lgd_core.base.micro_batches import MicroBatches
 
 # Private by its underscore: diffusers keeps such keys of a config without a warning.
 FREQUENCY_SHIFT = "_timestep_frequency_shift"
@@ -21,13 +21,14 @@ FREQUENCY_SHIFT = "_timestep_frequency_shift"
 class Prior:
     """A latent diffusion prior; every size comes from the configs of its components.
 
-    ``chunks`` bounds what is computed at once; ``half`` computes in bfloat16 where that is safe.
+    ``micro_batches`` bounds what is computed at once; ``half`` computes in bfloat16 where that is
+    safe.
     """
 
     transformer: DiTTransformer2DModel
     autoencoder: AutoencoderKL
     scheduler_config: dict
-    chunks: Chunks
+    micro_batches: MicroBatches
     half: bool = False
 
     @property
@@ -76,7 +77,7 @@ class Prior:
             with self._autocast():
                 return self.transformer(x_t, t, labels).sample.to(x_t.dtype)
 
-        return self.chunks.map("denoising", forward, x_t, t, labels)
+        return self.micro_batches.map("denoising", forward, x_t, t, labels)
 
     def decode(self, latents: Tensor) -> Tensor:
         """Decode scaled latents (N, c, h, w) to images (N, C, H, W) on [0, 1], not clamped."""
@@ -92,12 +93,15 @@ class Prior:
             scaled = images.to(self.device).float() / 127.5 - 1
             return self.autoencoder.encode(scaled).latent_dist.mean.cpu()
 
-        return self.chunks.map("encoding", forward, images) * self.autoencoder.config.scaling_factor
+        return (
+            self.micro_batches.map("encoding", forward, images)
+            * self.autoencoder.config.scaling_factor
+        )
 
     @torch.inference_mode()
     def decode_images(self, latents: Tensor) -> Tensor:
         """Decode scaled latents (N, c, h, w) to uint8 images (N, C, H, W) as they are stored."""
-        return self.chunks.map(
+        return self.micro_batches.map(
             "decoding", lambda part: to_uint8(self.decode(part.to(self.device))), latents
         )
 
@@ -146,7 +150,7 @@ def load_prior(
     if compiled:
         transformer.compile()
     half = computes_in_half(precision, device.type)
-    return Prior(transformer, autoencoder, scheduler, Chunks(max_batch), half)
+    return Prior(transformer, autoencoder, scheduler, MicroBatches(max_batch), half)
 
 
 def load_component(

@@ -8,7 +8,7 @@ from diffusers import DDPMScheduler
 from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 
-from lgd_core.diffusion.guidance import Denoising, Guidance
+from lgd_core.diffusion.guidance import DenoisingStep, Guidance
 from lgd_core.diffusion.priors import Prior
 
 
@@ -29,7 +29,7 @@ class Sampling:
 
 
 @dataclass(frozen=True)
-class Targets:
+class Conditions:
     """What every sample of a batch is to become; tensors (B,).
 
     ``labels`` are classes of the data set, which guidance sees, ``prior_labels`` what the prior is
@@ -42,7 +42,7 @@ class Targets:
 
 
 @dataclass
-class Trace:
+class GuidanceTrace:
     """What guidance did: per guidance and step index, each sample's |change| / |noise|."""
 
     ratios: dict[str, dict[int, list[float]]] = field(default_factory=dict)
@@ -73,11 +73,11 @@ def predict_noise(
 
 def sample(
     prior: Prior,
-    targets: Targets,
+    targets: Conditions,
     generators: list[torch.Generator],
     sampling: Sampling,
     guidances: Mapping[str, Guidance],
-    trace: Trace,
+    trace: GuidanceTrace,
 ) -> Tensor:
     """Draw scaled latents (B, c, h, w), one per target, each from its own generator.
 
@@ -104,8 +104,8 @@ def sample(
 
 
 def denoising(
-    scheduler: DDPMScheduler, t: Tensor, x: Tensor, output: Tensor, targets: Targets
-) -> Denoising:
+    scheduler: DDPMScheduler, t: Tensor, x: Tensor, output: Tensor, targets: Conditions
+) -> DenoisingStep:
     """Return the step that a scheduler takes at ``t`` from ``x`` and the transformer's output."""
     noise, predicted = output[:, : x.shape[1]], output[:, x.shape[1] :].detach()
     previous = scheduler.previous_timestep(t)
@@ -115,7 +115,7 @@ def denoising(
     with torch.enable_grad():
         x0 = (x - (1 - alpha_bar).sqrt() * noise) / alpha_bar.sqrt()
     sigma = step_sigma(beta, (1 - before) / (1 - alpha_bar) * beta, predicted)
-    return Denoising(
+    return DenoisingStep(
         x, noise.detach(), x0, alpha_bar, targets.labels, beta, sigma, targets.positions
     )
 
@@ -133,7 +133,9 @@ def step_sigma(beta: Tensor, smallest: Tensor, predicted: Tensor) -> Tensor:
     return (share * beta.log() + (1 - share) * smallest.clamp_min(1e-20).log()).div(2).exp()
 
 
-def _guide(step: Denoising, guidances: Mapping[str, Guidance], trace: Trace, index: int) -> Tensor:
+def _guide(
+    step: DenoisingStep, guidances: Mapping[str, Guidance], trace: GuidanceTrace, index: int
+) -> Tensor:
     """Return the summed changes of the noise and note their sizes in the trace."""
     with torch.enable_grad():
         changes = {name: guidance(step).detach() for name, guidance in guidances.items()}

@@ -24,7 +24,7 @@ def take(candidates: Tensor, chosen: Tensor) -> Tensor:
     return candidates.take_along_dim(index, dim=2).squeeze(2)
 
 
-def increment_of(candidates: dict[str, Tensor], labels: list[int]) -> dict[str, Tensor]:
+def build_increment(candidates: dict[str, Tensor], labels: list[int]) -> dict[str, Tensor]:
     """Keep the best candidate of every position; return an increment, class-major.
 
     ``images``, ``latents``, ``scores``, ``labels``, ``positions`` and chosen ``candidates``, each
@@ -40,7 +40,7 @@ def increment_of(candidates: dict[str, Tensor], labels: list[int]) -> dict[str, 
     }
 
 
-def memory_of(increments: list[dict[str, Tensor]], classes: int) -> Tensor:
+def stack_memory(increments: list[dict[str, Tensor]], classes: int) -> Tensor:
     """Return the latents of increments as memory (classes, M, c, h, w), oldest first."""
     return torch.cat([tensors["latents"].unflatten(0, (classes, -1)) for tensors in increments], 1)
 

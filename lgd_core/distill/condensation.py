@@ -6,12 +6,12 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
-from lgd_core.base.checkpoints import Resume
+from lgd_core.base.checkpoints import Checkpoint
 from lgd_core.base.finite import require_finite
-from lgd_core.base.micro_batches import Chunks
+from lgd_core.base.micro_batches import MicroBatches
 from lgd_core.base.progress import progress
 from lgd_core.base.seeding import epoch_batch, generator
-from lgd_core.data.multi_formation import combine, separate
+from lgd_core.data.multi_formation import pack_grid, unpack_grid
 from lgd_core.distill.matching import OBJECTIVES, siamese
 from lgd_core.networks.classifiers import build_network, resized
 from lgd_core.networks.training import Images, loss_of, restore, snapshot
@@ -25,7 +25,7 @@ class Condenser:
 
     ``real`` are all real training images as networks see them, ``classes`` the labels of the shard,
     ``shape`` is that of network_shape, ``recipe`` a method's ``condensation``, ``key`` (seed,
-    increment). ``chunks`` counts classes.
+    increment). ``micro_batches`` counts classes.
     """
 
     real: Images
@@ -33,7 +33,7 @@ class Condenser:
     shape: dict
     recipe: dict
     key: tuple[int, int]
-    chunks: Chunks
+    micro_batches: MicroBatches
 
     @cached_property
     def rows(self) -> dict[int, Tensor]:
@@ -83,7 +83,9 @@ class Condenser:
             gradients[positions] = torch.autograd.grad(distances.sum(), part)[0]
             return distances.detach()
 
-        distances = self.chunks.map("condensing", of_classes, torch.arange(len(self.classes)))
+        distances = self.micro_batches.map(
+            "condensing", of_classes, torch.arange(len(self.classes))
+        )
         return gradients, distances.mean().item()
 
     def _distances(
@@ -93,7 +95,7 @@ class Condenser:
         labels = [self.classes[position] for position in positions]
         rngs = [generator("condensation", *self.key, step, label) for label in labels]
         batches = map(self._real_batch, labels, rngs)
-        images = separate(pixels.flatten(0, 1), self.recipe["factor"])
+        images = unpack_grid(pixels.flatten(0, 1), self.recipe["factor"])
         images = resized(images, self.real.preprocess.size).unflatten(0, (len(labels), -1))
         views = siamese(torch.stack(list(batches)), images, self.real.augment, rngs)
         real, synthetic = map(self.real.preprocess, views)
@@ -108,10 +110,10 @@ class Condenser:
 
 def initial_pixels(images: Tensor, classes: int, factor: int) -> Tensor:
     """Return where optimisation starts: class-major uint8 real images, combined, on [0, 1]."""
-    return combine(images.float() / 255, factor).unflatten(0, (classes, -1)).clamp(0, 1)
+    return pack_grid(images.float() / 255, factor).unflatten(0, (classes, -1)).clamp(0, 1)
 
 
-def condense(condenser: Condenser, start: Tensor, resume: Resume) -> Tensor:
+def condense(condenser: Condenser, start: Tensor, checkpoint: Checkpoint) -> Tensor:
     """Optimise stored images (classes, N, C, H, W) on [0, 1] from ``start``; return them.
 
     A step moves all pixels down the gradient of the objective under the current network and clamps
@@ -122,7 +124,7 @@ def condense(condenser: Condenser, start: Tensor, resume: Resume) -> Tensor:
     """
     recipe, network = condenser.recipe, condenser.recipe["network"]
     keys = ("step", "pixels", "optimiser", "model", "trainer")
-    state = resume.load("condensation", *keys) or {"step": 0, "pixels": start}
+    state = checkpoint.load("condensation", *keys) or {"step": 0, "pixels": start}
     pixels = state["pixels"].clone().to(condenser.real.device).requires_grad_()
     optimiser = torch.optim.SGD([pixels], lr=recipe["lr"], momentum=recipe["momentum"])
     model, trainer = condenser.network(0)
@@ -143,7 +145,7 @@ def condense(condenser: Condenser, start: Tensor, resume: Resume) -> Tensor:
             condenser.train(model, trainer, step - age, range(turn, turn + network["steps"]))
             bar.set_postfix(distance=f"{distance:.4g}", refresh=False)
             bar.update()
-            if resume.due():
+            if checkpoint.due():
                 state = {"step": step + 1, "pixels": pixels.detach()}
-                resume.save("condensation", snapshot(parts) | state)
+                checkpoint.save("condensation", snapshot(parts) | state)
     return pixels.detach().cpu()

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lgd_core.base.checkpoints import Resume
-from lgd_core.base.micro_batches import Chunks
+from lgd_core.base.checkpoints import Checkpoint
+from lgd_core.base.micro_batches import MicroBatches
 from lgd_core.config.external import seed_images
 from lgd_core.data.decoding import decode, fit
 from lgd_core.data.real_images import load_split, real_increment
@@ -16,7 +16,7 @@ from lgd_core.diffusion.priors import Prior, to_uint8
 from lgd_core.diffusion.sampler import Sampling
 from lgd_core.distill.condensation import Condenser, condense, initial_pixels
 from lgd_core.distill.coresets import coreset_increment
-from lgd_core.distill.selection import Materials, Task, draw
+from lgd_core.distill.selection import Artifacts, IncrementSpec, draw
 from lgd_core.networks.features import penultimate
 from lgd_core.networks.training import Images, network_shape
 
@@ -31,9 +31,11 @@ def prior_labels(dataset: dict) -> list[int]:
     return dataset["prior_labels"] or list(range(len(dataset["classes"])))
 
 
-def unguided_task(dataset: dict, method: dict, classes: list[int], key: tuple) -> Task:
+def unguided_increment(
+    dataset: dict, method: dict, classes: list[int], key: tuple
+) -> IncrementSpec:
     """Describe an increment drawn from the prior alone, one candidate per position."""
-    return Task(
+    return IncrementSpec(
         classes=classes,
         prior_labels=prior_labels(dataset),
         positions=method["ipc_per_increment"],
@@ -49,9 +51,9 @@ def unguided_task(dataset: dict, method: dict, classes: list[int], key: tuple) -
     )
 
 
-def guided_task(dataset: dict, method: dict, classes: list[int], key: tuple) -> Task:
+def guided_increment(dataset: dict, method: dict, classes: list[int], key: tuple) -> IncrementSpec:
     """Describe an increment of a method; ``method`` as from stages.sampling_settings."""
-    plain = unguided_task(dataset, method, classes, key)
+    plain = unguided_increment(dataset, method, classes, key)
     plain = dataclasses.replace(plain, candidates=method["candidates"])
     if "guidance" not in method:
         return plain
@@ -65,33 +67,33 @@ def guided_task(dataset: dict, method: dict, classes: list[int], key: tuple) -> 
 
 def draw_seed(
     prior: Prior,
-    materials: Materials,
+    artifacts: Artifacts,
     dataset: dict,
     method: dict,
     seed: int,
-    resume: Resume,
+    checkpoint: Checkpoint,
 ) -> dict[str, Tensor]:
     """Return increment 0 of a method, not shared with another, as candidates."""
     labels, key = list(range(len(dataset["classes"]))), (seed, 0)
     source = method["seed"]["source"]
     if source == "own":
-        return draw_candidates(prior, materials, dataset, method, labels, key, resume)[0]
+        return draw_candidates(prior, artifacts, dataset, method, labels, key, checkpoint)[0]
     if source == "real":
-        return real_candidates(materials.real, len(labels), method, key, prior)
+        return real_candidates(artifacts.real, len(labels), method, key, prior)
     if source == "folder":
         return folder_candidates(method["seed"]["folder"], dataset, method, prior)
-    task = unguided_task(dataset, method, labels, key)
-    return draw(prior, materials, task, resume)[0]
+    spec = unguided_increment(dataset, method, labels, key)
+    return draw(prior, artifacts, spec, checkpoint)[0]
 
 
 def draw_candidates(
     prior: Prior,
-    materials: Materials,
+    artifacts: Artifacts,
     dataset: dict,
     method: dict,
     labels: list[int],
     key: tuple[int, int],
-    resume: Resume,
+    checkpoint: Checkpoint,
 ) -> tuple[dict[str, Tensor], dict]:
     """Return the candidates of an increment for the classes ``labels``, and guidance ratios.
 
@@ -99,14 +101,14 @@ def draw_candidates(
     """
     source = method["source"]
     if source == "prior":
-        return draw(prior, materials, guided_task(dataset, method, labels, key), resume)
+        return draw(prior, artifacts, guided_increment(dataset, method, labels, key), checkpoint)
     if source == "real":
-        candidates = real_candidates(materials.real, len(dataset["classes"]), method, key, prior)
+        candidates = real_candidates(artifacts.real, len(dataset["classes"]), method, key, prior)
         return {name: tensor[labels] for name, tensor in candidates.items()}, {}
     if source == "condensed":
-        arguments = (materials.real, dataset, method, labels, key, prior)
-        return condensed_candidates(*arguments, resume), {}
-    return coreset_candidates(materials, dataset, method, labels, key, prior), {}
+        arguments = (artifacts.real, dataset, method, labels, key, prior)
+        return condensed_candidates(*arguments, checkpoint), {}
+    return coreset_candidates(artifacts, dataset, method, labels, key, prior), {}
 
 
 def real_candidates(
@@ -119,15 +121,15 @@ def real_candidates(
 
 
 def coreset_candidates(
-    materials: Materials, dataset: dict, method: dict, labels: list[int], key: tuple, prior: Prior
+    artifacts: Artifacts, dataset: dict, method: dict, labels: list[int], key: tuple, prior: Prior
 ) -> dict[str, Tensor]:
     """Return real images chosen in the reference's features, as one candidate per position.
 
     The same for every seed: see coresets.coreset_increment.
     """
-    seen = Images.on(prior.device, *load_split(materials.real, "train"), dataset)
-    features, _ = penultimate(materials.reference, seen)
-    images, known = load_split(materials.real, "originals")
+    seen = Images.on(prior.device, *load_split(artifacts.real, "train"), dataset)
+    features, _ = penultimate(artifacts.reference, seen)
+    images, known = load_split(artifacts.real, "originals")
     size = method["ipc_per_increment"]
     rows = coreset_increment(method["source"], features, known, labels, size, key[1])
     return as_candidates(images[rows.flatten()], len(labels), method, prior)
@@ -140,7 +142,7 @@ def condensed_candidates(
     labels: list[int],
     key: tuple,
     prior: Prior,
-    resume: Resume,
+    checkpoint: Checkpoint,
 ) -> dict[str, Tensor]:
     """Return images optimised from random real ones, as one candidate per position.
 
@@ -157,9 +159,9 @@ def condensed_candidates(
         network_shape(recipe["network"]["architecture"], dataset),
         recipe,
         key,
-        Chunks(max(1, prior.chunks.largest // (held + recipe["real_batch"]))),
+        MicroBatches(max(1, prior.micro_batches.largest // (held + recipe["real_batch"]))),
     )
-    stored = to_uint8(condense(condenser, start, resume))
+    stored = to_uint8(condense(condenser, start, checkpoint))
     return as_candidates(stored.flatten(0, 1), len(labels), method, prior)
 
 

@@ -9,28 +9,28 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from lgd_core.base.checkpoints import Resume
+from lgd_core.base.checkpoints import Checkpoint
 from lgd_core.base.errors import UserError
 from lgd_core.base.progress import progress
 from lgd_core.base.seeding import derive_seed
 from lgd_core.base.tensors import expect, load_tensors
-from lgd_core.diffusion.guidance import Denoising, noise_change
+from lgd_core.diffusion.guidance import DenoisingStep, noise_change
 from lgd_core.diffusion.priors import Prior
 
 # Images between two looks at the clock.
 BLOCK = 1024
 
 
-def encode_images(prior: Prior, images: Tensor, resume: Resume) -> Tensor:
+def encode_images(prior: Prior, images: Tensor, checkpoint: Checkpoint) -> Tensor:
     """Return the scaled latent means (N, c, h, w) of uint8 images (N, C, H, W), on the CPU."""
-    blocks = (resume.load("latents", "blocks") or {"blocks": []})["blocks"]
+    blocks = (checkpoint.load("latents", "blocks") or {"blocks": []})["blocks"]
     done = sum(map(len, blocks))
     with progress("encoding", len(images), done) as bar:
         for start in range(done, len(images), BLOCK):
             blocks.append(prior.encode(images[start : start + BLOCK]))
             bar.update(len(blocks[-1]))
-            if resume.due():
-                resume.save("latents", {"blocks": blocks})
+            if checkpoint.due():
+                checkpoint.save("latents", {"blocks": blocks})
     return torch.cat(blocks)
 
 
@@ -106,7 +106,7 @@ class ModeGuidance:
     centres: Tensor
     strength: float
 
-    def __call__(self, step: Denoising) -> Tensor:
+    def __call__(self, step: DenoisingStep) -> Tensor:
         centre = self.centres[step.labels, step.positions % self.centres.shape[1]]
         shift = self.strength * step.sigma * (centre - step.x0.detach())
         return noise_change(step, shift)

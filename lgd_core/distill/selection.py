@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from lgd_core.base.checkpoints import Resume
+from lgd_core.base.checkpoints import Checkpoint
 from lgd_core.base.errors import UserError
 from lgd_core.base.finite import require_finite
 from lgd_core.base.progress import progress
@@ -16,7 +16,7 @@ from lgd_core.base.seeding import generator
 from lgd_core.diffusion import guidance
 from lgd_core.diffusion.guidance import Guidance
 from lgd_core.diffusion.priors import Prior
-from lgd_core.diffusion.sampler import Sampling, Targets, Trace, sample
+from lgd_core.diffusion.sampler import Conditions, GuidanceTrace, Sampling, sample
 from lgd_core.distill.candidates import select, take
 from lgd_core.distill.influence import Influence
 from lgd_core.distill.modes import ModeGuidance
@@ -41,7 +41,7 @@ class Scorer:
 
 
 @dataclass(frozen=True)
-class Materials:
+class Artifacts:
     """What a method's increments are made from beside the prior; None where it has no use for it.
 
     ``memory`` (classes of the data set, M, c, h, w) holds the latents already in the set, ``real``
@@ -58,7 +58,7 @@ class Materials:
 
 
 @dataclass(frozen=True)
-class Task:
+class IncrementSpec:
     """One increment, or one shard of its classes: what to draw and how.
 
     ``classes`` are the labels of the shard, ``prior_labels`` what the prior calls every class of
@@ -83,64 +83,66 @@ class Task:
         return name in self.guidance and self.guidance[name]["strength"] != 0
 
 
-def rounds(task: Task, max_batch: int, done: int = 0) -> Iterator[range]:
+def rounds(spec: IncrementSpec, max_batch: int, done: int = 0) -> Iterator[range]:
     """Yield the positions that are drawn together, from position ``done`` on.
 
     With deviation guidance each position looks at the choice before it; without, positions are
     independent and share a batch.
     """
     together = 1
-    if not task.is_guided_by("deviation"):
-        classes = task.classes_per_batch or len(task.classes)
-        together = max(1, max_batch // (classes * task.candidates))
-    for start in range(done, task.positions, together):
-        yield range(start, min(start + together, task.positions))
+    if not spec.is_guided_by("deviation"):
+        classes = spec.classes_per_batch or len(spec.classes)
+        together = max(1, max_batch // (classes * spec.candidates))
+    for start in range(done, spec.positions, together):
+        yield range(start, min(start + together, spec.positions))
 
 
-def batches(task: Task, positions: range, max_batch: int) -> Iterator[list[tuple[int, int, int]]]:
+def batches(
+    spec: IncrementSpec, positions: range, max_batch: int
+) -> Iterator[list[tuple[int, int, int]]]:
     """Yield the (class, position, candidate) of a round, class by class, in batches.
 
     What shares a batch decides the last bits of floating-point sums. With one class per batch they
     do not depend on how classes are split into shards.
     """
-    size = task.classes_per_batch or len(task.classes)
-    for first in range(0, len(task.classes), size):
-        keys = list(product(task.classes[first : first + size], positions, range(task.candidates)))
+    size = spec.classes_per_batch or len(spec.classes)
+    for first in range(0, len(spec.classes), size):
+        keys = list(product(spec.classes[first : first + size], positions, range(spec.candidates)))
         for start in range(0, len(keys), max_batch):
             yield keys[start : start + max_batch]
 
 
 def draw(
-    prior: Prior, materials: Materials, task: Task, resume: Resume
+    prior: Prior, artifacts: Artifacts, spec: IncrementSpec, checkpoint: Checkpoint
 ) -> tuple[dict[str, Tensor], dict]:
-    """Draw all candidates of a task, choosing greedily position by position.
+    """Draw all candidates of an increment, choosing greedily position by position.
 
     Returns ``latents`` (classes, positions, kappa, c, h, w), uint8 ``images`` likewise and
     ``scores`` (classes, positions, kappa), NaN without a scorer; and the guidance trace, per
     guidance and step index the mean ratio of change to noise. Saves after every round.
     """
     nothing = {"latents": [], "images": [], "scores": [], "ratios": {}}
-    state = resume.load("candidates", *nothing) or nothing
+    state = checkpoint.load("candidates", *nothing) or nothing
     parts = {name: state[name] for name in ("latents", "images", "scores")}
-    trace = Trace(state["ratios"])
+    trace = GuidanceTrace(state["ratios"])
     done = sum(part.shape[1] for part in parts["scores"])
-    with progress("candidates", task.positions, done) as bar:
-        for positions in rounds(task, prior.chunks.largest, done):
-            guidances = guidances_for(prior, materials, task, parts)
-            drawn = draw_positions(prior, materials.scorer, task, positions, guidances, trace)
+    with progress("candidates", spec.positions, done) as bar:
+        for positions in rounds(spec, prior.micro_batches.largest, done):
+            guidances = guidances_for(prior, artifacts, spec, parts)
+            drawn = draw_positions(prior, artifacts.scorer, spec, positions, guidances, trace)
             for name, part in parts.items():
                 part.append(drawn[name])
             bar.set_postfix(S=f"{_mean_best(drawn['scores']):.3f}", refresh=False)
             bar.update(len(positions))
-            resume.save("candidates", parts | {"ratios": trace.ratios})
+            checkpoint.save("candidates", parts | {"ratios": trace.ratios})
     tensors = {name: torch.cat(part, dim=1) for name, part in parts.items()}
     return tensors, _mean_ratios(trace)
 
 
 def _memory(
-    known: Tensor | None, task: Task, parts: dict[str, list[Tensor]], limit: int | None
+    known: Tensor | None, spec: IncrementSpec, parts: dict[str, list[Tensor]], limit: int | None
 ) -> Tensor | None:
-    """Return the latents of the set so far and of the choices made in this task; None if empty.
+    """Return the latents of the set so far and of the choices made in this increment; None if empty.
 
     The last ``limit`` of each class; None means all.
     """
@@ -148,7 +150,7 @@ def _memory(
         take(latents, select(scores))
         for latents, scores in zip(parts["latents"], parts["scores"], strict=True)
     ]
-    before = [] if known is None else [known[task.classes]]
+    before = [] if known is None else [known[spec.classes]]
     if not before and not chosen:
         return None
     memory = torch.cat([*before, *chosen], dim=1)
@@ -156,56 +158,56 @@ def _memory(
 
 
 @dataclass(frozen=True)
-class Scene:
-    """What a guidance may be made from: a task and its materials, and what draw has drawn so far.
+class GuidanceContext:
+    """What a guidance may be made from: an increment, its artifacts, and what draw has drawn so far.
 
     ``parts`` are the lists that draw keeps, by name, of the rounds before this one.
     """
 
     prior: Prior
-    materials: Materials
-    task: Task
+    artifacts: Artifacts
+    spec: IncrementSpec
     parts: dict[str, list[Tensor]]
 
 
 def _by_score(
-    recipe: dict, scene: Scene, score: Callable[[Tensor, Tensor], Tensor], work: str
+    recipe: dict, context: GuidanceContext, score: Callable[[Tensor, Tensor], Tensor], work: str
 ) -> Guidance:
     """Return the guidance that raises a score of images on [0, 1] and their labels."""
     return guidance.ScoreGuidance(
-        lambda x0, labels: score(scene.prior.decode(x0), labels),
+        lambda x0, labels: score(context.prior.decode(x0), labels),
         recipe["strength"],
         recipe["norm"],
-        scene.prior.chunks,
+        context.prior.micro_batches,
         work,
     )
 
 
-def _learnability(recipe: dict, scene: Scene) -> Guidance:
-    return _by_score(recipe, scene, scene.materials.scorer, "learnability guidance")
+def _learnability(recipe: dict, context: GuidanceContext) -> Guidance:
+    return _by_score(recipe, context, context.artifacts.scorer, "learnability guidance")
 
 
-def _influence(recipe: dict, scene: Scene) -> Guidance:
-    return _by_score(recipe, scene, scene.materials.influence, "influence guidance")
+def _influence(recipe: dict, context: GuidanceContext) -> Guidance:
+    return _by_score(recipe, context, context.artifacts.influence, "influence guidance")
 
 
-def _deviation(recipe: dict, scene: Scene) -> Guidance | None:
-    memory = _memory(scene.materials.memory, scene.task, scene.parts, recipe["memory"])
+def _deviation(recipe: dict, context: GuidanceContext) -> Guidance | None:
+    memory = _memory(context.artifacts.memory, context.spec, context.parts, recipe["memory"])
     if memory is None:
         return None
-    by_label = torch.zeros(len(scene.task.prior_labels), *memory.shape[1:])
-    by_label[scene.task.classes] = memory
-    by_label = by_label.to(scene.prior.device)
+    by_label = torch.zeros(len(context.spec.prior_labels), *memory.shape[1:])
+    by_label[context.spec.classes] = memory
+    by_label = by_label.to(context.prior.device)
     return guidance.DeviationGuidance(by_label, recipe["strength"], recipe["norm"])
 
 
-def _modes(recipe: dict, scene: Scene) -> Guidance:
-    return ModeGuidance(scene.materials.modes.to(scene.prior.device), recipe["strength"])
+def _modes(recipe: dict, context: GuidanceContext) -> Guidance:
+    return ModeGuidance(context.artifacts.modes.to(context.prior.device), recipe["strength"])
 
 
 # How the guidance of each key of a recipe is made; None where there is nothing to be guided by yet.
 # The order is that in which changes of the noise are added up.
-BUILDERS: dict[str, Callable[[dict, Scene], Guidance | None]] = {
+BUILDERS: dict[str, Callable[[dict, GuidanceContext], Guidance | None]] = {
     "learnability": _learnability,
     "influence": _influence,
     "deviation": _deviation,
@@ -214,21 +216,21 @@ BUILDERS: dict[str, Callable[[dict, Scene], Guidance | None]] = {
 
 
 def guidances_for(
-    prior: Prior, materials: Materials, task: Task, parts: dict[str, list[Tensor]]
+    prior: Prior, artifacts: Artifacts, spec: IncrementSpec, parts: dict[str, list[Tensor]]
 ) -> dict[str, Guidance]:
-    """Return the guidances of a task's next position; ``parts`` is what draw has drawn so far.
+    """Return the guidances of an increment's next position; ``parts`` is what draw has drawn so far.
 
     Raises UserError for one that nothing is known to make.
     """
-    scene = Scene(prior, materials, task, parts)
-    acting = {name for name in task.guidance if task.is_guided_by(name)}
+    context = GuidanceContext(prior, artifacts, spec, parts)
+    acting = {name for name in spec.guidance if spec.is_guided_by(name)}
     if unknown := acting - set(BUILDERS):
         raise UserError(
             f"{min(unknown)}: found no guidance of that name, expected an entry of "
             "selection.BUILDERS"
         )
     built = {
-        name: build(task.guidance[name], scene)
+        name: build(spec.guidance[name], context)
         for name, build in BUILDERS.items()
         if name in acting
     }
@@ -238,31 +240,31 @@ def guidances_for(
 def draw_positions(
     prior: Prior,
     scorer: Scorer | None,
-    task: Task,
+    spec: IncrementSpec,
     positions: range,
     guidances: dict[str, Guidance],
-    trace: Trace,
+    trace: GuidanceTrace,
 ) -> dict[str, Tensor]:
     """Draw and score every class, position and candidate of a round, in batches.
 
     Returns ``latents``, ``images`` and ``scores`` (classes, positions, kappa, ...), as draw does.
     """
-    shape = (len(task.classes), len(positions), task.candidates)
+    shape = (len(spec.classes), len(positions), spec.candidates)
     latents, images, scores = [], [], []
-    for keys in batches(task, positions, prior.chunks.largest):
+    for keys in batches(spec, positions, prior.micro_batches.largest):
         labels = torch.tensor([label for label, _, _ in keys])
-        generators = [generator(*task.key, *key) for key in keys]
+        generators = [generator(*spec.key, *key) for key in keys]
         drawn = sample(
             prior,
-            Targets(
+            Conditions(
                 labels.to(prior.device),
-                torch.tensor(task.prior_labels)[labels].to(prior.device),
-                torch.tensor([task.first_position + position for _, position, _ in keys]).to(
+                torch.tensor(spec.prior_labels)[labels].to(prior.device),
+                torch.tensor([spec.first_position + position for _, position, _ in keys]).to(
                     prior.device
                 ),
             ),
             generators,
-            task.sampling,
+            spec.sampling,
             guidances,
             trace,
         )
@@ -290,7 +292,7 @@ def _mean_best(scores: Tensor) -> float:
     return scores.amax(-1).mean().item()
 
 
-def _mean_ratios(trace: Trace) -> dict[str, dict[int, float]]:
+def _mean_ratios(trace: GuidanceTrace) -> dict[str, dict[int, float]]:
     return {
         name: {index: sum(values) / len(values) for index, values in steps.items()}
         for name, steps in trace.ratios.items()

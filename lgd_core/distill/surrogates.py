@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lgd_core.base.checkpoints import Resume
-from lgd_core.base.micro_batches import Chunks
+from lgd_core.base.checkpoints import Checkpoint
+from lgd_core.base.micro_batches import MicroBatches
 from lgd_core.base.progress import progress
 from lgd_core.base.seeding import generator
 from lgd_core.networks.training import (
@@ -31,7 +31,9 @@ def class_rows(labels: Tensor, classes: int, count: int, seed: int) -> list[Tens
     return rows
 
 
-def class_gradients(network: nn.Module, data: Images, rows: list[Tensor], chunks: Chunks) -> Tensor:
+def class_gradients(
+    network: nn.Module, data: Images, rows: list[Tensor], micro_batches: MicroBatches
+) -> Tensor:
     """Return the mean loss gradient (classes, P) over the rows of every class, unaugmented.
 
     P counts the values of the network's parameters, in their order. No network here mixes images,
@@ -45,7 +47,7 @@ def class_gradients(network: nn.Module, data: Images, rows: list[Tensor], chunks
         gradients = torch.autograd.grad(loss, parameters)
         return torch.cat([gradient.flatten() for gradient in gradients])[None]
 
-    means = [chunks.map("class gradients", summed, own).sum(0) / len(own) for own in rows]
+    means = [micro_batches.map("class gradients", summed, own).sum(0) / len(own) for own in rows]
     return torch.stack(means)
 
 
@@ -60,8 +62,8 @@ def train_surrogate(
     rows: list[Tensor],
     recipe: dict,
     key: tuple,
-    chunks: Chunks,
-    resume: Resume,
+    micro_batches: MicroBatches,
+    checkpoint: Checkpoint,
 ) -> tuple[dict[str, Tensor], list[dict]]:
     """Train on real images; return the checkpoints kept, every tensor (T, ...), and the curve.
 
@@ -75,7 +77,7 @@ def train_surrogate(
     schedule = schedule_for(optimiser, surrogate["epochs"])
     parts = {"model": model, "optimiser": optimiser, "schedule": schedule}
     keys = (*parts, "curve", "kept", "last")
-    state = resume.load("surrogate", *keys) or {"curve": [], "kept": []}
+    state = checkpoint.load("surrogate", *keys) or {"curve": [], "kept": []}
     restore(parts, state)
     curve, kept = state["curve"], state["kept"]
     last = state["last"].to(data.device) if kept else None
@@ -84,7 +86,7 @@ def train_surrogate(
             epoch_key = (*key, len(curve))
             loss = train_epoch(model, optimiser, data, surrogate["batch"], False, epoch_key)
             schedule.step()
-            now = class_gradients(model, data, rows, chunks)
+            now = class_gradients(model, data, rows, micro_batches)
             alike = None if last is None else similarity(now, last)
             turned = alike is None or alike < recipe["threshold"]
             if turned:
@@ -95,8 +97,8 @@ def train_surrogate(
             curve.append({"loss": loss, "similarity": alike, "kept": turned})
             bar.set_postfix(loss=f"{loss:.3f}", kept=len(kept), refresh=False)
             bar.update()
-            if resume.due():
-                resume.save(
+            if checkpoint.due():
+                checkpoint.save(
                     "surrogate", snapshot(parts) | {"curve": curve, "kept": kept, "last": last}
                 )
     return {name: torch.stack([weights[name] for weights in kept]) for name in kept[0]}, curve
@@ -107,19 +109,19 @@ def checkpoint_gradients(
     checkpoints: dict[str, Tensor],
     data: Images,
     rows: list[Tensor],
-    chunks: Chunks,
-    resume: Resume,
+    micro_batches: MicroBatches,
+    checkpoint: Checkpoint,
 ) -> Tensor:
     """Return the class gradients (T, classes, P) at T checkpoints, each tensor of them (T, ...).
 
     Leaves ``network`` with the last one's weights.
     """
-    gradients = (resume.load("gradients", "gradients") or {"gradients": []})["gradients"]
+    gradients = (checkpoint.load("gradients", "gradients") or {"gradients": []})["gradients"]
     total = len(next(iter(checkpoints.values())))
     with progress("checkpoints", total, len(gradients)) as bar:
         for index in range(len(gradients), total):
             network.load_state_dict({name: tensor[index] for name, tensor in checkpoints.items()})
-            gradients.append(class_gradients(network, data, rows, chunks).cpu())
+            gradients.append(class_gradients(network, data, rows, micro_batches).cpu())
             bar.update()
-            resume.save("gradients", {"gradients": gradients})
+            checkpoint.save("gradients", {"gradients": gradients})
     return torch.stack(gradients)

@@ -1,6 +1,6 @@
 """Hard-label evaluation: students trained from scratch on a set, and on each increment alone."""
 
-from lgd_core.base.checkpoints import Resume
+from lgd_core.base.checkpoints import Checkpoint
 from lgd_core.networks.classifiers import build_network
 from lgd_core.networks.training import Images, accuracy, train_to_length
 
@@ -12,7 +12,7 @@ def train_student(
     validation: Images,
     recipe: dict,
     key: tuple,
-    resume: Resume,
+    checkpoint: Checkpoint,
 ) -> dict[str, float | None]:
     """Train a network from scratch, its weights and order of images by ``key``; return accuracies.
 
@@ -20,21 +20,21 @@ def train_student(
     last epoch is the number to choose hyperparameters by; None where no real images are held out.
     """
     model = build_network(*shape.values(), *key).to(data.device)
-    result = train_to_length(model, data, test, recipe, key, resume, "student")
+    result = train_to_length(model, data, test, recipe, key, checkpoint, "student")
     held_out = accuracy(model, validation) if len(validation.labels) else None
     return result | {"validation_top1": held_out}
 
 
 def cross_accuracies(
-    shape: dict, increments: list[Images], recipe: dict, key: tuple, resume: Resume
+    shape: dict, increments: list[Images], recipe: dict, key: tuple, checkpoint: Checkpoint
 ) -> list[list[float]]:
     """Return the K x K matrix of accuracies in percent: trained on increment i, tested on j."""
-    matrix = (resume.load("matrix", "matrix") or {"matrix": []})["matrix"]
+    matrix = (checkpoint.load("matrix", "matrix") or {"matrix": []})["matrix"]
     for i in range(len(matrix), len(increments)):
-        name, own = f"increment {i + 1} of {len(increments)}", resume.scope(f"increment{i}")
+        name, own = f"increment {i + 1} of {len(increments)}", checkpoint.part(f"increment{i}")
         model = build_network(*shape.values(), *key, i).to(increments[i].device)
         train_to_length(model, increments[i], increments[i], recipe, (*key, i), own, name)
         matrix.append([accuracy(model, other) for other in increments])
-        resume.save("matrix", {"matrix": matrix})
+        checkpoint.save("matrix", {"matrix": matrix})
         own.clear()
     return matrix

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
-from lgd_core.distill.candidates import memory_of
+from lgd_core.distill.candidates import stack_memory
 from lgd_core.networks.training import Images
 
 ACROSS, PER_SHEET = 20, 400
@@ -72,7 +72,7 @@ def set_table(
 ) -> pd.DataFrame:
     """Return what is known of every image of one set, by increment, class and position.
 
-    ``increments`` 0 to K - 1 as of candidates.increment_of, whose images hold factor x factor
+    ``increments`` 0 to K - 1 as of candidates.build_increment, whose images hold factor x factor
     smaller ones, ``learners`` those of increments 0 to K - 2. ``score`` is S as it was when the
     image was chosen; ``learner`` the loss of the learner before the increment, NaN for increment
     0; ``reference`` the reference model's, both means over the images that a stored one holds.
@@ -84,7 +84,7 @@ def set_table(
         return losses(network, data).unflatten(0, (-1, factor**2)).mean(1)
 
     classes = len(facts["classes"])
-    memory = memory_of(list(increments), classes)
+    memory = stack_memory(list(increments), classes)
     cosine, index = nearest_before(memory)
     positions = memory.shape[1] // len(increments)
     own = torch.arange(classes)[:, None]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from timm.utils import ModelEmaV3
 from torch import nn
 
-from lgd_core.base.checkpoints import Resume
+from lgd_core.base.checkpoints import Checkpoint
 from lgd_core.base.progress import progress
 from lgd_core.networks.training import (
     Images,
@@ -24,7 +24,7 @@ def train_to_plateau(
     held_out: Images | None,
     recipe: dict,
     key: tuple,
-    resume: Resume,
+    checkpoint: Checkpoint,
 ) -> tuple[nn.Module, list[dict]]:
     """Train until the loss stops falling, then squeeze; return the weight average and the curve.
 
@@ -36,7 +36,7 @@ def train_to_plateau(
     optimiser = optimiser_for(model, recipe)
     ema = ModelEmaV3(model, decay=recipe["ema_decay"], use_warmup=True)
     parts = {"model": model, "optimiser": optimiser, "ema": ema.module}
-    state = resume.load("learner", *parts, "step", "curve") or {"step": 0, "curve": []}
+    state = checkpoint.load("learner", *parts, "step", "curve") or {"step": 0, "curve": []}
     restore(parts, state)
     step, curve = state["step"], state["curve"]
 
@@ -57,8 +57,8 @@ def train_to_plateau(
             curve.append({"phase": phase, "loss": loss, "monitored": monitored})
             bar.set_postfix(phase=phase, loss=f"{loss:.3f}", refresh=False)
             bar.update()
-            if resume.due():
-                resume.save("learner", snapshot(parts) | {"step": step, "curve": curve})
+            if checkpoint.due():
+                checkpoint.save("learner", snapshot(parts) | {"step": step, "curve": curve})
     return ema.module.eval(), curve
 
 

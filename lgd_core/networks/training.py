@@ -8,11 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lgd_core.base.checkpoints import Resume
+from lgd_core.base.checkpoints import Checkpoint
 from lgd_core.base.finite import require_finite
 from lgd_core.base.progress import progress
 from lgd_core.base.seeding import generator
-from lgd_core.data.multi_formation import separate_stored
+from lgd_core.data.multi_formation import unpack_stored
 from lgd_core.networks.augment import augment, cutmix
 from lgd_core.networks.classifiers import Preprocess, resized
 
@@ -45,7 +45,7 @@ class Images:
         Each of ``images`` (N, C, H, W) holds factor x factor smaller ones, which are taken apart:
         the result has N x factor^2 images, those of one stored image beside each other.
         """
-        return cls.on(device, *separate_stored(images, labels, factor), facts)
+        return cls.on(device, *unpack_stored(images, labels, factor), facts)
 
     @property
     def device(self) -> torch.device:
@@ -179,7 +179,7 @@ def train_to_length(
     test: Images,
     recipe: dict,
     key: tuple,
-    resume: Resume,
+    checkpoint: Checkpoint,
     name: str,
 ) -> dict[str, float]:
     """Train for ``recipe['epochs']``, the rate times 0.2 after 2/3 and again after 5/6 of them.
@@ -191,7 +191,7 @@ def train_to_length(
     optimiser = optimiser_for(model, recipe)
     schedule = schedule_for(optimiser, epochs)
     parts = {"model": model, "optimiser": optimiser, "schedule": schedule}
-    state = resume.load(name, *parts, "epoch", "history") or {"epoch": 0, "history": []}
+    state = checkpoint.load(name, *parts, "epoch", "history") or {"epoch": 0, "history": []}
     restore(parts, state)
     history = state["history"]
     evaluated = evaluation_epochs(epochs, recipe["evaluations"])
@@ -205,8 +205,8 @@ def train_to_length(
                 history.append(accuracy(model, test))
             bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
             bar.update()
-            if resume.due():
-                resume.save(name, snapshot(parts) | {"epoch": epoch + 1, "history": history})
+            if checkpoint.due():
+                checkpoint.save(name, snapshot(parts) | {"epoch": epoch + 1, "history": history})
     return {"top1": history[-1], "best_top1": max(history)}
 
 

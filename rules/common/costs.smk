@@ -1,7 +1,7 @@
 """Stages of a comparison, for the table of what it costs."""
 
 from lgd_core.analysis.network_evaluations import RECIPE_KEYS
-from lgd_core.config.methods import epochs_at
+from lgd_core.config.methods import epochs_for_ipc
 
 
 def seed_owner(wildcards, method):
@@ -59,7 +59,7 @@ def shared_costs(wildcards, owners):
     for drawer in dict.fromkeys([*owners.values(), *owners]):
         clustered.append(modes_cost(wildcards, drawer, needs))
         recipe = checked(RECIPES.method, wildcards.dataset, drawer)
-        if tuner := tuned_by(recipe, drawer):
+        if tuner := prior_owner(recipe, drawer):
             users = users_of(needs, [TUNED_PRIOR.format(method=tuner, **known)])
             tuned[tuner] = tuning_cost(wildcards, tuner, users)
     encoded = {user for stage in clustered for user in stage["used_by"]}
@@ -208,7 +208,7 @@ def evaluation_cost(wildcards, method, last):
     recipe = checked(RECIPES.method, wildcards.dataset, method)
     ipc = (last + 1) * images_per_increment(recipe)
     networks = len(students) * config["runs"] * len(config["seeds"])
-    epochs = epochs_at(dataset["evaluation"]["epochs"], ipc)
+    epochs = epochs_for_ipc(dataset["evaluation"]["epochs"], ipc)
     return {
         "stage": "evaluate",
         "method": method,

@@ -65,7 +65,7 @@ def trace_inputs(wildcards):
     """Return what candidates are drawn from, and what a trace measures them by in any case."""
     return candidate_inputs(wildcards) | {
         "memory": increments_before(wildcards),
-        "learner": learner_before(wildcards),
+        "learner": previous_learner(wildcards),
         "reference": f"results/{wildcards.dataset}/reference/model.safetensors",
     }
 

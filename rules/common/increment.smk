@@ -12,7 +12,7 @@ from lgd_core.config.methods import (
     mode_increment,
     needs_influence,
     needs_learner,
-    tuned_by,
+    prior_owner,
 )
 
 REFERENCE = "results/{dataset}/reference/model.safetensors"
@@ -30,7 +30,7 @@ def increments_before(wildcards):
     )
 
 
-def increments_until(wildcards):
+def increments_up_to(wildcards):
     """Return increments 0 to k."""
     return expand(
         "results/{{dataset}}/{{method}}/s{{seed}}/k{j}/increment.safetensors",
@@ -59,7 +59,7 @@ def prior_and_real(wildcards, real):
 
 def prior_of(wildcards):
     """Return where a method's prior is noted: the data set's, or one that a method has tuned."""
-    owner = tuned_by(method_of(wildcards), wildcards.method)
+    owner = prior_owner(method_of(wildcards), wildcards.method)
     if owner is None:
         return PRIOR.format(**wildcards)
     return TUNED_PRIOR.format(dataset=wildcards.dataset, method=owner)
@@ -88,7 +88,7 @@ def candidate_inputs(wildcards):
     if method["source"] == "prior" and method["deviation"]["strength"]:
         inputs["memory"] = increments_before(wildcards)
     if needs_learner(method, int(wildcards.k)):
-        inputs["learner"] = learner_before(wildcards)
+        inputs["learner"] = previous_learner(wildcards)
         inputs["reference"] = REFERENCE.format(**wildcards)
     return inputs
 
@@ -118,7 +118,7 @@ def candidate_shards(wildcards):
     )
 
 
-def learner_before(wildcards):
+def previous_learner(wildcards):
     """Return the learner of increment k - 1; none at k = 0, where learning starts."""
     previous = int(wildcards.k) - 1
     path = "results/{dataset}/{method}/s{seed}/k{previous}/learner.safetensors"

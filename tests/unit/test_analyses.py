@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lgd_core.analysis.analyses import complementarity_table, dynamics_table, wilson_interval
-from lgd_core.base.checkpoints import Resume
+from lgd_core.base.checkpoints import Checkpoint
 from lgd_core.evaluation.students import cross_accuracies
 from lgd_core.networks.training import Images
 
@@ -22,7 +22,7 @@ RECIPE = {
 
 
 def test_identical_increments_have_no_errors(bright: Images) -> None:
-    matrix = cross_accuracies(SHAPE, [bright] * 3, RECIPE, ("key",), Resume(None))
+    matrix = cross_accuracies(SHAPE, [bright] * 3, RECIPE, ("key",), Checkpoint(None))
     table = complementarity_table({"dit": matrix[:1]}, {"dit": len(bright.labels)})
     assert table["increment"].tolist() == [1, 2]
     assert table["errors_mean"].tolist() == [0, 0]

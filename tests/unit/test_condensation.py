@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lgd_core.base.checkpoints import Resume
-from lgd_core.base.micro_batches import Chunks
+from lgd_core.base.checkpoints import Checkpoint
+from lgd_core.base.micro_batches import MicroBatches
 from lgd_core.distill.condensation import Condenser, condense, initial_pixels
 from lgd_core.distill.matching import distribution, gradient, siamese
 from lgd_core.networks.augment import augment
@@ -39,7 +39,7 @@ objectives = pytest.mark.parametrize("objective", ["distribution", "gradient"])
 
 def condenser(real: Images, objective: str, chunk: int = 3, **changes: object) -> Condenser:
     recipe = COMMON | RECIPES[objective] | changes
-    return Condenser(real, [0, 1, 2], SHAPE, recipe, (0, 1), Chunks(chunk))
+    return Condenser(real, [0, 1, 2], SHAPE, recipe, (0, 1), MicroBatches(chunk))
 
 
 def start(factor: int = 1) -> Tensor:
@@ -139,7 +139,7 @@ def test_optimisation_lowers_the_distance_to_new_networks(
 ) -> None:
     job = condenser(bright, objective, steps=20, lr=lr)
     before = start(job.recipe["factor"])
-    after = condense(job, before, Resume(None))
+    after = condense(job, before, Checkpoint(None))
     judge = dataclasses.replace(job, key=(0, 99))
     means = []
     for pixels in (before, after):
@@ -151,7 +151,7 @@ def test_optimisation_lowers_the_distance_to_new_networks(
 @objectives
 def test_pixels_stay_in_range_however_far_they_would_go(bright: Images, objective: str) -> None:
     job = condenser(bright, objective, lr=100.0, steps=2)
-    pixels = condense(job, start(job.recipe["factor"]), Resume(None))
+    pixels = condense(job, start(job.recipe["factor"]), Checkpoint(None))
     assert (pixels.min(), pixels.max()) == (0, 1)
 
 
@@ -167,11 +167,11 @@ def test_an_interrupted_increment_ends_as_an_undisturbed_one(
     """Killed after the first step, where a network's life ends, and within a life."""
     job = condenser(bright, objective)
     first = start(job.recipe["factor"])
-    expected = condense(job, first, Resume(None))
+    expected = condense(job, first, Checkpoint(None))
     interrupt_after(saves)
     with pytest.raises(KeyboardInterrupt):
-        condense(job, first, Resume(tmp_path, 0))
-    assert torch.equal(condense(job, first, Resume(tmp_path, 0)), expected)
+        condense(job, first, Checkpoint(tmp_path, 0))
+    assert torch.equal(condense(job, first, Checkpoint(tmp_path, 0)), expected)
     assert not torch.equal(expected, first)
 
 
@@ -179,12 +179,12 @@ def test_an_interrupted_increment_ends_as_an_undisturbed_one(
 def test_shards_and_batches_draw_the_same(bright: Images, objective: str) -> None:
     whole = condenser(bright, objective)
     first = start(whole.recipe["factor"])
-    expected = condense(whole, first, Resume(None))
+    expected = condense(whole, first, Checkpoint(None))
     one_by_one = condenser(bright, objective, chunk=1)
     shard = dataclasses.replace(whole, classes=[2])
     for found, wanted in (
-        (condense(one_by_one, first, Resume(None)), expected),
-        (condense(shard, first[2:], Resume(None)), expected[2:]),
+        (condense(one_by_one, first, Checkpoint(None)), expected),
+        (condense(shard, first[2:], Checkpoint(None)), expected[2:]),
     ):
         torch.testing.assert_close(found, wanted, rtol=0, atol=2e-3)
 
@@ -202,7 +202,7 @@ def test_networks_are_renewed_at_the_end_of_their_life_and_trained(
         "train",
         lambda self, *a: turns.append((a[2], *a[3])) or train(self, *a),
     )
-    condense(condenser(bright, "distribution", steps=5), start(), Resume(None))
+    condense(condenser(bright, "distribution", steps=5), start(), Checkpoint(None))
     assert born == [0, 0, 3], "the first is built before it is known what to resume"
     assert turns == [(0, 0), (0, 1, 2), (0, 3, 4), (0, 5, 6), (3, 0), (3, 1, 2), (3, 3, 4)]
 
@@ -212,4 +212,4 @@ def test_real_batches_are_no_larger_than_the_smallest_class(bright: Images) -> N
     labels[::3] = torch.tensor([0, 0, 0, 0, 1, 1, 1, 1])
     job = condenser(dataclasses.replace(bright, labels=labels), "distribution")
     assert job.real_batch == 4
-    assert condense(job, start(), Resume(None)).shape == (3, 2, 3, 16, 16)
+    assert condense(job, start(), Checkpoint(None)).shape == (3, 2, 3, 16, 16)

@@ -19,10 +19,10 @@ from lgd_core.analysis.network_evaluations import (
     PASSES,
     RECIPE_KEYS,
     Amounts,
-    drawing_passes,
-    mean_passes,
+    drawing_evaluations,
+    mean_evaluations,
 )
-from lgd_core.base.checkpoints import Resume
+from lgd_core.base.checkpoints import Checkpoint
 from lgd_core.base.files import write_json
 from lgd_core.config.models.method import MethodConfig
 from lgd_core.config.schema import fill_defaults, merge, schema_of
@@ -32,7 +32,7 @@ from lgd_core.distill import influence as influence_module
 from lgd_core.distill.condensation import Condenser
 from lgd_core.distill.increments import draw_candidates, draw_seed
 from lgd_core.distill.influence import Influence
-from lgd_core.distill.selection import Materials, Scorer
+from lgd_core.distill.selection import Artifacts, Scorer
 from lgd_core.networks.training import Images
 
 SCHEMA = schema_of(MethodConfig)
@@ -196,14 +196,14 @@ def networks(
 
 
 @pytest.fixture
-def materials(scorer: Scorer, real: Path, influence: Influence) -> Callable[[dict], Materials]:
+def artifacts(scorer: Scorer, real: Path, influence: Influence) -> Callable[[dict], Artifacts]:
     """Return a function that gives a method all it may need, and a scorer where it learns."""
 
-    def of(method: dict) -> Materials:
+    def of(method: dict) -> Artifacts:
         weight = method["learnability"]["reference_weight"]
         learns = method["candidates"] > 1 or method["learnability"]["strength"]
         own = Scorer(scorer.learner, scorer.reference, scorer.preprocess, weight)
-        return Materials(
+        return Artifacts(
             own if learns else None, MEMORY, real, influence, scorer.reference, modes=MEMORY
         )
 
@@ -221,28 +221,28 @@ def per_image(seen: Counter, classes: int = 3) -> dict[str, float]:
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_passes_are_those_that_happen(
-    fixed_prior: Prior, materials: Callable, networks: dict, dataset: dict, seen: Counter, name: str
+    fixed_prior: Prior, artifacts: Callable, networks: dict, dataset: dict, seen: Counter, name: str
 ) -> None:
     method = recipe(name)
     settings = sampling_settings(method, 1)
-    drawn = (fixed_prior, materials(method), dataset, settings, [0, 1, 2], (0, 1), Resume(None))
+    drawn = (fixed_prior, artifacts(method), dataset, settings, [0, 1, 2], (0, 1), Checkpoint(None))
     with counted(networks, seen):
         draw_candidates(*drawn)
-    assert per_image(seen) == pytest.approx(mean_passes(method, [1], AMOUNTS))
+    assert per_image(seen) == pytest.approx(mean_evaluations(method, [1], AMOUNTS))
     assert sum(seen.values()) > 0
 
 
 @pytest.mark.parametrize("name", ["lgd", "igd", "herding", "dm", "idc1"])
 def test_passes_of_a_shard(
-    fixed_prior: Prior, materials: Callable, networks: dict, dataset: dict, seen: Counter, name: str
+    fixed_prior: Prior, artifacts: Callable, networks: dict, dataset: dict, seen: Counter, name: str
 ) -> None:
     """What a job does for all classes at once is done again in every shard."""
     method, amounts = recipe(name), Amounts(1, 54, 16, 2)
     settings = sampling_settings(method, 1)
-    drawn = (fixed_prior, materials(method), dataset, settings, [2], (0, 1), Resume(None))
+    drawn = (fixed_prior, artifacts(method), dataset, settings, [2], (0, 1), Checkpoint(None))
     with counted(networks, seen):
         draw_candidates(*drawn)
-    assert per_image(seen, 1) == pytest.approx(mean_passes(method, [1], amounts))
+    assert per_image(seen, 1) == pytest.approx(mean_evaluations(method, [1], amounts))
 
 
 @pytest.mark.parametrize("gradient", ["tweedie", "full"])
@@ -264,7 +264,7 @@ def test_passes_of_a_shard(
 )
 def test_passes_of_increment_0(
     fixed_prior: Prior,
-    materials: Callable,
+    artifacts: Callable,
     networks: dict,
     dataset: dict,
     seen: Counter,
@@ -274,15 +274,15 @@ def test_passes_of_increment_0(
 ) -> None:
     learnability = RECIPES[name].get("learnability", {}) | {"gradient": gradient}
     method = recipe(name, seed={"source": source}, learnability=learnability)
-    before = dataclasses.replace(materials(method), scorer=None, memory=None)
+    before = dataclasses.replace(artifacts(method), scorer=None, memory=None)
     with counted(networks, seen):
-        draw_seed(fixed_prior, before, dataset, seed_settings(method), 0, Resume(None))
-    assert per_image(seen) == pytest.approx(mean_passes(method, [0], AMOUNTS))
+        draw_seed(fixed_prior, before, dataset, seed_settings(method), 0, Checkpoint(None))
+    assert per_image(seen) == pytest.approx(mean_evaluations(method, [0], AMOUNTS))
 
 
 def test_passes_of_the_paper_s_recipe() -> None:
     lgd = fill_defaults({"candidates": 3, "learnability": {"strength": 15.0}}, SCHEMA)
-    assert drawing_passes(lgd, 1, AMOUNTS) == {
+    assert drawing_evaluations(lgd, 1, AMOUNTS) == {
         "transformer_forward": 3 * 50 * 2,
         "decoder_forward": 3 * (36 + 1),
         "decoder_backward": 3 * 36,
@@ -291,15 +291,15 @@ def test_passes_of_the_paper_s_recipe() -> None:
         "reference_forward": 3 * (36 + 1),
         "reference_backward": 3 * 36,
     }
-    assert not drawing_passes(lgd | {"seed": {"source": "dit"}}, 0, AMOUNTS), "made by dit"
+    assert not drawing_evaluations(lgd | {"seed": {"source": "dit"}}, 0, AMOUNTS), "made by dit"
     late = merge(lgd, {"learnability": {"strength_by_increment": [0.0, 1.0]}})
-    assert mean_passes(late, [1, 2], AMOUNTS)["decoder_backward"] == 3 * 36 / 2
+    assert mean_evaluations(late, [1, 2], AMOUNTS)["decoder_backward"] == 3 * 36 / 2
 
 
 def test_passes_of_influence_grow_with_the_checkpoints() -> None:
     igd = fill_defaults({"window": [30, 45], "influence": {"strength": 5.0}}, SCHEMA)
     for checkpoints in (1, 5):
-        passes = mean_passes(igd, [1], dataclasses.replace(AMOUNTS, checkpoints=checkpoints))
+        passes = mean_evaluations(igd, [1], dataclasses.replace(AMOUNTS, checkpoints=checkpoints))
         assert passes["surrogate_forward"] == 16 * checkpoints
         assert passes["surrogate_backward"] == 2 * 16 * checkpoints, "a gradient of gradients"
         assert passes["decoder_backward"] == 16

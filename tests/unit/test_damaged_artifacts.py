@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from lgd_core.analysis.difficulty import load_measured
-from lgd_core.base.checkpoints import Resume
+from lgd_core.base.checkpoints import Checkpoint
 from lgd_core.base.csv_files import read_csv, write_csv
 from lgd_core.base.digests import digest
 from lgd_core.base.errors import UserError
@@ -24,7 +24,7 @@ from lgd_core.base.files import read_json, write_json
 from lgd_core.base.tensors import load_tensors, save_tensors
 from lgd_core.data.distilled import load_increment, read_class, read_folder, read_grid, write_folder
 from lgd_core.data.real_images import load_split
-from lgd_core.distill.candidates import increment_of, load_shards
+from lgd_core.distill.candidates import build_increment, load_shards
 from lgd_core.distill.influence import load_influence, save_influence
 from lgd_core.distill.modes import load_latents, load_modes
 from lgd_core.networks.classifiers import Preprocess, build_network, load_network, save_network
@@ -51,7 +51,7 @@ def candidates(labels: list[int]) -> dict[str, Tensor]:
 
 
 def an_increment() -> dict[str, Tensor]:
-    return increment_of(candidates([0, 1]), [0, 1])
+    return build_increment(candidates([0, 1]), [0, 1])
 
 
 def write_candidates(folder: Path) -> None:
@@ -165,7 +165,8 @@ KINDS = {
         all_of_folder,
     ),
     "checkpoint": Kind(
-        lambda folder: Resume(folder).save("a", STATE), lambda folder: Resume(folder).load("a")
+        lambda folder: Checkpoint(folder).save("a", STATE),
+        lambda folder: Checkpoint(folder).load("a"),
     ),
 }
 
@@ -277,13 +278,13 @@ def test_a_flipped_bit_of_a_label_is_found(tmp_path: Path) -> None:
 def test_a_checkpoint_with_a_flipped_bit_starts_the_work_anew(
     tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    Resume(tmp_path).save("a", STATE)
+    Checkpoint(tmp_path).save("a", STATE)
     path = tmp_path / "a.pt"
     weights = STATE["model"]["x"].numpy().tobytes()
     contents = path.read_bytes()
     assert contents.count(weights) == 1
     path.write_bytes(contents.replace(weights, bytes([weights[0] ^ 1]) + weights[1:]))
-    assert Resume(tmp_path).load("a") is None
+    assert Checkpoint(tmp_path).load("a") is None
     said = capsys.readouterr().err
     assert said.count("\n") == 1
     assert f"{path}: found a broken checkpoint" in said
@@ -295,15 +296,15 @@ def test_an_empty_a_cut_and_a_foreign_checkpoint_are_dropped(
     tmp_path: Path, contents: bytes
 ) -> None:
     (tmp_path / "a.pt").write_bytes(contents)
-    assert Resume(tmp_path).load("a") is None
-    Resume(tmp_path).save("a", {"step": 2})
-    assert Resume(tmp_path).load("a") == {"step": 2}
+    assert Checkpoint(tmp_path).load("a") is None
+    Checkpoint(tmp_path).save("a", {"step": 2})
+    assert Checkpoint(tmp_path).load("a") == {"step": 2}
 
 
 def test_a_checkpoint_without_what_is_needed_is_dropped(tmp_path: Path) -> None:
-    Resume(tmp_path).save("a", {"step": 1})
-    assert Resume(tmp_path).load("a", "step") == {"step": 1}
-    assert Resume(tmp_path).load("a", "step", "losses") is None
+    Checkpoint(tmp_path).save("a", {"step": 1})
+    assert Checkpoint(tmp_path).load("a", "step") == {"step": 1}
+    assert Checkpoint(tmp_path).load("a", "step", "losses") is None
     assert not (tmp_path / "a.pt").exists()
 
 

@@ -11,7 +11,7 @@ from conftest import CLASSES, CPU, PLAIN_COLOURS, SIZE
 from lgd_core.analysis import diagnosis
 from lgd_core.analysis.difficulty import difficulty_frame
 from lgd_core.analysis.neighbours import distinct_pairs, near_duplicates, neighbours_table
-from lgd_core.base.checkpoints import Resume
+from lgd_core.base.checkpoints import Checkpoint
 from lgd_core.evaluation.students import cross_accuracies
 from lgd_core.figures.diagnosis_figure import diagnosis_figure
 from lgd_core.figures.set_figures import save_figure
@@ -42,7 +42,7 @@ def labelled(images: torch.Tensor, labels: torch.Tensor) -> Images:
 
 def matrix_of(increments: list[Images], epochs: int) -> list[list[float]]:
     recipe = RECIPE | {"epochs": epochs}
-    return cross_accuracies(SHAPE, increments, recipe, ("test",), Resume(None))
+    return cross_accuracies(SHAPE, increments, recipe, ("test",), Checkpoint(None))
 
 
 def test_identical_increments_are_redundant_and_bring_no_errors(bright):

@@ -19,13 +19,13 @@ from lgd_core.analysis.difficulty import (
     probabilities_in_training,
     symmetric_kl,
 )
-from lgd_core.base.checkpoints import Resume
+from lgd_core.base.checkpoints import Checkpoint
 from lgd_core.networks.classifiers import build_network
 from lgd_core.networks.training import Images
 
 SHAPE = {"name": "ConvNet-2-w8", "channels": 3, "size": 16, "classes": 3}
 RECIPE = {"epochs": 12, "batch": 12, "lr": 0.003, "weight_decay": 0.01}
-NOWHERE = Resume(None)
+NOWHERE = Checkpoint(None)
 
 
 def test_belief_grows_in_labels_that_fit_and_not_in_a_wrong_one(bright: Images) -> None:
@@ -46,8 +46,8 @@ def test_an_interrupted_measurement_ends_as_an_undisturbed_one(
     expected = probabilities_in_training(*arguments, NOWHERE)
     interrupt_after(saves)
     with pytest.raises(KeyboardInterrupt):
-        probabilities_in_training(*arguments, Resume(tmp_path, 0))
-    assert torch.equal(probabilities_in_training(*arguments, Resume(tmp_path, 0)), expected)
+        probabilities_in_training(*arguments, Checkpoint(tmp_path, 0))
+    assert torch.equal(probabilities_in_training(*arguments, Checkpoint(tmp_path, 0)), expected)
 
 
 def test_the_reference_s_confidence_is_that_in_the_true_class(bright: Images) -> None:

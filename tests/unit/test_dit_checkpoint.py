@@ -30,7 +30,7 @@ from lgd_core.diffusion.dit_checkpoint import (
     read_transformer,
 )
 from lgd_core.diffusion.priors import Prior, load_prior
-from lgd_core.diffusion.sampler import Sampling, Targets, Trace, sample
+from lgd_core.diffusion.sampler import Conditions, GuidanceTrace, Sampling, sample
 
 ROOT = Path(__file__).parents[2]
 CPU = torch.device("cpu")
@@ -199,7 +199,9 @@ def test_a_converted_folder_samples_and_is_a_pipeline(
     convert(saved(state), str(tmp_path / "prior"), vae, HEADS)
     prior = load_prior(str(tmp_path / "prior"), CPU)
     labels, rng = torch.tensor([1, 7]), [generator("a"), generator("b")]
-    latents = sample(prior, Targets(labels, labels, labels), rng, Sampling(steps=3), {}, Trace())
+    latents = sample(
+        prior, Conditions(labels, labels, labels), rng, Sampling(steps=3), {}, GuidanceTrace()
+    )
     assert latents.isfinite().all()
     assert prior.decode(latents).shape == (2, 3, 16, 16)
     scheduler = DiTPipeline.from_pretrained(tmp_path / "prior").scheduler.config
@@ -256,7 +258,7 @@ def test_training_checkpoints_give_their_average(saved: Callable) -> None:
     average, last = Original(learned=True), Original(learned=True)
     for parameter in last.parameters():
         parameter.data += 1
-    arguments = argparse.Namespace(model="DiT-XL/2", num_classes=1000, lr=1e-4, resume=None)
+    arguments = argparse.Namespace(model="DiT-XL/2", num_classes=1000, lr=1e-4, checkpoint=None)
     optimiser = torch.optim.AdamW(last.parameters())
     path = saved(
         {

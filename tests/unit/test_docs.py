@@ -21,7 +21,7 @@ from lgd_core.config.recipes import Recipes
 from lgd_core.config.reference import editor_schema, reference, written_files
 from lgd_core.config.schema import load_yaml
 from lgd_core.diffusion import guidance
-from lgd_core.diffusion.guidance import Denoising
+from lgd_core.diffusion.guidance import DenoisingStep
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "config" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -144,7 +144,7 @@ def test_the_readme_s_guidance_does_what_it_says() -> None:
     exec(example, names)
     noise, alpha_bar = torch.randn(2, 4, 8, 8), torch.tensor(0.4)
     unused = torch.zeros(2)
-    step = Denoising(noise, noise, noise, alpha_bar, unused, unused, unused, unused)
+    step = DenoisingStep(noise, noise, noise, alpha_bar, unused, unused, unused, unused)
     change = names["brightness"](0.5)(step)
     moved = -(1 - alpha_bar).sqrt() * change / alpha_bar.sqrt()
     assert change.shape == noise.shape

@@ -14,7 +14,7 @@ from lgd_core.config.classes import imagenet_indices
 from lgd_core.config.external import increments_of, list_images, list_set, resolve_external
 from lgd_core.data.distilled import read_folder, write_folder
 from lgd_core.data.external_sets import read_set
-from lgd_core.data.multi_formation import separate_stored
+from lgd_core.data.multi_formation import unpack_stored
 
 WNIDS = ["n02096294", "n01440764", "n02111889"]
 DATASET = {
@@ -166,7 +166,7 @@ def test_images_that_a_set_of_our_own_holds_are_read_one_by_one(tmp_path):
     facts = read_set({"folder": str(root), "increment": 10}, DATASET, files, 1, print)
     assert facts["images"] == 24
     stored, labels, factor = read_folder(root, DATASET)
-    seen, of_seen = separate_stored(stored, labels, factor)
+    seen, of_seen = unpack_stored(stored, labels, factor)
     assert np.array_equal(np.load(files["images"]), seen.numpy())
     assert np.array_equal(np.load(files["labels"]), of_seen.numpy())
     table = pd.read_csv(files["table"])

@@ -16,7 +16,7 @@ from test_selection import task, with_memory
 from test_training import STUDENT, student
 from torch import Tensor
 
-from lgd_core.base.checkpoints import Resume
+from lgd_core.base.checkpoints import Checkpoint
 from lgd_core.base.errors import UserError
 from lgd_core.diffusion.finetuning import tune_prior
 from lgd_core.diffusion.prior_training import train_transformer
@@ -26,7 +26,7 @@ from lgd_core.distill.selection import Scorer, draw
 from lgd_core.networks.learner import train_to_plateau
 from lgd_core.networks.training import Images, train_to_length
 
-NOWHERE = Resume(None)
+NOWHERE = Checkpoint(None)
 BAD = pytest.mark.parametrize("value", [math.nan, math.inf])
 
 
@@ -80,13 +80,13 @@ def test_candidates_are_not_chosen_by_such_scores(fixed_prior: Prior, scorer: Sc
 
 
 def test_students_and_learners_stop(bright: Images, tmp_path: Path) -> None:
-    resume = Resume(tmp_path, interval=0)
+    checkpoint = Checkpoint(tmp_path, interval=0)
     recipe = STUDENT | {"lr": math.inf}
     text = complaint(
-        lambda: train_to_length(student(), bright, bright, recipe, ("key",), resume, "student")
+        lambda: train_to_length(student(), bright, bright, recipe, ("key",), checkpoint, "student")
     )
     assert text.startswith("loss of training: ")
-    assert resume.load("student") is None, "nothing to go on from is kept"
+    assert checkpoint.load("student") is None, "nothing to go on from is kept"
     recipe |= {"ema_decay": 0.9, "patience": 2, "min_delta": 0.0, "max_epochs": 3}
     recipe |= {"squeeze_epochs": 1, "min_lr_ratio": 0.1}
     complaint(lambda: train_to_plateau(student(), bright, None, recipe, ("key",), NOWHERE))

@@ -9,23 +9,23 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lgd_core.base.micro_batches import Chunks
+from lgd_core.base.micro_batches import MicroBatches
 from lgd_core.base.seeding import generator
 from lgd_core.diffusion.guidance import (
-    Denoising,
+    DenoisingStep,
     DeviationGuidance,
     ScoreGuidance,
     learnability,
     nearest_similarity,
 )
 from lgd_core.diffusion.priors import Prior
-from lgd_core.diffusion.sampler import Sampling, Targets, Trace, predict_noise, sample
+from lgd_core.diffusion.sampler import Conditions, GuidanceTrace, Sampling, predict_noise, sample
 from lgd_core.distill.selection import Scorer
 
 LABELS = torch.tensor([0, 1, 2, 1])
 
 
-CHUNKS = Chunks(64)
+CHUNKS = MicroBatches(64)
 
 
 def tweedie(x_t: Tensor, noise: Tensor, alpha_bar: Tensor) -> Tensor:
@@ -33,14 +33,14 @@ def tweedie(x_t: Tensor, noise: Tensor, alpha_bar: Tensor) -> Tensor:
 
 
 @pytest.fixture
-def step(double: None) -> Denoising:
+def step(double: None) -> DenoisingStep:
     rng = generator("guidance")
     x_t, noise = torch.randn(2, 4, 4, 8, 8, generator=rng)
     x_t.requires_grad_()
     alpha_bar = torch.tensor(0.4)
     beta, sigma = torch.tensor(0.2), torch.tensor(0.3)
     x0 = tweedie(x_t, noise, alpha_bar)
-    return Denoising(x_t, noise, x0, alpha_bar, LABELS, beta, sigma, torch.arange(4))
+    return DenoisingStep(x_t, noise, x0, alpha_bar, LABELS, beta, sigma, torch.arange(4))
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def size(x: Tensor) -> Tensor:
     return x.flatten(1).norm(dim=1)
 
 
-def moved(step: Denoising, change: Tensor) -> Tensor:
+def moved(step: DenoisingStep, change: Tensor) -> Tensor:
     return tweedie(step.x_t, step.noise + change, step.alpha_bar).detach()
 
 
@@ -173,11 +173,11 @@ def test_a_reference_of_no_weight_is_never_evaluated(learner) -> None:
         learnability(learner, Untouchable(), images, LABELS, 0.5)
 
 
-def gradient_in_sampler(prior: Prior, full: bool) -> tuple[Denoising, Tensor]:
+def gradient_in_sampler(prior: Prior, full: bool) -> tuple[DenoisingStep, Tensor]:
     """Return one denoising step of the sampler and a gradient taken as guidance takes it."""
     seen = []
 
-    def guidance(step: Denoising) -> Tensor:
+    def guidance(step: DenoisingStep) -> Tensor:
         gradient = torch.autograd.grad(step.x0.sin().sum(), step.x_t, retain_graph=True)[0]
         seen.append((step, gradient))
         return torch.zeros_like(step.x_t)
@@ -186,8 +186,8 @@ def gradient_in_sampler(prior: Prior, full: bool) -> tuple[Denoising, Tensor]:
         steps=4, cfg_scale=1.5, cfg_channels=None, window=(2, 2), through_transformer=full
     )
     generators = [generator("path", i) for i in range(4)]
-    targets = Targets(LABELS, LABELS, torch.arange(4))
-    sample(prior, targets, generators, sampling, {"test": guidance}, Trace())
+    targets = Conditions(LABELS, LABELS, torch.arange(4))
+    sample(prior, targets, generators, sampling, {"test": guidance}, GuidanceTrace())
     return seen[0]
 
 

@@ -9,20 +9,20 @@ from PIL import Image
 from torch import nn
 from trees import record_arrays
 
-from lgd_core.base.checkpoints import Resume
+from lgd_core.base.checkpoints import Checkpoint
 from lgd_core.base.errors import UserError
 from lgd_core.config.stages import sampling_settings
 from lgd_core.diffusion.priors import Prior
 from lgd_core.distill.increments import (
     draw_candidates,
     folder_candidates,
-    guided_task,
+    guided_increment,
     prior_labels,
     real_candidates,
     shard_classes,
-    unguided_task,
+    unguided_increment,
 )
-from lgd_core.distill.selection import Materials
+from lgd_core.distill.selection import Artifacts
 
 DATASET = {
     "classes": ["red", "green", "blue"],
@@ -62,27 +62,27 @@ def test_the_prior_s_labels_are_those_of_the_data_set_unless_listed() -> None:
 
 
 def test_an_unguided_task_is_one_candidate_without_guidance() -> None:
-    task = unguided_task(DATASET, METHOD, [1, 2], (5, 0))
-    assert (task.classes, task.positions, task.candidates) == ([1, 2], 2, 1)
-    assert (task.key, task.prior_labels) == ((5, 0), [2, 0, 1])
-    assert (task.sampling.steps, task.sampling.cfg_scale) == (20, 1.5)
-    assert not any(map(task.is_guided_by, ("learnability", "deviation", "influence", "modes")))
+    spec = unguided_increment(DATASET, METHOD, [1, 2], (5, 0))
+    assert (spec.classes, spec.positions, spec.candidates) == ([1, 2], 2, 1)
+    assert (spec.key, spec.prior_labels) == ((5, 0), [2, 0, 1])
+    assert (spec.sampling.steps, spec.sampling.cfg_scale) == (20, 1.5)
+    assert not any(map(spec.is_guided_by, ("learnability", "deviation", "influence", "modes")))
 
 
 @pytest.mark.parametrize(("increment", "strength"), [(0, 0.2), (1, 0.2), (2, 0.3), (3, 0.3)])
 def test_a_guided_task_has_its_increment_s_strength(increment: int, strength: float) -> None:
-    task = guided_task(DATASET, sampling_settings(RECIPE, increment), [2, 0], (5, increment))
-    strengths = {name: part["strength"] for name, part in task.guidance.items()}
+    spec = guided_increment(DATASET, sampling_settings(RECIPE, increment), [2, 0], (5, increment))
+    strengths = {name: part["strength"] for name, part in spec.guidance.items()}
     assert strengths == {
         "learnability": strength,
         "deviation": 0.05,
         "influence": 0.08,
         "modes": 0.2,
     }
-    assert task.guidance["influence"] == {"strength": 0.08, "norm": "relative"}
-    assert (task.candidates, task.classes_per_batch) == (4, 2)
-    assert task.guidance["deviation"]["memory"] == 7
-    assert (task.sampling.window, task.sampling.through_transformer) == ((3, 15), True)
+    assert spec.guidance["influence"] == {"strength": 0.08, "norm": "relative"}
+    assert (spec.candidates, spec.classes_per_batch) == (4, 2)
+    assert spec.guidance["deviation"]["memory"] == 7
+    assert (spec.sampling.window, spec.sampling.through_transformer) == ((3, 15), True)
 
 
 def colours(root: Path, folders: dict[str, tuple[int, int, int]], count: int = 3) -> Path:
@@ -191,11 +191,13 @@ def test_a_shard_holds_what_all_classes_together_do(
         np.save(tmp_path / f"{split}_labels.npy", np.repeat(np.arange(3), 16))
     record_arrays(tmp_path)
     method = METHOD | {"source": source, "condensation": CONDENSATION}
-    materials = Materials(real=tmp_path, reference=learner)
+    artifacts = Artifacts(real=tmp_path, reference=learner)
 
     def drawn(labels: list[int], increment: int) -> dict[str, torch.Tensor]:
         key = (0, increment)
-        return draw_candidates(fixed_prior, materials, FACTS, method, labels, key, Resume(None))[0]
+        return draw_candidates(
+            fixed_prior, artifacts, FACTS, method, labels, key, Checkpoint(None)
+        )[0]
 
     whole, shard = drawn([0, 1, 2], 1), drawn([2], 1)
     assert shard["images"].shape == (1, 2, 1, 3, 16, 16)

@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lgd_core.base.micro_batches import Chunks
+from lgd_core.base.micro_batches import MicroBatches
 from lgd_core.base.seeding import generator
-from lgd_core.diffusion.guidance import Denoising, ScoreGuidance
+from lgd_core.diffusion.guidance import DenoisingStep, ScoreGuidance
 from lgd_core.diffusion.priors import Prior
 from lgd_core.distill.influence import (
     Influence,
@@ -68,13 +68,13 @@ def test_the_score_is_the_mean_cosine_to_the_gradient_of_the_own_class(precise: 
 
 
 @pytest.fixture
-def step(double: None) -> Denoising:
+def step(double: None) -> DenoisingStep:
     x_t, noise = torch.randn(2, 4, 4, 8, 8, generator=generator("influence"))
     x_t.requires_grad_()
     alpha_bar = torch.tensor(0.4)
     clean = tweedie(x_t, noise, alpha_bar)
     beta, sigma = torch.tensor(0.1), torch.tensor(0.3)  # of no use to this guidance
-    return Denoising(x_t, noise, clean, alpha_bar, LABELS, beta, sigma, torch.arange(4))
+    return DenoisingStep(x_t, noise, clean, alpha_bar, LABELS, beta, sigma, torch.arange(4))
 
 
 @pytest.fixture
@@ -88,19 +88,19 @@ def tweedie(x_t: Tensor, noise: Tensor, alpha_bar: Tensor) -> Tensor:
     return (x_t - (1 - alpha_bar).sqrt() * noise) / alpha_bar.sqrt()
 
 
-def moved(step: Denoising, change: Tensor) -> Tensor:
+def moved(step: DenoisingStep, change: Tensor) -> Tensor:
     return tweedie(step.x_t, step.noise + change, step.alpha_bar).detach()
 
 
 def test_guidance_raises_the_score_and_the_other_sign_lowers_it(step, score) -> None:
-    change = ScoreGuidance(score, 1e-3, "relative", Chunks(64))(step)
+    change = ScoreGuidance(score, 1e-3, "relative", MicroBatches(64))(step)
     before = score(step.x0, LABELS)
     assert (score(moved(step, change), LABELS) > before).all()
     assert (score(moved(step, -change), LABELS) < before).all()
 
 
 def test_guidance_lies_along_the_finite_difference_gradient(step, score) -> None:
-    change = ScoreGuidance(score, 1.0, "relative", Chunks(64))(step)
+    change = ScoreGuidance(score, 1.0, "relative", MicroBatches(64))(step)
     x_t, h = step.x_t.detach(), 1e-5
     gradient = torch.zeros_like(x_t)
     # A handful of coordinates of every sample suffices to compare directions.
@@ -120,15 +120,15 @@ def test_guidance_lies_along_the_finite_difference_gradient(step, score) -> None
 
 @pytest.mark.parametrize(("norm", "divisor"), [("rms", 16.0), ("relative", 1.0)])
 def test_the_change_has_the_documented_size(step, score, norm: str, divisor: float) -> None:
-    change = ScoreGuidance(score, 5.0, norm, Chunks(64))(step)
+    change = ScoreGuidance(score, 5.0, norm, MicroBatches(64))(step)
     ratio = change.flatten(1).norm(dim=1) / step.noise.flatten(1).norm(dim=1)
     torch.testing.assert_close(ratio, torch.full((4,), 5.0 * 0.6**0.5 / divisor))
 
 
 @pytest.mark.parametrize("largest", [1, 3])
 def test_chunks_change_nothing(step, score, largest: int) -> None:
-    whole = ScoreGuidance(score, 1.0, "relative", Chunks(64))(step)
-    parts = ScoreGuidance(score, 1.0, "relative", Chunks(largest))(step)
+    whole = ScoreGuidance(score, 1.0, "relative", MicroBatches(64))(step)
+    parts = ScoreGuidance(score, 1.0, "relative", MicroBatches(largest))(step)
     torch.testing.assert_close(parts, whole, rtol=1e-9, atol=1e-12)
 
 

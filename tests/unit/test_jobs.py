@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from lgd_core.base.checkpoints import Resume
+from lgd_core.base.checkpoints import Checkpoint
 from lgd_core.base.errors import UserError
 from lgd_core.base.files import write_json
 from lgd_core.evaluation.students import cross_accuracies
@@ -66,7 +66,7 @@ def snakemake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable:
 def resume_folder(job: SimpleNamespace) -> Path:
     from job import Job
 
-    return Job(job).resume.folder
+    return Job(job).checkpoint.folder
 
 
 def test_a_job_goes_on_only_where_it_is_computed_as_before(
@@ -101,17 +101,17 @@ def test_a_finished_job_leaves_no_checkpoint_of_edited_values(snakemake: Callabl
 
     def killed() -> None:
         with running(snakemake(settings={"lr": 0.1})) as job:
-            job.resume.save("a", {"step": 1})
+            job.checkpoint.save("a", {"step": 1})
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         killed()
     with running(snakemake(wildcards={"dataset": "digits", "k": "2"})) as other:
-        other.resume.save("a", {"step": 1})
+        other.checkpoint.save("a", {"step": 1})
         with running(snakemake(settings={"lr": 0.2})) as job:
-            assert job.resume.load("a") is None
+            assert job.checkpoint.load("a") is None
         assert [path.name for path in Path("results/.resume").rglob("*.pt")] == ["a.pt"]
-        assert other.resume.load("a") == {"step": 1}, "other jobs keep theirs"
+        assert other.checkpoint.load("a") == {"step": 1}, "other jobs keep theirs"
     assert not list(Path("results/.resume").rglob("*.pt"))
 
 
@@ -217,6 +217,6 @@ SHAPE = {"name": "ConvNet-2-w8", "channels": 3, "size": 16, "classes": 3}
 
 
 def test_a_network_that_is_done_keeps_no_checkpoint(bright: Images, tmp_path: Path) -> None:
-    recipe, resume = RECIPE | {"cutmix": False}, Resume(tmp_path, 0)
-    cross_accuracies(SHAPE, [bright, bright], recipe, ("key",), resume)
+    recipe, checkpoint = RECIPE | {"cutmix": False}, Checkpoint(tmp_path, 0)
+    cross_accuracies(SHAPE, [bright, bright], recipe, ("key",), checkpoint)
     assert len(list(tmp_path.rglob("*.pt"))) == 1, "the results alone"

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Normal, kl_divergence
 
-from lgd_core.base.checkpoints import Resume
+from lgd_core.base.checkpoints import Checkpoint
 from lgd_core.base.errors import UserError
 from lgd_core.base.seeding import generator
 from lgd_core.diffusion.finetuning import (
@@ -27,7 +27,7 @@ from lgd_core.diffusion.priors import Prior, load_prior
 from lgd_core.networks.training import Images
 
 CPU = torch.device("cpu")
-NOWHERE = Resume(None)
+NOWHERE = Checkpoint(None)
 ALPHAS = (1 - torch.linspace(1e-4, 0.02, 1000)).cumprod(0)
 RECIPE = {
     "seed": 0,
@@ -163,10 +163,10 @@ def tuning(request: pytest.FixtureRequest, bright: Images) -> Callable:
     """Return tuning of a fresh copy of either prior, by a place to resume and changed keys."""
     folder = request.getfixturevalue(f"{request.param}_folder")
 
-    def tune(resume: Resume = NOWHERE, **changes: object) -> tuple[Prior, dict]:
+    def tune(checkpoint: Checkpoint = NOWHERE, **changes: object) -> tuple[Prior, dict]:
         prior = load_prior(str(folder), CPU)
         parts = (bright.images, bright.labels, [2, 0, 1], 0.5, RECIPE | changes)
-        return prior, tune_prior(prior, *parts, resume)
+        return prior, tune_prior(prior, *parts, checkpoint)
 
     return tune
 
@@ -206,8 +206,8 @@ def test_an_interrupted_tuning_ends_as_an_undisturbed_one(
     undisturbed, result = tuning()
     interrupt_after(saves)
     with pytest.raises(KeyboardInterrupt):
-        tuning(Resume(tmp_path, 0))
-    resumed, found = tuning(Resume(tmp_path, 0))
+        tuning(Checkpoint(tmp_path, 0))
+    resumed, found = tuning(Checkpoint(tmp_path, 0))
     assert found == result
     assert all(torch.equal(t, state(undisturbed)[name]) for name, t in state(resumed).items())
 

@@ -8,19 +8,19 @@ import pytest
 import torch
 from torch import Tensor
 
-from lgd_core.base.checkpoints import Resume
+from lgd_core.base.checkpoints import Checkpoint
 from lgd_core.base.errors import UserError
 from lgd_core.base.seeding import generator
-from lgd_core.diffusion.guidance import Denoising, noise_change
+from lgd_core.diffusion.guidance import DenoisingStep, noise_change
 from lgd_core.diffusion.priors import Prior
-from lgd_core.diffusion.sampler import Sampling, Targets, denoising
+from lgd_core.diffusion.sampler import Conditions, Sampling, denoising
 from lgd_core.distill import modes
 from lgd_core.distill.modes import ModeGuidance, class_modes, encode_images, farthest_first
-from lgd_core.distill.selection import Materials, Task, draw
+from lgd_core.distill.selection import Artifacts, IncrementSpec, draw
 
-NOWHERE = Resume(None)
+NOWHERE = Checkpoint(None)
 LABELS = torch.tensor([2, 0, 1])
-TARGETS = Targets(LABELS, LABELS, torch.tensor([4, 0, 7]))
+TARGETS = Conditions(LABELS, LABELS, torch.tensor([4, 0, 7]))
 CENTRES = torch.randn(3, 2, 4, 8, 8, generator=generator("centres"))
 
 
@@ -81,17 +81,17 @@ def test_an_interrupted_encoding_ends_as_an_undisturbed_one(
     expected = fixed_prior.encode(images)
     interrupt_after(2)
     with pytest.raises(KeyboardInterrupt):
-        encode_images(fixed_prior, images, Resume(tmp_path, 0))
+        encode_images(fixed_prior, images, Checkpoint(tmp_path, 0))
     seen: list[int] = []
     monkeypatch.setattr(
         Prior, "encode", lambda self, part: seen.append(len(part)) or expected[-len(part) :]
     )
-    found = encode_images(fixed_prior, images, Resume(tmp_path, 0))
+    found = encode_images(fixed_prior, images, Checkpoint(tmp_path, 0))
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
     assert seen == [2], "only what was not yet encoded"
 
 
-def a_step(prior: Prior, index: int) -> tuple[object, Tensor, Tensor, Denoising]:
+def a_step(prior: Prior, index: int) -> tuple[object, Tensor, Tensor, DenoisingStep]:
     """Return a scheduler, its timestep, the transformer's output there and the denoising step."""
     scheduler = prior.scheduler(10)
     t = scheduler.timesteps[9 - index]
@@ -101,7 +101,9 @@ def a_step(prior: Prior, index: int) -> tuple[object, Tensor, Tensor, Denoising]
     return scheduler, t, noise, denoising(scheduler, t, x, noise, TARGETS)
 
 
-def move(scheduler: object, t: Tensor, output: Tensor, step: Denoising, change: Tensor) -> Tensor:
+def move(
+    scheduler: object, t: Tensor, output: Tensor, step: DenoisingStep, change: Tensor
+) -> Tensor:
     """Return how far a change of the noise moves the scheduler's next latent."""
     changed = torch.cat([output[:, :4] + change, output[:, 4:]], 1)
     plain, moved = (
@@ -139,8 +141,8 @@ def test_guidance_adds_strength_times_sigma_times_the_way_to_the_own_centre(
     torch.testing.assert_close(found, 0.1 * sigma * (centres - x0), rtol=1e-2, atol=2e-3)
 
 
-def task(**changes: object) -> Task:
-    plain = Task(
+def spec(**changes: object) -> IncrementSpec:
+    plain = IncrementSpec(
         classes=[0, 1, 2],
         prior_labels=[0, 1, 2],
         positions=2,
@@ -157,8 +159,8 @@ def test_samples_end_nearer_to_their_centres_the_stronger_the_guidance(fixed_pri
     def distances(strength: float) -> Tensor:
         drawn = draw(
             fixed_prior,
-            Materials(modes=10 * CENTRES),
-            task(guidance={"modes": {"strength": strength}}),
+            Artifacts(modes=10 * CENTRES),
+            spec(guidance={"modes": {"strength": strength}}),
             NOWHERE,
         )[0]["latents"][:, :, 0]
         return (drawn - 10 * CENTRES).flatten(2).norm(dim=2)
@@ -174,12 +176,12 @@ def test_positions_count_over_all_increments(
     seen = []
     guide = ModeGuidance.__call__
 
-    def spy(self: ModeGuidance, step: Denoising) -> Tensor:
+    def spy(self: ModeGuidance, step: DenoisingStep) -> Tensor:
         seen.append((step.labels, step.positions))
         return guide(self, step)
 
     monkeypatch.setattr(ModeGuidance, "__call__", spy)
-    draw(fixed_prior, Materials(modes=CENTRES), task(key=(0, 3), first_position=6), NOWHERE)
+    draw(fixed_prior, Artifacts(modes=CENTRES), spec(key=(0, 3), first_position=6), NOWHERE)
     labels, positions = seen[0]
     assert labels.tolist() == [0, 0, 1, 1, 2, 2]
     assert positions.tolist() == [6, 7, 6, 7, 6, 7]
@@ -188,9 +190,9 @@ def test_positions_count_over_all_increments(
 def test_any_batch_and_any_shard_pull_to_the_same_centres(
     batched: Callable, fixed_prior: Prior
 ) -> None:
-    materials = Materials(modes=CENTRES)
-    expected = draw(fixed_prior, materials, task(classes_per_batch=1), NOWHERE)[0]["latents"]
-    found = draw(batched(fixed_prior, 4), materials, task(), NOWHERE)[0]["latents"]
+    artifacts = Artifacts(modes=CENTRES)
+    expected = draw(fixed_prior, artifacts, spec(classes_per_batch=1), NOWHERE)[0]["latents"]
+    found = draw(batched(fixed_prior, 4), artifacts, spec(), NOWHERE)[0]["latents"]
     assert torch.allclose(found, expected, rtol=1e-4, atol=1e-4)
-    part = draw(fixed_prior, materials, task(classes=[2], classes_per_batch=1), NOWHERE)[0]
+    part = draw(fixed_prior, artifacts, spec(classes=[2], classes_per_batch=1), NOWHERE)[0]
     assert torch.equal(part["latents"], expected[[2]])

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from lgd_core.base.checkpoints import Resume
+from lgd_core.base.checkpoints import Checkpoint
 from lgd_core.networks import learner as plateau
 from lgd_core.networks.classifiers import build_network
 from lgd_core.networks.learner import plateaued, train_to_plateau
@@ -26,7 +26,7 @@ LEARNER = {
     "min_lr_ratio": 0.1,
     "ema_decay": 0.8,
 }
-NOWHERE = Resume(None)
+NOWHERE = Checkpoint(None)
 
 
 def network(key: int = 0) -> nn.Module:
@@ -123,9 +123,9 @@ def test_an_interrupted_learner_ends_as_an_undisturbed_one(
     undisturbed, curve = train_to_plateau(network(), bright, None, recipe, ("key",), NOWHERE)
     interrupt_after(saves)
     with pytest.raises(KeyboardInterrupt):
-        train_to_plateau(network(), bright, None, recipe, ("key",), Resume(tmp_path, 0))
+        train_to_plateau(network(), bright, None, recipe, ("key",), Checkpoint(tmp_path, 0))
     resumed, found = train_to_plateau(
-        network(7), bright, None, recipe, ("key",), Resume(tmp_path, 0)
+        network(7), bright, None, recipe, ("key",), Checkpoint(tmp_path, 0)
     )
     assert len(curve) == 10
     assert found == curve

@@ -14,7 +14,7 @@ from lgd_core.analysis.prior_quality import (
     reconstruction_psnr,
     sample_quality,
 )
-from lgd_core.base.checkpoints import Resume
+from lgd_core.base.checkpoints import Checkpoint
 from lgd_core.base.errors import UserError
 from lgd_core.diffusion.priors import Prior
 from lgd_core.networks.features import penultimate
@@ -44,7 +44,7 @@ def test_psnr_counts_the_error_over_all_pixels(
 def test_samples_are_drawn_class_by_class(batched: Callable, fixed_prior: Prior) -> None:
     dataset = {"classes": ["ant", "bee", "cat"], "prior_labels": []}
     few, more = (
-        draw_samples(batched(fixed_prior, largest), dataset, SAMPLER, 2, Resume(None))
+        draw_samples(batched(fixed_prior, largest), dataset, SAMPLER, 2, Checkpoint(None))
         for largest in (2, 64)
     )
     assert few["labels"].tolist() == [0, 0, 1, 1, 2, 2]

@@ -8,7 +8,7 @@ import torch
 from diffusers import AutoencoderKL, DiTPipeline, DiTTransformer2DModel
 from torch import Tensor, nn
 
-from lgd_core.base.checkpoints import Resume
+from lgd_core.base.checkpoints import Checkpoint
 from lgd_core.diffusion.prior_training import (
     encode,
     feature_distance,
@@ -22,7 +22,7 @@ from lgd_core.diffusion.priors import load_prior
 from lgd_core.networks.training import Images
 
 CPU = torch.device("cpu")
-NOWHERE = Resume(None)
+NOWHERE = Checkpoint(None)
 AUTOENCODER = {
     "widths": [8, 16],
     "norm_groups": 4,
@@ -57,8 +57,8 @@ def same(model: nn.Module, other: nn.Module) -> bool:
 def autoencoding(bright: Images, learner: nn.Module) -> Callable:
     """Return training of the autoencoder, by changes of the recipe and a place to resume."""
 
-    def train(resume: Resume = NOWHERE, **changes: object) -> tuple[AutoencoderKL, float]:
-        return train_autoencoder(bright.images, AUTOENCODER | changes, 0, learner, resume, CPU)
+    def train(checkpoint: Checkpoint = NOWHERE, **changes: object) -> tuple[AutoencoderKL, float]:
+        return train_autoencoder(bright.images, AUTOENCODER | changes, 0, learner, checkpoint, CPU)
 
     return train
 
@@ -67,9 +67,11 @@ def autoencoding(bright: Images, learner: nn.Module) -> Callable:
 def diffusing(bright: Images, fixed_prior: object) -> Callable:
     """Return training of the transformer, by changes of the recipe and a place to resume."""
 
-    def train(resume: Resume = NOWHERE, **changes: object) -> tuple[DiTTransformer2DModel, float]:
+    def train(
+        checkpoint: Checkpoint = NOWHERE, **changes: object
+    ) -> tuple[DiTTransformer2DModel, float]:
         parts = (fixed_prior.autoencoder, bright.images, bright.labels, 3)
-        return train_transformer(*parts, TRANSFORMER | changes, 0, resume, CPU)
+        return train_transformer(*parts, TRANSFORMER | changes, 0, checkpoint, CPU)
 
     return train
 
@@ -116,8 +118,8 @@ def test_an_interrupted_training_ends_as_an_undisturbed_one(
     undisturbed, loss = train(steps=12)
     interrupt_after(saves)
     with pytest.raises(KeyboardInterrupt):
-        train(Resume(tmp_path, 0), steps=12)
-    resumed, found = train(Resume(tmp_path, 0), steps=12)
+        train(Checkpoint(tmp_path, 0), steps=12)
+    resumed, found = train(Checkpoint(tmp_path, 0), steps=12)
     assert found == loss
     assert same(resumed, undisturbed)
     assert resumed.config.get("scaling_factor") == undisturbed.config.get("scaling_factor")
@@ -126,9 +128,9 @@ def test_an_interrupted_training_ends_as_an_undisturbed_one(
 def test_a_finished_part_is_not_trained_again(
     autoencoding: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first, loss = autoencoding(Resume(tmp_path), steps=3)
+    first, loss = autoencoding(Checkpoint(tmp_path), steps=3)
     monkeypatch.setattr(torch.optim.AdamW, "step", None)
-    again, found = autoencoding(Resume(tmp_path), steps=3)
+    again, found = autoencoding(Checkpoint(tmp_path), steps=3)
     assert found == loss
     assert same(first, again)
 

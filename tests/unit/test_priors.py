@@ -12,7 +12,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from lgd_core.base.errors import UserError
-from lgd_core.base.micro_batches import Chunks
+from lgd_core.base.micro_batches import MicroBatches
 from lgd_core.base.seeding import generator
 from lgd_core.diffusion.priors import Prior, load_prior, to_uint8
 
@@ -73,7 +73,7 @@ def test_encoding_is_the_scaled_posterior_mean_for_any_batch(fixed_prior: Prior)
     with torch.no_grad():
         expected = fixed_prior.autoencoder.encode(images / 127.5 - 1).latent_dist.mode() * 0.5
     for largest in (2, 64):
-        prior = dataclasses.replace(fixed_prior, chunks=Chunks(largest))
+        prior = dataclasses.replace(fixed_prior, micro_batches=MicroBatches(largest))
         assert torch.allclose(prior.encode(images), expected, atol=1e-5)
 
 

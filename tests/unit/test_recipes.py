@@ -14,15 +14,15 @@ from lgd_core.base.errors import UserError
 from lgd_core.base.folders import check_writable
 from lgd_core.config.catalogue import MODELS
 from lgd_core.config.methods import (
-    epochs_at,
+    epochs_for_ipc,
     formation,
     is_guided,
     mode_clusters,
     mode_increment,
     needs_influence,
     needs_learner,
-    strength_at,
-    tuned_by,
+    prior_owner,
+    strength_at_increment,
 )
 from lgd_core.config.recipes import Recipes
 from lgd_core.config.schema import schema_of
@@ -670,7 +670,11 @@ def test_needs_learner_and_strengths():
     assert needs_learner(method | {"candidates": 2})
     scheduled = method | {"learnability": {"strength": 0.0, "strength_by_increment": [0.1, 0.2]}}
     assert needs_learner(scheduled)
-    assert [strength_at(scheduled["learnability"], k) for k in (1, 2, 3)] == [0.1, 0.2, 0.2]
+    assert [strength_at_increment(scheduled["learnability"], k) for k in (1, 2, 3)] == [
+        0.1,
+        0.2,
+        0.2,
+    ]
 
 
 def test_needs_influence(folder):
@@ -709,7 +713,7 @@ def test_modes_are_an_increment_s_own_or_shared():
 
 
 def test_a_tuned_prior_is_the_method_s_own_or_another_s(folder):
-    assert [tuned_by({"prior": prior}, "a") for prior in (None, "own", "b")] == [None, "a", "b"]
+    assert [prior_owner({"prior": prior}, "a") for prior in (None, "own", "b")] == [None, "a", "b"]
     recipes = Recipes(folder, {})
     assert recipes.method("digits", "minimax_lgd")["prior"] == "minimax"
     assert recipes.method("digits", "minimax_lgd")["finetune"] is None
@@ -741,7 +745,7 @@ def test_bad_modes_and_priors(folder, changes, parts):
 
 def test_epochs_follow_the_next_amount_listed():
     epochs = {10: 2000, 50: 1500, 100: 1000}
-    found = [epochs_at(epochs, ipc) for ipc in (10, 20, 30, 40, 50, 70, 100, 200)]
+    found = [epochs_for_ipc(epochs, ipc) for ipc in (10, 20, 30, 40, 50, 70, 100, 200)]
     assert found == [2000, 1500, 1500, 1500, 1500, 1000, 1000, 1000]
 
 

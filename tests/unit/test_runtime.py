@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from lgd_core.base import progress as bars
-from lgd_core.base.checkpoints import Resume
+from lgd_core.base.checkpoints import Checkpoint
 from lgd_core.base.devices import describe, hardware, resolve_device
 from lgd_core.base.digests import fingerprint
 from lgd_core.base.errors import UserError
@@ -147,7 +147,7 @@ def no_room() -> Iterator[None]:
     [
         lambda path: write_json(path, {"x": list(range(50_000))}),
         lambda path: save_tensors(path, {"x": torch.zeros(50_000)}, {}),
-        lambda path: Resume(path.parent).save(path.stem, {"x": torch.zeros(50_000)}),
+        lambda path: Checkpoint(path.parent).save(path.stem, {"x": torch.zeros(50_000)}),
     ],
     ids=["json", "tensors", "resume"],
 )
@@ -212,24 +212,24 @@ def test_a_fingerprint_changes_with_facts_and_file_contents(tmp_path: Path) -> N
 
 
 def test_state_comes_back_and_is_forgotten_on_request(tmp_path: Path) -> None:
-    resume = Resume(tmp_path / "state")
-    assert resume.load("a") is None
+    checkpoint = Checkpoint(tmp_path / "state")
+    assert checkpoint.load("a") is None
     state = {"weights": {"x": torch.arange(3)}, "step": 4, "losses": [0.5], "by": {1: "one"}}
-    resume.save("a", state)
-    found = Resume(tmp_path / "state").load("a")
+    checkpoint.save("a", state)
+    found = Checkpoint(tmp_path / "state").load("a")
     assert torch.equal(found["weights"].pop("x"), state["weights"].pop("x"))
     assert found == state
-    assert resume.load("b") is None
-    resume.clear()
-    assert resume.load("a") is None
+    assert checkpoint.load("b") is None
+    checkpoint.clear()
+    assert checkpoint.load("a") is None
     assert not (tmp_path / "state").exists()
 
 
 def test_nothing_is_kept_without_a_folder(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
-    Resume(None).save("a", {"step": 1})
-    assert Resume(None).load("a") is None
-    Resume(None).clear()
+    Checkpoint(None).save("a", {"step": 1})
+    assert Checkpoint(None).load("a") is None
+    Checkpoint(None).clear()
     assert contents(tmp_path) == {}
 
 
@@ -240,19 +240,19 @@ class Payload:
 
 def test_a_pickled_object_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     torch.save({"state": {"step": Payload()}, "digest": ""}, tmp_path / "a.pt")
-    assert Resume(tmp_path).load("a") is None
+    assert Checkpoint(tmp_path).load("a") is None
     assert "executed" not in capsys.readouterr().out
 
 
 def test_saving_is_due_after_the_interval(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
-    resume = Resume(tmp_path, interval=60)
-    assert not resume.due()
+    checkpoint = Checkpoint(tmp_path, interval=60)
+    assert not checkpoint.due()
     now = 160.0
-    assert resume.due()
-    resume.save("a", {})
-    assert not resume.due()
+    assert checkpoint.due()
+    checkpoint.save("a", {})
+    assert not checkpoint.due()
 
 
 @pytest.mark.parametrize("name", ["cuda", "cuda:1"])

@@ -11,13 +11,13 @@ from diffusers import DiTTransformer2DModel
 from torch import Tensor
 
 from lgd_core.base.seeding import generator
-from lgd_core.diffusion.guidance import Denoising
+from lgd_core.diffusion.guidance import DenoisingStep
 from lgd_core.diffusion.priors import Prior
-from lgd_core.diffusion.sampler import Sampling, Targets, Trace, predict_noise, sample
+from lgd_core.diffusion.sampler import Conditions, GuidanceTrace, Sampling, predict_noise, sample
 
 LABELS = torch.tensor([2, 0, 1])
 POSITIONS = torch.tensor([4, 0, 7])
-TARGETS = Targets(LABELS, LABELS, POSITIONS)
+TARGETS = Conditions(LABELS, LABELS, POSITIONS)
 
 
 def generators(n: int = 3) -> list[torch.Generator]:
@@ -61,7 +61,7 @@ def test_samples_are_those_of_the_ddpm_equations(
     prior: Prior, scale: float, channels: int | None
 ) -> None:
     sampling = Sampling(steps=10, cfg_scale=scale, cfg_channels=channels)
-    found = sample(prior, TARGETS, generators(), sampling, {}, Trace())
+    found = sample(prior, TARGETS, generators(), sampling, {}, GuidanceTrace())
     expected = plain_ddpm(prior, 10, scale, channels or 4)
     assert torch.allclose(found, expected.float(), rtol=1e-4, atol=1e-4)
 
@@ -89,7 +89,7 @@ def test_golden_slice(kind: str, request: pytest.FixtureRequest) -> None:
     prior = request.getfixturevalue(f"{kind}_prior")
     prior = dataclasses.replace(prior, transformer=fill_with_waves(prior.transformer))
     sampling = Sampling(steps=8, cfg_scale=2.0, cfg_channels=3)
-    found = sample(prior, TARGETS, generators(), sampling, {}, Trace())
+    found = sample(prior, TARGETS, generators(), sampling, {}, GuidanceTrace())
     assert found[0, :, 3, 4].tolist() == pytest.approx(GOLDEN[kind], rel=1e-4)
 
 
@@ -98,9 +98,9 @@ class Recorder:
 
     def __init__(self, change: float = 0.0) -> None:
         self.change = change
-        self.steps: list[Denoising] = []
+        self.steps: list[DenoisingStep] = []
 
-    def __call__(self, step: Denoising) -> Tensor:
+    def __call__(self, step: DenoisingStep) -> Tensor:
         self.steps.append(step)
         return torch.full_like(step.x_t, self.change)
 
@@ -112,7 +112,7 @@ class Recorder:
 def test_guidance_acts_at_the_window_s_steps_and_nowhere_else(
     fixed_prior: Prior, window: tuple[int, int], expected: list[int]
 ) -> None:
-    recorder, trace = Recorder(), Trace()
+    recorder, trace = Recorder(), GuidanceTrace()
     sampling = Sampling(steps=6, window=window)
     sample(fixed_prior, TARGETS, generators(), sampling, {"test": recorder}, trace)
     assert list(trace.ratios.get("test", {})) == expected
@@ -123,19 +123,23 @@ def test_guidance_acts_at_the_window_s_steps_and_nowhere_else(
 
 def test_guidance_that_changes_nothing_leaves_the_samples_as_they_are(prior: Prior) -> None:
     sampling = Sampling(steps=6, window=(1, 4))
-    plain = sample(prior, TARGETS, generators(), sampling, {}, Trace())
+    plain = sample(prior, TARGETS, generators(), sampling, {}, GuidanceTrace())
     watched = {"test": Recorder()}
-    assert torch.equal(sample(prior, TARGETS, generators(), sampling, watched, Trace()), plain)
+    assert torch.equal(
+        sample(prior, TARGETS, generators(), sampling, watched, GuidanceTrace()), plain
+    )
     pushed = {"test": Recorder(0.1)}
-    assert not torch.equal(sample(prior, TARGETS, generators(), sampling, pushed, Trace()), plain)
+    assert not torch.equal(
+        sample(prior, TARGETS, generators(), sampling, pushed, GuidanceTrace()), plain
+    )
 
 
 def test_changes_of_all_guidances_add_up_and_are_traced(prior: Prior) -> None:
     sampling = Sampling(steps=6, window=(3, 4))
     two, one = {"a": Recorder(0.1), "b": Recorder(0.2)}, {"c": Recorder(0.3)}
-    trace = Trace()
+    trace = GuidanceTrace()
     found = sample(prior, TARGETS, generators(), sampling, two, trace)
-    expected = sample(prior, TARGETS, generators(), sampling, one, Trace())
+    expected = sample(prior, TARGETS, generators(), sampling, one, GuidanceTrace())
     assert torch.allclose(found, expected, atol=1e-4)
     noise = two["a"].steps[0].noise.flatten(1).norm(dim=1)
     assert trace.ratios["a"][4] == pytest.approx((0.1 * 16 / noise).tolist())
@@ -150,11 +154,11 @@ def test_guidance_sees_its_own_labels_and_the_prior_sees_its_own(
     others = torch.tensor([1, 1, 0])
     sample(
         fixed_prior,
-        Targets(LABELS, others, POSITIONS),
+        Conditions(LABELS, others, POSITIONS),
         generators(),
         sampling,
         {"test": recorder},
-        Trace(),
+        GuidanceTrace(),
     )
     assert all(torch.equal(step.labels, LABELS) for step in recorder.steps)
     assert all(torch.equal(step.positions, POSITIONS) for step in recorder.steps)
@@ -164,7 +168,7 @@ def test_guidance_sees_its_own_labels_and_the_prior_sees_its_own(
 def test_clean_latent_follows_from_noise(fixed_prior: Prior) -> None:
     recorder = Recorder()
     sampling = Sampling(steps=5, window=(0, 4))
-    sample(fixed_prior, TARGETS, generators(), sampling, {"test": recorder}, Trace())
+    sample(fixed_prior, TARGETS, generators(), sampling, {"test": recorder}, GuidanceTrace())
     for step in recorder.steps:
         noised = step.alpha_bar.sqrt() * step.x0 + (1 - step.alpha_bar).sqrt() * step.noise
         assert torch.allclose(noised, step.x_t, atol=1e-4)
@@ -178,7 +182,7 @@ def test_beta_and_sigma_are_those_of_the_respaced_step(
     for prior in (fixed_prior, learned_prior):
         recorder = Recorder()
         sampling = Sampling(steps=6, cfg_scale=1.0, window=(1, 5))
-        sample(prior, TARGETS, generators(), sampling, {"test": recorder}, Trace())
+        sample(prior, TARGETS, generators(), sampling, {"test": recorder}, GuidanceTrace())
         for i, step in zip(range(5, 0, -1), recorder.steps, strict=True):
             a, before = alpha_bars[times[i]], alpha_bars[times[i - 1]]
             assert step.beta.item() == pytest.approx(1 - a / before, rel=1e-4)
@@ -193,7 +197,7 @@ def test_beta_and_sigma_are_those_of_the_respaced_step(
 
 def test_a_window_costs_the_prior_no_second_forward(fixed_prior: Prior, calls: list) -> None:
     sampling = Sampling(steps=6, window=(0, 5))
-    sample(fixed_prior, TARGETS, generators(), sampling, {"test": Recorder()}, Trace())
+    sample(fixed_prior, TARGETS, generators(), sampling, {"test": Recorder()}, GuidanceTrace())
     assert len(calls) == 6
 
 

@@ -9,31 +9,31 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lgd_core.base.checkpoints import Resume
+from lgd_core.base.checkpoints import Checkpoint
 from lgd_core.diffusion.guidance import DeviationGuidance, nearest_similarity
 from lgd_core.diffusion.priors import Prior
-from lgd_core.diffusion.sampler import Sampling, Targets
+from lgd_core.diffusion.sampler import Conditions, Sampling
 from lgd_core.distill import selection
-from lgd_core.distill.candidates import increment_of, select, take
+from lgd_core.distill.candidates import build_increment, select, take
 from lgd_core.distill.increments import shard_classes
 from lgd_core.distill.influence import Influence
-from lgd_core.distill.selection import Materials, Scorer, Task, batches, draw, rounds
+from lgd_core.distill.selection import Artifacts, IncrementSpec, Scorer, batches, draw, rounds
 from lgd_core.networks.classifiers import Preprocess
 
-NOWHERE = Resume(None)
+NOWHERE = Checkpoint(None)
 MEMORY = torch.randn(3, 2, 4, 8, 8, generator=torch.Generator().manual_seed(0))
 
 
-def with_memory(scorer: Scorer | None = None) -> Materials:
-    return Materials(scorer, MEMORY)
+def with_memory(scorer: Scorer | None = None) -> Artifacts:
+    return Artifacts(scorer, MEMORY)
 
 
-def task(**changes: object) -> Task:
+def spec(**changes: object) -> IncrementSpec:
     """Return an increment of 3 classes, 2 positions and 3 candidates, with both guidances.
 
     ``changes`` are fields of a task, or the recipes of guidances by name.
     """
-    plain = Task(
+    plain = IncrementSpec(
         classes=[0, 1, 2],
         prior_labels=[0, 1, 2],
         positions=2,
@@ -46,7 +46,7 @@ def task(**changes: object) -> Task:
             "deviation": {"strength": 0.05, "norm": "relative", "memory": None},
         },
     )
-    fields = {field.name for field in dataclasses.fields(Task)}
+    fields = {field.name for field in dataclasses.fields(IncrementSpec)}
     guidance = {name: recipe for name, recipe in changes.items() if name not in fields}
     changes = {name: value for name, value in changes.items() if name in fields}
     return dataclasses.replace(plain, guidance=plain.guidance | guidance, **changes)
@@ -56,7 +56,7 @@ def task(**changes: object) -> Task:
 def initial_noise(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make sampling return the initial noise."""
 
-    def noise(prior: Prior, targets: Targets, generators: list, *args: object) -> Tensor:
+    def noise(prior: Prior, targets: Conditions, generators: list, *args: object) -> Tensor:
         assert len(targets.labels) == len(generators)
         shape = (1, *prior.latent_shape)
         return torch.cat([torch.randn(shape, generator=rng) for rng in generators])
@@ -68,17 +68,17 @@ def initial_noise(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_initial_noise_is_the_same_for_any_batch(
     batched: Callable, initial_noise: None, fixed_prior: Prior, max_batch: int
 ) -> None:
-    expected = draw(batched(fixed_prior, 9), with_memory(), task(), NOWHERE)[0]["latents"]
-    found = draw(batched(fixed_prior, max_batch), with_memory(), task(), NOWHERE)[0]["latents"]
+    expected = draw(batched(fixed_prior, 9), with_memory(), spec(), NOWHERE)[0]["latents"]
+    found = draw(batched(fixed_prior, max_batch), with_memory(), spec(), NOWHERE)[0]["latents"]
     assert torch.equal(found, expected)
     assert len(found.flatten(0, 2).flatten(1).unique(dim=0)) == 3 * 2 * 3
 
 
 def test_initial_noise_is_the_same_for_any_shards(initial_noise: None, fixed_prior: Prior) -> None:
-    expected = draw(fixed_prior, with_memory(), task(), NOWHERE)[0]["latents"]
+    expected = draw(fixed_prior, with_memory(), spec(), NOWHERE)[0]["latents"]
     for shard in range(3):
         labels = shard_classes(3, shard, 3)
-        part = task(classes=labels)
+        part = spec(classes=labels)
         assert torch.equal(
             draw(fixed_prior, with_memory(), part, NOWHERE)[0]["latents"], expected[labels]
         )
@@ -88,7 +88,7 @@ def test_initial_noise_depends_on_seed_and_increment(
     initial_noise: None, fixed_prior: Prior
 ) -> None:
     drawn = [
-        draw(fixed_prior, with_memory(), task(key=key), NOWHERE)[0]["latents"]
+        draw(fixed_prior, with_memory(), spec(key=key), NOWHERE)[0]["latents"]
         for key in [(0, 1), (0, 2), (1, 1)]
     ]
     assert not any(torch.equal(drawn[i], drawn[j]) for i, j in [(0, 1), (0, 2), (1, 2)])
@@ -98,19 +98,19 @@ def test_initial_noise_depends_on_seed_and_increment(
 def test_guided_latents_are_the_same_for_any_batch(
     batched: Callable, fixed_prior: Prior, scorer: Scorer, max_batch: int
 ) -> None:
-    expected = draw(batched(fixed_prior, 9), with_memory(scorer), task(), NOWHERE)[0]
-    found = draw(batched(fixed_prior, max_batch), with_memory(scorer), task(), NOWHERE)[0]
+    expected = draw(batched(fixed_prior, 9), with_memory(scorer), spec(), NOWHERE)[0]
+    found = draw(batched(fixed_prior, max_batch), with_memory(scorer), spec(), NOWHERE)[0]
     assert torch.allclose(found["latents"], expected["latents"], rtol=1e-4, atol=1e-4)
 
 
 def test_guided_draws_are_the_same_bit_for_bit_for_any_shards(
     fixed_prior: Prior, scorer: Scorer
 ) -> None:
-    expected = draw(fixed_prior, with_memory(scorer), task(classes_per_batch=1), NOWHERE)[0]
+    expected = draw(fixed_prior, with_memory(scorer), spec(classes_per_batch=1), NOWHERE)[0]
     for shards in (2, 3):
         for shard in range(shards):
             labels = shard_classes(3, shard, shards)
-            part = task(classes=labels, classes_per_batch=1)
+            part = spec(classes=labels, classes_per_batch=1)
             found = draw(fixed_prior, with_memory(scorer), part, NOWHERE)[0]
             for name, tensor in found.items():
                 assert torch.equal(tensor, expected[name][labels]), name
@@ -119,7 +119,7 @@ def test_guided_draws_are_the_same_bit_for_bit_for_any_shards(
 def test_the_highest_score_of_the_image_as_stored_is_kept(
     fixed_prior: Prior, scorer: Scorer, learner: nn.Module, reference: nn.Module
 ) -> None:
-    candidates = draw(fixed_prior, with_memory(scorer), task(), NOWHERE)[0]
+    candidates = draw(fixed_prior, with_memory(scorer), spec(), NOWHERE)[0]
     latents, images = candidates["latents"].flatten(0, 2), candidates["images"].flatten(0, 2)
     with torch.no_grad():
         decoded = fixed_prior.autoencoder.decode(latents / 0.5).sample
@@ -132,7 +132,7 @@ def test_the_highest_score_of_the_image_as_stored_is_kept(
     scores = (losses[0] - 0.5 * losses[1]).view(3, 2, 3)
     assert torch.allclose(candidates["scores"], scores, atol=1e-4)
 
-    kept = increment_of(candidates, [0, 1, 2])
+    kept = build_increment(candidates, [0, 1, 2])
     assert torch.allclose(kept["scores"], scores.amax(2).flatten(), atol=1e-4)
     best = scores.argmax(2).flatten()
     assert best.unique().numel() > 1
@@ -167,7 +167,7 @@ def test_each_position_sees_the_choices_before_it(
     fixed_prior: Prior, learner: nn.Module, preprocess: Preprocess, memories: list[Tensor]
 ) -> None:
     scorer = RisingScorer(learner, learner, preprocess, 0.0)
-    asked = task(positions=3, learnability={"strength": 0.0})
+    asked = spec(positions=3, learnability={"strength": 0.0})
     candidates = draw(fixed_prior, with_memory(scorer), asked, NOWHERE)[0]
     chosen = [candidates["latents"][:, position, 2 - position] for position in range(3)]
     assert [memory.shape[1] for memory in memories] == [2, 3, 4]
@@ -179,9 +179,9 @@ def test_each_position_sees_the_choices_before_it(
 def test_without_a_memory_the_first_position_deviates_from_nothing(
     fixed_prior: Prior, scorer: Scorer
 ) -> None:
-    asked = task(classes_per_batch=1)
-    found, ratios = draw(fixed_prior, Materials(scorer), asked, NOWHERE)
-    plain = draw(fixed_prior, Materials(scorer), task(deviation={"strength": 0.0}), NOWHERE)[0]
+    asked = spec(classes_per_batch=1)
+    found, ratios = draw(fixed_prior, Artifacts(scorer), asked, NOWHERE)
+    plain = draw(fixed_prior, Artifacts(scorer), spec(deviation={"strength": 0.0}), NOWHERE)[0]
     same = torch.isclose(found["latents"], plain["latents"], atol=1e-4).flatten(3).all(-1)
     assert same[:, 0].all()
     assert not same[:, 1].any()
@@ -191,7 +191,7 @@ def test_without_a_memory_the_first_position_deviates_from_nothing(
 def test_a_limited_memory_forgets_the_oldest(
     fixed_prior: Prior, scorer: Scorer, memories: list[Tensor]
 ) -> None:
-    asked = task(deviation={"strength": 0.05, "norm": "relative", "memory": 2})
+    asked = spec(deviation={"strength": 0.05, "norm": "relative", "memory": 2})
     candidates = draw(fixed_prior, with_memory(scorer), asked, NOWHERE)[0]
     first = take(candidates["latents"], select(candidates["scores"]))[:, 0]
     assert torch.equal(memories[0], MEMORY)
@@ -201,7 +201,7 @@ def test_a_limited_memory_forgets_the_oldest(
 def test_a_shard_s_memory_is_found_by_label(
     fixed_prior: Prior, scorer: Scorer, memories: list[Tensor]
 ) -> None:
-    draw(fixed_prior, with_memory(scorer), task(classes=[2], positions=1), NOWHERE)
+    draw(fixed_prior, with_memory(scorer), spec(classes=[2], positions=1), NOWHERE)
     assert torch.equal(memories[0][2], MEMORY[2])
 
 
@@ -215,7 +215,7 @@ def test_guided_samples_end_where_guidance_aims(
     found = []
     for strength in (0.5, -0.5):
         settings = OFF | {name: {"strength": strength, "norm": "relative", "memory": None}}
-        drawn = draw(fixed_prior, with_memory(scorer), task(positions=1, **settings), NOWHERE)[0]
+        drawn = draw(fixed_prior, with_memory(scorer), spec(positions=1, **settings), NOWHERE)[0]
         memory = MEMORY.repeat_interleave(3, 0)
         similarity = nearest_similarity(drawn["latents"].flatten(0, 2), memory).mean()
         found.append({"learnability": drawn["scores"].mean(), "deviation": -similarity}[name])
@@ -228,8 +228,8 @@ def test_influence_guidance_raises_the_influence_of_every_class_and_the_other_si
     found = []
     for strength in (0.5, 0.0, -0.5):
         settings = OFF | {"influence": {"strength": strength, "norm": "relative"}}
-        asked = task(candidates=8, positions=1, **settings)
-        drawn, ratios = draw(fixed_prior, Materials(influence=influence), asked, NOWHERE)
+        asked = spec(candidates=8, positions=1, **settings)
+        drawn, ratios = draw(fixed_prior, Artifacts(influence=influence), asked, NOWHERE)
         assert list(ratios) == (["influence"] if strength else [])
         labels = torch.arange(3).repeat_interleave(8)
         scores = influence(drawn["images"].flatten(0, 2) / 255, labels)
@@ -243,12 +243,12 @@ def test_influence_guided_draws_are_the_same_for_any_batch_and_shards(
     batched: Callable, fixed_prior: Prior, influence: Influence
 ) -> None:
     settings = OFF | {"influence": {"strength": 0.5, "norm": "relative"}}
-    asked, materials = task(classes_per_batch=1, **settings), Materials(influence=influence)
-    expected = draw(batched(fixed_prior, 64), materials, asked, NOWHERE)[0]["latents"]
-    found = draw(batched(fixed_prior, 2), materials, asked, NOWHERE)[0]["latents"]
+    asked, artifacts = spec(classes_per_batch=1, **settings), Artifacts(influence=influence)
+    expected = draw(batched(fixed_prior, 64), artifacts, asked, NOWHERE)[0]["latents"]
+    found = draw(batched(fixed_prior, 2), artifacts, asked, NOWHERE)[0]["latents"]
     assert torch.allclose(found, expected, rtol=1e-4, atol=1e-4)
     part = dataclasses.replace(asked, classes=[2])
-    shard = draw(batched(fixed_prior, 64), materials, part, NOWHERE)[0]["latents"]
+    shard = draw(batched(fixed_prior, 64), artifacts, part, NOWHERE)[0]["latents"]
     assert torch.equal(shard, expected[[2]]), "bit for bit"
 
 
@@ -277,7 +277,7 @@ def test_take_picks_the_chosen_of_every_class_and_position() -> None:
 
 
 def test_an_unscored_task_has_nan_scores_and_no_ratios(fixed_prior: Prior) -> None:
-    plain = task(candidates=1, learnability={"strength": 0.0}, deviation={"strength": 0.0})
+    plain = spec(candidates=1, learnability={"strength": 0.0}, deviation={"strength": 0.0})
     candidates, ratios = draw(fixed_prior, with_memory(), plain, NOWHERE)
     assert candidates["scores"].isnan().all()
     assert ratios == {}
@@ -286,7 +286,7 @@ def test_an_unscored_task_has_nan_scores_and_no_ratios(fixed_prior: Prior) -> No
 def test_ratios_cover_the_window_with_the_relative_strength(
     fixed_prior: Prior, scorer: Scorer
 ) -> None:
-    ratios = draw(fixed_prior, with_memory(scorer), task(), NOWHERE)[1]
+    ratios = draw(fixed_prior, with_memory(scorer), spec(), NOWHERE)[1]
     alphas = fixed_prior.scheduler(4).alphas_cumprod[[333, 666]]
     for name, strength in (("learnability", 0.1), ("deviation", 0.05)):
         assert list(ratios[name]) == [2, 1]
@@ -298,16 +298,16 @@ def test_ratios_cover_the_window_with_the_relative_strength(
 def test_an_interrupted_draw_resumes_to_the_same_tensors(
     fixed_prior: Prior, scorer: Scorer, tmp_path: Path, interrupt_after: Callable, saves: int
 ) -> None:
-    asked = task(positions=3)
+    asked = spec(positions=3)
     expected = draw(fixed_prior, with_memory(scorer), asked, NOWHERE)
     interrupt_after(saves)
     with pytest.raises(KeyboardInterrupt):
-        draw(fixed_prior, with_memory(scorer), asked, Resume(tmp_path))
+        draw(fixed_prior, with_memory(scorer), asked, Checkpoint(tmp_path))
     calls = []
     counted = dataclasses.replace(
         scorer, preprocess=lambda x: calls.append(1) or scorer.preprocess(x)
     )
-    tensors, ratios = draw(fixed_prior, with_memory(counted), asked, Resume(tmp_path))
+    tensors, ratios = draw(fixed_prior, with_memory(counted), asked, Checkpoint(tmp_path))
     assert all(torch.equal(tensors[name], expected[0][name]) for name in expected[0])
     assert ratios == expected[1]
     assert len(calls) == (3 - saves) * (1 + 2)
@@ -321,18 +321,20 @@ def test_a_draw_resumed_with_another_batch_loses_no_position(
     interrupt_after: Callable,
 ) -> None:
     off = {"strength": 0.0}
-    asked = task(positions=6, candidates=1, learnability=off, deviation=off)
+    asked = spec(positions=6, candidates=1, learnability=off, deviation=off)
     six, nine = batched(fixed_prior, 6), batched(fixed_prior, 9)
     expected = draw(six, with_memory(), asked, NOWHERE)[0]["latents"]
     interrupt_after(1)
     with pytest.raises(KeyboardInterrupt):
-        draw(six, with_memory(), asked, Resume(tmp_path))
-    assert torch.equal(draw(nine, with_memory(), asked, Resume(tmp_path))[0]["latents"], expected)
+        draw(six, with_memory(), asked, Checkpoint(tmp_path))
+    assert torch.equal(
+        draw(nine, with_memory(), asked, Checkpoint(tmp_path))[0]["latents"], expected
+    )
 
 
 def test_positions_are_drawn_one_by_one_under_deviation_and_together_without() -> None:
     def lengths(max_batch: int = 64, **changes: object) -> list[range]:
-        return list(rounds(task(positions=5, **changes), max_batch))
+        return list(rounds(spec(positions=5, **changes), max_batch))
 
     off = {"strength": 0.0}
     assert lengths() == [range(i, i + 1) for i in range(5)]
@@ -354,7 +356,7 @@ def test_positions_are_drawn_one_by_one_under_deviation_and_together_without() -
 def test_batches_hold_as_many_classes_as_asked_for(
     classes_per_batch: int | None, max_batch: int, expected: list[tuple[int, list[int]]]
 ) -> None:
-    asked = task(classes=[4, 0, 2], classes_per_batch=classes_per_batch)
+    asked = spec(classes=[4, 0, 2], classes_per_batch=classes_per_batch)
     found = list(batches(asked, range(1, 2), max_batch))
     assert [(len(keys), list(dict.fromkeys(label for label, *_ in keys))) for keys in found] == (
         expected

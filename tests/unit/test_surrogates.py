@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lgd_core.base.checkpoints import Resume
-from lgd_core.base.micro_batches import Chunks
+from lgd_core.base.checkpoints import Checkpoint
+from lgd_core.base.micro_batches import MicroBatches
 from lgd_core.distill import surrogates
 from lgd_core.distill.surrogates import (
     checkpoint_gradients,
@@ -21,8 +21,8 @@ from lgd_core.distill.surrogates import (
 from lgd_core.networks.classifiers import build_network
 from lgd_core.networks.training import Images
 
-NOWHERE = Resume(None)
-CHUNKS = Chunks(64)
+NOWHERE = Checkpoint(None)
+CHUNKS = MicroBatches(64)
 RECIPE = {
     "surrogate": {"epochs": 6, "batch": 10, "lr": 0.01, "weight_decay": 0.01},
     "threshold": 0.7,
@@ -34,10 +34,10 @@ def surrogate(key: int = 0) -> nn.Module:
     return build_network("ConvNet-2-w8", 3, 16, 3, key)
 
 
-def train(data: Images, resume: Resume = NOWHERE, **changes: object) -> tuple:
+def train(data: Images, checkpoint: Checkpoint = NOWHERE, **changes: object) -> tuple:
     rows = class_rows(data.labels, 3, 4, 0)
     recipe = RECIPE | changes
-    return train_surrogate(surrogate(), data, rows, recipe, ("key",), CHUNKS, resume)
+    return train_surrogate(surrogate(), data, rows, recipe, ("key",), CHUNKS, checkpoint)
 
 
 def test_rows_are_random_of_their_class_and_all_of_a_small_one() -> None:
@@ -62,7 +62,7 @@ def test_class_gradients_are_means_over_images(bright: Images, largest: int) -> 
         loss = F.cross_entropy(network((images - 0.45) / 0.3), labels)
         parts = torch.autograd.grad(loss, list(network.parameters()))
         expected.append(torch.cat([part.flatten() for part in parts]))
-    found = class_gradients(network, bright, rows, Chunks(largest))
+    found = class_gradients(network, bright, rows, MicroBatches(largest))
     torch.testing.assert_close(found, torch.stack(expected), rtol=1e-4, atol=1e-6)
 
 
@@ -129,8 +129,8 @@ def test_an_interrupted_surrogate_ends_as_an_undisturbed_one(
     assert 1 < sum(row["kept"] for row in curve) < 6, "some are kept, some not"
     interrupt_after(saves)
     with pytest.raises(KeyboardInterrupt):
-        train(bright, Resume(tmp_path, 0), **often)
-    found, resumed = train(bright, Resume(tmp_path, 0), **often)
+        train(bright, Checkpoint(tmp_path, 0), **often)
+    found, resumed = train(bright, Checkpoint(tmp_path, 0), **often)
     assert resumed == curve
     assert all(torch.equal(found[name], expected[name]) for name in expected)
 
@@ -143,11 +143,11 @@ def test_gradients_at_checkpoints_resume_and_are_those_of_the_networks(
     checkpoints = {name: torch.stack([state[name] for state in states]) for name in states[0]}
     expected = [class_gradients(network, bright, rows, CHUNKS) for network in networks]
 
-    def compute(resume: Resume) -> Tensor:
-        return checkpoint_gradients(surrogate(9), checkpoints, bright, rows, CHUNKS, resume)
+    def compute(checkpoint: Checkpoint) -> Tensor:
+        return checkpoint_gradients(surrogate(9), checkpoints, bright, rows, CHUNKS, checkpoint)
 
     interrupt_after(2)
     with pytest.raises(KeyboardInterrupt):
-        compute(Resume(tmp_path))
-    assert len(Resume(tmp_path).load("gradients")["gradients"]) == 2
-    assert torch.equal(compute(Resume(tmp_path)), torch.stack(expected))
+        compute(Checkpoint(tmp_path))
+    assert len(Checkpoint(tmp_path).load("gradients")["gradients"]) == 2
+    assert torch.equal(compute(Checkpoint(tmp_path)), torch.stack(expected))

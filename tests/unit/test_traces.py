@@ -10,28 +10,28 @@ from torch import Tensor
 
 from lgd_core.analysis import traces
 from lgd_core.analysis.traces import Within, trace_frame, trace_guidance
-from lgd_core.base.checkpoints import Resume
+from lgd_core.base.checkpoints import Checkpoint
 from lgd_core.config.stages import sampling_settings
-from lgd_core.diffusion.guidance import Denoising, nearest_similarity
+from lgd_core.diffusion.guidance import DenoisingStep, nearest_similarity
 from lgd_core.diffusion.priors import Prior
 from lgd_core.diffusion.sampler import Sampling
-from lgd_core.distill.increments import guided_task
+from lgd_core.distill.increments import guided_increment
 from lgd_core.distill.modes import ModeGuidance
-from lgd_core.distill.selection import Materials, Scorer, Task, draw
+from lgd_core.distill.selection import Artifacts, IncrementSpec, Scorer, draw
 
-NOWHERE = Resume(None)
+NOWHERE = Checkpoint(None)
 MEMORY = torch.randn(3, 2, 4, 8, 8, generator=torch.Generator().manual_seed(0))
 STEPS, WINDOW = 6, (1, 3)
 QUANTITIES = {"score", "learner_loss", "reference_loss", "similarity"}
 
 
 @pytest.fixture
-def materials(scorer: Scorer) -> Materials:
-    return Materials(scorer, MEMORY)
+def artifacts(scorer: Scorer) -> Artifacts:
+    return Artifacts(scorer, MEMORY)
 
 
-def task(learnability: float = 0.5, deviation: float = 0.5) -> Task:
-    return Task(
+def spec(learnability: float = 0.5, deviation: float = 0.5) -> IncrementSpec:
+    return IncrementSpec(
         classes=[0, 1, 2],
         prior_labels=[0, 1, 2],
         positions=4,
@@ -45,8 +45,8 @@ def task(learnability: float = 0.5, deviation: float = 0.5) -> Task:
     )
 
 
-def test_a_trace_has_every_step_of_both_paths(fixed_prior: Prior, materials: Materials) -> None:
-    trace = trace_guidance(fixed_prior, materials, task(), 2, NOWHERE)
+def test_a_trace_has_every_step_of_both_paths(fixed_prior: Prior, artifacts: Artifacts) -> None:
+    trace = trace_guidance(fixed_prior, artifacts, spec(), 2, NOWHERE)
     changes = {"change_learnability", "change_deviation"}
     for path, quantities in (("guided", QUANTITIES | changes), ("unguided", QUANTITIES)):
         found = {name.split(".")[1] for name in trace if name.startswith(f"{path}.")}
@@ -56,8 +56,8 @@ def test_a_trace_has_every_step_of_both_paths(fixed_prior: Prior, materials: Mat
     assert (alpha_bars.diff() > 0).all(), "noise goes"
 
 
-def test_paths_part_in_the_window_and_not_before(fixed_prior: Prior, materials: Materials) -> None:
-    trace = trace_guidance(fixed_prior, materials, task(), 2, NOWHERE)
+def test_paths_part_in_the_window_and_not_before(fixed_prior: Prior, artifacts: Artifacts) -> None:
+    trace = trace_guidance(fixed_prior, artifacts, spec(), 2, NOWHERE)
     guided, unguided = trace["guided.score"], trace["unguided.score"]
     # Indices 5, 4 and 3: the probe sees x0 before the change at 3.
     assert torch.equal(guided[:3], unguided[:3])
@@ -71,19 +71,19 @@ def test_paths_part_in_the_window_and_not_before(fixed_prior: Prior, materials: 
     ("on", "quantity", "sign"), [("learnability", "score", 1), ("deviation", "similarity", -1)]
 )
 def test_guidance_does_what_it_should(
-    fixed_prior: Prior, materials: Materials, on: str, quantity: str, sign: int
+    fixed_prior: Prior, artifacts: Artifacts, on: str, quantity: str, sign: int
 ) -> None:
     alone = {"learnability": 0.0, "deviation": 0.0} | {on: 0.5}
-    trace = trace_guidance(fixed_prior, materials, task(**alone), 2, NOWHERE)
+    trace = trace_guidance(fixed_prior, artifacts, spec(**alone), 2, NOWHERE)
     change = (trace[f"guided.{quantity}"] - trace[f"unguided.{quantity}"])[-1].mean()
     assert sign * change > 0
 
 
 def test_the_first_position_is_redrawn_as_the_increment_has_it(
-    fixed_prior: Prior, materials: Materials
+    fixed_prior: Prior, artifacts: Artifacts
 ) -> None:
-    drawn, ratios = draw(fixed_prior, materials, task(), NOWHERE)
-    trace = trace_guidance(fixed_prior, materials, task(), 1, NOWHERE)
+    drawn, ratios = draw(fixed_prior, artifacts, spec(), NOWHERE)
+    trace = trace_guidance(fixed_prior, artifacts, spec(), 1, NOWHERE)
     # At the last step x0 is the sample; images are stored clamped, in 8 bits.
     assert torch.allclose(trace["guided.score"][-1], drawn["scores"][:, 0, 0], atol=0.02)
     latents = drawn["latents"][:, 0, 0]
@@ -97,7 +97,7 @@ def test_the_first_position_is_redrawn_as_the_increment_has_it(
 CENTRES = 3 * torch.randn(3, 30, 4, 8, 8, generator=torch.Generator().manual_seed(1))
 
 
-def mode_guided(increment: int, **changes: object) -> Task:
+def mode_guided(increment: int, **changes: object) -> IncrementSpec:
     """Return an increment of 10 positions, pulled to the class's centres and to nothing else."""
     dataset = {"classes": ["ant", "bee", "cat"], "prior_labels": None}
     off = {"strength": 0.0, "norm": "relative"}
@@ -113,8 +113,8 @@ def mode_guided(increment: int, **changes: object) -> Task:
         "modes": {"strength": 0.02, "clusters": 30},
     }
     settings = sampling_settings(method, increment)
-    task = guided_task(dataset, settings, [0, 1, 2], (0, increment))
-    return dataclasses.replace(task, **changes)
+    spec = guided_increment(dataset, settings, [0, 1, 2], (0, increment))
+    return dataclasses.replace(spec, **changes)
 
 
 @pytest.fixture
@@ -123,7 +123,7 @@ def pulled(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     seen: list[int] = []
     guide = ModeGuidance.__call__
 
-    def spy(self: ModeGuidance, step: Denoising) -> Tensor:
+    def spy(self: ModeGuidance, step: DenoisingStep) -> Tensor:
         seen.extend(step.positions[step.labels == 0].tolist())
         return guide(self, step)
 
@@ -135,11 +135,11 @@ def pulled(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def test_traced_positions_have_the_noise_and_the_centres_of_the_increment(
     fixed_prior: Prior, scorer: Scorer, pulled: list[int], increment: int
 ) -> None:
-    materials, task = Materials(scorer, MEMORY, modes=CENTRES), mode_guided(increment)
-    drawn = draw(fixed_prior, materials, task, NOWHERE)[0]
+    artifacts, spec = Artifacts(scorer, MEMORY, modes=CENTRES), mode_guided(increment)
+    drawn = draw(fixed_prior, artifacts, spec, NOWHERE)[0]
     assert list(dict.fromkeys(pulled)) == list(range(10 * increment, 10 * increment + 10))
     pulled.clear()
-    trace = trace_guidance(fixed_prior, materials, task, 3, NOWHERE)
+    trace = trace_guidance(fixed_prior, artifacts, spec, 3, NOWHERE)
     assert list(dict.fromkeys(pulled)) == list(range(10 * increment, 10 * increment + 3))
     similarity = nearest_similarity(
         drawn["latents"][:, :3, 0].flatten(0, 1), MEMORY.repeat_interleave(3, 0)
@@ -157,29 +157,29 @@ def test_a_shard_and_a_resumed_draw_keep_their_place_among_all_increments(
     tmp_path: Path,
     interrupt_after: Callable,
 ) -> None:
-    prior, materials = batched(fixed_prior, 4), Materials(scorer, MEMORY, modes=CENTRES)
-    whole = draw(prior, materials, mode_guided(1), NOWHERE)[0]["latents"]
+    prior, artifacts = batched(fixed_prior, 4), Artifacts(scorer, MEMORY, modes=CENTRES)
+    whole = draw(prior, artifacts, mode_guided(1), NOWHERE)[0]["latents"]
     shard = mode_guided(1, classes=[0])
     interrupt_after(1)
     with pytest.raises(KeyboardInterrupt):
-        draw(prior, materials, shard, Resume(tmp_path))
+        draw(prior, artifacts, shard, Checkpoint(tmp_path))
     pulled.clear()
-    part = draw(prior, materials, shard, Resume(tmp_path))[0]["latents"]
+    part = draw(prior, artifacts, shard, Checkpoint(tmp_path))[0]["latents"]
     assert list(dict.fromkeys(pulled)) == list(range(14, 20)), "after the four drawn before"
     assert torch.equal(part, whole[[0]])
 
 
-def test_scores_are_losses_weighted(fixed_prior: Prior, materials: Materials) -> None:
-    trace = trace_guidance(fixed_prior, materials, task(), 1, NOWHERE)
+def test_scores_are_losses_weighted(fixed_prior: Prior, artifacts: Artifacts) -> None:
+    trace = trace_guidance(fixed_prior, artifacts, spec(), 1, NOWHERE)
     expected = trace["guided.learner_loss"] - 0.5 * trace["guided.reference_loss"]
     assert torch.equal(trace["guided.score"], expected)
 
 
 def test_batches_change_nothing(
-    batched: Callable, fixed_prior: Prior, materials: Materials
+    batched: Callable, fixed_prior: Prior, artifacts: Artifacts
 ) -> None:
     whole, parts = (
-        trace_guidance(batched(fixed_prior, size), materials, task(), 2, NOWHERE)
+        trace_guidance(batched(fixed_prior, size), artifacts, spec(), 2, NOWHERE)
         for size in (64, 4)
     )
     assert whole.keys() == parts.keys()
@@ -189,15 +189,15 @@ def test_batches_change_nothing(
 
 def test_an_interrupted_trace_goes_on_with_the_unguided_path(
     fixed_prior: Prior,
-    materials: Materials,
+    artifacts: Artifacts,
     tmp_path: Path,
     interrupt_after: Callable,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    expected = trace_guidance(fixed_prior, materials, task(), 1, NOWHERE)
+    expected = trace_guidance(fixed_prior, artifacts, spec(), 1, NOWHERE)
     interrupt_after(1)
     with pytest.raises(KeyboardInterrupt):
-        trace_guidance(fixed_prior, materials, task(), 1, Resume(tmp_path))
+        trace_guidance(fixed_prior, artifacts, spec(), 1, Checkpoint(tmp_path))
     followed: list[set[str]] = []
     real = traces.draw_positions
 
@@ -206,7 +206,7 @@ def test_an_interrupted_trace_goes_on_with_the_unguided_path(
         return real(*args)
 
     monkeypatch.setattr(traces, "draw_positions", spy)
-    found = trace_guidance(fixed_prior, materials, task(), 1, Resume(tmp_path))
+    found = trace_guidance(fixed_prior, artifacts, spec(), 1, Checkpoint(tmp_path))
     assert followed == [{"probe"}]
     assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())
 

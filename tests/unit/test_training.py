@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lgd_core.base.checkpoints import Resume
+from lgd_core.base.checkpoints import Checkpoint
 from lgd_core.base.seeding import generator
 from lgd_core.evaluation import students
 from lgd_core.evaluation.students import cross_accuracies, train_student
@@ -38,7 +38,7 @@ STUDENT = {
     "weight_decay": 0.01,
     "cutmix": True,
 }
-NOWHERE = Resume(None)
+NOWHERE = Checkpoint(None)
 
 
 def student(key: int = 0) -> nn.Module:
@@ -111,11 +111,11 @@ def test_an_interrupted_student_ends_as_an_undisturbed_one(
     interrupt_after(saves)
     with pytest.raises(KeyboardInterrupt):
         train_to_length(
-            student(), bright, bright, STUDENT, ("key",), Resume(tmp_path, 0), "student"
+            student(), bright, bright, STUDENT, ("key",), Checkpoint(tmp_path, 0), "student"
         )
     del rates[:]
     found = train_to_length(
-        resumed, bright, bright, STUDENT, ("key",), Resume(tmp_path, 0), "student"
+        resumed, bright, bright, STUDENT, ("key",), Checkpoint(tmp_path, 0), "student"
     )
     assert len(rates) == 12 - saves
     assert found == expected
@@ -200,8 +200,8 @@ def test_cross_accuracy_rows_are_training_and_columns_are_test_increments(
     assert uneven[1][0] < 70
     interrupt_after(1)
     with pytest.raises(KeyboardInterrupt):
-        cross_accuracies(SHAPE, increments, recipe, ("key",), Resume(tmp_path))
-    assert cross_accuracies(SHAPE, increments, recipe, ("key",), Resume(tmp_path)) == expected
+        cross_accuracies(SHAPE, increments, recipe, ("key",), Checkpoint(tmp_path))
+    assert cross_accuracies(SHAPE, increments, recipe, ("key",), Checkpoint(tmp_path)) == expected
 
 
 def _without_class(data: Images) -> Images:

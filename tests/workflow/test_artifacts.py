@@ -193,8 +193,8 @@ def test_figures_are_pictures_with_provenance(finished):
 
 
 def test_no_resume_state_is_left(finished):
-    resume = finished.folder / "results/.resume"
-    assert not resume.exists() or not list(resume.iterdir())
+    checkpoint = finished.folder / "results/.resume"
+    assert not checkpoint.exists() or not list(checkpoint.iterdir())
 
 
 def test_logs_show_progress_with_position_score_rate_and_time_left(finished):

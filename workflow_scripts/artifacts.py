@@ -6,15 +6,15 @@ from job import Job
 
 from lgd_core.base.tensors import load_tensors
 from lgd_core.data.distilled import load_increment
-from lgd_core.distill.candidates import memory_of
+from lgd_core.distill.candidates import stack_memory
 from lgd_core.distill.influence import load_influence
 from lgd_core.distill.modes import load_modes
-from lgd_core.distill.selection import Materials, Scorer
+from lgd_core.distill.selection import Artifacts, Scorer
 from lgd_core.networks.classifiers import load_network
 from lgd_core.networks.training import network_input, preprocessor
 
 
-def materials_of(job: Job) -> Materials:
+def load_artifacts(job: Job) -> Artifacts:
     """Load whatever the job's rule has listed among its inputs."""
     method, facts, inputs = job.settings["method"], job.settings["network"], job.snakemake.input
     scorer = memory = real = influence = reference = modes = None
@@ -32,14 +32,14 @@ def materials_of(job: Job) -> Materials:
     if inputs.get("memory"):
         size = method["ipc_per_increment"]
         increments = [load_increment(path, facts, size)[0] for path in inputs.memory]
-        memory = memory_of(increments, len(facts["classes"]))
+        memory = stack_memory(increments, len(facts["classes"]))
     if inputs.get("real"):
         real = Path(inputs.real[0]).parent
     if inputs.get("influence"):
         influence = load_influence(inputs.influence, preprocess, job.device, shape)
     if inputs.get("modes"):
         modes = load_modes(inputs.modes, len(facts["classes"]))
-    return Materials(scorer, memory, real, influence, reference, modes)
+    return Artifacts(scorer, memory, real, influence, reference, modes)
 
 
 def _networks(inputs: object) -> dict[str, dict]:
