@@ -125,7 +125,7 @@ def trace_guidance(
 
 
 def _whole_length(spec: IncrementSpec, positions: int) -> IncrementSpec:
-    """Return the increment of a few positions in which guidance functions are called at every step."""
+    """Return a few positions of an increment, with guidance functions called at every step."""
     return dataclasses.replace(
         spec,
         positions=min(positions, spec.positions),

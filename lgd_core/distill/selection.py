@@ -142,7 +142,7 @@ def draw(
 def _memory(
     known: Tensor | None, spec: IncrementSpec, parts: dict[str, list[Tensor]], limit: int | None
 ) -> Tensor | None:
-    """Return the latents of the set so far and of the choices made in this increment; None if empty.
+    """Return the latents of the set so far and of this increment's choices; None if empty.
 
     The last ``limit`` of each class; None means all.
     """
@@ -159,7 +159,7 @@ def _memory(
 
 @dataclass(frozen=True)
 class GuidanceContext:
-    """What a guidance may be made from: an increment, its artifacts, and what draw has drawn so far.
+    """What a guidance may be made from: an increment, its artifacts, what has been drawn of it.
 
     ``parts`` are the lists that draw keeps, by name, of the rounds before this one.
     """
@@ -218,7 +218,9 @@ BUILDERS: dict[str, Callable[[dict, GuidanceContext], Guidance | None]] = {
 def guidances_for(
     prior: Prior, artifacts: Artifacts, spec: IncrementSpec, parts: dict[str, list[Tensor]]
 ) -> dict[str, Guidance]:
-    """Return the guidances of an increment's next position; ``parts`` is what draw has drawn so far.
+    """Return the guidances of an increment's next position.
+
+    ``parts`` is what draw has drawn so far.
 
     Raises UserError for one that nothing is known to make.
     """
