@@ -10,7 +10,7 @@ DEMO := results/fashionmnist_ipc50
 # What `comparison`, `search` and `prior` are about.
 DATASET ?= fashionmnist
 
-# What each method hangs on most, two keys each: config/ablations.
+# What each method is most sensitive to, two keys each: config/ablations.
 SEARCHES := cfg_scale omega lambda influence igd_deviation mode_strength mode_clusters \
 	finetune_steps finetune_diversity dm_lr dm_steps idc1_lr idc1_steps
 
@@ -47,7 +47,7 @@ comparison: install  ## Compare all methods at 20 and 50 images per class: hours
 	$(BIN)/python -m lgd_core.figures.summary results/$(DATASET)_ipc20/comparison
 	$(BIN)/python -m lgd_core.figures.summary results/$(DATASET)_ipc50/comparison
 
-search: install  ## Try values of what each method hangs on most, on held-out images: hours on two cores
+search: install  ## Search the most sensitive keys of each method on held-out images: hours on two cores
 	$(SNAKEMAKE) --configfile config/comparison.yaml -- \
 		$(SEARCHES:%=results/$(DATASET)/ablation/%.csv)
 

@@ -49,7 +49,7 @@ HALF_THE_CORES = max(1, os.cpu_count() // 2)
 # Increments wait for one another, evaluations for nobody: who is ahead of whom for a free core.
 INCREMENTS_FIRST = 1
 
-# Whatever cannot be fetched should be known before hours are spent on what can.
+# Download first, so that missing data fail early.
 FETCHING_FIRST = 2
 
 

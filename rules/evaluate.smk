@@ -1,4 +1,4 @@
-"""How distilled sets are judged: by students, and by how redundant their increments are."""
+"""How distilled sets are evaluated: by students, and by how redundant their increments are."""
 
 
 rule evaluate:

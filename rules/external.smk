@@ -1,4 +1,4 @@
-"""Folders of images from elsewhere: read, judged and diagnosed; no prior is needed."""
+"""Folders of images from elsewhere: read, evaluated and diagnosed; no prior is needed."""
 
 
 rule read_external:
@@ -86,7 +86,7 @@ rule cross_external:
 
 
 rule difficulty_external:
-    """Watch a new network's belief in the labels of a folder's images while it learns them."""
+    """Measure how fast a new network learns each image of a folder."""
     input:
         images="results/external/{external}/set_images.npy",
         labels="results/external/{external}/set_labels.npy",

@@ -2,7 +2,7 @@
 
 
 rule measure_difficulty:
-    """Watch a new network's belief in a distilled set's labels while it learns them."""
+    """Measure how fast a new network learns each image of a distilled set."""
     input:
         increments=increments_up_to,
         reference="results/{dataset}/reference/model.safetensors",
@@ -30,7 +30,7 @@ rule measure_difficulty:
 
 
 rule measure_real_difficulty:
-    """Watch a new network's belief in the labels of as many real training images."""
+    """Measure how fast a new network learns each of as many real training images."""
     input:
         arrays("train"),
         reference="results/{dataset}/reference/model.safetensors",

@@ -41,7 +41,7 @@ with running(snakemake) as job:
     row_of = pd.Series(files.index, files["file"])
     rows = row_of[shown[["file", "within_file"]].to_numpy().flatten()].to_numpy()
     pairs = images[torch.tensor(rows)].unflatten(0, (len(shown), 2))
-    name = f"{snakemake.wildcards.external}, judged as {job.settings['dataset']}"
+    name = f"{snakemake.wildcards.external}, evaluated as {job.settings['dataset']}"
     parts = (table, difficulty, neighbours, pairs)
     figure = diagnosis_figure(name, *parts, job.settings["zones"], job.settings["colormap"])
     facts = {"Description": f"fingerprint {job.fingerprint}"}

@@ -1,4 +1,4 @@
-"""Watch a new network's belief in the labels of a folder's images while it learns them."""
+"""Measure how fast a new network learns each image of a folder."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Watch a new network's belief in a distilled set's labels while it learns them."""
+"""Measure how fast a new network learns each image of a distilled set."""
 
 import torch
 from job import running

@@ -1,4 +1,4 @@
-"""Watch a new network's belief in the labels of as many real training images."""
+"""Measure how fast a new network learns each of as many real training images."""
 
 from pathlib import Path
 

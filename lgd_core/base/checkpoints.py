@@ -1,4 +1,4 @@
-"""State of jobs in flight, and loops that go on where they were."""
+"""Checkpoints of jobs in flight, and training loops that resume from them."""
 
 import shutil
 import sys

@@ -1,1 +1,1 @@
-"""How a distilled set is judged: students trained on it and tested on real images."""
+"""How a distilled set is evaluated: students are trained on it and tested on real images."""

@@ -60,7 +60,7 @@ class SweepConfig(Config):
     methods: Distinct[str] = Field(
         [], description="Methods to compare, the base among them, instead of a key and its values."
     )
-    ipc: Amounts = Field(description="Images per class at which variants are judged.")
+    ipc: Amounts = Field(description="Images per class at which variants are evaluated.")
     students: Distinct[str] = Field(
         [],
         description=(
