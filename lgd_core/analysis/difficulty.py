@@ -1,4 +1,4 @@
-"""Difficulty of images: how the probability that a network gives to their class moves while it trains on them.
+"""Difficulty of images: the probability of their class while a network trains on them.
 
 Dataset cartography (Swayamdipta et al., 2020): mean and variance over the epochs of the probability
 of the true class; paper, Section 5.4 and Fig. 5.

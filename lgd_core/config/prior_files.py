@@ -82,7 +82,8 @@ def check_contents(
 ) -> None:
     """Raise UserError unless the weights of a prior are whole and its parts fit the data set.
 
-    None stands for a folder that is not there yet: what depends on it is not checked. See check_fit.
+    None stands for a folder that is not there yet: what depends on it is not checked; see
+    check_fit.
     """
     check_fit(pipeline, autoencoder, image, classes, labels, steps)
     transformer = pipeline and pipeline / "transformer"

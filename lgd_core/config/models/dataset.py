@@ -342,7 +342,7 @@ class RedundancyConfig(Config):
 
 class DifficultyConfig(Config):
     """The difficulty analysis: a network of redundancy.architecture trained on a set, at the
-    evaluation's rate and batch, and the probability that it gives to every image's class after each epoch.
+    evaluation's rate and batch, and its probability of every image's class after each epoch.
     """
 
     epochs: int = Field(50, ge=2, description="Epochs over the set.")
