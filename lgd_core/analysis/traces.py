@@ -139,6 +139,8 @@ def _windowed(
     prior: Prior, spec: IncrementSpec, guidances: dict[str, Guidance]
 ) -> dict[str, Guidance]:
     """Let guidances act in the increment's own window only."""
+    if not guidances:  # and then no window either
+        return {}
     scheduler, steps = prior.scheduler(spec.sampling.steps), spec.sampling.steps
     highest, lowest = (
         scheduler.alphas_cumprod[scheduler.timesteps[steps - 1 - index]].item()
