@@ -1,5 +1,7 @@
 """An edited key reruns its stage and what depends on it, and nothing else."""
 
+import shutil
+
 import pytest
 from conftest import TARGETS
 
@@ -136,7 +138,9 @@ def test_shards_draw_what_one_job_draws(finished, copied):
     from lgd_core.base.tensors import load_tensors
 
     path = "results/digits/lgd/s0/k1/increment.safetensors"
+    shutil.rmtree(copied.folder / "results/digits/lgd/s0/k1")
     copied.make("--config", "shards=3", "--", path)
+    assert len(list((copied.folder / path).parent.glob("candidates/*of3.safetensors"))) == 3
     one, three = (load_tensors(project.folder / path)[0] for project in (finished, copied))
     for name, tensor in one.items():
         assert torch.equal(tensor, three[name]), f"{name}: bit for bit"
