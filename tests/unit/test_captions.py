@@ -23,7 +23,7 @@ def caption(name: str, seeds: list[int]) -> str:
     """Return a caption as the report shows it for a run with some seeds, its lines joined."""
     compared = {"methods": ["dit", "lgd"], "seeds": seeds, "increments": {"dit": 2, "lgd": 2}}
     family = {"title": "Candidates", "base": "lgd", "learner": True, "redundancy": True}
-    hp = {
+    settings = {
         "compared": compared,
         "family": family,
         "seeds": seeds,
@@ -34,7 +34,7 @@ def caption(name: str, seeds: list[int]) -> str:
         "positions": 3,
     }
     snakemake = SimpleNamespace(
-        wildcards=Values(dataset="digits", ipc="20", family="kappa"), params=Values(hp=hp)
+        wildcards=Values(dataset="digits", ipc="20", family="kappa"), params=Values(settings=settings)
     )
     template = Environment(undefined=StrictUndefined).from_string((REPORT / name).read_text())
     return " ".join(template.render(snakemake=snakemake).split())

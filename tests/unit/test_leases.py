@@ -263,7 +263,7 @@ def snakemake_job(folder: Path) -> SimpleNamespace:
         config={"device": "auto", "checkpoint_seconds": 1},
         wildcards={},
         input=[],
-        params=SimpleNamespace(hp={}),
+        params=SimpleNamespace(settings={}),
     )
 
 
