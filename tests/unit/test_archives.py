@@ -11,9 +11,10 @@ from trees import WOOF, fastai_tree, read_split, recipe
 
 from lgd_core.base.errors import UserError
 from lgd_core.config.sources import images_root
+from lgd_core.data import archives
 from lgd_core.data.archives import NOTE, unpack
 from lgd_core.data.fetching import fetch
-from lgd_core.data.real_images import archives, prepare
+from lgd_core.data.real_images import prepare
 
 SOURCE = {"kind": "fastai", "archive": "imagewoof2"}
 

@@ -34,7 +34,8 @@ def caption(name: str, seeds: list[int]) -> str:
         "positions": 3,
     }
     snakemake = SimpleNamespace(
-        wildcards=Values(dataset="digits", ipc="20", family="kappa"), params=Values(settings=settings)
+        wildcards=Values(dataset="digits", ipc="20", family="kappa"),
+        params=Values(settings=settings),
     )
     template = Environment(undefined=StrictUndefined).from_string((REPORT / name).read_text())
     return " ".join(template.render(snakemake=snakemake).split())

@@ -17,8 +17,8 @@ from trees import WOOF, class_tree, read_split, recipe, shade
 
 from lgd_core.base.errors import UserError
 from lgd_core.config.recipes import Recipes
+from lgd_core.data import real_images as data
 from lgd_core.data.real_images import hold_out, prepare, real_increment
-from lgd_core.data.real_images import real_images as data
 
 ROOT = Path(__file__).parents[2]
 DIGITS = {

@@ -14,8 +14,9 @@ import pytest
 from trees import read_split
 
 from lgd_core.base.errors import UserError
+from lgd_core.data import fetching
 from lgd_core.data.fetching import fetch, reachable
-from lgd_core.data.real_images import fetching, prepare
+from lgd_core.data.real_images import prepare
 
 
 def fake_fashion(folder: Path, packed: bool = True, content: int = 0) -> Path:

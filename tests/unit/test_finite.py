@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from test_condensation import condenser, start
 from test_minimax import RECIPE
 from test_prior_training import TRANSFORMER
-from test_selection import task, with_memory
+from test_selection import spec, with_memory
 from test_training import STUDENT, student
 from torch import Tensor
 
@@ -73,7 +73,7 @@ def test_candidates_are_not_chosen_by_such_scores(fixed_prior: Prior, scorer: Sc
             return super().__call__(images, labels).where(labels != 1, math.nan)
 
     parts = [getattr(scorer, field.name) for field in dataclasses.fields(scorer)]
-    plain = task(learnability={"strength": 0.0})
+    plain = spec(learnability={"strength": 0.0})
     work = lambda scorer: draw(fixed_prior, with_memory(scorer), plain, NOWHERE)[0]["scores"]  # noqa: E731
     assert "scores of candidates" in complaint(lambda: work(Undecided(*parts)))
     assert work(None).isnan().all(), "without a scorer there are no scores"
