@@ -149,3 +149,22 @@ def test_the_readme_s_guidance_does_what_it_says() -> None:
     moved = -(1 - alpha_bar).sqrt() * change / alpha_bar.sqrt()
     assert change.shape == noise.shape
     assert (moved > 0).all(), "a lower noise is a higher x0"
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("", ["d_ipc20/samples/0_a.png", "d_ipc20/table.csv"]), ("mine", ["d_ipc20/mine/table.csv"])],
+)
+def test_make_report_takes_what_the_named_run_has_made(
+    tmp_path: Path, name: str, expected: list[str]
+) -> None:
+    made = ["d_ipc20/table.csv", "d_ipc20/samples/0_a.png", "d_ipc20/mine/table.csv"]
+    for path in (tmp_path / "results" / file for file in made):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    words = ["make", "-n", "-o", "install", "report", f"NAME={name}", "RUN=--cores 1"]
+    said = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    assert "--cores 1 --report results/report.html" in said
+    assert sorted(said.split(" -- ")[1].split()) == [f"results/{file}" for file in expected]
