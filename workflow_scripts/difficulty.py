@@ -10,6 +10,6 @@ from lgd_core.figures.styles import REAL
 
 with running(snakemake) as job:
     images = measured_images(job).drop(columns=["confidence", "misclassified"])
-    methods, hp = job.settings["compared"]["methods"], job.settings
-    summary = divergence_table(images, REAL, methods, hp["bins"], hp["bootstraps"])
-    publish(job, difficulty_figure, table=images, summary=summary.assign(**hp["zones"]))
+    methods, settings = job.settings["compared"]["methods"], job.settings
+    summary = divergence_table(images, REAL, methods, settings["bins"], settings["bootstraps"])
+    publish(job, difficulty_figure, table=images, summary=summary.assign(**settings["zones"]))

@@ -9,15 +9,17 @@ from lgd_core.config.prior_files import check_contents
 from lgd_core.diffusion.hub import locate_prior
 
 with running(snakemake) as job:
-    hp = job.settings
-    folders = locate_prior(**hp["prior"])
+    settings = job.settings
+    folders = locate_prior(**settings["prior"])
     pipeline = Path(folders["pipeline"])
     autoencoder = Path(folders.get("vae", pipeline / "vae"))
-    check_contents(pipeline, autoencoder, hp["image"], hp["classes"], hp["labels"])
+    check_contents(
+        pipeline, autoencoder, settings["image"], settings["classes"], settings["labels"]
+    )
     job.log(f"prior in {', '.join(folders.values())}")
     facts = {
         "folders": folders,
-        "frequency_shift": hp["frequency_shift"],
+        "frequency_shift": settings["frequency_shift"],
         "contents": prior_contents(folders),
     }
     write_json(snakemake.output.facts, job.stamp(**facts))

@@ -11,13 +11,15 @@ from lgd_core.diffusion.prior_training import save_prior
 from lgd_core.distill.increments import prior_labels
 
 with running(snakemake) as job:
-    hp, output = job.settings, snakemake.output
+    settings, output = job.settings, snakemake.output
     images, labels = load_split(Path(snakemake.input[0]).parent, "originals")
     prior = open_prior(job)
-    told = prior_labels(hp)
-    result = tune_prior(prior, images, labels, told, hp["flip"], hp["finetune"], job.checkpoint)
+    told = prior_labels(settings)
+    result = tune_prior(
+        prior, images, labels, told, settings["flip"], settings["finetune"], job.checkpoint
+    )
     job.log(f"{result['parameters']} parameters tuned, last loss {result['loss']:.4f}")
-    names = None if hp["prior_labels"] else hp["classes"]
+    names = None if settings["prior_labels"] else settings["classes"]
     with atomic(output.folder) as temporary:
         save_prior(
             str(temporary),
