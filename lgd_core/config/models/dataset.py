@@ -46,17 +46,22 @@ class ClassConfig(Config):
     name: Text = Field(description="Name in tables and figures.")
 
 
-class ImageConfig(Config):
+class StoredImageConfig(Config):
     """Images as they are stored."""
 
     size: Side = Field(
         description="Height and width in pixels of distilled images, and of what the prior draws.",
     )
+    channels: Literal[1, 3] = Field(description="1 for grey, 3 for colour.")
+
+
+class ImageConfig(StoredImageConfig):
+    """Images as they are stored, and as networks see them."""
+
     train_size: Side | None = Field(
         None,
         description="Height and width that networks train and test at; null means size.",
     )
-    channels: Literal[1, 3] = Field(description="1 for grey, 3 for colour.")
 
 
 class NormaliseConfig(Config):

@@ -1,0 +1,94 @@
+"""What library functions take of a data set and a recipe, as types; free of PyTorch.
+
+`stages` makes them of recipes, a job reads them from its rule.
+"""
+
+from lgd_core.config.models.base import Config
+from lgd_core.config.models.dataset import (
+    AugmentConfig,
+    ImageConfig,
+    NormaliseConfig,
+    StoredImageConfig,
+)
+
+
+class StoredImages(Config):
+    """What images of a data set's increments look like on disk: their classes, size, channels."""
+
+    classes: list[str]
+    image: StoredImageConfig
+
+
+class SeenImages(StoredImages):
+    """How networks see a data set's images: at what size and scale, in training how augmented.
+
+    ``wnids`` names class folders and is None where classes are plain names. ``augment`` is None
+    for a stage that does not train.
+    """
+
+    image: ImageConfig
+    normalise: NormaliseConfig
+    wnids: list[str] | None = None
+    augment: AugmentConfig | None = None
+
+    @property
+    def side(self) -> int:
+        """Height and width in pixels that networks see."""
+        return self.image.train_size or self.image.size
+
+    @property
+    def network_input(self) -> "NetworkInput":
+        """What all networks of the data set have in common."""
+        return NetworkInput(channels=self.image.channels, size=self.side, classes=len(self.classes))
+
+    def network(self, architecture: str) -> "NetworkSpec":
+        """Return the network of an architecture that fits the data set."""
+        return NetworkSpec(name=architecture, **self.network_input.model_dump())
+
+
+class NetworkInput(Config):
+    """What a classifier takes and gives: images (N, channels, size, size), logits (N, classes)."""
+
+    channels: int
+    size: int
+    classes: int
+
+
+class NetworkSpec(NetworkInput):
+    """What rebuilds a classifier: the name of its architecture, what it takes and gives."""
+
+    name: str
+
+
+class TrainingSettings(Config):
+    """Training of a classifier to a fixed length, see training.train_to_length."""
+
+    epochs: int
+    batch: int
+    lr: float
+    weight_decay: float
+    cutmix: bool
+    evaluations: int
+
+
+class StudentSettings(TrainingSettings):
+    """How a student learns a distilled set, and by which protocol."""
+
+    protocol: str
+
+
+class WatchedSettings(Config):
+    """Training of the network whose probabilities are watched, see analysis.difficulty."""
+
+    architecture: str
+    epochs: int
+    batch: int
+    lr: float
+    weight_decay: float
+
+
+class AloneSettings(TrainingSettings):
+    """Training of a network on one increment alone, see students.cross_accuracies."""
+
+    architecture: str
+    protocol: str
