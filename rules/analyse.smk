@@ -32,7 +32,7 @@ rule table:
             compared=compared(wildcards),
             students=students_of(wildcards),
             protocol=protocol_of(wildcards),
-            reference=dataset_of(wildcards)["reference"]["architecture"],
+            reference=dataset_of(wildcards).reference.architecture,
         ),
     script:
         "../workflow_scripts/table.py"
@@ -123,7 +123,7 @@ rule samples:
             "samples",
             2,
             compared=compared(wildcards),
-            classes=dataset_of(wildcards)["classes"],
+            classes=dataset_of(wildcards).class_names,
             per_cell=config["plots"]["samples_per_cell"],
             dpi=config["plots"]["dpi"],
         ),

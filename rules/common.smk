@@ -14,8 +14,8 @@ from lgd_core.config.stages import (
     difficulty_settings,
     drawn_images,
     evaluation_settings,
-    external_evaluation_settings,
     mode_settings,
+    protocol_settings,
     redundancy_settings,
     sampling_settings,
     seed_settings,
@@ -163,7 +163,7 @@ def over_methods(pattern, **values):
 
 
 def protocol_of(wildcards):
-    return dataset_of(wildcards)["evaluation"]["protocol"]
+    return dataset_of(wildcards).evaluation.protocol
 
 
 def students_of(wildcards):

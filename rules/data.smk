@@ -23,7 +23,7 @@ rule fetch_dataset:
         ),
         images=lambda wildcards: source_images(wildcards.dataset),
         # What asks for threads is no reason to run again: a folder may lie anywhere.
-        source=lambda wildcards, threads: source_of(wildcards),
+        source=lambda wildcards, threads: canonical(source_of(wildcards)),
     script:
         "../workflow_scripts/fetch_dataset.py"
 
@@ -45,7 +45,7 @@ rule prepare_dataset:
         settings=prepared_settings,
         images=lambda wildcards: source_images(wildcards.dataset),
         # What asks for threads is no reason to run again: a folder may lie anywhere.
-        source=lambda wildcards, threads: source_of(wildcards),
+        source=lambda wildcards, threads: canonical(source_of(wildcards)),
         record=SOURCE_RECORD,
     script:
         "../workflow_scripts/prepare_dataset.py"

@@ -50,7 +50,7 @@ rule cross_increment:
             "cross_increment",
             1,
             redundancy=redundancy_settings(dataset_of(wildcards)),
-            ipc_per_increment=method_of(wildcards)["ipc_per_increment"],
+            ipc_per_increment=method_of(wildcards).ipc_per_increment,
             network=trained_images(dataset_of(wildcards)),
         ),
     script:

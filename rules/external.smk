@@ -14,7 +14,7 @@ rule read_external:
         settings=set_settings,
         images=lambda wildcards: set_images(wildcards.external),
         # What asks for threads is no reason to run again: a folder may lie anywhere.
-        folder=lambda wildcards, threads: external_of(wildcards)["folder"],
+        folder=lambda wildcards, threads: external_of(wildcards).folder,
         record=SET_RECORD,
     script:
         "../workflow_scripts/read_external.py"
@@ -49,7 +49,7 @@ rule evaluate_external:
         settings=lambda wildcards: stage(
             "evaluate_external",
             1,
-            evaluation=external_evaluation_settings(external_dataset(wildcards)),
+            evaluation=protocol_settings(external_dataset(wildcards)),
             network=trained_images(external_dataset(wildcards)),
         ),
     script:
@@ -157,8 +157,8 @@ rule diagnose_external:
     input:
         runs=lambda wildcards: expand(
             "results/external/{{external}}/evaluate/{protocol}/{student}/r{run}.json",
-            protocol=external_dataset(wildcards)["evaluation"]["protocol"],
-            student=checked(RECIPES.students, external_of(wildcards)["dataset"]),
+            protocol=external_dataset(wildcards).evaluation.protocol,
+            student=checked(RECIPES.students, external_of(wildcards).dataset),
             run=range(config["runs"]),
         ),
         images="results/external/{external}/set_images.npy",
@@ -194,7 +194,7 @@ rule diagnose_external:
         settings=lambda wildcards: stage(
             "diagnose_external",
             1,
-            dataset=external_of(wildcards)["dataset"],
+            dataset=external_of(wildcards).dataset,
             runs=config["runs"],
             zones=zone_facts(),
             dpi=config["plots"]["dpi"],

@@ -94,7 +94,7 @@ rule difficulty:
             2,
             wildcards,
             zones=zone_facts(),
-            classes=dataset_of(wildcards)["classes"],
+            classes=dataset_of(wildcards).class_names,
             bins=config["analyses"]["bins"],
             bootstraps=config["analyses"]["bootstraps"],
         ),
@@ -128,7 +128,7 @@ rule in_distribution:
             1,
             wildcards,
             zones=zone_facts(),
-            classes=dataset_of(wildcards)["classes"],
+            classes=dataset_of(wildcards).class_names,
         ),
     script:
         "../workflow_scripts/in_distribution.py"

@@ -22,7 +22,7 @@ rule cluster_modes:
             "cluster_modes",
             1,
             modes=mode_settings(method_of(wildcards), int(wildcards.k)),
-            classes=len(dataset_of(wildcards)["classes"]),
+            classes=len(dataset_of(wildcards).class_names),
         ),
     script:
         "../workflow_scripts/cluster_modes.py"
@@ -79,7 +79,7 @@ rule sample_candidates:
             "sample_candidates",
             1,
             method=sampling_settings(method_of(wildcards), int(wildcards.k)),
-            prior_labels=dataset_of(wildcards)["prior"]["labels"],
+            prior_labels=dataset_of(wildcards).prior.labels,
             network=drawn_images(dataset_of(wildcards), method_of(wildcards)),
         ),
     script:
@@ -103,7 +103,7 @@ rule select_increment:
         settings=lambda wildcards: stage(
             "select_increment",
             1,
-            **stored_images(dataset_of(wildcards)),
+            **dict(stored_images(dataset_of(wildcards))),
         ),
     script:
         "../workflow_scripts/select_increment.py"
@@ -124,8 +124,8 @@ rule merge_increment:
         settings=lambda wildcards: stage(
             "merge_increment",
             1,
-            **stored_images(dataset_of(wildcards)),
-            ipc_per_increment=method_of(wildcards)["ipc_per_increment"],
+            **dict(stored_images(dataset_of(wildcards))),
+            ipc_per_increment=method_of(wildcards).ipc_per_increment,
         ),
     script:
         "../workflow_scripts/merge_increment.py"
@@ -154,7 +154,7 @@ rule train_learner:
         settings=lambda wildcards: stage(
             "train_learner",
             1,
-            learner=method_of(wildcards)["learner"],
+            learner=method_of(wildcards).learner,
             network=trained_images(dataset_of(wildcards)),
         ),
     script:

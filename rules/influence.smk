@@ -22,7 +22,7 @@ rule train_surrogate:
         settings=lambda wildcards: stage(
             "train_surrogate",
             1,
-            influence=dataset_of(wildcards)["influence"],
+            influence=dataset_of(wildcards).influence,
             network=trained_images(dataset_of(wildcards)),
         ),
     script:
@@ -50,7 +50,7 @@ rule influence_gradients:
         settings=lambda wildcards: stage(
             "influence_gradients",
             1,
-            influence=dataset_of(wildcards)["influence"],
+            influence=dataset_of(wildcards).influence,
             network=seen_images(dataset_of(wildcards)),
         ),
     script:

@@ -22,7 +22,7 @@ rule measure_difficulty:
             "measure_difficulty",
             1,
             difficulty=difficulty_settings(dataset_of(wildcards)),
-            ipc_per_increment=method_of(wildcards)["ipc_per_increment"],
+            ipc_per_increment=method_of(wildcards).ipc_per_increment,
             network=trained_images(dataset_of(wildcards)),
         ),
     script:
@@ -78,7 +78,7 @@ rule trace_guidance:
             "trace_guidance",
             2,
             method=trace_settings(method_of(wildcards), int(wildcards.k)),
-            prior_labels=dataset_of(wildcards)["prior"]["labels"],
+            prior_labels=dataset_of(wildcards).prior.labels,
             network=seen_images(dataset_of(wildcards)),
             positions=config["analyses"]["traced_positions"],
         ),

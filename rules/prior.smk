@@ -22,7 +22,7 @@ rule train_prior:
         settings=lambda wildcards: stage(
             "train_prior",
             1,
-            train=dataset_of(wildcards)["prior"]["train"],
+            train=dataset_of(wildcards).prior.train,
             network=seen_images(dataset_of(wildcards)),
         ),
     script:
@@ -47,13 +47,9 @@ rule fetch_prior:
             "fetch_prior",
             2,
             prior=prior_source(wildcards),
-            frequency_shift=dataset_of(wildcards)["prior"]["frequency_shift"],
-            labels=dataset_of(wildcards)["prior"]["labels"],
-            classes=dataset_of(wildcards)["classes"],
-            image={
-                key: dataset_of(wildcards)["image"][key]
-                for key in ("size", "channels")
-            },
+            frequency_shift=dataset_of(wildcards).prior.frequency_shift,
+            labels=dataset_of(wildcards).prior.labels,
+            **dict(stored_images(dataset_of(wildcards))),
         ),
     script:
         "../workflow_scripts/fetch_prior.py"
@@ -81,8 +77,8 @@ rule assess_prior:
         settings=lambda wildcards: stage(
             "assess_prior",
             1,
-            prior_labels=dataset_of(wildcards)["prior"]["labels"],
-            sampler=checked(RECIPES.method, wildcards.dataset, "dit")["sampler"],
+            prior_labels=dataset_of(wildcards).prior.labels,
+            sampler=checked(RECIPES.method, wildcards.dataset, "dit").sampler,
             network=seen_images(dataset_of(wildcards)),
         ),
     script:
@@ -135,9 +131,9 @@ rule finetune_prior:
             "finetune_prior",
             1,
             finetune=checked(RECIPES.finetune, wildcards.dataset, wildcards.method),
-            prior_labels=dataset_of(wildcards)["prior"]["labels"],
-            classes=dataset_of(wildcards)["classes"],
-            flip=dataset_of(wildcards)["augment"]["flip"],
+            prior_labels=dataset_of(wildcards).prior.labels,
+            classes=dataset_of(wildcards).class_names,
+            flip=dataset_of(wildcards).augment.flip,
         ),
     script:
         "../workflow_scripts/finetune_prior.py"

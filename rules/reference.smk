@@ -22,7 +22,7 @@ rule train_reference:
         settings=lambda wildcards: stage(
             "train_reference",
             1,
-            reference=dataset_of(wildcards)["reference"],
+            reference=dataset_of(wildcards).reference,
             network=trained_images(dataset_of(wildcards)),
         ),
     script:

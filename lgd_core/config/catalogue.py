@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from copy import deepcopy
 from functools import cache, reduce
 from pathlib import Path
+from typing import Any
 
 from lgd_core.base.errors import UserError
 from lgd_core.config.models.base import validated
@@ -16,6 +17,8 @@ from lgd_core.config.schema import check, fill_defaults, load_yaml, merge, schem
 from lgd_core.config.sweeps import Variant, derive_variants, listed_methods
 from lgd_core.config.words import typed
 
+# Keys of a file, or of one laid over it, as they are read.
+Keys = dict[str, Any]
 KINDS = ("dataset", "method", "ablation")
 MODELS = {
     "config": RunConfig,
@@ -33,7 +36,7 @@ RESERVED_NAMES = {
 }
 
 
-def read_run(files: Sequence[str | Path]) -> dict:
+def read_run(files: Sequence[str | Path]) -> Keys:
     """Return the configuration of a run: its files, each laid over those before it."""
     return reduce(merge, map(load_yaml, map(Path, files)), {})
 
@@ -47,23 +50,24 @@ class Catalogue:
     Raises UserError, one line that names the file or key, for anything wrong with any of it.
     """
 
-    def __init__(self, folder: str | Path, config: dict, words: dict | None = None) -> None:
+    def __init__(self, folder: str | Path, config: Keys, words: Keys | None = None) -> None:
         self.folder = Path(folder)
         self.schemas = {name: schema_of(model) for name, model in MODELS.items()}
         config = merge(config, typed(words or {}, self._whole_schema()))
         check(config, self.schemas["config"], "config")
         self.config = fill_defaults(config, self.schemas["config"])
-        validated(RunConfig, self.config, "config")
         self.read, self.files = cache(load_yaml), cache(self._files)
-        if self.config["methods"] == "all":
+        self.run = validated(RunConfig, self.config, "config")
+        if self.run.methods == "all":
             self.config["methods"] = self.files("method")
+            self.run = self.run.model_copy(update={"methods": self.files("method")})
         self.variants: dict[str, Variant] = {}
         self.sweeps = {name: self._sweep(name) for name in self.files("ablation")}
         self.variants = derive_variants(
             self.sweeps, self.files("method"), lambda name: str(self.path("ablation", name))
         )
 
-    def _whole_schema(self) -> dict:
+    def _whole_schema(self) -> Keys:
         """Return the schema of a run with those of the recipes where a run may change them."""
         whole, dataset = deepcopy(self.schemas["config"]), deepcopy(self.schemas["dataset"])
         dataset["properties"]["recipes"]["additionalProperties"] = self.schemas["method"]
@@ -89,7 +93,7 @@ class Catalogue:
         """Return the names of all recipes of a kind: of files, and the variants of sweeps."""
         return sorted([*self.files(kind), *(self.variants if kind == "method" else ())])
 
-    def layer(self, kind: str, name: str, changes: dict, where: str) -> dict:
+    def layer(self, kind: str, name: str, changes: Keys, where: str) -> Keys:
         """Check one layer of keys for a recipe that must exist; return it."""
         self.check_known(kind, name, where)
         check(changes, self.schemas[kind], where, partial=True)
@@ -107,7 +111,7 @@ class Catalogue:
         """Return where the file of a recipe lies, or would lie."""
         return self.folder / f"{kind}s" / f"{name}.yaml"
 
-    def file(self, kind: str, name: str, asked_by: str) -> dict:
+    def file(self, kind: str, name: str, asked_by: str) -> Keys:
         """Return the keys of a recipe's own file, or of a variant that a sweep makes."""
         if kind == "method" and name in self.variants:
             variant = self.variants[name]
@@ -115,15 +119,13 @@ class Catalogue:
         self.check_known(kind, name, asked_by)
         return self.layer(kind, name, self.read(self.path(kind, name)), str(self.path(kind, name)))
 
-    def _sweep(self, name: str) -> dict:
+    def _sweep(self, name: str) -> SweepConfig:
         recipe = self.file("ablation", name, "ablations")
         recipe, where = merge(recipe, self.overrides("ablation", name)), self.path("ablation", name)
         check(recipe, self.schemas["ablation"], str(where))
-        sweep = fill_defaults(recipe, self.schemas["ablation"])
-        validated(SweepConfig, sweep, str(where))
-        return sweep
+        return validated(SweepConfig, fill_defaults(recipe, self.schemas["ablation"]), str(where))
 
-    def overrides(self, kind: str, name: str) -> dict:
+    def overrides(self, kind: str, name: str) -> Keys:
         """Return what the run lays over a recipe."""
         return self.config["overrides"][f"{kind}s"].get(name) or {}
 
@@ -143,9 +145,9 @@ class Catalogue:
         tables = sorted(path.stem for path in (self.folder / "paper").glob("*.csv"))
         for name, sweep in self.sweeps.items():
             for kind, used, known in (
-                ("method", [sweep["base"], *listed_methods(sweep)], self.names("method")),
-                ("dataset", sweep["datasets"], self.names("dataset")),
-                ("table of config/paper", sweep["paper"], tables),
+                ("method", [sweep.base, *listed_methods(sweep)], self.names("method")),
+                ("dataset", sweep.datasets, self.names("dataset")),
+                ("table of config/paper", sweep.paper, tables),
             ):
                 for item in used:
                     if item not in known:

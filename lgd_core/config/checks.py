@@ -1,21 +1,23 @@
 """What a data set has to hold for a method or a measurement: what no model of one file can say."""
 
 from lgd_core.base.errors import UserError
+from lgd_core.config.models.dataset import DatasetConfig
+from lgd_core.config.models.method import MethodConfig
 
 
-def check_held_out(recipe: dict, where: str, purpose: str) -> None:
+def check_held_out(dataset: DatasetConfig, where: str, purpose: str) -> None:
     """Raise UserError unless a data set holds out training images, which ``purpose`` needs."""
-    if not recipe["source"]["validation_fraction"]:
+    if not dataset.source.validation_fraction:
         raise UserError(
             f"{where}: source.validation_fraction: found 0, expected more, since {purpose} needs "
             "training images that are held out"
         )
 
 
-def check_method(recipe: dict, dataset: dict, where: str) -> None:
+def check_method(method: MethodConfig, dataset: DatasetConfig, where: str) -> None:
     """Raise UserError where keys of a method do not agree with its data set."""
-    held_out = dataset["source"]["validation_fraction"]
-    if recipe["learner"]["monitor"] == "validation" and not held_out:
+    held_out = dataset.source.validation_fraction
+    if method.learner.monitor == "validation" and not held_out:
         raise UserError(
             f"{where}: learner.monitor: found validation, expected training, since the data "
             "set's source.validation_fraction is 0"

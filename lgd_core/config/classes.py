@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lgd_core.base.errors import UserError
 from lgd_core.base.image_files import entries
+from lgd_core.config.models.dataset import ClassConfig, DatasetConfig
 
 LISTED = 10
 
@@ -23,38 +24,35 @@ def imagenet_indices() -> dict[str, int]:
     return {wnid: index for index, wnid in enumerate(sorted(Path(path).read_text().split()))}
 
 
-def resolve_classes(recipe: dict, where: str) -> dict:
-    """Return a data set's recipe with ``classes`` as names, ``wnids``, and the prior's labels.
+def prior_labels(dataset: DatasetConfig, where: str) -> list[int]:
+    """Return the label of every class in a data set's prior; empty means 0, 1, 2, ...
 
     A pretrained prior's label comes from the wnid alone, never from the place of a class or of its
-    folder. ``wnids`` is empty where classes are plain names. Raises UserError for a wnid that is
-    not ImageNet's, for an index that is another class's, and where the labels are given twice.
+    folder. Raises UserError for a wnid that is not ImageNet's, for an index that is another
+    class's, and where the labels are given twice.
     """
-    items, prior = recipe["classes"], recipe["prior"]
-    mappings = [item for item in items if isinstance(item, dict)]
+    items, labels = dataset.classes, dataset.prior.labels
+    mappings = [item for item in items if isinstance(item, ClassConfig)]
     if not mappings:
-        return recipe | {"wnids": []}
+        return labels
     if len(mappings) < len(items):
         raise UserError(f"{where}: classes: found names and mappings, expected one kind for all")
-    if prior["labels"]:
+    if labels:
         raise UserError(f"{where}: prior.labels: found labels, expected none beside wnids")
     indices = [_index(item, f"{where}: classes.{i}") for i, item in enumerate(mappings)]
-    resolved = {"classes": [item["name"] for item in items], "wnids": [i["wnid"] for i in items]}
-    for key, values in resolved.items():
+    for key, values in (("classes", dataset.class_names), ("wnids", dataset.wnids)):
         if twice := [value for value in values if values.count(value) > 1]:
             raise UserError(f"{where}: {key}: found {twice[0]} twice, expected it once")
-    if prior["source"] != "train":
-        resolved["prior"] = prior | {"labels": indices}
-    return recipe | resolved
+    return [] if dataset.prior.source == "train" else indices
 
 
-def _index(item: dict, where: str) -> int:
-    known = imagenet_indices().get(item["wnid"])
+def _index(item: ClassConfig, where: str) -> int:
+    known = imagenet_indices().get(item.wnid)
     if known is None:
-        raise UserError(f"{where}.wnid: found {item['wnid']}, expected one of ImageNet's 1000")
-    if item.get("index", known) != known:
+        raise UserError(f"{where}.wnid: found {item.wnid}, expected one of ImageNet's 1000")
+    if item.index not in (None, known):
         raise UserError(
-            f"{where}.index: found {item['index']}, expected {known}, the index of {item['wnid']}"
+            f"{where}.index: found {item.index}, expected {known}, the index of {item.wnid}"
         )
     return known
 

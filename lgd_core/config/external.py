@@ -8,6 +8,7 @@ import io
 import os
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from lgd_core.base.errors import MissingFolderError, UserError
@@ -15,16 +16,28 @@ from lgd_core.base.folders import expand_path
 from lgd_core.base.image_files import entries, is_image, read_bytes, walk
 from lgd_core.base.listings import Listing
 from lgd_core.config.classes import class_folders
+from lgd_core.config.models.run import ExternalConfig, RunConfig
 from lgd_core.config.schema import suggest
+from lgd_core.config.settings import SeenImages
 
 LISTED = 5
 # What a set of our own has beside its class folders.
 MANIFEST, PROVENANCE = "manifest.csv", "provenance.json"
-DEFAULT_INCREMENT = 10
 
 
-def resolve_external(config: dict, datasets: list[str], methods: list[str]) -> dict[str, dict]:
-    """Return ``folder``, ``dataset`` and ``increment`` of every name under ``external`` of a run.
+@dataclass(frozen=True)
+class ExternalSet:
+    """A folder of images from elsewhere, the data set of its classes, images per increment."""
+
+    folder: str
+    dataset: str
+    increment: int
+
+
+def resolve_external(
+    run: RunConfig, datasets: list[str], methods: list[str]
+) -> dict[str, ExternalSet]:
+    """Return the set behind every name under ``external`` of a run.
 
     Raises UserError for an unknown data set, none where the run has several, and a name that a data
     set, a method or another spelling of it has already.
@@ -34,18 +47,20 @@ def resolve_external(config: dict, datasets: list[str], methods: list[str]) -> d
     taken = dict.fromkeys(map(str.lower, datasets), "dataset")
     taken |= dict.fromkeys(map(str.lower, methods), "method")
     resolved = {}
-    for name, entry in config["external"].items():
+    for name, entry in run.external.items():
         where = f"config: external.{name}"
         if kind := taken.get(str(name).lower()):
             raise UserError(f"{where}: found the name of a {kind}, expected one of its own")
         taken[str(name).lower()] = "folder under external"
-        given = {"folder": entry} if isinstance(entry, str) else entry
-        resolved[str(name)] = _resolve(given, config["datasets"], datasets, where)
+        given = ExternalConfig(folder=entry) if isinstance(entry, str) else entry
+        resolved[str(name)] = _resolve(given, run.datasets, datasets, where)
     return resolved
 
 
-def _resolve(given: dict, of_run: list[str], datasets: list[str], where: str) -> dict:
-    dataset = given.get("dataset") or (of_run[0] if len(of_run) == 1 else None)
+def _resolve(
+    given: ExternalConfig, of_run: list[str], datasets: list[str], where: str
+) -> ExternalSet:
+    dataset = given.dataset or (of_run[0] if len(of_run) == 1 else None)
     if dataset is None:
         raise UserError(
             f"{where}.dataset: missing, expected one of {', '.join(of_run)}, since the run has "
@@ -53,60 +68,58 @@ def _resolve(given: dict, of_run: list[str], datasets: list[str], where: str) ->
         )
     if dataset not in datasets:
         raise UserError(f"{where}.dataset: unknown dataset '{dataset}'{suggest(dataset, datasets)}")
-    folder = expand_path(given["folder"], f"{where}.folder")
-    increment = given.get("increment", DEFAULT_INCREMENT)
-    return {"folder": folder, "dataset": dataset, "increment": increment}
+    return ExternalSet(expand_path(given.folder, f"{where}.folder"), dataset, given.increment)
 
 
-def list_set(name: str, external: dict, dataset: dict) -> Listing:
+def list_set(name: str, external: ExternalSet, seen: SeenImages) -> Listing:
     """Return the images of a folder of the run and what is said of them, by their paths in it.
 
     Everything that can be known before images are decoded is checked: raises UserError, and
     MissingFolderError where there is no folder.
     """
-    where, folder = f"config: external.{name}.folder", Path(external["folder"])
+    where, folder = f"config: external.{name}.folder", Path(external.folder)
     if not folder.is_dir():
         raise MissingFolderError(f"{where}: found no folder {folder}, expected class folders in it")
-    images = list_images(folder, dataset)
-    increments_of(folder, images, external["increment"])
+    images = list_images(folder, seen)
+    increments_of(folder, images, external.increment)
     files = [path for path, _ in images] + manifest_of(folder) + provenance_of(folder)
     return Listing({path.relative_to(folder).as_posix(): str(path) for path in files})
 
 
-def list_images(folder: str | Path, dataset: dict) -> list[tuple[Path, int]]:
+def list_images(folder: str | Path, seen: SeenImages) -> list[tuple[Path, int]]:
     """Return (path, label) of a tree's images, class by class, by file name, ``2`` before ``10``.
 
-    ``dataset`` has ``classes`` and perhaps ``wnids``, see classes.class_folders. Raises UserError
-    where folders do not match the classes or one has no image.
+    Folders are matched as classes.class_folders does. Raises UserError where folders do not match
+    the classes or one has no image.
     """
-    images, seen = [], {}
-    folders = class_folders(folder, dataset["classes"], dataset.get("wnids", ()))
+    images, walked = [], {}
+    folders = class_folders(folder, seen.classes, seen.wnids or ())
     for label, path in enumerate(folders):
-        found = sorted((Path(p) for p in walk(path, seen) if is_image(p)), key=_natural)
+        found = sorted((Path(p) for p in walk(path, walked) if is_image(p)), key=_natural)
         if not found:
             raise UserError(f"{path}: found no images, expected at least one")
         images += [(file, label) for file in found]
     return images
 
 
-def list_left_out(folder: str | Path, dataset: dict) -> list[str]:
+def list_left_out(folder: str | Path, seen: SeenImages) -> list[str]:
     """Return the files beside the images of a tree that are not read, by their path in it."""
     read = (MANIFEST, PROVENANCE)
     beside = [e.path for e in entries(folder) if not e.is_dir() and e.name not in read]
-    folders = class_folders(folder, dataset["classes"], dataset.get("wnids", ()))
+    folders = class_folders(folder, seen.classes, seen.wnids or ())
     files = [path for each in folders for path in walk(each)]
     left_out = beside + [path for path in files if not is_image(path)]
     return [os.path.relpath(path, folder) for path in left_out]
 
 
-def seed_images(folder: str | Path, dataset: dict, count: int) -> list[Path]:
+def seed_images(folder: str | Path, seen: SeenImages, count: int) -> list[Path]:
     """Return the first ``count`` images by name of every class folder of a seed.
 
     Folders are matched as those of a data set are, see classes.class_folders. Raises UserError
     where folders or images are too few.
     """
     images = []
-    for path in class_folders(folder, dataset["classes"], dataset.get("wnids", ())):
+    for path in class_folders(folder, seen.classes, seen.wnids or ()):
         found = [Path(e.path) for e in entries(path) if is_image(e.name) and not e.is_dir()]
         if len(found) < count:
             raise UserError(f"{path}: found {len(found)} images, expected {count}")
@@ -114,14 +127,14 @@ def seed_images(folder: str | Path, dataset: dict, count: int) -> list[Path]:
     return images
 
 
-def list_seed(folder: str, dataset: dict, count: int, where: str) -> Listing:
+def list_seed(folder: str, seen: SeenImages, count: int, where: str) -> Listing:
     """Return the images of a seed that is read from a folder, by their paths in it.
 
     Raises UserError as seed_images does, and MissingFolderError where there is no folder.
     """
     if not Path(folder).is_dir():
         raise MissingFolderError(f"{where}: seed.folder: found {folder!r}, expected a folder")
-    images = seed_images(folder, dataset, count)
+    images = seed_images(folder, seen, count)
     return Listing({path.relative_to(folder).as_posix(): str(path) for path in images})
 
 

@@ -1,80 +1,43 @@
 """What follows from a method's recipe; free of PyTorch."""
 
 from lgd_core.base.errors import UserError
+from lgd_core.config.models.method import GuidanceConfig, MethodConfig
 
 # Where increment 0 may come from; any other name is that of a method whose own it shares.
 SEED_SOURCES = ("own", "prior", "real", "folder")
-
-# Keys of guidances that say when, how images are scored and what is differentiated.
-NOT_OF_A_STEP = ("strength_by_increment", "reference_weight", "gradient")
 
 # Sources that choose real images by what the reference model sees in them.
 CORESETS = ("herding", "kcenter")
 
 
-def guidances(method: dict) -> dict[str, dict]:
-    """Return the guidances that a recipe has keys for, by name: all mappings with a strength."""
-    return {
-        name: part for name, part in method.items() if isinstance(part, dict) and "strength" in part
-    }
-
-
-def acts(guidance: dict) -> bool:
-    """Whether a guidance has any strength, at one increment or at all of them."""
-    return any(guidance.get("strength_by_increment") or [guidance["strength"]])
-
-
-def is_guided(method: dict) -> bool:
-    """Whether any guidance beside the classifier-free one acts while a method samples."""
-    return any(map(acts, guidances(method).values()))
-
-
-def acting_guidances(method: dict, increment: int) -> dict[str, dict]:
+def acting_guidances(method: MethodConfig, increment: int) -> dict[str, GuidanceConfig]:
     """Return the guidances that act while an increment is drawn, with their strength there."""
     return {
-        name: {key: value for key, value in guidance.items() if key not in NOT_OF_A_STEP}
-        | {"strength": strength_at_increment(guidance, increment)}
-        for name, guidance in guidances(method).items()
-        if strength_at_increment(guidance, increment)
+        name: guidance.at_increment(increment)
+        for name, guidance in method.guidances.items()
+        if guidance.strength_at(increment)
     }
 
 
-def strength_at_increment(guidance: dict, increment: int) -> float:
-    """Return a guidance's strength at an increment; a schedule begins with increment 1."""
-    schedule = guidance.get("strength_by_increment")
-    if not schedule:
-        return guidance["strength"]
-    return schedule[max(0, min(increment, len(schedule)) - 1)]
-
-
-def needs_learner(method: dict, increment: int | None = None) -> bool:
-    """Whether the candidates of an increment, or any of them, are guided or ranked by a learner."""
-    learnability = method["learnability"]
-    guided = (
-        acts(learnability) if increment is None else strength_at_increment(learnability, increment)
-    )
-    return method["source"] == "prior" and (method["candidates"] > 1 or bool(guided))
-
-
-def needs_influence(method: dict) -> bool:
+def needs_influence(method: MethodConfig) -> bool:
     """Whether the candidates of a method are guided by surrogates of the real images."""
-    return method["source"] == "prior" and acts(method["influence"])
+    return method.source == "prior" and method.influence.acts
 
 
-def formation(method: dict) -> int:
+def formation(method: MethodConfig) -> int:
     """Return the factor f by which a method's stored images hold f x f images each."""
-    return method["condensation"]["factor"] if method.get("source") == "condensed" else 1
+    return method.condensation.factor if method.source == "condensed" else 1
 
 
-def images_per_increment(method: dict) -> int:
+def images_per_increment(method: MethodConfig) -> int:
     """Return the images per class of one increment as networks see them.
 
     A stored image that holds several counts as so many, as in the field's tables of epochs.
     """
-    return method["ipc_per_increment"] * formation(method) ** 2
+    return method.ipc_per_increment * formation(method) ** 2
 
 
-def check_formation(method: dict, seed: dict | None, size: int, where: str) -> None:
+def check_formation(method: MethodConfig, seed: MethodConfig | None, size: int, where: str) -> None:
     """Raise UserError unless images of ``size`` pixels can hold as many as a method's should.
 
     All increments must hold equally many: ``seed`` is the method whose increment 0 is shared, or
@@ -93,19 +56,19 @@ def check_formation(method: dict, seed: dict | None, size: int, where: str) -> N
         )
 
 
-def mode_clusters(method: dict) -> int:
+def mode_clusters(method: MethodConfig) -> int:
     """Return the number of clusters that a class's latents are put into."""
-    return method["modes"]["clusters"] or method["ipc_per_increment"]
+    return method.modes.clusters or method.ipc_per_increment
 
 
-def mode_increment(method: dict, increment: int) -> int:
+def mode_increment(method: MethodConfig, increment: int) -> int:
     """Return the increment whose clusters an increment uses: its own, or 0 where all share them."""
-    return 0 if method["modes"]["clusters"] else increment
+    return 0 if method.modes.clusters else increment
 
 
-def prior_owner(method: dict, name: str) -> str | None:
+def prior_owner(method: MethodConfig, name: str) -> str | None:
     """Return the method whose tuned prior method ``name`` draws from; None: the data set's own."""
-    return name if method["prior"] == "own" else method["prior"]
+    return name if method.prior == "own" else method.prior
 
 
 def epochs_for_ipc(epochs: dict[int, int], ipc: int) -> int:

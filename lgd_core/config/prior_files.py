@@ -8,6 +8,7 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 
 from lgd_core.base.errors import UserError
+from lgd_core.config.models.dataset import DatasetConfig, StoredImageConfig
 from lgd_core.config.prior_fit import check_fit
 
 WEIGHTS = "diffusion_pytorch_model"
@@ -44,24 +45,25 @@ def is_hub_name(source: str) -> bool:
     return len(parts) == 2 and not Path(parts[0]).exists()
 
 
-def check_prior(dataset: dict, where: str, steps: int = 0) -> None:
+def check_prior(dataset: DatasetConfig, where: str, steps: int = 0) -> None:
     """Raise UserError unless what a data set's ``prior`` names is whole and fits the data set.
 
     ``dataset`` is a recipe, ``steps`` the most sampling steps of the run, ``where`` names the
     recipe's file. What comes from the hub, or is still to be trained, is checked once it is there.
     """
-    prior = dataset["prior"]
+    prior = dataset.prior
     source, vae = (
         None if name in (None, "train") or is_hub_name(name) else Path(name)
-        for name in (prior["source"], prior["vae"])
+        for name in (prior.source, prior.vae)
     )
     if vae is not None:
         _check_files(vae, AUTOENCODER_FILES, f"{where}: prior.vae", "AutoencoderKL")
     if source is not None:
-        files = PIPELINE_FILES if prior["vae"] else PRIOR_FILES
+        files = PIPELINE_FILES if prior.vae else PRIOR_FILES
         _check_files(source, files, f"{where}: prior.source", "DiTPipeline")
-    own = None if source is None or prior["vae"] else source / "vae"
-    check_contents(source, vae or own, dataset["image"], dataset["classes"], prior["labels"], steps)
+    own = None if source is None or prior.vae else source / "vae"
+    names = dataset.class_names
+    check_contents(source, vae or own, dataset.image, names, prior.labels, steps)
 
 
 def _check_files(folder: Path, files: Sequence[str], where: str, kind: str) -> None:
@@ -75,7 +77,7 @@ def _check_files(folder: Path, files: Sequence[str], where: str, kind: str) -> N
 def check_contents(
     pipeline: Path | None,
     autoencoder: Path | None,
-    image: dict,
+    image: StoredImageConfig,
     classes: Sequence[str],
     labels: Sequence[int],
     steps: int = 0,

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lgd_core.base.errors import UserError
+from lgd_core.config.models.dataset import StoredImageConfig
 
 # What diffusers takes where a configuration lacks a key.
 TRANSFORMER = {
@@ -60,7 +61,7 @@ class Config:
 def check_fit(
     pipeline: Path | None,
     autoencoder: Path | None,
-    image: dict,
+    image: StoredImageConfig,
     classes: Sequence[str],
     labels: Sequence[int],
     steps: int = 0,
@@ -81,9 +82,9 @@ def check_fit(
         check_scheduler(Config(pipeline / "scheduler" / "scheduler_config.json", SCHEDULER), steps)
     if autoencoder is not None:
         decoder = Config(autoencoder / "config.json", AUTOENCODER)
-        check_autoencoder(decoder, image["channels"])
+        check_autoencoder(decoder, image.channels)
     if pipeline is not None and autoencoder is not None:
-        check_latents(transformer, decoder, image["size"])
+        check_latents(transformer, decoder, image.size)
 
 
 def check_transformer(config: Config) -> None:

@@ -9,17 +9,19 @@ from lgd_core.base.errors import UserError
 from lgd_core.base.folders import expand_path
 from lgd_core.base.listings import Listing
 from lgd_core.config.architectures import parse_architecture
-from lgd_core.config.catalogue import Catalogue
+from lgd_core.config.catalogue import Catalogue, Keys
 from lgd_core.config.checks import check_method
-from lgd_core.config.classes import resolve_classes
-from lgd_core.config.external import resolve_external
+from lgd_core.config.classes import prior_labels
+from lgd_core.config.external import ExternalSet, resolve_external
 from lgd_core.config.methods import SEED_SOURCES, check_formation, prior_owner
 from lgd_core.config.models.base import validated
-from lgd_core.config.models.dataset import DatasetConfig
-from lgd_core.config.models.method import MethodConfig
+from lgd_core.config.models.dataset import DatasetConfig, SourceConfig
+from lgd_core.config.models.method import FinetuneConfig, MethodConfig
+from lgd_core.config.models.sweep import ResolvedSweep, SweepConfig
 from lgd_core.config.prior_files import check_prior
 from lgd_core.config.schema import check, fill_defaults, merge, suggest
 from lgd_core.config.sources import list_source, source_folder
+from lgd_core.config.stages import source_settings
 from lgd_core.config.sweeps import Value, variant_name
 
 
@@ -31,17 +33,18 @@ class Recipes:
     asked for. Raises UserError, one line that names the file or key, for anything wrong.
     """
 
-    def __init__(self, folder: str | Path, config: dict, words: dict | None = None) -> None:
+    def __init__(self, folder: str | Path, config: Keys, words: Keys | None = None) -> None:
         self.catalogue = Catalogue(folder, config, words)
-        self.config, self.names = self.catalogue.config, self.catalogue.names
+        self.run, self.config = self.catalogue.run, self.catalogue.config
+        self.names = self.catalogue.names
         self.dataset = cache(self._dataset)
         self.resolved = cache(self._method)
-        self.content = cache(self._content)
+        self.content, self.unchecked = cache(self._content), cache(self._unchecked)
         self.same_as = cache(self._same_as)
-        self.external = resolve_external(self.config, self.names("dataset"), self.names("method"))
+        self.external = resolve_external(self.run, self.names("dataset"), self.names("method"))
         self._check_all()
 
-    def method(self, dataset: str, name: str) -> dict:
+    def method(self, dataset: str, name: str) -> MethodConfig:
         """Return the recipe of a method on a data set; raises UserError for another's double."""
         same = self.same_as(dataset, name)
         if same != name:
@@ -52,30 +55,30 @@ class Recipes:
 
     def students(self, dataset: str) -> list[str]:
         """Return the architectures that judge distilled sets of a data set."""
-        return self.config["students"] or self.dataset(dataset)["evaluation"]["students"]
+        return self.run.students or self.dataset(dataset).evaluation.students
 
-    def external_set(self, name: str) -> dict:
-        """Return folder, data set and increment of a folder that the run names, by its name."""
+    def external_set(self, name: str) -> ExternalSet:
+        """Return a folder that the run names, by its name."""
         if name not in self.external:
             known = suggest(name, list(self.external)) if self.external else ", found no names"
             raise UserError(f"config: external: unknown name '{name}'{known}")
         return self.external[name]
 
-    def source_of(self, dataset: str) -> dict:
+    def source_of(self, dataset: str) -> SourceConfig:
         """Return where a data set's images come from, with the folder, which need not be there."""
-        recipe = self.dataset(dataset)
-        return recipe["source"] | {"folder": source_folder(recipe, self._where(dataset))}
+        source = self.dataset(dataset).source
+        return source.model_copy(update={"folder": source_folder(source, self._where(dataset))})
 
     def list_source(self, dataset: str) -> Listing | None:
         """Return the files of a data set's images, all of them checked: see sources.list_source."""
-        return list_source(self.dataset(dataset), self._where(dataset))
+        return list_source(source_settings(self.dataset(dataset)), self._where(dataset))
 
     def _where(self, dataset: str) -> str:
         return str(self.catalogue.path("dataset", dataset))
 
     def shards(self, dataset: str) -> int:
         """Return the number of jobs that share the classes of a data set's increment."""
-        shards, classes = self.config["shards"], len(self.dataset(dataset)["classes"])
+        shards, classes = self.run.shards, len(self.dataset(dataset).classes)
         if shards > classes:
             raise UserError(
                 f"shards: found {shards}, expected at most {classes}, the number of classes of "
@@ -85,7 +88,7 @@ class Recipes:
 
     def increments(self, dataset: str, method: str, ipc: int) -> int:
         """Return the number of increments K that make ``ipc`` images per class."""
-        size = self.method(dataset, method)["ipc_per_increment"]
+        size = self.method(dataset, method).ipc_per_increment
         if ipc < size or ipc % size:
             raise UserError(
                 f"ipc: found {ipc}, expected a multiple of {size}, "
@@ -95,47 +98,49 @@ class Recipes:
 
     def _check_all(self) -> None:
         self.catalogue.check_files()
-        for dataset in self.config["datasets"]:
+        for dataset in self.run.datasets:
             self.check_prior(dataset)
             self.shards(dataset)
             self._check_students(dataset)
-            for method in self.config["methods"]:
-                for ipc in self.config["ipc"]:
+            for method in self.run.methods:
+                for ipc in self.run.ipc:
                     self.increments(dataset, method, ipc)
-        for dataset in {entry["dataset"] for entry in self.external.values()}:
+        for dataset in {entry.dataset for entry in self.external.values()}:
             self._check_students(dataset)
         self.catalogue.check_sweeps()
 
     def _check_students(self, dataset: str) -> None:
-        of_run = self.config["students"]
+        of_run = self.run.students
         file = self.catalogue.path("dataset", dataset)
         where = "config: students" if of_run else f"{file}: evaluation.students"
         for student in self.students(dataset):
             self.check_input(student, dataset, where)
 
-    def _dataset(self, name: str) -> dict:
-        own = self.catalogue.file("dataset", name, "datasets")
-        where = str(self.catalogue.path("dataset", name))
-        recipe = merge(own, self.catalogue.overrides("dataset", name))
-        check(recipe, self.catalogue.schemas["dataset"], where)
-        recipe = fill_defaults(recipe, self.catalogue.schemas["dataset"])
-        validated(DatasetConfig, recipe, where)
-        recipe = resolve_classes(recipe, where)
-        expand_paths(recipe, ("prior.source", "prior.vae", "source.folder"), where)
-        for method, changes in recipe["recipes"].items():
+    def _dataset(self, name: str) -> DatasetConfig:
+        own, where = self.catalogue.file("dataset", name, "datasets"), self._where(name)
+        keys = merge(own, self.catalogue.overrides("dataset", name))
+        check(keys, self.catalogue.schemas["dataset"], where)
+        keys = fill_defaults(keys, self.catalogue.schemas["dataset"])
+        expand_paths(keys, ("prior.source", "prior.vae", "source.folder"), where)
+        dataset = validated(DatasetConfig, keys, where)
+        prior = dataset.prior.model_copy(update={"labels": prior_labels(dataset, where)})
+        dataset = dataset.model_copy(update={"prior": prior})
+        for method, changes in dataset.recipes.items():
             self.catalogue.layer("method", method, changes, f"{where}: recipes.{method}")
         for key, part in (
-            ("reference", recipe["reference"]),
-            ("redundancy", recipe["redundancy"]),
-            ("influence.surrogate", recipe["influence"]["surrogate"]),
+            ("reference", dataset.reference),
+            ("redundancy", dataset.redundancy),
+            ("influence.surrogate", dataset.influence.surrogate),
         ):
-            self.check_input(part["architecture"], name, f"{where}: {key}.architecture", recipe)
-        return recipe
+            self._check_input(part.architecture, name, dataset, f"{where}: {key}.architecture")
+        return dataset
 
-    def check_input(self, name: str, dataset: str, key: str, recipe: dict | None = None) -> None:
+    def check_input(self, name: str, dataset: str, key: str) -> None:
         """Raise UserError unless the architecture exists and takes the data set's images."""
-        image = (recipe or self.dataset(dataset))["image"]
-        size = image["train_size"] or image["size"]
+        self._check_input(name, dataset, self.dataset(dataset), key)
+
+    def _check_input(self, name: str, dataset: str, keys: DatasetConfig, key: str) -> None:
+        size = keys.image.train_size or keys.image.size
         smallest = parse_architecture(name, key).smallest_input
         if size < smallest:
             raise UserError(
@@ -143,7 +148,7 @@ class Recipes:
                 f"but data set '{dataset}' has {size}"
             )
 
-    def _content(self, dataset: str, name: str) -> dict:
+    def _content(self, dataset: str, name: str) -> Keys:
         """Return the keys of a method on a data set, complete but not checked against each other.
 
         They stand in the schema's order, whatever the files' is.
@@ -152,57 +157,60 @@ class Recipes:
         keys = self.catalogue.schemas["method"]["properties"]
         return {key: recipe[key] for key in keys if key in recipe and key != "extends"}
 
-    def _method(self, dataset: str, name: str) -> dict:
-        recipe, where = self.content(dataset, name), f"method '{name}' on data set '{dataset}'"
-        recipe = deepcopy(recipe)
-        expand_paths(recipe, ("seed.folder",), where)
-        validated(MethodConfig, recipe, where)
-        check_method(recipe, self.dataset(dataset), where)
-        self._check_seed(recipe, dataset, name, where)
-        if owner := prior_owner(recipe, name):
+    def _method(self, dataset: str, name: str) -> MethodConfig:
+        where, keys = f"method '{name}' on data set '{dataset}'", self.content(dataset, name)
+        keys = deepcopy(keys)
+        expand_paths(keys, ("seed.folder",), where)
+        method = validated(MethodConfig, keys, where)
+        check_method(method, self.dataset(dataset), where)
+        self._check_seed(method, dataset, name, where)
+        if owner := prior_owner(method, name):
             self.finetune(dataset, owner, where)
-        self.check_input(
-            recipe["learner"]["architecture"], dataset, f"{where}: learner.architecture"
-        )
-        if recipe["source"] == "condensed":
-            network = recipe["condensation"]["network"]["architecture"]
+        self.check_input(method.learner.architecture, dataset, f"{where}: learner.architecture")
+        if method.source == "condensed":
+            network = method.condensation.network.architecture
             self.check_input(network, dataset, f"{where}: condensation.network.architecture")
-        return recipe
+        return method
 
-    def _check_seed(self, recipe: dict, dataset: str, name: str, where: str) -> None:
-        seed, size = recipe["seed"], self.dataset(dataset)["image"]["size"]
-        if seed["source"] in SEED_SOURCES:
-            check_formation(recipe, recipe if seed["source"] == "own" else None, size, where)
+    def _check_seed(self, method: MethodConfig, dataset: str, name: str, where: str) -> None:
+        source, size = method.seed.source, self.dataset(dataset).image.size
+        if source in SEED_SOURCES:
+            check_formation(method, method if source == "own" else None, size, where)
             return
-        other = self._seed_owner(dataset, seed["source"], (name,))
-        check_formation(recipe, other, size, where)
-        if other["ipc_per_increment"] != recipe["ipc_per_increment"]:
+        other = self._seed_owner(dataset, source, (name,))
+        check_formation(method, other, size, where)
+        if other.ipc_per_increment != method.ipc_per_increment:
             raise UserError(
-                f"{where}: seed.source: method '{seed['source']}' has ipc_per_increment "
-                f"{other['ipc_per_increment']}, expected {recipe['ipc_per_increment']}"
+                f"{where}: seed.source: method '{source}' has ipc_per_increment "
+                f"{other.ipc_per_increment}, expected {method.ipc_per_increment}"
             )
 
-    def finetune(self, dataset: str, name: str, asked_by: str = "finetune_prior") -> dict:
+    def finetune(self, dataset: str, name: str, asked_by: str = "finetune_prior") -> FinetuneConfig:
         """Return how a method tunes the data set's prior; raises UserError where it does not."""
         if name not in (known := self.names("method")):
             raise UserError(f"{asked_by}: prior: unknown method '{name}'{suggest(name, known)}")
-        recipe = self.content(dataset, name)["finetune"]
-        if recipe is None:
+        finetune = self.unchecked(dataset, name).finetune
+        if finetune is None:
             raise UserError(
                 f"{asked_by}: prior: method '{name}' has no finetune on data set '{dataset}', "
                 "expected one that tunes a prior"
             )
-        return recipe
+        return finetune
 
-    def _seed_owner(self, dataset: str, name: str, chain: tuple[str, ...]) -> dict:
+    def _unchecked(self, dataset: str, name: str) -> MethodConfig:
+        """Return a method of which only the keys of its own files have to agree."""
+        where = f"method '{name}' on data set '{dataset}'"
+        return validated(MethodConfig, self.content(dataset, name), where)
+
+    def _seed_owner(self, dataset: str, name: str, chain: tuple[str, ...]) -> MethodConfig:
         if name in chain:
             raise UserError(f"seed.source: cycle {' -> '.join((*chain, name))}")
-        recipe = self.content(dataset, name)
-        if recipe["seed"]["source"] in SEED_SOURCES:
-            return recipe
-        return self._seed_owner(dataset, recipe["seed"]["source"], (*chain, name))
+        method = self.unchecked(dataset, name)
+        if method.seed.source in SEED_SOURCES:
+            return method
+        return self._seed_owner(dataset, method.seed.source, (*chain, name))
 
-    def _layers(self, dataset: str, name: str, chain: tuple[str, ...]) -> dict:
+    def _layers(self, dataset: str, name: str, chain: tuple[str, ...]) -> Keys:
         """Lay the file over what it extends, then the data set's and the run's changes to it."""
         path = self.catalogue.path("method", name)
         if name in chain:
@@ -212,42 +220,47 @@ class Recipes:
         base = self._layers(dataset, own["extends"], (*chain, name)) if "extends" in own else {}
         recipe = merge(base, own)
         for changes in (
-            self.dataset(dataset)["recipes"].get(name),
+            self.dataset(dataset).recipes.get(name),
             self.catalogue.overrides("method", name),
         ):
             recipe = merge(recipe, changes or {})
         return recipe
 
-    def sweep(self, dataset: str, name: str) -> dict:
+    def sweep(self, dataset: str, name: str) -> ResolvedSweep:
         """Return what a sweep compares on a data set, everything about it checked.
 
         ``variants`` holds (value, method) in order. The base comes last, without a value, where no
         variant is the base there.
         """
-        sweep, where = self.catalogue.sweeps[name], str(self.catalogue.path("ablation", name))
-        # The run has the last word, as with all recipes.
-        changes = self.catalogue.overrides("ablation", name)
-        sweep = sweep | sweep["datasets"].get(dataset, {}) | changes
-        if not sweep["values"] and not sweep["methods"]:
+        sweep, where = self._sweep_on(dataset, name), str(self.catalogue.path("ablation", name))
+        if not sweep.values and not sweep.methods:
             raise UserError(f"{where}: no values, expected some for data set '{dataset}'")
-        students = sweep["students"] or self.students(dataset)
+        students = sweep.students or self.students(dataset)
         for student in students:
             self.check_input(student, dataset, f"{where}: students")
         variants = self._variants(dataset, sweep)
         for _, method in variants:
-            for ipc in sweep["ipc"]:
+            for ipc in sweep.ipc:
                 self.increments(dataset, method, ipc)
-        kept = ("title", "base", "key", "ipc", "redundancy", "learner", "paper")
-        return {key: sweep[key] for key in kept} | {"students": students, "variants": variants}
+        kept = {"title", "base", "key", "ipc", "redundancy", "learner", "paper"}
+        return ResolvedSweep(**sweep.model_dump(include=kept), students=students, variants=variants)
 
-    def _variants(self, dataset: str, sweep: dict) -> list[tuple[Value | None, str]]:
-        if sweep["methods"]:
-            return [(method, method) for method in sweep["methods"]]
-        base = sweep["base"]
-        variants = [
-            (value, self.same_as(dataset, variant_name(sweep, value))) for value in sweep["values"]
+    def _sweep_on(self, dataset: str, name: str) -> SweepConfig:
+        """Return a sweep with the keys that suit a data set; the run has the last word."""
+        sweep = self.catalogue.sweeps[name]
+        own = sweep.datasets.get(dataset)
+        keys = own.model_dump(exclude_none=True) if own else {}
+        return sweep.model_copy(update=keys | self.catalogue.overrides("ablation", name))
+
+    def _variants(self, dataset: str, sweep: SweepConfig) -> list[tuple[Value | None, str]]:
+        if sweep.methods:
+            return [(method, method) for method in sweep.methods]
+        base = sweep.base
+        variants: list[tuple[Value | None, str]] = [
+            (value, self.same_as(dataset, variant_name(sweep, value))) for value in sweep.values
         ]
-        return variants if base in dict(variants).values() else [*variants, (None, base)]
+        named = [method for _, method in variants]
+        return variants if base in named else [*variants, (None, base)]
 
     def _same_as(self, dataset: str, method: str) -> str:
         """Return which method a variant is on a data set: its base, one with a file, or itself."""
@@ -261,17 +274,17 @@ class Recipes:
 
     def check_prior(self, dataset: str) -> None:
         """Raise UserError unless a local prior folder is whole and fits data set and methods."""
-        methods = (self.resolved(dataset, name) for name in self.config["methods"])
-        steps = [m["sampler"]["steps"] for m in methods if m["source"] == "prior"]
+        methods = (self.resolved(dataset, name) for name in self.run.methods)
+        steps = [m.sampler.steps for m in methods if m.source == "prior"]
         where = f"config/datasets/{dataset}.yaml"
         check_prior(self.dataset(dataset), where, max(steps, default=0))
 
 
-def _undescribed(recipe: dict) -> dict:
+def _undescribed(recipe: Keys) -> Keys:
     return {key: value for key, value in recipe.items() if key != "description"}
 
 
-def expand_paths(recipe: dict, keys: Sequence[str], where: str) -> None:
+def expand_paths(recipe: Keys, keys: Sequence[str], where: str) -> None:
     """Expand ``~`` and variables in place in some dotted keys of a recipe, where they are set."""
     for key in keys:
         part, name = key.split(".")

@@ -8,6 +8,7 @@ from lgd_core.config.models.dataset import (
     AugmentConfig,
     ImageConfig,
     NormaliseConfig,
+    SourceConfig,
     StoredImageConfig,
 )
 
@@ -44,6 +45,18 @@ class SeenImages(StoredImages):
     def network(self, architecture: str) -> "NetworkSpec":
         """Return the network of an architecture that fits the data set."""
         return NetworkSpec(name=architecture, **self.network_input.model_dump())
+
+
+class SourceSettings(Config):
+    """What the arrays of a data set are made of: files of its source, which class they belong to.
+
+    ``wnids`` is empty where classes are plain names.
+    """
+
+    classes: list[str]
+    wnids: list[str]
+    image: ImageConfig
+    source: SourceConfig
 
 
 class NetworkInput(Config):

@@ -4,18 +4,36 @@ Snakemake runs a job again when its settings change, so that these functions dec
 repeats. A key that does not act, such as the keys of a guidance of strength 0, is left out.
 """
 
+from typing import Any
+
+from pydantic import BaseModel
+
 from lgd_core.config.methods import (
     acting_guidances,
     epochs_for_ipc,
     images_per_increment,
     mode_clusters,
     mode_increment,
-    needs_learner,
+)
+from lgd_core.config.models.dataset import DatasetConfig, ProtocolConfig, StoredImageConfig
+from lgd_core.config.models.method import MethodConfig
+from lgd_core.config.settings import (
+    AloneSettings,
+    SeenImages,
+    SourceSettings,
+    StoredImages,
+    StudentSettings,
+    WatchedSettings,
 )
 
 
-def canonical(value: object) -> object:
-    """Return settings with the keys of all mappings in order: Snakemake compares their text."""
+def canonical(value: object) -> Any:
+    """Return settings as plain values, the keys of all mappings in order.
+
+    Snakemake compares their text.
+    """
+    if isinstance(value, BaseModel):
+        return canonical(value.model_dump())
     if isinstance(value, dict):
         return {key: canonical(value[key]) for key in sorted(value, key=str)}
     if isinstance(value, list | tuple):
@@ -23,73 +41,88 @@ def canonical(value: object) -> object:
     return value
 
 
-def seen_images(dataset: dict) -> dict:
-    """Return what the images of a data set look like to networks: classes, size, scale."""
-    settings = {key: dataset[key] for key in ("classes", "image", "normalise")}
-    # Folders of a seed are named by wnid where there are wnids, and must not be taken in order.
-    return settings | ({"wnids": dataset["wnids"]} if dataset["wnids"] else {})
+def source_settings(dataset: DatasetConfig) -> SourceSettings:
+    """Return what the arrays of a data set are made of."""
+    return SourceSettings(
+        classes=dataset.class_names,
+        wnids=dataset.wnids,
+        image=dataset.image,
+        source=dataset.source,
+    )
 
 
-def stored_images(dataset: dict) -> dict:
+def seen_images(dataset: DatasetConfig) -> SeenImages:
+    """Return what the images of a data set look like to networks."""
+    return SeenImages(
+        classes=dataset.class_names,
+        image=dataset.image,
+        normalise=dataset.normalise,
+        wnids=dataset.wnids or None,
+    )
+
+
+def stored_images(dataset: DatasetConfig) -> StoredImages:
     """Return what the images of a data set's increments look like on disk."""
-    image = {key: dataset["image"][key] for key in ("size", "channels")}
-    return {"classes": dataset["classes"], "image": image}
+    image = StoredImageConfig(size=dataset.image.size, channels=dataset.image.channels)
+    return StoredImages(classes=dataset.class_names, image=image)
 
 
-def trained_images(dataset: dict) -> dict:
+def trained_images(dataset: DatasetConfig) -> SeenImages:
     """Return what training on a data set's images needs to know of them."""
-    return seen_images(dataset) | {"augment": dataset["augment"]}
+    return seen_images(dataset).model_copy(update={"augment": dataset.augment})
 
 
-def drawn_images(dataset: dict, method: dict) -> dict:
+def drawn_images(dataset: DatasetConfig, method: MethodConfig) -> SeenImages:
     """Return what a method's increments need to know of a data set's images."""
-    trains = method["source"] == "condensed"
-    return trained_images(dataset) if trains else seen_images(dataset)
+    return trained_images(dataset) if method.source == "condensed" else seen_images(dataset)
 
 
-def sampling_settings(method: dict, increment: int) -> dict:
+def sampling_settings(method: MethodConfig, increment: int) -> dict[str, Any]:
     """Return the keys of a method that decide what the candidates of an increment look like."""
-    settings = {"source": method["source"], "ipc_per_increment": method["ipc_per_increment"]}
-    if method["source"] != "prior":
-        settings["through_autoencoder"] = method["through_autoencoder"]
-        condensed = method["source"] == "condensed"
-        return settings | ({"condensation": method["condensation"]} if condensed else {})
-    settings |= {"sampler": method["sampler"], "candidates": method["candidates"]}
+    settings: dict[str, Any] = {
+        "source": method.source,
+        "ipc_per_increment": method.ipc_per_increment,
+    }
+    if method.source != "prior":
+        settings["through_autoencoder"] = method.through_autoencoder
+        condensed = method.source == "condensed"
+        return settings | ({"condensation": method.condensation} if condensed else {})
+    settings |= {"sampler": method.sampler, "candidates": method.candidates}
     if guidance := acting_guidances(method, increment):
         settings["guidance"] = guidance
-        settings["window"] = method["window"]
-        settings["gradient"] = method["learnability"]["gradient"]
-    if needs_learner(method, increment):
-        settings["reference_weight"] = method["learnability"]["reference_weight"]
+        settings["window"] = method.window
+        settings["gradient"] = method.learnability.gradient
+    if method.needs_learner(increment):
+        settings["reference_weight"] = method.learnability.reference_weight
     return settings
 
 
-def trace_settings(method: dict, increment: int) -> dict:
+def trace_settings(method: MethodConfig, increment: int) -> dict[str, Any]:
     """Return the keys of a method that decide its trace: those of sampling, one candidate.
 
     The score is measured in any case.
     """
-    weight = {"reference_weight": method["learnability"]["reference_weight"]}
+    weight = {"reference_weight": method.learnability.reference_weight}
     return sampling_settings(method, increment) | {"candidates": 1} | weight
 
 
-def seed_settings(method: dict) -> dict:
+def seed_settings(method: MethodConfig) -> dict[str, Any]:
     """Return the keys of a method that decide what its increment 0 looks like."""
-    source = method["seed"]["source"]
-    settings = {
+    source = method.seed.source
+    settings: dict[str, Any] = {
         "seed": {"source": source},
-        "ipc_per_increment": method["ipc_per_increment"],
+        "ipc_per_increment": method.ipc_per_increment,
     }
     if source == "own":
         return settings | sampling_settings(method, 0)
     if source == "prior":
-        return settings | {"sampler": method["sampler"]}
+        return settings | {"sampler": method.sampler}
     if source in ("real", "folder"):
-        return settings | {"through_autoencoder": method["through_autoencoder"]}
+        return settings | {"through_autoencoder": method.through_autoencoder}
     return settings
 
 
-def mode_settings(method: dict, increment: int) -> dict:
+def mode_settings(method: MethodConfig, increment: int) -> dict[str, int]:
     """Return what decides an increment's modes beside the latents."""
     return {
         "clusters": mode_clusters(method),
@@ -97,33 +130,33 @@ def mode_settings(method: dict, increment: int) -> dict:
     }
 
 
-def evaluation_settings(dataset: dict, method: dict, increments: int) -> dict:
+def evaluation_settings(
+    dataset: DatasetConfig, method: MethodConfig, increments: int
+) -> StudentSettings:
     """Return the protocol of a student at the images per class that some increments make."""
-    protocol = _protocol(dataset)
-    ipc = increments * images_per_increment(method)
-    return protocol | {"epochs": epochs_for_ipc(protocol["epochs"], ipc)}
+    protocol = protocol_settings(dataset)
+    return student_settings(protocol, increments * images_per_increment(method))
 
 
-def external_evaluation_settings(dataset: dict) -> dict:
-    """Return the protocol of a student on a set of which the job finds out how large it is."""
-    return _protocol(dataset)
+def student_settings(protocol: ProtocolConfig, ipc: int) -> StudentSettings:
+    """Return the protocol of a student at an amount of images per class."""
+    epochs = epochs_for_ipc(protocol.epochs, ipc)
+    return StudentSettings(**protocol.model_dump() | {"epochs": epochs})
 
 
-def redundancy_settings(dataset: dict) -> dict:
+def protocol_settings(dataset: DatasetConfig) -> ProtocolConfig:
+    """Return how a student learns; which others there are does not decide it."""
+    return ProtocolConfig(**dataset.evaluation.model_dump(exclude={"students"}))
+
+
+def redundancy_settings(dataset: DatasetConfig) -> AloneSettings:
     """Return the protocol of a network that is trained on one increment alone."""
-    return _protocol(dataset) | dataset["redundancy"] | {"evaluations": 1}
+    keys = protocol_settings(dataset).model_dump() | dataset.redundancy.model_dump()
+    return AloneSettings(**keys | {"evaluations": 1})
 
 
-def difficulty_settings(dataset: dict) -> dict:
+def difficulty_settings(dataset: DatasetConfig) -> WatchedSettings:
     """Return the protocol of the network that is watched while it learns the labels of images."""
-    keys = ("batch", "lr", "weight_decay")
-    return (
-        {"architecture": dataset["redundancy"]["architecture"]}
-        | {key: dataset["evaluation"][key] for key in keys}
-        | dataset["difficulty"]
-    )
-
-
-def _protocol(dataset: dict) -> dict:
-    evaluation = dataset["evaluation"]
-    return {key: evaluation[key] for key in evaluation if key != "students"}
+    keys = dataset.evaluation.model_dump(include={"batch", "lr", "weight_decay"})
+    architecture = dataset.redundancy.architecture
+    return WatchedSettings(**keys, architecture=architecture, epochs=dataset.difficulty.epochs)

@@ -8,23 +8,25 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import reduce
+from typing import Any
 
 from lgd_core.base.errors import UserError
+from lgd_core.config.models.sweep import SweepConfig, SweptDatasetConfig
 from lgd_core.config.schema import merge
 
-Value = float | str
+Value = int | float | str
 
 
 @dataclass(frozen=True)
 class Variant:
     """The recipe of a variant, as a file of its name would hold it, and the sweep's file."""
 
-    recipe: dict
+    recipe: dict[str, Any]
     origin: str
 
 
 def derive_variants(
-    sweeps: dict[str, dict], methods: Sequence[str], where: Callable[[str], str]
+    sweeps: dict[str, SweepConfig], methods: Sequence[str], where: Callable[[str], str]
 ) -> dict[str, Variant]:
     """Return the methods that follow from sweeps, by name; ``methods`` are those with a file.
 
@@ -41,17 +43,17 @@ def derive_variants(
     return variants
 
 
-def _layers(sweep: dict) -> list[dict]:
-    return [sweep, *sweep["datasets"].values()]
+def _layers(sweep: SweepConfig) -> list[SweepConfig | SweptDatasetConfig]:
+    return [sweep, *sweep.datasets.values()]
 
 
-def _swept(sweep: dict) -> list[Value]:
-    return [value for layer in _layers(sweep) for value in layer.get("values", ())]
+def _swept(sweep: SweepConfig) -> list[Value]:
+    return [value for layer in _layers(sweep) for value in layer.values or ()]
 
 
-def listed_methods(sweep: dict) -> list[str]:
+def listed_methods(sweep: SweepConfig) -> list[str]:
     """Return the methods that a sweep compares as they are, on any data set."""
-    return [method for layer in _layers(sweep) for method in layer.get("methods", ())]
+    return [method for layer in _layers(sweep) for method in layer.methods or ()]
 
 
 def _check_name(
@@ -70,22 +72,22 @@ def _check_name(
         raise UserError(f"{where}: '{method}' comes from {known.origin} too, with other keys")
 
 
-def variant_name(sweep: dict, value: Value) -> str:
+def variant_name(sweep: SweepConfig, value: Value) -> str:
     """Return the name of the method that has a value: base, symbol, value."""
     text = value if isinstance(value, str) else f"{value:g}"
-    return f"{sweep['base']}_{sweep['symbol']}{text}"
+    return f"{sweep.base}_{sweep.symbol}{text}"
 
 
-def derive(sweep: dict, value: Value) -> dict:
+def derive(sweep: SweepConfig, value: Value) -> dict[str, Any]:
     """Return the recipe of a variant as a file of its name would hold it."""
-    keys = sweep["with"] | {sweep["key"]: value}
+    keys = sweep.with_ | {sweep.key: value}
     recipe = reduce(merge, (_nested(key.split("."), new) for key, new in keys.items()))
     shown = f"{value:g}" if isinstance(value, float | int) else value
     return recipe | {
-        "extends": sweep["base"],
-        "description": f"{sweep['base']}, {sweep['key']} {shown}",
+        "extends": sweep.base,
+        "description": f"{sweep.base}, {sweep.key} {shown}",
     }
 
 
-def _nested(path: list[str], value: object) -> dict:
+def _nested(path: list[str], value: object) -> dict[str, Any]:
     return {path[0]: _nested(path[1:], value) if path[1:] else value}

@@ -6,7 +6,7 @@ from lgd_core.config.methods import epochs_for_ipc
 
 def seed_owner(wildcards, method):
     """Return the method that makes a method's increment 0: itself unless it is shared."""
-    source = checked(RECIPES.method, wildcards.dataset, method)["seed"]["source"]
+    source = checked(RECIPES.method, wildcards.dataset, method).seed.source
     return method if source in SEED_SOURCES else seed_owner(wildcards, source)
 
 
@@ -33,7 +33,7 @@ def cost_stages(wildcards):
         last = last_increment(wildcards, method)
         if last:
             stages.append(sampling_cost(wildcards, method, last))
-        if last and needs_learner(checked(RECIPES.method, wildcards.dataset, method)):
+        if last and checked(RECIPES.method, wildcards.dataset, method).needs_learner():
             stages.append(learner_cost(wildcards, method, last))
         stages.append(evaluation_cost(wildcards, method, last))
     order = ["shared", *dict.fromkeys([*methods, *owners.values()])]
@@ -50,9 +50,7 @@ def shared_costs(wildcards, owners):
         for method, owner in owners.items()
     }
     known = {"dataset": wildcards.dataset}
-    trained = (
-        list(owners) if dataset_of(wildcards)["prior"]["source"] == "train" else []
-    )
+    trained = list(owners) if dataset_of(wildcards).prior.source == "train" else []
     reference = users_of(needs, [REFERENCE.format(**known)])
     influence = users_of(needs, [INFLUENCE.format(**known)])
     clustered, tuned = [], {}
@@ -137,9 +135,9 @@ def drawn_facts(wildcards, method, increments, jobs):
     """Return what the passes of some increments follow from, each made by a number of jobs."""
     recipe = checked(RECIPES.method, wildcards.dataset, method)
     return {
-        "recipe": {key: recipe[key] for key in RECIPE_KEYS},
+        "recipe": {key: canonical(getattr(recipe, key)) for key in RECIPE_KEYS},
         "increments": increments,
-        "classes": len(dataset_of(wildcards)["classes"]) / jobs,
+        "classes": len(dataset_of(wildcards).class_names) / jobs,
     }
 
 
@@ -208,12 +206,12 @@ def evaluation_cost(wildcards, method, last):
     recipe = checked(RECIPES.method, wildcards.dataset, method)
     ipc = (last + 1) * images_per_increment(recipe)
     networks = len(students) * config["runs"] * len(config["seeds"])
-    epochs = epochs_for_ipc(dataset["evaluation"]["epochs"], ipc)
+    epochs = epochs_for_ipc(dataset.evaluation.epochs, ipc)
     return {
         "stage": "evaluate",
         "method": method,
         "used_by": [method],
-        "images": len(dataset["classes"]) * ipc * epochs * networks,
+        "images": len(dataset.classes) * ipc * epochs * networks,
         "benchmarks": expand(
             "results/benchmarks/evaluate/{dataset}_{method}_s{seed}_k{k}_{protocol}_{student}_r{run}.tsv",
             dataset=wildcards.dataset,
@@ -230,5 +228,5 @@ def evaluation_cost(wildcards, method, last):
 def images_of(wildcards, method, increments):
     """Return the stored images of some increments of a method, over all classes and seeds."""
     recipe = checked(RECIPES.method, wildcards.dataset, method)
-    classes = len(dataset_of(wildcards)["classes"])
-    return classes * recipe["ipc_per_increment"] * increments * len(config["seeds"])
+    classes = len(dataset_of(wildcards).class_names)
+    return classes * recipe.ipc_per_increment * increments * len(config["seeds"])

@@ -19,8 +19,8 @@ def source_settings(wildcards, *keys, of_fonts=()):
     """Return the keys of a data set's source that decide what a stage makes of its files."""
     source = source_of(wildcards)
     # Keys that only fonts have are no reason for the stages of other data sets to run again.
-    more = of_fonts if source["kind"] == "fonts" else ()
-    return {key: source[key] for key in (*keys, *more)}
+    more = of_fonts if source.kind == "fonts" else ()
+    return {key: getattr(source, key) for key in (*keys, *more)}
 
 
 def prepared_settings(wildcards):
@@ -36,9 +36,9 @@ def prepared_settings(wildcards):
             "skip_broken",
             of_fonts=["characters", "exclude", "test_fraction", "min_distance"],
         ),
-        image=dataset["image"],
-        classes=dataset["classes"],
-        wnids=dataset["wnids"],
+        image=dataset.image,
+        classes=dataset.class_names,
+        wnids=dataset.wnids,
     )
 
 

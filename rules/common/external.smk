@@ -22,7 +22,7 @@ def external_of(wildcards):
 
 
 def external_dataset(wildcards):
-    return checked(RECIPES.dataset, external_of(wildcards)["dataset"])
+    return checked(RECIPES.dataset, external_of(wildcards).dataset)
 
 
 def set_settings(wildcards):
@@ -31,7 +31,7 @@ def set_settings(wildcards):
     return stage(
         "read_external",
         2,
-        external={key: external[key] for key in ("dataset", "increment")},
+        external={"dataset": external.dataset, "increment": external.increment},
         network=seen_images(external_dataset(wildcards)),
     )
 
@@ -48,18 +48,19 @@ def set_images(external):
         outputs=[path.format(external=external) for path in SET_FILES.values()],
         recipe=set_settings(wildcards),
     )
-    arguments = (external, external_of(wildcards), external_dataset(wildcards))
+    seen = seen_images(external_dataset(wildcards))
+    arguments = (external, external_of(wildcards), seen)
     return checked(made.identity, lambda: list_set(*arguments))
 
 
 def external_real(*names):
     """Return an input function for files of the data set that a folder belongs to."""
     return lambda wildcards: [
-        f"results/{external_of(wildcards)['dataset']}/{name}" for name in names
+        f"results/{external_of(wildcards).dataset}/{name}" for name in names
     ]
 
 
 # A folder that a run names should be there, even where nothing is asked of it yet.
 for external, entry in RECIPES.external.items():
-    if not Path(entry["folder"]).is_dir():
+    if not Path(entry.folder).is_dir():
         set_images(external)

@@ -1,7 +1,7 @@
 """Inputs and settings of tables, figures and pages."""
 
 from lgd_core.config.classes import class_label
-from lgd_core.config.methods import images_per_increment, is_guided
+from lgd_core.config.methods import images_per_increment
 from lgd_core.config.sources import compares_with_paper
 
 
@@ -19,8 +19,8 @@ def family_of(wildcards):
 def family_sizes(wildcards):
     """Return the images per class of an increment, by method of a family."""
     return {
-        method: checked(RECIPES.method, wildcards.dataset, method)["ipc_per_increment"]
-        for _, method in family_of(wildcards)["variants"]
+        method: checked(RECIPES.method, wildcards.dataset, method).ipc_per_increment
+        for _, method in family_of(wildcards).variants
     }
 
 
@@ -28,7 +28,7 @@ def family_inputs(wildcards):
     """Return what is known of every variant, at every amount of images per class."""
     family, inputs = family_of(wildcards), {}
     made = {
-        method: [ipc // size - 1 for ipc in family["ipc"]]
+        method: [ipc // size - 1 for ipc in family.ipc]
         for method, size in family_sizes(wildcards).items()
     }
 
@@ -49,15 +49,15 @@ def family_inputs(wildcards):
     inputs["runs"] = files(
         "evaluate/{protocol}/{student}/r{run}.json",
         protocol=protocol_of(wildcards),
-        student=family["students"],
+        student=family.students,
         run=range(config["runs"]),
     )
-    if family["learner"]:
+    if family.learner:
         inputs["learners"] = files("learner.json")
-    if family["redundancy"]:
+    if family.redundancy:
         # The matrix of fewer increments is the corner of that of more.
         inputs["matrices"] = files("cross_increment.json", last_only=True)
-    inputs["paper"] = paper_tables(wildcards, family["paper"])
+    inputs["paper"] = paper_tables(wildcards, family.paper)
     return inputs
 
 
@@ -73,7 +73,7 @@ def trace_inputs(wildcards):
 def is_traced(wildcards, method):
     """Whether a method draws from the prior with guidance, so that there is something to trace."""
     recipe = checked(RECIPES.method, wildcards.dataset, method)
-    return recipe["source"] == "prior" and is_guided(recipe)
+    return recipe.source == "prior" and recipe.is_guided
 
 
 def over_increments(pattern, first=0, traced_only=False):
@@ -106,7 +106,7 @@ def real_difficulties(wildcards):
 
 def increment_images(wildcards):
     """Return the images that networks see of one increment of every method: all classes together."""
-    classes = len(dataset_of(wildcards)["classes"])
+    classes = len(dataset_of(wildcards).class_names)
     return {
         method: classes
         * images_per_increment(checked(RECIPES.method, wildcards.dataset, method))
@@ -127,7 +127,7 @@ def figure_settings(rule_name, version, wildcards, **keys):
 
 def class_of(wildcards):
     """Return the class whose images lie in a folder of a distilled set."""
-    names = dataset_of(wildcards)["classes"]
+    names = dataset_of(wildcards).class_names
     return names[checked(class_label, wildcards.class_folder, names)]
 
 

@@ -11,7 +11,6 @@ from lgd_core.config.methods import (
     SEED_SOURCES,
     mode_increment,
     needs_influence,
-    needs_learner,
     prior_owner,
 )
 
@@ -40,7 +39,7 @@ def increments_up_to(wildcards):
 
 def seed_inputs(wildcards):
     """Return what increment 0 is made from: another method's, or what its source needs."""
-    source = method_of(wildcards)["seed"]["source"]
+    source = method_of(wildcards).seed.source
     if source == "own":
         return drawing_inputs(wildcards)
     if source not in SEED_SOURCES:
@@ -68,7 +67,7 @@ def prior_of(wildcards):
 def drawing_inputs(wildcards):
     """Return what every increment of a method is made from, whatever came before it."""
     method = method_of(wildcards)
-    source = method["source"]
+    source = method.source
     inputs = prior_and_real(wildcards, real=source != "prior")
     if source in (*CORESETS, "condensed"):
         inputs["seen"] = [path.format(**wildcards) for path in arrays("train")]
@@ -76,7 +75,7 @@ def drawing_inputs(wildcards):
         inputs["reference"] = REFERENCE.format(**wildcards)
     if needs_influence(method):
         inputs["influence"] = INFLUENCE.format(**wildcards)
-    if method["source"] == "prior" and method["modes"]["strength"]:
+    if method.source == "prior" and method.modes.strength:
         increment = mode_increment(method, int(wildcards.get("k", 0)))
         inputs["modes"] = MODES.format(**dict(wildcards.items()) | {"k": increment})
     return inputs
@@ -85,9 +84,9 @@ def drawing_inputs(wildcards):
 def candidate_inputs(wildcards):
     """Return what candidates are drawn from: the set so far, and the learner where one is used."""
     method, inputs = method_of(wildcards), drawing_inputs(wildcards)
-    if method["source"] == "prior" and method["deviation"]["strength"]:
+    if method.source == "prior" and method.deviation.strength:
         inputs["memory"] = increments_before(wildcards)
-    if needs_learner(method, int(wildcards.k)):
+    if method.needs_learner(int(wildcards.k)):
         inputs["learner"] = previous_learner(wildcards)
         inputs["reference"] = REFERENCE.format(**wildcards)
     return inputs
@@ -136,15 +135,15 @@ def seed_stage(wildcards):
         "seed_increment",
         2,
         method=seed_settings(method_of(wildcards)),
-        prior_labels=dataset_of(wildcards)["prior"]["labels"],
+        prior_labels=dataset_of(wildcards).prior.labels,
         network=drawn_images(dataset_of(wildcards), method_of(wildcards)),
     )
 
 
 def seed_folder(wildcards):
     """Return the folder of a method's increment 0, which need not be there; None without one."""
-    seed = method_of(wildcards)["seed"]
-    return seed["folder"] if seed["source"] == "folder" else None
+    seed = method_of(wildcards).seed
+    return seed.folder if seed.source == "folder" else None
 
 
 @cache
@@ -160,6 +159,11 @@ def seed_images(dataset, method, seed):
         outputs=[SEED.format(**values)],
         recipe=seed_stage(wildcards),
     )
-    count = method_of(wildcards)["ipc_per_increment"]
-    arguments = (folder, dataset_of(wildcards), count, f"method '{method}'")
+    count = method_of(wildcards).ipc_per_increment
+    arguments = (
+        folder,
+        seen_images(dataset_of(wildcards)),
+        count,
+        f"method '{method}'",
+    )
     return checked(made.identity, lambda: list_seed(*arguments))

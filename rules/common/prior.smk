@@ -12,12 +12,12 @@ TUNED_PRIOR = "results/{dataset}/{method}/prior_source.json"
 def prior_files(wildcards):
     """Return the files of the prior that lie here before the workflow fetches any."""
     checked(RECIPES.check_prior, wildcards.dataset)
-    prior = dataset_of(wildcards)["prior"]
-    if prior["source"] == "train":
+    prior = dataset_of(wildcards).prior
+    if prior.source == "train":
         return [f"results/{wildcards.dataset}/prior"]
     return sorted(
         str(path)
-        for folder in (prior["source"], prior["vae"])
+        for folder in (prior.source, prior.vae)
         if folder and not is_hub_name(folder)
         for path in Path(folder).rglob("*.*")
         if path.suffix in (".json", ".safetensors", ".bin")
@@ -33,11 +33,11 @@ def real_to_compare(wildcards):
 
 def prior_source(wildcards):
     """Return where the prior comes from: folders or hub names, and revisions."""
-    prior = dataset_of(wildcards)["prior"]
+    prior = dataset_of(wildcards).prior
     made = f"results/{wildcards.dataset}/prior"
     return {
-        "source": made if prior["source"] == "train" else prior["source"],
-        "revision": prior["revision"],
-        "vae": prior["vae"],
-        "vae_revision": prior["vae_revision"],
+        "source": made if prior.source == "train" else prior.source,
+        "revision": prior.revision,
+        "vae": prior.vae,
+        "vae_revision": prior.vae_revision,
     }

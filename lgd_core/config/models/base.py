@@ -4,15 +4,13 @@ Models are the one source of keys. `schema.schema_of` makes of them what recipe 
 by, `reference` the documentation and the schemas for editors.
 """
 
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic.json_schema import SkipJsonSchema
 
 from lgd_core.base.errors import UserError
 from lgd_core.config.schema import shown
-
-Item = TypeVar("Item")
 
 
 class Config(BaseModel):
@@ -23,6 +21,10 @@ class Config(BaseModel):
 
     # Validators are built when a model is first used: most jobs need few of them.
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
+
+
+Item = TypeVar("Item")
+Model = TypeVar("Model", bound=Config)
 
 
 def matching(pattern: str, expected: str) -> object:
@@ -41,7 +43,7 @@ class DisagreementError(ValueError):
         self.key = key
 
 
-def validated(model: type[Config], values: dict, where: str) -> Config:
+def validated(model: type[Model], values: dict[str, Any], where: str) -> Model:
     """Return the model of keys that their schema has accepted and completed.
 
     Raises UserError, one line, for the first of them that do not agree; ``where`` names the file.
@@ -61,7 +63,7 @@ def _first_fault(error: ValidationError) -> str:
     return ": ".join([*([".".join(path)] if path else []), text])
 
 
-def _without_repeats(items: list) -> list:
+def _without_repeats(items: list[Item]) -> list[Item]:
     if any(item in items[:place] for place, item in enumerate(items)):
         raise DisagreementError("", f"found {shown(items)}, expected no item twice")
     return items

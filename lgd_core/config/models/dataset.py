@@ -306,16 +306,11 @@ class ClassGradientsConfig(Config):
     )
 
 
-class EvaluationConfig(Config):
-    """The protocol by which a distilled set is evaluated."""
+class ProtocolConfig(Config):
+    """How a student learns a distilled set."""
 
     protocol: Literal["hard"] = Field(
         "hard", description="How students learn; hard means class labels."
-    )
-    students: list[str] = Field(
-        ["ConvNet-6", "ResNetAP-10", "ResNet-18"],
-        min_length=1,
-        description="Architectures trained on a distilled set unless the run names others.",
     )
     epochs: dict[Count, Count] = Field(
         {10: 2000, 50: 1500, 100: 1000},
@@ -334,6 +329,16 @@ class EvaluationConfig(Config):
     weight_decay: AdamWDecay = 0.01
     cutmix: bool = Field(True, description="Whether students train with CutMix.")
     evaluations: Evaluations = 100
+
+
+class EvaluationConfig(ProtocolConfig):
+    """The protocol by which a distilled set is evaluated."""
+
+    students: list[str] = Field(
+        ["ConvNet-6", "ResNetAP-10", "ResNet-18"],
+        min_length=1,
+        description="Architectures trained on a distilled set unless the run names others.",
+    )
 
 
 class RedundancyConfig(Config):
@@ -381,6 +386,16 @@ class DatasetConfig(Config):
             "inherited by every method that extends it."
         ),
     )
+
+    @property
+    def class_names(self) -> list[str]:
+        """The name of every class in tables and figures, in label order."""
+        return [item if isinstance(item, str) else item.name for item in self.classes]
+
+    @property
+    def wnids(self) -> list[str]:
+        """The WordNet id of every class, in label order; empty where classes are plain names."""
+        return [item.wnid for item in self.classes if not isinstance(item, str)]
 
     @model_validator(mode="after")
     def _source_has_what_its_kind_needs(self) -> Self:

@@ -4,7 +4,6 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from lgd_core.config.methods import is_guided, needs_learner
 from lgd_core.config.models.base import (
     Absent,
     AdamWDecay,
@@ -80,6 +79,19 @@ class GuidanceConfig(Config):
 
     strength: Strength = Field(0.0, description="Guidance strength; 0 turns it off.")
 
+    @property
+    def acts(self) -> bool:
+        """Whether the guidance has any strength, at one increment or at all of them."""
+        return bool(self.strength)
+
+    def strength_at(self, increment: int) -> float:
+        """Return the strength at an increment."""
+        return self.strength
+
+    def at_increment(self, increment: int) -> Self:
+        """Return the guidance with its strength at an increment."""
+        return self.model_copy(update={"strength": self.strength_at(increment)})
+
 
 class LearnabilityConfig(GuidanceConfig):
     """Learnability score and guidance (Eqs. 7 and 8)."""
@@ -105,6 +117,22 @@ class LearnabilityConfig(GuidanceConfig):
         "tweedie",
         description="tweedie holds the noise constant; full also differentiates the transformer.",
     )
+
+    @property
+    def acts(self) -> bool:
+        return any(self.strength_by_increment or [self.strength])
+
+    def strength_at(self, increment: int) -> float:
+        """Return the strength at an increment; a schedule begins with increment 1."""
+        schedule = self.strength_by_increment
+        if not schedule:
+            return self.strength
+        return schedule[max(0, min(increment, len(schedule)) - 1)]
+
+    def at_increment(self, increment: int) -> Self:
+        # Strengths of other increments are no reason to draw this one again.
+        strength = self.strength_at(increment)
+        return self.model_copy(update={"strength": strength, "strength_by_increment": []})
 
 
 class DeviationConfig(GuidanceConfig):
@@ -323,11 +351,27 @@ class MethodConfig(Config):
     )
     learner: LearnerConfig = Field(default_factory=LearnerConfig)
 
+    @property
+    def guidances(self) -> dict[str, GuidanceConfig]:
+        """The guidances that a recipe has keys for, by name, whether they act or not."""
+        return {name: part for name, part in self if isinstance(part, GuidanceConfig)}
+
+    @property
+    def is_guided(self) -> bool:
+        """Whether any guidance beside the classifier-free one acts while the method samples."""
+        return any(guidance.acts for guidance in self.guidances.values())
+
+    def needs_learner(self, increment: int | None = None) -> bool:
+        """Whether candidates of an increment, or any of them, are guided or ranked by a learner."""
+        learnability = self.learnability
+        guided = learnability.acts if increment is None else learnability.strength_at(increment)
+        return self.source == "prior" and (self.candidates > 1 or bool(guided))
+
     @model_validator(mode="after")
     def _window_fits_the_steps(self) -> Self:
         (first, last), steps = self.window, self.sampler.steps
         # Without guidance the window is of no use, and the default need not fit the steps.
-        if is_guided(self.model_dump()) and not first <= last < steps:
+        if self.is_guided and not first <= last < steps:
             raise DisagreementError(
                 "window",
                 f"found [{first}, {last}], expected first <= last < {steps}, "
@@ -337,7 +381,7 @@ class MethodConfig(Config):
 
     @model_validator(mode="after")
     def _seed_needs_no_learner(self) -> Self:
-        if self.seed.source == "own" and needs_learner(self.model_dump()):
+        if self.seed.source == "own" and self.needs_learner():
             raise DisagreementError(
                 "seed.source",
                 "found own, expected prior, real, folder or a method, since "

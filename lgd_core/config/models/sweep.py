@@ -14,7 +14,7 @@ from lgd_core.config.models.base import (
     matching,
 )
 
-Values = Distinct[float | str]
+Values = Distinct[int | float | str]
 Amounts = Annotated[Distinct[Count], Field(min_length=1)]
 
 
@@ -25,6 +25,20 @@ class SweptDatasetConfig(Config):
     methods: Distinct[str] | Absent = None
     ipc: Amounts | Absent = None
     students: Distinct[str] | Absent = None
+
+
+class ResolvedSweep(Config):
+    """What a sweep compares on a data set; see Recipes.sweep."""
+
+    title: str
+    base: str
+    key: str
+    ipc: list[int]
+    redundancy: bool
+    learner: bool
+    paper: list[str]
+    students: list[str]
+    variants: list[tuple[int | float | str | None, str]]
 
 
 class SweepConfig(Config):
