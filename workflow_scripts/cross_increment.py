@@ -4,19 +4,20 @@ from job import running
 
 from lgd_core.analysis.metrics import mean_off_diagonal
 from lgd_core.base.files import write_json
+from lgd_core.config.settings import AloneSettings, SeenImages
 from lgd_core.data.distilled import load_increment
 from lgd_core.evaluation.students import cross_accuracies
-from lgd_core.networks.training import Images, network_shape
+from lgd_core.networks.training import Images
 
 with running(snakemake) as job:
-    recipe, facts = job.settings["redundancy"], job.settings["network"]
+    recipe, seen = job.read("redundancy", AloneSettings), job.read("network", SeenImages)
     size = job.settings["ipc_per_increment"]
     increments = [
-        Images.of_set(job.device, part["images"], part["labels"], metadata["formation"], facts)
-        for part, metadata in (load_increment(path, facts, size) for path in snakemake.input)
+        Images.of_set(job.device, part["images"], part["labels"], metadata["formation"], seen)
+        for part, metadata in (load_increment(path, seen, size) for path in snakemake.input)
     ]
     matrix = cross_accuracies(
-        network_shape(recipe["architecture"], facts),
+        seen.network(recipe.architecture),
         increments,
         recipe,
         ("redundancy", int(snakemake.wildcards.seed)),

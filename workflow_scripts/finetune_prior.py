@@ -5,6 +5,7 @@ from pathlib import Path
 from job import open_prior, prior_contents, running
 
 from lgd_core.base.files import atomic, read_json, write_json
+from lgd_core.config.models.method import FinetuneConfig
 from lgd_core.data.real_images import load_split
 from lgd_core.diffusion.finetuning import tune_prior
 from lgd_core.diffusion.prior_training import save_prior
@@ -12,12 +13,11 @@ from lgd_core.distill.increments import prior_labels
 
 with running(snakemake) as job:
     settings, output = job.settings, snakemake.output
+    recipe = job.read("finetune", FinetuneConfig)
     images, labels = load_split(Path(snakemake.input[0]).parent, "originals")
     prior = open_prior(job)
     told = prior_labels(settings)
-    result = tune_prior(
-        prior, images, labels, told, settings["flip"], settings["finetune"], job.checkpoint
-    )
+    result = tune_prior(prior, images, labels, told, settings["flip"], recipe, job.checkpoint)
     job.log(f"{result['parameters']} parameters tuned, last loss {result['loss']:.4f}")
     names = None if settings["prior_labels"] else settings["classes"]
     with atomic(output.folder) as temporary:
@@ -30,9 +30,9 @@ with running(snakemake) as job:
             scheduler=prior.scheduler_config,
         )
     folders = {"pipeline": output.folder}
-    facts = {
+    found = {
         "folders": folders,
         "frequency_shift": read_json(snakemake.input.prior)["frequency_shift"],
         "contents": prior_contents(folders),
     }
-    write_json(output.facts, job.stamp(**facts, **result))
+    write_json(output.facts, job.stamp(**found, **result))

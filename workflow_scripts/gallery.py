@@ -6,33 +6,32 @@ import torch
 from job import running
 
 from lgd_core.base.files import atomic
+from lgd_core.config.settings import SeenImages
 from lgd_core.data.distilled import load_increment
 from lgd_core.figures.gallery import gallery_page, joined, reduced, set_table
 from lgd_core.networks.classifiers import load_network
-from lgd_core.networks.training import network_input
 
 with running(snakemake) as job:
-    facts, sets, images = job.settings["network"], {}, []
+    seen, sets, images = job.read("network", SeenImages), {}, []
     paths: dict[tuple[str, int], list[str]] = {}
     for path in snakemake.input.increments:
         method, seed = Path(path).parts[2:4]
         paths.setdefault((method, int(seed[1:])), []).append(path)
-    shape = network_input(facts)
-    reference = load_network(snakemake.input.reference, job.device, shape)
+    reference = load_network(snakemake.input.reference, job.device, seen.network_input)
     for key, files in paths.items():
-        read = [load_increment(file, facts) for file in files]
+        read = [load_increment(file, seen) for file in files]
         increments, metadata = zip(*read, strict=True)
         factor = metadata[0]["formation"]
         learners = [
-            load_network(Path(file).with_name("learner.safetensors"), job.device, shape)
-            for file in files[:-1]
+            load_network(path, job.device, seen.network_input)
+            for path in (Path(file).with_name("learner.safetensors") for file in files[:-1])
         ]
-        sets[key] = set_table(increments, factor, learners, reference, facts, job.device)
+        sets[key] = set_table(increments, factor, learners, reference, seen, job.device)
         images += [reduced(tensors["images"], job.settings["side"]) for tensors in increments]
         job.log(f"{key[0]}, seed {key[1]}: {len(sets[key])} images")
     title = f"{snakemake.wildcards.dataset}, {snakemake.wildcards.ipc} images per class"
     evidence = f"Fingerprint {job.fingerprint}."
     table, pictures = joined(sets), torch.cat(images)
     with atomic(snakemake.output.page) as temporary:
-        text = gallery_page(title, table, pictures, facts["classes"], evidence)
+        text = gallery_page(title, table, pictures, seen.classes, evidence)
         temporary.write_text(text, encoding="utf-8")

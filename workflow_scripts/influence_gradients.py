@@ -6,26 +6,28 @@ from job import running
 
 from lgd_core.base.micro_batches import MicroBatches
 from lgd_core.base.tensors import load_tensors
+from lgd_core.config.models.dataset import ClassGradientsConfig
+from lgd_core.config.settings import SeenImages
 from lgd_core.data.real_images import load_split
 from lgd_core.distill.influence import check_checkpoints, save_influence
 from lgd_core.distill.surrogates import checkpoint_gradients, class_rows
 from lgd_core.networks.classifiers import rebuild
-from lgd_core.networks.training import Images, network_shape
+from lgd_core.networks.training import Images
 
 with running(snakemake) as job:
-    recipe, facts = job.settings["influence"], job.settings["network"]
+    recipe, seen = job.read("influence", ClassGradientsConfig), job.read("network", SeenImages)
     images, labels = load_split(Path(snakemake.input[0]).parent, "train")
-    path, surrogate = snakemake.input.checkpoints, recipe["surrogate"]
-    shape, seed = network_shape(surrogate["architecture"], facts), surrogate["seed"]
+    path, surrogate = snakemake.input.checkpoints, recipe.surrogate
+    spec = seen.network(surrogate.architecture)
     checkpoints, metadata = load_tensors(path)
-    network = rebuild(path, metadata, shape)
+    network = rebuild(path, metadata, spec)
     check_checkpoints(path, network, checkpoints)
     gradients = checkpoint_gradients(
         network.to(job.device),
         checkpoints,
-        Images.on(job.device, images, labels, facts),
-        class_rows(labels, shape["classes"], recipe["gradient_images"], seed),
+        Images.on(job.device, images, labels, seen),
+        class_rows(labels, spec.classes, recipe.gradient_images, surrogate.seed),
         MicroBatches(snakemake.config["max_batch"]),
         job.checkpoint,
     )
-    save_influence(snakemake.output.influence, checkpoints, gradients, shape, job.stamp())
+    save_influence(snakemake.output.influence, checkpoints, gradients, spec, job.stamp())

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from lgd_core.base.digests import fingerprint
 from lgd_core.base.errors import UserError
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     import torch
 
     from lgd_core.base.checkpoints import Checkpoint
+    from lgd_core.config.models.base import Config
+
+Model = TypeVar("Model", bound="Config")
 
 
 @dataclass
@@ -39,8 +42,16 @@ class Job:
     origins: dict = field(default_factory=dict)
 
     @property
-    def settings(self) -> dict:
+    def settings(self) -> dict[str, Any]:
         return self.snakemake.params.settings
+
+    def read(self, key: str, model: type[Model]) -> Model:
+        """Return what the settings have under a key, as a model of lgd_core.config."""
+        return model.model_validate(self.settings[key])
+
+    def pick(self, model: type[Model]) -> Model:
+        """Return a model of keys that stand among others in the settings."""
+        return model.model_validate({key: self.settings[key] for key in model.model_fields})
 
     @cached_property
     def device(self) -> "torch.device":

@@ -5,23 +5,24 @@ from job import running
 
 from lgd_core.analysis.difficulty import measure
 from lgd_core.base.tensors import save_tensors
+from lgd_core.config.settings import SeenImages, WatchedSettings
 from lgd_core.data.distilled import load_increment
 from lgd_core.networks.classifiers import load_network
-from lgd_core.networks.training import Images, network_input, network_shape
+from lgd_core.networks.training import Images
 
 with running(snakemake) as job:
-    recipe, facts = job.settings["difficulty"], job.settings["network"]
+    recipe, seen = job.read("difficulty", WatchedSettings), job.read("network", SeenImages)
     size = job.settings["ipc_per_increment"]
-    read = [load_increment(path, facts, size) for path in snakemake.input.increments]
+    read = [load_increment(path, seen, size) for path in snakemake.input.increments]
     increments, metadata = zip(*read, strict=True)
     images, labels, positions = (
         torch.cat([part[name] for part in increments]) for name in ("images", "labels", "positions")
     )
     factor = metadata[0]["formation"]
     measured = measure(
-        network_shape(recipe["architecture"], facts),
-        Images.of_set(job.device, images, labels, factor, facts),
-        load_network(snakemake.input.reference, job.device, network_input(facts)),
+        seen.network(recipe.architecture),
+        Images.of_set(job.device, images, labels, factor, seen),
+        load_network(snakemake.input.reference, job.device, seen.network_input),
         recipe,
         int(snakemake.wildcards.seed),
         job.checkpoint,

@@ -8,18 +8,18 @@ from lgd_core.analysis.neighbours import near_duplicates, neighbours_table
 from lgd_core.base.csv_files import read_csv, write_csv
 from lgd_core.base.digests import file_digests
 from lgd_core.base.files import read_json, write_json
+from lgd_core.config.settings import SeenImages
 from lgd_core.data.real_images import load_set, load_split
 from lgd_core.networks.classifiers import load_network
-from lgd_core.networks.training import network_input
 
 with running(snakemake) as job:
-    facts, own = job.settings["network"], Path(snakemake.input.images).parent
+    seen, own = job.read("network", SeenImages), Path(snakemake.input.images).parent
     neighbours, threshold = neighbours_table(
         read_csv(snakemake.input.table, read_json(snakemake.input.record)),
         load_set(own)[0],
         load_split(Path(snakemake.input[0]).parent, "train"),
-        load_network(snakemake.input.reference[0], job.device, network_input(facts)),
-        facts,
+        load_network(snakemake.input.reference[0], job.device, seen.network_input),
+        seen,
         job.device,
     )
     write_csv(neighbours, snakemake.output.neighbours)

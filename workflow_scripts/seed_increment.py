@@ -6,12 +6,14 @@ from job import open_prior, running
 
 from lgd_core.base.files import atomic
 from lgd_core.base.tensors import save_tensors
+from lgd_core.config.settings import SeenImages
 from lgd_core.data.distilled import load_increment
 
 with running(snakemake) as job:
     facts = job.settings["network"]
     if shared := snakemake.input.get("shared"):
-        load_increment(shared, facts, job.settings["method"]["ipc_per_increment"])
+        seen = job.read("network", SeenImages)
+        load_increment(shared, seen, job.settings["method"]["ipc_per_increment"])
         with atomic(snakemake.output.increment) as temporary:
             shutil.copyfile(shared, temporary)
     else:

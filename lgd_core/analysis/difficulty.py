@@ -6,6 +6,7 @@ of the true class; paper, Section 5.4 and Fig. 5.
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,8 +17,9 @@ from torch import Tensor, nn
 from lgd_core.base.checkpoints import Checkpoint
 from lgd_core.base.errors import UserError
 from lgd_core.base.progress import progress
-from lgd_core.base.seeding import derive_seed
+from lgd_core.base.seeding import Key, derive_seed
 from lgd_core.base.tensors import expect, load_tensors
+from lgd_core.config.settings import NetworkSpec, WatchedSettings
 from lgd_core.networks.classifiers import build_network
 from lgd_core.networks.training import Images, optimiser_for, restore, snapshot, train_epoch
 
@@ -45,23 +47,22 @@ def of_true_class(probabilities: Tensor, labels: Tensor) -> Tensor:
 
 
 def probabilities_in_training(
-    shape: dict, data: Images, recipe: dict, key: tuple, checkpoint: Checkpoint
+    spec: NetworkSpec, data: Images, recipe: WatchedSettings, key: Key, checkpoint: Checkpoint
 ) -> Tensor:
     """Train a new network on images; return their true class's probability (N, epochs).
 
     Constant rate, no CutMix: a label that is mixed has no true class. Measured on unaugmented
-    images after each of ``recipe['epochs']``.
+    images after each of the recipe's epochs.
     """
-    model = build_network(*shape.values(), *key).to(data.device)
-    parts = {"model": model, "optimiser": optimiser_for(model, recipe)}
+    model = build_network(spec, *key).to(data.device)
+    optimiser = optimiser_for(model, recipe.lr, recipe.weight_decay)
+    parts = {"model": model, "optimiser": optimiser}
     state = checkpoint.load("difficulty", *parts, "seen") or {"seen": []}
     restore(parts, state)
-    seen = state["seen"]
-    with progress("difficulty", recipe["epochs"], len(seen)) as bar:
-        for epoch in range(len(seen), recipe["epochs"]):
-            train_epoch(
-                model, parts["optimiser"], data, recipe["batch"], mix=False, key=(*key, epoch)
-            )
+    seen: list[Tensor] = state["seen"]
+    with progress("difficulty", recipe.epochs, len(seen)) as bar:
+        for epoch in range(len(seen), recipe.epochs):
+            train_epoch(model, optimiser, data, recipe.batch, mix=False, key=(*key, epoch))
             seen.append(of_true_class(class_probabilities(model, data), data.labels))
             bar.set_postfix(p=f"{seen[-1].mean():.3f}", refresh=False)
             bar.update()
@@ -71,7 +72,12 @@ def probabilities_in_training(
 
 
 def measure(
-    shape: dict, data: Images, reference: nn.Module, recipe: dict, seed: int, checkpoint: Checkpoint
+    spec: NetworkSpec,
+    data: Images,
+    reference: nn.Module,
+    recipe: WatchedSettings,
+    seed: int,
+    checkpoint: Checkpoint,
 ) -> dict[str, Tensor]:
     """Return what is known of every image of a set: ``probabilities`` (N, epochs) and others (N,).
 
@@ -80,7 +86,7 @@ def measure(
     every set.
     """
     of_reference = class_probabilities(reference, data)
-    watched = probabilities_in_training(shape, data, recipe, ("difficulty", seed), checkpoint)
+    watched = probabilities_in_training(spec, data, recipe, ("difficulty", seed), checkpoint)
     return {
         "probabilities": watched,
         "labels": data.labels,
@@ -89,7 +95,7 @@ def measure(
     }
 
 
-def load_measured(path: str | Path, classes: int) -> tuple[dict[str, Tensor], dict]:
+def load_measured(path: str | Path, classes: int) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read what measure found, with ``positions`` and ``increments`` (N,), and the metadata.
 
     Raises UserError naming the file where shapes do not fit or a label is none of ``classes``.

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from lgd_core.analysis.diagnosis import duplicate_threshold
+from lgd_core.config.settings import SeenImages
 from lgd_core.data.real_images import real_increment
 from lgd_core.networks.features import nearest, network_vectors, pixel_vectors
 from lgd_core.networks.training import Images
@@ -21,7 +22,7 @@ def neighbours_table(
     images: Tensor,
     real: tuple[Tensor, Tensor],
     network: nn.Module,
-    facts: dict,
+    seen: SeenImages,
     device: torch.device,
 ) -> tuple[pd.DataFrame, float]:
     """Return the nearest images of every image of a set, and what counts as a near-duplicate.
@@ -33,12 +34,12 @@ def neighbours_table(
     the nearest other image of the set, by pixels.
     """
     labels = torch.tensor(table["label"].to_numpy())
-    own = Images.on(device, images, labels, facts)
+    own = Images.on(device, images, labels, seen)
     found = table[["file", "class", "increment"]].copy()
-    names = facts["classes"]
+    names = seen.classes
     spaces = {"reference": lambda data: network_vectors(network, data), "pixels": pixel_vectors}
     for space, vectors_of in spaces.items():
-        parts = (vectors_of(part) for part in _parts(real, facts, device))
+        parts = (vectors_of(part) for part in _parts(real, seen, device))
         similarity, row = nearest(vectors_of(own), parts)
         found[f"{space}_row"] = row.numpy()
         found[f"{space}_class"] = [names[label] for label in real[1][row].tolist()]
@@ -48,14 +49,14 @@ def neighbours_table(
     found["within_file"] = table["file"].to_numpy()[row]
     found["within_similarity"] = similarity.double().numpy().round(6)
     sample = _sample(real[1], len(names))
-    chosen = pixel_vectors(Images.on(device, real[0][sample], real[1][sample], facts))
-    others = (pixel_vectors(part) for part in _parts(real, facts, device))
+    chosen = pixel_vectors(Images.on(device, real[0][sample], real[1][sample], seen))
+    others = (pixel_vectors(part) for part in _parts(real, seen, device))
     return found, duplicate_threshold(nearest(chosen, others, sample)[0])
 
 
-def _parts(real: tuple[Tensor, Tensor], facts: dict, device: torch.device) -> Iterator[Images]:
+def _parts(real: tuple[Tensor, Tensor], seen: SeenImages, device: torch.device) -> Iterator[Images]:
     for images, labels in zip(*(part.split(REAL_BATCH) for part in real), strict=True):
-        yield Images.on(device, images, labels, facts)
+        yield Images.on(device, images, labels, seen)
 
 
 def _sample(labels: Tensor, classes: int) -> Tensor:

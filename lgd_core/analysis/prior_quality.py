@@ -6,6 +6,8 @@ from torch import Tensor, nn
 from lgd_core.analysis.metrics import frechet_distance, precision_recall
 from lgd_core.base.checkpoints import Checkpoint
 from lgd_core.base.errors import UserError
+from lgd_core.config.models.method import SamplerConfig
+from lgd_core.config.settings import StoredImages
 from lgd_core.data.real_images import real_increment
 from lgd_core.diffusion.priors import Prior
 from lgd_core.distill.increments import unguided_increment
@@ -42,11 +44,20 @@ def reconstruction_psnr(prior: Prior, images: Tensor) -> float:
 
 
 def draw_samples(
-    prior: Prior, dataset: dict, sampler: dict, per_class: int, checkpoint: Checkpoint
+    prior: Prior,
+    stored: StoredImages,
+    prior_labels: list[int],
+    sampler: SamplerConfig,
+    per_class: int,
+    checkpoint: Checkpoint,
 ) -> dict[str, Tensor]:
-    """Draw unguided samples: uint8 ``images`` (classes x per_class, C, H, W) and ``labels``."""
-    classes = len(dataset["classes"])
-    method = {"sampler": sampler, "ipc_per_increment": per_class}
+    """Draw unguided samples: uint8 ``images`` (classes x per_class, C, H, W) and ``labels``.
+
+    ``prior_labels`` are what the prior calls the classes; empty means 0, 1, 2, ...
+    """
+    classes = len(stored.classes)
+    dataset = {"classes": stored.classes, "prior_labels": prior_labels}
+    method = {"sampler": sampler.model_dump(), "ipc_per_increment": per_class}
     spec = unguided_increment(dataset, method, list(range(classes)), ("assess", 0))
     images = draw(prior, Artifacts(), spec, checkpoint)[0]["images"]
     labels = torch.arange(classes).repeat_interleave(per_class)

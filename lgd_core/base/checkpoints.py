@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, Protocol
 
 import torch
 
@@ -12,6 +13,14 @@ from lgd_core.base.digests import digest
 from lgd_core.base.files import atomic
 from lgd_core.base.finite import require_finite
 from lgd_core.base.progress import progress
+
+
+class Stateful(Protocol):
+    """A model, an optimiser or a schedule: what has a state to save and to restore."""
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state_dict: dict[str, Any], /) -> object: ...
 
 
 class Checkpoint:
@@ -34,7 +43,7 @@ class Checkpoint:
         """Whether ``interval`` seconds have gone since the last save: time to save again."""
         return time.monotonic() - self._saved >= self.interval
 
-    def save(self, name: str, state: dict) -> None:
+    def save(self, name: str, state: dict[str, Any]) -> None:
         """Keep a nested dict of tensors and plain values under ``name``, atomically."""
         if self.folder is None:
             return
@@ -46,7 +55,7 @@ class Checkpoint:
                 raise cause if isinstance(cause, OSError) else error from None
         self._saved = time.monotonic()
 
-    def load(self, name: str, *keys: str) -> dict | None:
+    def load(self, name: str, *keys: str) -> dict[str, Any] | None:
         """Return what was saved under ``name`` with at least these keys, or None.
 
         A file that is damaged, of something else or without the keys is dropped, and the log says
@@ -74,7 +83,11 @@ class Checkpoint:
 
 
 def resumable_loop(
-    parts: dict, train_step: Callable[[int], float], steps: int, name: str, checkpoint: Checkpoint
+    parts: dict[str, Stateful],
+    train_step: Callable[[int], float],
+    steps: int,
+    name: str,
+    checkpoint: Checkpoint,
 ) -> float:
     """Call ``train_step`` for every step that is left; return the mean of the last losses.
 

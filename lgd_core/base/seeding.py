@@ -4,6 +4,9 @@ import hashlib
 
 import torch
 
+# What randomness is keyed by, such as (seed, increment, class).
+Key = tuple[int | str, ...]
+
 
 def derive_seed(*key: int | str) -> int:
     """Return the 63-bit seed that belongs to a key such as ``(seed, increment, class, ...)``.

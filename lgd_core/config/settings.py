@@ -19,6 +19,11 @@ class StoredImages(Config):
     classes: list[str]
     image: StoredImageConfig
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of a stored image."""
+        return self.image.channels, self.image.size, self.image.size
+
 
 class SeenImages(StoredImages):
     """How networks see a data set's images: at what size and scale, in training how augmented.
@@ -66,11 +71,19 @@ class NetworkInput(Config):
     size: int
     classes: int
 
+    def entries(self) -> dict[str, str | int]:
+        """Return what files of a network say of it, by key and in their order."""
+        return self.model_dump()
+
 
 class NetworkSpec(NetworkInput):
     """What rebuilds a classifier: the name of its architecture, what it takes and gives."""
 
     name: str
+
+    def entries(self) -> dict[str, str | int]:
+        """Return what files of a network say of it, the name first."""
+        return {"name": self.name} | super().entries()
 
 
 class TrainingSettings(Config):

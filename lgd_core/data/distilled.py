@@ -3,7 +3,9 @@
 import csv
 import hashlib
 import io
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +18,7 @@ from lgd_core.base.files import atomic, read_json, write_json
 from lgd_core.base.tensors import expect, load_tensors
 from lgd_core.config.classes import class_folder
 from lgd_core.config.external import MANIFEST, PROVENANCE
+from lgd_core.config.settings import StoredImages
 
 MANIFEST_COLUMNS = ("file", "class", "increment", "position", "score", "sha256")
 # What increments say of how they were drawn: goes with the set that people take away.
@@ -34,19 +37,18 @@ ORIGIN = (
 
 
 def load_increment(
-    path: str | Path, facts: dict, size: int | None = None
-) -> tuple[dict[str, Tensor], dict]:
+    path: str | Path, stored: StoredImages, size: int | None = None
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read an increment as candidates.build_increment makes it, and its metadata.
 
-    ``facts`` has the data set's ``classes`` and ``image``, ``size`` is the number of images per
-    class, None for any. Raises UserError naming the file unless it holds uint8 ``images`` of the
-    data set's size, finite ``latents``, ``scores``, and ``labels`` and ``positions`` in order.
+    ``stored`` says what its images look like, ``size`` is the number of images per class, None for
+    any. Raises UserError naming the file unless it holds uint8 ``images`` of that size, finite
+    ``latents``, ``scores``, and ``labels`` and ``positions`` in order.
     """
     tensors, metadata = load_tensors(path)
-    classes, image = len(facts["classes"]), facts["image"]
+    classes = len(stored.classes)
     count = None if size is None else classes * size
-    shape = (image["channels"], image["size"], image["size"])
-    expect(path, tensors, "images", torch.uint8, count, *shape)
+    expect(path, tensors, "images", torch.uint8, count, *stored.shape)
     count = len(tensors["images"])
     expect(path, tensors, "latents", torch.float32, count, None, None, None)
     expect(path, tensors, "scores", torch.float32, count, finite=False)
@@ -65,14 +67,17 @@ def load_increment(
     return tensors, metadata
 
 
-def origin_of(metadata: dict) -> dict:
+def origin_of(metadata: dict[str, Any]) -> dict[str, Any]:
     """Return what an increment's metadata say of how it was drawn, as far as they say it."""
     known = metadata | metadata.get("drawn", {})
     return {key: known[key] for key in ORIGIN if key in known}
 
 
 def write_folder(
-    folder: str | Path, increments: list[dict[str, Tensor]], names: list[str], provenance: dict
+    folder: str | Path,
+    increments: Sequence[dict[str, Tensor]],
+    names: list[str],
+    provenance: dict[str, Any],
 ) -> None:
     """Write increments 0, 1, ... as class folders of PNG, manifest and provenance, all or nothing.
 
@@ -99,7 +104,7 @@ def write_folder(
 
 def _write_image(
     folder: Path, increment: int, tensors: dict[str, Tensor], row: int, names: list[str]
-) -> tuple:
+) -> tuple[str | int, ...]:
     label, position = int(tensors["labels"][row]), int(tensors["positions"][row])
     file = f"{class_folder(label, names)}/k{increment:03d}_p{position:03d}.png"
     # Grey images have no channel axis in PIL.
@@ -113,7 +118,7 @@ def _write_image(
     return file, names[label], increment, position, written, digest
 
 
-def read_manifest(folder: str | Path) -> list[dict]:
+def read_manifest(folder: str | Path) -> list[dict[str, Any]]:
     """Read the manifest of a merged set, a row per image in its order.
 
     Rows have ``file``, ``class``, ``increment``, ``position``, ``score``, None where the image has
@@ -142,7 +147,7 @@ def read_manifest(folder: str | Path) -> list[dict]:
     ]
 
 
-def _of_classes(folder: str | Path, names: list[str]) -> list[dict]:
+def _of_classes(folder: str | Path, names: list[str]) -> list[dict[str, Any]]:
     """Return the rows of a manifest; raises UserError unless its classes are the data set's."""
     rows = read_manifest(folder)
     if others := sorted({row["class"] for row in rows} ^ set(names)):
@@ -153,7 +158,7 @@ def _of_classes(folder: str | Path, names: list[str]) -> list[dict]:
     return rows
 
 
-def _read_images(folder: str | Path, rows: list[dict]) -> Tensor:
+def _read_images(folder: str | Path, rows: Sequence[dict[str, Any]]) -> Tensor:
     return torch.stack([_read_image(Path(folder) / row["file"], row["sha256"]) for row in rows])
 
 
@@ -170,24 +175,22 @@ def _read_image(path: Path, expected: str) -> Tensor:
     return pixels.reshape(*pixels.shape[:2], -1).permute(2, 0, 1)
 
 
-def read_folder(folder: str | Path, facts: dict) -> tuple[Tensor, Tensor, int]:
+def read_folder(folder: str | Path, stored: StoredImages) -> tuple[Tensor, Tensor, int]:
     """Read a merged set: uint8 images (N, C, H, W) and labels (N,), in the manifest's order.
 
-    The third result is the factor f by which each image holds f x f smaller ones. ``facts`` has the
-    data set's ``classes`` and ``image``.
+    The third result is the factor f by which each image holds f x f smaller ones. Raises UserError
+    for a set of other classes, or of images that do not look as ``stored`` says.
     """
-    names, image = facts["classes"], facts["image"]
-    rows = _of_classes(folder, names)
+    rows = _of_classes(folder, stored.classes)
     images = _read_images(folder, rows)
-    shape = (image["channels"], image["size"], image["size"])
-    expect(folder, {"images": images}, "images", torch.uint8, None, *shape)
-    labels = torch.tensor([names.index(row["class"]) for row in rows])
+    expect(folder, {"images": images}, "images", torch.uint8, None, *stored.shape)
+    labels = torch.tensor([stored.classes.index(row["class"]) for row in rows])
     return images, labels, read_json(Path(folder) / PROVENANCE)["formation"]
 
 
 def read_grid(folder: str | Path, names: list[str], per_cell: int) -> Tensor:
     """Read the first images of every class and increment: (classes, increments, n, C, H, W)."""
-    cells: dict[tuple[str, int], list[dict]] = {}
+    cells: dict[tuple[str, int], list[dict[str, Any]]] = {}
     for row in _of_classes(folder, names):
         cells.setdefault((row["class"], row["increment"]), []).append(row)
     increments = 1 + max(increment for _, increment in cells)
@@ -201,7 +204,7 @@ def read_grid(folder: str | Path, names: list[str], per_cell: int) -> Tensor:
     return _read_images(folder, shown).unflatten(0, (len(names), increments, n))
 
 
-def read_class(folder: str | Path, name: str, per_cell: int) -> tuple[list[dict], Tensor]:
+def read_class(folder: str | Path, name: str, per_cell: int) -> tuple[list[dict[str, Any]], Tensor]:
     """Read the first images of every increment of one class: rows of the manifest and uint8 images.
 
     Rows have ``file``, ``increment``, ``position`` and ``score``, None where the image has none;

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,35 +21,36 @@ from lgd_core.config.external import (
     manifest_of,
     provenance_of,
 )
+from lgd_core.config.settings import SeenImages
 from lgd_core.data.arrays import write_images, write_labels
 from lgd_core.data.decoding import decode
 from lgd_core.data.multi_formation import unpack_stored
 
 
 def read_set(
-    external: dict,
-    dataset: dict,
+    external: dict[str, Any],
+    seen: SeenImages,
     files: dict[str, str],
     threads: int,
     log: Callable[[str], None],
     read: Callable[[str | Path], bytes] = read_bytes,
-) -> dict:
+) -> dict[str, Any]:
     """Write a tree's images and labels as arrays and a table of its files; return counts, and what
     lies beside images and is left out.
 
-    ``external`` has ``folder`` and ``increment``, ``dataset`` the ``image``, ``classes`` and
-    ``wnids``; ``files`` the paths of ``images``, uint8 (N, C, H, W) at the data set's size,
-    ``labels``, int64 (N,), and ``table``: file, class, label, increment, a row per image, all by
-    increment, then class, as in a set of our own. Where a set of our own says that its images hold
-    several, each of these is a row, named FILE#0, FILE#1, ... Raises UserError for an image that
-    does not decode.
+    ``external`` has ``folder`` and ``increment``; ``files`` the paths of ``images``, uint8
+    (N, C, H, W) at the data set's size, ``labels``, int64 (N,), and ``table``: file, class, label,
+    increment, a row per image, all by increment, then class, as in a set of our own. Where a set of
+    our own says that its images hold several, each of these is a row, named FILE#0, FILE#1, ...
+    Raises UserError for an image that does not decode.
     """
-    folder, image = Path(external["folder"]), dataset["image"]
+    folder, image = Path(external["folder"]), seen.image
+    dataset = {"classes": seen.classes, "wnids": seen.wnids or []}
     images = list_images(folder, dataset)
     table = pd.DataFrame(
         {
             "file": [path.relative_to(folder).as_posix() for path, _ in images],
-            "class": [dataset["classes"][label] for _, label in images],
+            "class": [seen.classes[label] for _, label in images],
             "label": [label for _, label in images],
             "increment": increments_of(folder, images, external["increment"]),
         }
@@ -60,17 +62,17 @@ def read_set(
         table["file"] += [f"#{number % held}" for number in range(len(table))]
 
     def read_image(number: int) -> Image.Image:
-        stored = decode(paths[number // held], image["channels"], read)
+        stored = decode(paths[number // held], image.channels, read)
         return stored if held == 1 else held_image(stored, number % held, factor)
 
     def stop(error: BrokenFileError) -> None:
         raise error
 
     write_images(
-        {Path(files["images"]): image["size"]},
+        {Path(files["images"]): image.size},
         read_image,
         len(table),
-        image["channels"],
+        image.channels,
         threads,
         stop,
     )
@@ -79,8 +81,9 @@ def read_set(
     split = "manifest.csv" if manifest_of(folder) else f"file order, {external['increment']} each"
     log(f"{len(images)} files, {len(table)} images, increments by {split}")
     sizes = table.groupby("increment").size()
-    facts = {"images": len(table), "increments": sizes.tolist(), "split": split}
-    return facts | {"left_out": summarise(list_left_out(folder, dataset))}
+    left_out = summarise(list_left_out(folder, dataset))
+    counts = {"images": len(table), "increments": sizes.tolist()}
+    return counts | {"split": split, "left_out": left_out}
 
 
 def formation_of(folder: Path) -> int:

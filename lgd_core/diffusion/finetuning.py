@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from lgd_core.base.checkpoints import Checkpoint, resumable_loop
 from lgd_core.base.errors import UserError
 from lgd_core.base.seeding import epoch_batch, generator
+from lgd_core.config.models.method import FinetuneConfig
 from lgd_core.diffusion.minimax import Memory, minimax_loss
 from lgd_core.diffusion.prior_training import encode
 from lgd_core.diffusion.priors import Prior
@@ -25,7 +26,7 @@ def tune_prior(
     labels: Tensor,
     prior_labels: list[int],
     flip: float,
-    recipe: dict,
+    recipe: FinetuneConfig,
     checkpoint: Checkpoint,
 ) -> dict[str, float]:
     """Tune the prior's transformer in place on uint8 images (N, C, H, W) of labels (N,).
@@ -35,20 +36,20 @@ def tune_prior(
     what stays is the weight average. Returns the last ``loss`` and the number of ``parameters``
     trained. Raises UserError where no parameter has a name that ``trained`` asks for.
     """
-    tuned = trained_parameters(prior.transformer, recipe["trained"])
+    tuned = trained_parameters(prior.transformer, recipe.trained)
     optimiser = torch.optim.AdamW(
-        tuned.parameters(), lr=recipe["lr"], weight_decay=recipe["weight_decay"]
+        tuned.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay
     )
-    ema = ModelEmaV3(tuned, decay=recipe["ema_decay"])
-    shape = (len(prior_labels), recipe["memory"], math.prod(prior.latent_shape))
+    ema = ModelEmaV3(tuned, decay=recipe.ema_decay)
+    shape = (len(prior_labels), recipe.memory, math.prod(prior.latent_shape))
     real, drawn = (Memory(*shape).to(prior.device) for _ in range(2))
     alphas = DDPMScheduler.from_config(prior.scheduler_config).alphas_cumprod.to(prior.device)
 
     def train_step(step: int) -> float:
-        rows = epoch_batch(len(labels), recipe["batch"], step, recipe["seed"], "finetune")
-        rng = generator("finetune", recipe["seed"], step)
+        rows = epoch_batch(len(labels), recipe.batch, step, recipe.seed, "finetune")
+        rng = generator("finetune", recipe.seed, step)
         told = torch.tensor(prior_labels)[labels[rows]]
-        dropped = torch.rand(len(rows), generator=rng) < recipe["label_dropout"]
+        dropped = torch.rand(len(rows), generator=rng) < recipe.label_dropout
         told = told.masked_fill(dropped, prior.classes).to(prior.device)
         x0 = noisy_latents(prior, images[rows], flip, rng)
         predicted, loss = denoising_loss(prior, x0, told, alphas, rng)
@@ -64,7 +65,7 @@ def tune_prior(
 
     parts = {"tuned": tuned, "optimiser": optimiser, "ema": ema.module}
     parts |= {"real": real, "drawn": drawn}
-    loss = resumable_loop(parts, train_step, recipe["steps"], "finetune", checkpoint)
+    loss = resumable_loop(parts, train_step, recipe.steps, "finetune", checkpoint)
     tuned.load_state_dict(ema.module.state_dict())
     tuned.requires_grad_(False)
     return {"loss": loss, "parameters": sum(parameter.numel() for parameter in tuned)}

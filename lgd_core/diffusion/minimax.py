@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lgd_core.config.models.method import FinetuneConfig
+
 
 class Memory(nn.Module):
     """The latest ``size`` latents of every class, first in, first out; a state like any module's.
@@ -62,14 +64,14 @@ def repetition(latents: Tensor, labels: Tensor, memory: Memory) -> Tensor:
 
 
 def minimax_loss(
-    latents: Tensor, labels: Tensor, real: Memory, drawn: Memory, recipe: dict
+    latents: Tensor, labels: Tensor, real: Memory, drawn: Memory, recipe: FinetuneConfig
 ) -> Tensor:
     """Return the two criteria, weighted by the recipe, averaged over the classes of a batch.
 
     ``latents`` (B, ...) are predicted clean latents, ``labels`` (B,) their classes.
     """
-    loss = recipe["representativeness"] * representativeness(latents, labels, real)
-    loss = loss + recipe["diversity"] * repetition(latents, labels, drawn)
+    loss = recipe.representativeness * representativeness(latents, labels, real)
+    loss = loss + recipe.diversity * repetition(latents, labels, drawn)
     return loss.sum() / len(labels.unique())
 
 

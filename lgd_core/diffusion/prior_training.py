@@ -6,6 +6,7 @@ A small ``AutoencoderKL`` first, then a ``DiTTransformer2DModel`` on its latents
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 from lgd_core.base.checkpoints import Checkpoint, resumable_loop
 from lgd_core.base.files import share, system_error
 from lgd_core.base.seeding import epoch_batch, generator
+from lgd_core.config.models.dataset import AutoencoderConfig, TransformerConfig
 
 
 def scale_images(images: Tensor) -> Tensor:
@@ -25,9 +27,9 @@ def scale_images(images: Tensor) -> Tensor:
     return images.float() / 127.5 - 1.0
 
 
-def build_autoencoder(recipe: dict, channels: int, size: int) -> AutoencoderKL:
+def build_autoencoder(recipe: AutoencoderConfig, channels: int, size: int) -> AutoencoderKL:
     """Build the autoencoder of a prior recipe; every width but the first halves the resolution."""
-    widths = tuple(recipe["widths"])
+    widths = tuple(recipe.widths)
     return AutoencoderKL(
         in_channels=channels,
         out_channels=channels,
@@ -35,24 +37,26 @@ def build_autoencoder(recipe: dict, channels: int, size: int) -> AutoencoderKL:
         up_block_types=("UpDecoderBlock2D",) * len(widths),
         block_out_channels=widths,
         layers_per_block=1,
-        latent_channels=recipe["latent_channels"],
-        norm_num_groups=recipe["norm_groups"],
+        latent_channels=recipe.latent_channels,
+        norm_num_groups=recipe.norm_groups,
         sample_size=size,
         mid_block_add_attention=False,
     )
 
 
-def build_transformer(recipe: dict, autoencoder: AutoencoderKL, classes: int):
+def build_transformer(
+    recipe: TransformerConfig, autoencoder: AutoencoderKL, classes: int
+) -> DiTTransformer2DModel:
     """Build the transformer of a prior recipe for the latents of ``autoencoder``."""
     config = autoencoder.config
     return DiTTransformer2DModel(
-        num_attention_heads=recipe["heads"],
-        attention_head_dim=recipe["head_dim"],
+        num_attention_heads=recipe.heads,
+        attention_head_dim=recipe.head_dim,
         in_channels=config.latent_channels,
         out_channels=config.latent_channels,
-        num_layers=recipe["layers"],
+        num_layers=recipe.layers,
         sample_size=config.sample_size // 2 ** (len(config.block_out_channels) - 1),
-        patch_size=recipe["patch_size"],
+        patch_size=recipe.patch_size,
         num_embeds_ada_norm=classes,
         norm_type="ada_norm_zero",
         norm_elementwise_affine=False,
@@ -62,7 +66,7 @@ def build_transformer(recipe: dict, autoencoder: AutoencoderKL, classes: int):
 def optimise(
     model: nn.Module,
     loss_at: Callable[[int], Tensor],
-    recipe: dict,
+    recipe: AutoencoderConfig | TransformerConfig,
     name: str,
     checkpoint: Checkpoint,
 ) -> tuple[nn.Module, float]:
@@ -71,10 +75,10 @@ def optimise(
     ``loss_at`` must be a function of the step alone: then a resumed run ends where an undisturbed
     one does. The loss returned is the mean over the last hundredth of the steps.
     """
-    steps = recipe["steps"]
-    optimiser = torch.optim.AdamW(model.parameters(), lr=recipe["lr"], weight_decay=0.01)
+    steps = recipe.steps
+    optimiser = torch.optim.AdamW(model.parameters(), lr=recipe.lr, weight_decay=0.01)
     schedule = get_cosine_schedule_with_warmup(optimiser, min(200, steps // 10), steps)
-    ema = ModelEmaV3(model, decay=recipe["ema_decay"], use_warmup=True)
+    ema = ModelEmaV3(model, decay=recipe.ema_decay, use_warmup=True)
 
     def train_step(step: int) -> float:
         loss = loss_at(step)
@@ -108,7 +112,7 @@ def feature_distance(network: nn.Module, images: Tensor, others: Tensor) -> Tens
 
 def train_autoencoder(
     images: Tensor,
-    recipe: dict,
+    recipe: AutoencoderConfig,
     seed: int,
     features: nn.Module,
     checkpoint: Checkpoint,
@@ -126,16 +130,16 @@ def train_autoencoder(
     model = model.to(memory_format=torch.channels_last)
 
     def loss_at(step: int) -> Tensor:
-        rows = epoch_batch(len(images), recipe["batch"], step, seed, "autoencoder")
+        rows = epoch_batch(len(images), recipe.batch, step, seed, "autoencoder")
         batch = scale_images(images[rows].to(device)).contiguous(memory_format=torch.channels_last)
         posterior = model.encode(batch).latent_dist
         noise = torch.randn(posterior.mean.shape, generator=generator(seed, "posterior", step))
         decoded = model.decode(posterior.mean + posterior.std * noise.to(device)).sample
         kl = posterior.kl().sum() / posterior.mean.numel()
-        loss = F.mse_loss(decoded, batch) + recipe["kl_weight"] * kl
-        if recipe["feature_weight"]:
+        loss = F.mse_loss(decoded, batch) + recipe.kl_weight * kl
+        if recipe.feature_weight:
             distance = feature_distance(features, batch / 2 + 0.5, decoded / 2 + 0.5)
-            loss = loss + recipe["feature_weight"] * distance
+            loss = loss + recipe.feature_weight * distance
         return loss
 
     model, loss = optimise(model, loss_at, recipe, "autoencoder", checkpoint)
@@ -162,7 +166,7 @@ def train_transformer(
     images: Tensor,
     labels: Tensor,
     classes: int,
-    recipe: dict,
+    recipe: TransformerConfig,
     seed: int,
     checkpoint: Checkpoint,
     device: torch.device,
@@ -181,14 +185,14 @@ def train_transformer(
     scale = autoencoder.config.scaling_factor
     alphas = DDPMScheduler().alphas_cumprod.to(device)
     snr = alphas / (1 - alphas)
-    weights = snr.clamp(max=recipe["min_snr_gamma"]) / snr
+    weights = snr.clamp(max=recipe.min_snr_gamma) / snr
 
     def loss_at(step: int) -> Tensor:
-        rows = epoch_batch(len(labels), recipe["batch"], step, seed, "transformer")
+        rows = epoch_batch(len(labels), recipe.batch, step, seed, "transformer")
         rng = generator(seed, "transformer", step)
         posterior_noise, noise = torch.randn(2, *mean[rows].shape, generator=rng).to(device)
         t = torch.randint(0, len(alphas), (len(rows),), generator=rng).to(device)
-        dropped = torch.rand(len(rows), generator=rng) < recipe["label_dropout"]
+        dropped = torch.rand(len(rows), generator=rng) < recipe.label_dropout
         y = labels[rows].masked_fill(dropped, classes).to(device)
         x0 = (mean[rows] + std[rows] * posterior_noise) * scale
         a = alphas[t].view(-1, 1, 1, 1)
@@ -204,7 +208,7 @@ def save_prior(
     autoencoder: AutoencoderKL,
     names: list[str] | None = None,
     dtype: torch.dtype | None = torch.float16,
-    scheduler: dict | None = None,
+    scheduler: dict[str, Any] | None = None,
 ) -> None:
     """Write a ``DiTPipeline`` folder; ``names`` are classes in label order, where known.
 

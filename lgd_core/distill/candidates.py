@@ -1,12 +1,15 @@
 """Candidates: choosing the best of each position, and the increment that they make."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from lgd_core.base.errors import UserError
 from lgd_core.base.tensors import expect, load_tensors
+from lgd_core.config.settings import StoredImages
 
 # What the shards of an increment say of how they were drawn; the same for all, or else a list.
 DRAWN = ("recipe", "prior", "networks", "precision", "device", "hardware", "versions")
@@ -40,35 +43,38 @@ def build_increment(candidates: dict[str, Tensor], labels: list[int]) -> dict[st
     }
 
 
-def stack_memory(increments: list[dict[str, Tensor]], classes: int) -> Tensor:
+def stack_memory(increments: Sequence[dict[str, Tensor]], classes: int) -> Tensor:
     """Return the latents of increments as memory (classes, M, c, h, w), oldest first."""
     return torch.cat([tensors["latents"].unflatten(0, (classes, -1)) for tensors in increments], 1)
 
 
-def load_candidates(path: str | Path, facts: dict) -> tuple[dict[str, Tensor], dict]:
+def load_candidates(
+    path: str | Path, stored: StoredImages
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read the candidates of some classes as selection.draw makes them, and their metadata.
 
-    ``facts`` has the data set's ``image``; the metadata have the classes, ``labels``. Raises
-    UserError naming the file unless images, scores and finite latents are of each other's shape.
+    The metadata have the classes, ``labels``. Raises UserError naming the file unless images are as
+    ``stored`` says, and images, scores and finite latents of each other's shape.
     """
     tensors, metadata = load_tensors(path)
-    image, count = facts["image"], len(metadata.get("labels", ()))
-    shape = (image["channels"], image["size"], image["size"])
-    expect(path, tensors, "images", torch.uint8, count, None, None, *shape)
+    count = len(metadata.get("labels", ()))
+    expect(path, tensors, "images", torch.uint8, count, None, None, *stored.shape)
     drawn = tensors["images"].shape[:3]
     expect(path, tensors, "latents", torch.float32, *drawn, None, None, None)
     expect(path, tensors, "scores", torch.float32, *drawn, finite=False)
     return tensors, metadata
 
 
-def load_shards(paths: list[str | Path], facts: dict) -> tuple[dict[str, Tensor], list[dict]]:
+def load_shards(
+    paths: Sequence[str | Path], stored: StoredImages
+) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
     """Read the candidates of an increment from its shards, joined, and the metadata of each.
 
     Raises UserError naming the first file whose classes do not follow those before it, or which
     has other numbers of positions and candidates.
     """
-    shards = [load_candidates(path, facts) for path in paths]
-    labels, drawn = list(range(len(facts["classes"]))), shards[0][0]["scores"].shape[1:]
+    shards = [load_candidates(path, stored) for path in paths]
+    labels, drawn = list(range(len(stored.classes))), shards[0][0]["scores"].shape[1:]
     for path, (tensors, metadata) in zip(paths, shards, strict=True):
         own, labels = labels[: len(metadata["labels"])], labels[len(metadata["labels"]) :]
         if metadata["labels"] != own or tensors["scores"].shape[1:] != drawn:
@@ -87,8 +93,8 @@ def _span(labels: list[int]) -> str:
     return f"{labels[0]} to {labels[-1]}" if labels else "none"
 
 
-def drawn_by(stamps: list[dict]) -> dict:
-    """Return how an increment was drawn from the metadata of its shards: facts of ``DRAWN``."""
+def drawn_by(stamps: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return how an increment was drawn from the metadata of its shards: the keys of ``DRAWN``."""
     known = {key: [stamp.get(key) for stamp in stamps] for key in DRAWN}
     return {
         key: values[0] if all(value == values[0] for value in values) else values

@@ -11,6 +11,8 @@ from lgd_core.base.finite import require_finite
 from lgd_core.base.micro_batches import MicroBatches
 from lgd_core.base.progress import progress
 from lgd_core.base.seeding import epoch_batch, generator
+from lgd_core.config.models.method import CondensationConfig
+from lgd_core.config.settings import NetworkSpec
 from lgd_core.data.multi_formation import pack_grid, unpack_grid
 from lgd_core.distill.matching import OBJECTIVES, siamese
 from lgd_core.networks.classifiers import build_network, resized
@@ -24,14 +26,14 @@ class Condenser:
     """What one increment, or one shard of its classes, is condensed from and how.
 
     ``real`` are all real training images as networks see them, ``classes`` the labels of the shard,
-    ``shape`` is that of network_shape, ``recipe`` a method's ``condensation``, ``key`` (seed,
-    increment). ``micro_batches`` counts classes.
+    ``spec`` says which networks compare, ``key`` is (seed, increment). ``micro_batches`` counts
+    classes.
     """
 
     real: Images
     classes: list[int]
-    shape: dict
-    recipe: dict
+    spec: NetworkSpec
+    recipe: CondensationConfig
     key: tuple[int, int]
     micro_batches: MicroBatches
 
@@ -44,28 +46,28 @@ class Condenser:
     @cached_property
     def real_batch(self) -> int:
         """Return the real images per class and step: no class has fewer."""
-        return min(self.recipe["real_batch"], int(self.real.labels.bincount().min()))
+        return min(self.recipe.real_batch, int(self.real.labels.bincount().min()))
 
     def network(self, step: int) -> tuple[nn.Module, torch.optim.Optimizer]:
         """Return the random network that belongs to a step, and what trains it on real images."""
-        model = build_network(*self.shape.values(), "condensation", *self.key, step)
+        model = build_network(self.spec, "condensation", *self.key, step)
         model = model.to(self.real.device).train()
-        recipe = self.recipe["network"]
+        recipe = self.recipe.network
         return model, torch.optim.SGD(
             model.parameters(),
-            lr=recipe["lr"],
-            momentum=recipe["momentum"],
-            weight_decay=recipe["weight_decay"],
+            lr=recipe.lr,
+            momentum=recipe.momentum,
+            weight_decay=recipe.weight_decay,
         )
 
     def train(
         self, model: nn.Module, optimiser: torch.optim.Optimizer, born: int, turns: range
     ) -> None:
         """Train the network of step ``born`` on real images of all classes, from turn to turn."""
-        recipe, key = self.recipe["network"], ("condensation network", *self.key, born)
+        recipe, key = self.recipe.network, ("condensation network", *self.key, born)
         for turn in turns:
-            rows = epoch_batch(len(self.real.labels), recipe["batch"], turn, *key)
-            loss = loss_of(model, self.real, rows, recipe["cutmix"], generator(*key, turn))
+            rows = epoch_batch(len(self.real.labels), recipe.batch, turn, *key)
+            loss = loss_of(model, self.real, rows, recipe.cutmix, generator(*key, turn))
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             optimiser.step()
@@ -95,12 +97,12 @@ class Condenser:
         labels = [self.classes[position] for position in positions]
         rngs = [generator("condensation", *self.key, step, label) for label in labels]
         batches = map(self._real_batch, labels, rngs)
-        images = unpack_grid(pixels.flatten(0, 1), self.recipe["factor"])
+        images = unpack_grid(pixels.flatten(0, 1), self.recipe.factor)
         images = resized(images, self.real.preprocess.size).unflatten(0, (len(labels), -1))
-        views = siamese(torch.stack(list(batches)), images, self.real.augment, rngs)
+        views = siamese(torch.stack(list(batches)), images, self.real.augmentation, rngs)
         real, synthetic = map(self.real.preprocess, views)
         targets = torch.tensor(labels, device=pixels.device)
-        return OBJECTIVES[self.recipe["objective"]](model, real, synthetic, targets)
+        return OBJECTIVES[self.recipe.objective](model, real, synthetic, targets)
 
     def _real_batch(self, label: int, rng: torch.Generator) -> Tensor:
         rows = self.rows[label]
@@ -122,27 +124,27 @@ def condense(condenser: Condenser, start: Tensor, checkpoint: Checkpoint) -> Ten
     draws are keyed by the step, so that a resumed increment ends as an undisturbed one. Raises
     UserError where the objective is not finite.
     """
-    recipe, network = condenser.recipe, condenser.recipe["network"]
+    recipe, network = condenser.recipe, condenser.recipe.network
     keys = ("step", "pixels", "optimiser", "model", "trainer")
     state = checkpoint.load("condensation", *keys) or {"step": 0, "pixels": start}
     pixels = state["pixels"].clone().to(condenser.real.device).requires_grad_()
-    optimiser = torch.optim.SGD([pixels], lr=recipe["lr"], momentum=recipe["momentum"])
+    optimiser = torch.optim.SGD([pixels], lr=recipe.lr, momentum=recipe.momentum)
     model, trainer = condenser.network(0)
     parts = {"optimiser": optimiser, "model": model, "trainer": trainer}
     restore(parts, state)
-    with progress("condensation", recipe["steps"], state["step"]) as bar:
-        for step in range(state["step"], recipe["steps"]):
-            age = step % network["life"]
+    with progress("condensation", recipe.steps, state["step"]) as bar:
+        for step in range(state["step"], recipe.steps):
+            age = step % network.life
             if age == 0:
                 model, trainer = condenser.network(step)
                 parts |= {"model": model, "trainer": trainer}
-                condenser.train(model, trainer, step, range(network["warm_up"]))
+                condenser.train(model, trainer, step, range(network.warm_up))
             pixels.grad, distance = condenser.gradients(model, pixels.detach(), step)
             require_finite(distance, f"condensation: objective of step {step}", LOWER_RATES)
             optimiser.step()
             pixels.data.clamp_(0, 1)
-            turn = network["warm_up"] + age * network["steps"]
-            condenser.train(model, trainer, step - age, range(turn, turn + network["steps"]))
+            turn = network.warm_up + age * network.steps
+            condenser.train(model, trainer, step - age, range(turn, turn + network.steps))
             bar.set_postfix(distance=f"{distance:.4g}", refresh=False)
             bar.update()
             if checkpoint.due():

@@ -10,6 +10,8 @@ from torch import Tensor
 from lgd_core.base.checkpoints import Checkpoint
 from lgd_core.base.micro_batches import MicroBatches
 from lgd_core.config.external import seed_images
+from lgd_core.config.models.method import CondensationConfig
+from lgd_core.config.settings import SeenImages
 from lgd_core.data.decoding import decode, fit
 from lgd_core.data.real_images import load_split, real_increment
 from lgd_core.diffusion.priors import Prior, to_uint8
@@ -18,7 +20,7 @@ from lgd_core.distill.condensation import Condenser, condense, initial_pixels
 from lgd_core.distill.coresets import coreset_increment
 from lgd_core.distill.selection import Artifacts, IncrementSpec, draw
 from lgd_core.networks.features import penultimate
-from lgd_core.networks.training import Images, network_shape
+from lgd_core.networks.training import Images
 
 
 def shard_classes(classes: int, shard: int, shards: int) -> list[int]:
@@ -127,7 +129,7 @@ def coreset_candidates(
 
     The same for every seed: see coresets.coreset_increment.
     """
-    seen = Images.on(prior.device, *load_split(artifacts.real, "train"), dataset)
+    seen = Images.on(prior.device, *load_split(artifacts.real, "train"), _seen_images(dataset))
     features, _ = penultimate(artifacts.reference, seen)
     images, known = load_split(artifacts.real, "originals")
     size = method["ipc_per_increment"]
@@ -148,21 +150,27 @@ def condensed_candidates(
 
     Increment k starts from real images of its own, those of no other increment.
     """
-    recipe, size = method["condensation"], method["ipc_per_increment"]
+    recipe = CondensationConfig.model_validate(method["condensation"])
+    seen, size = _seen_images(dataset), method["ipc_per_increment"]
     images, known = load_split(folder, "originals")
-    held = size * recipe["factor"] ** 2
+    held = size * recipe.factor**2
     rows = real_increment(known, len(dataset["classes"]), held, *key)[labels]
-    start = initial_pixels(images[rows.flatten()], len(labels), recipe["factor"])
+    start = initial_pixels(images[rows.flatten()], len(labels), recipe.factor)
     condenser = Condenser(
-        Images.on(prior.device, *load_split(folder, "train"), dataset),
+        Images.on(prior.device, *load_split(folder, "train"), seen),
         labels,
-        network_shape(recipe["network"]["architecture"], dataset),
+        seen.network(recipe.network.architecture),
         recipe,
         key,
-        MicroBatches(max(1, prior.micro_batches.largest // (held + recipe["real_batch"]))),
+        MicroBatches(max(1, prior.micro_batches.largest // (held + recipe.real_batch))),
     )
     stored = to_uint8(condense(condenser, start, checkpoint))
     return as_candidates(stored.flatten(0, 1), len(labels), method, prior)
+
+
+def _seen_images(dataset: dict) -> SeenImages:
+    known = {key: dataset[key] for key in SeenImages.model_fields if key in dataset}
+    return SeenImages.model_validate(known)
 
 
 def folder_candidates(

@@ -5,6 +5,7 @@ Chen et al., "Influence-guided diffusion for dataset distillation" (ICLR 2025).
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
 from lgd_core.base.tensors import expect, load_tensors, save_tensors
+from lgd_core.config.settings import NetworkInput, NetworkSpec
 from lgd_core.networks.classifiers import Preprocess, rebuild
 
 # Of the names of a surrogate's tensors in its file.
@@ -64,18 +66,22 @@ class Influence:
 
 
 def save_influence(
-    path: str | Path, parameters: dict[str, Tensor], gradients: Tensor, shape: dict, metadata: dict
+    path: str | Path,
+    parameters: dict[str, Tensor],
+    gradients: Tensor,
+    spec: NetworkSpec,
+    metadata: dict[str, Any],
 ) -> None:
-    """Write checkpoints and class gradients as Influence holds them; ``shape`` as for save_network.
+    """Write checkpoints and class gradients as Influence holds them, and what network they are of.
 
     All that guidance needs is in this one file.
     """
     tensors = {f"{PREFIX}{name}": tensor for name, tensor in parameters.items()}
-    save_tensors(path, tensors | {"gradients": gradients}, metadata | {"network": shape})
+    save_tensors(path, tensors | {"gradients": gradients}, metadata | {"network": spec.entries()})
 
 
 def load_influence(
-    path: str | Path, preprocess: Preprocess, device: torch.device, expected: dict
+    path: str | Path, preprocess: Preprocess, device: torch.device, expected: NetworkInput
 ) -> Influence:
     """Rebuild what save_influence wrote, on a device; ``expected`` as for load_network.
 
@@ -87,8 +93,7 @@ def load_influence(
     check_checkpoints(path, network, weights)
     count = len(next(iter(weights.values())))
     values = sum(parameter.numel() for parameter in network.parameters())
-    shape = (count, metadata["network"]["classes"], values)
-    expect(path, tensors, "gradients", torch.float32, *shape)
+    expect(path, tensors, "gradients", torch.float32, count, expected.classes, values)
     parameters = {name: weights[name].to(device) for name, _ in network.named_parameters()}
     network = network.to(device).eval().requires_grad_(False)
     return Influence(network, parameters, tensors["gradients"].to(device), preprocess)

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lgd_core.config.models.dataset import AugmentConfig
 from lgd_core.networks.augment import augment
 from lgd_core.networks.features import embed
 
@@ -56,7 +57,7 @@ OBJECTIVES: dict[str, Objective] = {"distribution": distribution, "gradient": gr
 
 
 def siamese(
-    real: Tensor, synthetic: Tensor, recipe: dict, rngs: list[torch.Generator]
+    real: Tensor, synthetic: Tensor, recipe: AugmentConfig, rngs: list[torch.Generator]
 ) -> tuple[Tensor, Tensor]:
     """Augment real and synthetic images (classes, n, C, H, W) alike, one draw per class.
 

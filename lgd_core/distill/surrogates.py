@@ -3,6 +3,8 @@
 Chen et al., "Influence-guided diffusion for dataset distillation" (ICLR 2025).
 """
 
+from typing import TypedDict
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -10,7 +12,8 @@ from torch import Tensor, nn
 from lgd_core.base.checkpoints import Checkpoint
 from lgd_core.base.micro_batches import MicroBatches
 from lgd_core.base.progress import progress
-from lgd_core.base.seeding import generator
+from lgd_core.base.seeding import Key, generator
+from lgd_core.config.models.dataset import ClassGradientsConfig
 from lgd_core.networks.training import (
     Images,
     optimiser_for,
@@ -19,6 +22,17 @@ from lgd_core.networks.training import (
     snapshot,
     train_epoch,
 )
+
+
+class Epoch(TypedDict):
+    """A row of a surrogate's curve: the training loss, whether the epoch's checkpoint is kept.
+
+    ``similarity`` of the class gradients to those of the checkpoint kept before; None at first.
+    """
+
+    loss: float
+    similarity: float | None
+    kept: bool
 
 
 def class_rows(labels: Tensor, classes: int, count: int, seed: int) -> list[Tensor]:
@@ -60,35 +74,36 @@ def train_surrogate(
     model: nn.Module,
     data: Images,
     rows: list[Tensor],
-    recipe: dict,
-    key: tuple,
+    recipe: ClassGradientsConfig,
+    key: Key,
     micro_batches: MicroBatches,
     checkpoint: Checkpoint,
-) -> tuple[dict[str, Tensor], list[dict]]:
+) -> tuple[dict[str, Tensor], list[Epoch]]:
     """Train on real images; return the checkpoints kept, every tensor (T, ...), and the curve.
 
     The first checkpoint is that after the first epoch. A later epoch's is kept where its class
-    gradients have turned from those at the checkpoint kept last: their ``similarity`` is under
-    ``recipe['threshold']``. Training ends after ``surrogate.epochs``, or with the last of
-    ``max_checkpoints``. The curve has one row per epoch: loss, similarity (None at first), kept.
+    gradients have turned from those at the checkpoint kept last: their similarity is under the
+    recipe's ``threshold``. Training ends after ``surrogate.epochs``, or with the last of
+    ``max_checkpoints``. The curve has one row per epoch.
     """
-    surrogate = recipe["surrogate"]
-    optimiser = optimiser_for(model, surrogate)
-    schedule = schedule_for(optimiser, surrogate["epochs"])
+    surrogate = recipe.surrogate
+    optimiser = optimiser_for(model, surrogate.lr, surrogate.weight_decay)
+    schedule = schedule_for(optimiser, surrogate.epochs)
     parts = {"model": model, "optimiser": optimiser, "schedule": schedule}
     keys = (*parts, "curve", "kept", "last")
     state = checkpoint.load("surrogate", *keys) or {"curve": [], "kept": []}
     restore(parts, state)
-    curve, kept = state["curve"], state["kept"]
+    curve: list[Epoch] = state["curve"]
+    kept: list[dict[str, Tensor]] = state["kept"]
     last = state["last"].to(data.device) if kept else None
-    with progress("surrogate", surrogate["epochs"], len(curve)) as bar:
-        while len(curve) < surrogate["epochs"] and len(kept) < recipe["max_checkpoints"]:
+    with progress("surrogate", surrogate.epochs, len(curve)) as bar:
+        while len(curve) < surrogate.epochs and len(kept) < recipe.max_checkpoints:
             epoch_key = (*key, len(curve))
-            loss = train_epoch(model, optimiser, data, surrogate["batch"], False, epoch_key)
+            loss = train_epoch(model, optimiser, data, surrogate.batch, False, epoch_key)
             schedule.step()
             now = class_gradients(model, data, rows, micro_batches)
             alike = None if last is None else similarity(now, last)
-            turned = alike is None or alike < recipe["threshold"]
+            turned = alike is None or alike < recipe.threshold
             if turned:
                 last = now
                 kept.append(

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
+from lgd_core.config.settings import SeenImages
 from lgd_core.distill.candidates import stack_memory
 from lgd_core.networks.training import Images
 
@@ -67,7 +68,7 @@ def set_table(
     factor: int,
     learners: Sequence[nn.Module],
     reference: nn.Module,
-    facts: dict,
+    seen: SeenImages,
     device: torch.device,
 ) -> pd.DataFrame:
     """Return what is known of every image of one set, by increment, class and position.
@@ -83,7 +84,7 @@ def set_table(
     def loss_of(network: nn.Module, data: Images) -> Tensor:
         return losses(network, data).unflatten(0, (-1, factor**2)).mean(1)
 
-    classes = len(facts["classes"])
+    classes = len(seen.classes)
     memory = stack_memory(list(increments), classes)
     cosine, index = nearest_before(memory)
     positions = memory.shape[1] // len(increments)
@@ -93,7 +94,7 @@ def set_table(
     tables = []
     for k, tensors in enumerate(increments):
         labels = tensors["labels"]
-        data = Images.of_set(device, tensors["images"], labels, factor, facts)
+        data = Images.of_set(device, tensors["images"], labels, factor, seen)
         part = slice(k * positions, (k + 1) * positions)
         columns = {
             "class": labels,

@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lgd_core.config.models.dataset import AugmentConfig, JitterConfig
+
 TRIES = 10  # of a random crop's box, as in torchvision
 LUMA = (0.299, 0.587, 0.114)
 # Principal components of ImageNet's colours (Krizhevsky et al., 2012).
@@ -87,7 +89,7 @@ def _per_image(values: Tensor, images: Tensor) -> Tensor:
     return values.view(-1, *(1,) * (images.dim() - 1))
 
 
-def color_jitter(images: Tensor, limits: dict[str, float], rng: torch.Generator) -> Tensor:
+def color_jitter(images: Tensor, limits: JitterConfig, rng: torch.Generator) -> Tensor:
     """Change brightness, contrast and saturation of images (N, ..., C, H, W) in random order.
 
     ``limits`` has the largest change of each. An image moves by a share, drawn from +- its limit,
@@ -96,7 +98,7 @@ def color_jitter(images: Tensor, limits: dict[str, float], rng: torch.Generator)
     """
     n = len(images)
     order = torch.rand(n, 3, generator=rng).argsort(1).to(images.device)
-    largest = torch.tensor([limits["brightness"], limits["contrast"], limits["saturation"]])
+    largest = torch.tensor([limits.brightness, limits.contrast, limits.saturation])
     shares = ((2 * torch.rand(n, 3, generator=rng) - 1) * largest).to(images.device)
     for turn in order.T:
         grey = greyscale(images)
@@ -125,17 +127,18 @@ def lighting(images: Tensor, std: float, rng: torch.Generator) -> Tensor:
     return images + shift.to(images.device).view(-1, *between, 3, 1, 1)
 
 
-def augment(images: Tensor, recipe: dict, rng: torch.Generator) -> Tensor:
+def augment(images: Tensor, recipe: AugmentConfig, rng: torch.Generator) -> Tensor:
     """Crop, flip, jitter and light images on [0, 1] (N, ..., C, H, W), as a recipe says.
 
-    ``recipe`` is a data set's ``augment``. Differentiable.
+    Differentiable.
     """
-    images = random_resized_crop(images, recipe["crop_scale"], recipe["crop_ratio"], rng)
-    if recipe["flip"]:
-        images = random_flip(images, recipe["flip"], rng)
-    if any(recipe["jitter"].values()):
-        images = color_jitter(images, recipe["jitter"], rng)
-    return lighting(images, recipe["lighting"], rng) if recipe["lighting"] else images
+    images = random_resized_crop(images, recipe.crop_scale, recipe.crop_ratio, rng)
+    if recipe.flip:
+        images = random_flip(images, recipe.flip, rng)
+    jitter = recipe.jitter
+    if jitter.brightness or jitter.contrast or jitter.saturation:
+        images = color_jitter(images, jitter, rng)
+    return lighting(images, recipe.lighting, rng) if recipe.lighting else images
 
 
 def cutmix(images: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor, float]:

@@ -5,15 +5,18 @@ evaluation, with no running statistics, so that a network can guide while it is 
 """
 
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
+from pydantic import ValidationError
 from torch import Tensor, nn
 
 from lgd_core.base.errors import UserError
 from lgd_core.base.seeding import derive_seed
 from lgd_core.base.tensors import load_tensors, save_tensors
 from lgd_core.config.architectures import Architecture, parse_architecture
+from lgd_core.config.settings import NetworkInput, NetworkSpec
 
 
 def instance_norm(channels: int) -> nn.GroupNorm:
@@ -21,16 +24,17 @@ def instance_norm(channels: int) -> nn.GroupNorm:
     return nn.GroupNorm(channels, channels)
 
 
-def build_network(name: str, channels: int, size: int, classes: int, *key: int | str) -> nn.Module:
-    """Build the network called ``name`` for (N, channels, size, size), initialised by its key.
+def build_network(spec: NetworkSpec, *key: int | str) -> nn.Module:
+    """Build a network for normalised images (N, channels, size, size), initialised by its key.
 
-    The result maps normalised images to logits (N, classes).
+    It returns logits (N, classes). Raises UserError where its name is no architecture's.
     """
     builders = {"ConvNet": ConvNet, "ResNetAP": ResNetAP, "ResNet": resnet_in}
-    architecture = parse_architecture(name)
+    architecture = parse_architecture(spec.name)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed("initialise", *key))
-        return builders[architecture.family](architecture, channels, size, classes)
+        build = builders[architecture.family]
+        return build(architecture, spec.channels, spec.size, spec.classes)
 
 
 class AveragePool(nn.Module):
@@ -159,16 +163,18 @@ class Preprocess(nn.Module):
         return (resized(images, self.size) - self.mean) / self.std
 
 
-def save_network(path: str | Path, model: nn.Module, shape: dict, metadata: dict) -> None:
-    """Write weights with what rebuilds the network: name, channels, size and classes."""
-    save_tensors(path, model.state_dict(), metadata | {"network": shape})
+def save_network(
+    path: str | Path, model: nn.Module, spec: NetworkSpec, metadata: dict[str, Any]
+) -> None:
+    """Write weights with what rebuilds the network."""
+    save_tensors(path, model.state_dict(), metadata | {"network": spec.entries()})
 
 
-def load_network(path: str | Path, device: torch.device, expected: dict) -> nn.Module:
+def load_network(path: str | Path, device: torch.device, expected: NetworkInput) -> nn.Module:
     """Rebuild a network written by save_network, frozen and in evaluation mode.
 
-    ``expected`` is what its shape must have of training.network_shape. Raises UserError naming the
-    file where it has other values.
+    ``expected`` is what it must take and give, or the whole network as a NetworkSpec. Raises
+    UserError naming the file where it is another.
     """
     tensors, metadata = load_tensors(path)
     network = rebuild(path, metadata, expected)
@@ -176,19 +182,22 @@ def load_network(path: str | Path, device: torch.device, expected: dict) -> nn.M
     return network.to(device).eval().requires_grad_(False)
 
 
-def rebuild(path: str | Path, metadata: dict, expected: dict) -> nn.Module:
-    """Build the network of a file's metadata, if its shape has the expected values."""
-    shape = metadata.get("network", {})
-    for key, value in expected.items():
-        if shape.get(key) != value:
+def rebuild(path: str | Path, metadata: dict[str, Any], expected: NetworkInput) -> nn.Module:
+    """Build the network that a file's metadata describe, ``expected`` as for load_network."""
+    found = metadata.get("network", {})
+    for key, value in expected.entries().items():
+        if found.get(key) != value:
             raise UserError(
-                f"{path}: network.{key}: found {shape.get(key)}, expected {value}; delete the file "
+                f"{path}: network.{key}: found {found.get(key)}, expected {value}; delete the file "
                 "and run again"
             )
     try:
-        return build_network(shape["name"], shape["channels"], shape["size"], shape["classes"])
-    except KeyError as error:
-        raise UserError(f"{path}: network: found no {error}, expected a network's shape") from None
+        return build_network(NetworkSpec.model_validate(found))
+    except ValidationError:
+        expected_keys = ", ".join(NetworkSpec.model_fields)
+        raise UserError(
+            f"{path}: network: found {', '.join(found)}, expected {expected_keys}"
+        ) from None
 
 
 def load_weights(path: str | Path, network: nn.Module, tensors: dict[str, Tensor]) -> None:

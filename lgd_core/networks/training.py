@@ -3,15 +3,18 @@
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lgd_core.base.checkpoints import Checkpoint
+from lgd_core.base.checkpoints import Checkpoint, Stateful
 from lgd_core.base.finite import require_finite
 from lgd_core.base.progress import progress
-from lgd_core.base.seeding import generator
+from lgd_core.base.seeding import Key, generator
+from lgd_core.config.models.dataset import AugmentConfig
+from lgd_core.config.settings import SeenImages, TrainingSettings
 from lgd_core.data.multi_formation import unpack_stored
 from lgd_core.networks.augment import augment, cutmix
 from lgd_core.networks.classifiers import Preprocess, resized
@@ -19,37 +22,47 @@ from lgd_core.networks.classifiers import Preprocess, resized
 
 @dataclass(frozen=True)
 class Images:
-    """Labelled uint8 images (N, C, H, W) on a device, with what networks need to see them."""
+    """Labelled uint8 images (N, C, H, W) on a device, with what networks need to see them.
+
+    ``augment`` is None for a stage that does not train.
+    """
 
     images: Tensor
     labels: Tensor
     preprocess: Preprocess
-    augment: dict | None
+    augment: AugmentConfig | None
 
     @classmethod
-    def on(cls, device: torch.device, images: Tensor, labels: Tensor, facts: dict) -> "Images":
+    def on(cls, device: torch.device, images: Tensor, labels: Tensor, seen: SeenImages) -> "Images":
         """Put real images on a device at the size that networks see.
 
-        For ``facts`` see preprocessor. Images of a distilled set go through of_set.
+        Images of a distilled set go through of_set.
         """
-        preprocess = preprocessor(facts).to(device)
+        preprocess = preprocessor(seen).to(device)
         images = resize_stored(images, preprocess.size, device)
-        return cls(images, labels.to(device), preprocess, facts.get("augment"))
+        return cls(images, labels.to(device), preprocess, seen.augment)
 
     @classmethod
     def of_set(
-        cls, device: torch.device, images: Tensor, labels: Tensor, factor: int, facts: dict
+        cls, device: torch.device, images: Tensor, labels: Tensor, factor: int, seen: SeenImages
     ) -> "Images":
         """Put a distilled set's images on a device as on does.
 
         Each of ``images`` (N, C, H, W) holds factor x factor smaller ones, which are taken apart:
         the result has N x factor^2 images, those of one stored image beside each other.
         """
-        return cls.on(device, *unpack_stored(images, labels, factor), facts)
+        return cls.on(device, *unpack_stored(images, labels, factor), seen)
 
     @property
     def device(self) -> torch.device:
         return self.images.device
+
+    @property
+    def augmentation(self) -> AugmentConfig:
+        """How images are augmented in training; raises ValueError for a stage that has none."""
+        if self.augment is None:
+            raise ValueError("found images to train on without augmentation, expected one")
+        return self.augment
 
     def batch(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Return images on [0, 1] and labels of the given rows."""
@@ -57,15 +70,9 @@ class Images:
         return self.images[rows].float() / 255, self.labels[rows]
 
 
-def preprocessor(facts: dict) -> Preprocess:
-    """Return what a data set's networks do first; ``facts`` has its ``normalise`` and ``image``."""
-    normalise = facts["normalise"]
-    return Preprocess(normalise["mean"], normalise["std"], network_size(facts))
-
-
-def network_size(facts: dict) -> int:
-    """Return the side in pixels of the images that a data set's networks see."""
-    return facts["image"]["train_size"] or facts["image"]["size"]
+def preprocessor(seen: SeenImages) -> Preprocess:
+    """Return what a data set's networks do first."""
+    return Preprocess(seen.normalise.mean, seen.normalise.std, seen.side)
 
 
 def resize_stored(images: Tensor, size: int, device: torch.device, batch: int = 500) -> Tensor:
@@ -76,23 +83,12 @@ def resize_stored(images: Tensor, size: int, device: torch.device, batch: int = 
     return torch.cat([part.clamp(0, 255).round().to(torch.uint8) for part in parts])
 
 
-def network_shape(name: str, facts: dict) -> dict:
-    """Return what build_network takes, in its order: name, channels, size, classes."""
-    return {"name": name, **network_input(facts)}
-
-
-def network_input(facts: dict) -> dict:
-    """Return what all networks of a data set have in common: channels, size, classes."""
-    sizes = {"channels": facts["image"]["channels"], "size": network_size(facts)}
-    return sizes | {"classes": len(facts["classes"])}
-
-
 def loss_of(
     model: nn.Module, data: Images, rows: Tensor, mix: bool, rng: torch.Generator
 ) -> Tensor:
     """Return the mean cross-entropy of one augmented batch, with CutMix if ``mix``."""
     images, labels = data.batch(rows)
-    images = data.preprocess(augment(images, data.augment, rng))
+    images = data.preprocess(augment(images, data.augmentation, rng))
     if not mix:
         return F.cross_entropy(model(images), labels)
     images, order, own = cutmix(images, rng)
@@ -107,7 +103,7 @@ def train_epoch(
     data: Images,
     batch: int,
     mix: bool,
-    key: tuple,
+    key: Key,
     after_step: Callable[[], None] = lambda: None,
 ) -> float:
     """Train one epoch, shuffled and augmented by its key; return the mean training loss.
@@ -151,12 +147,10 @@ def mean_loss(model: nn.Module, data: Images, batch: int = 250) -> float:
     return total.item() / len(data.labels)
 
 
-def optimiser_for(model: nn.Module, recipe: dict) -> torch.optim.AdamW:
-    """Return AdamW with betas (0.9, 0.999) and the recipe's rate and weight decay."""
+def optimiser_for(model: nn.Module, lr: float, weight_decay: float) -> torch.optim.AdamW:
+    """Return AdamW with betas (0.9, 0.999) for all parameters of a model."""
     # Fused: one kernel for all parameters; small networks spend most of their step here otherwise.
-    return torch.optim.AdamW(
-        model.parameters(), lr=recipe["lr"], weight_decay=recipe["weight_decay"], fused=True
-    )
+    return torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=weight_decay, fused=True)
 
 
 def schedule_for(
@@ -177,29 +171,27 @@ def train_to_length(
     model: nn.Module,
     data: Images,
     test: Images,
-    recipe: dict,
-    key: tuple,
+    recipe: TrainingSettings,
+    key: Key,
     checkpoint: Checkpoint,
     name: str,
 ) -> dict[str, float]:
-    """Train for ``recipe['epochs']``, the rate times 0.2 after 2/3 and again after 5/6 of them.
+    """Train for the recipe's epochs, the rate times 0.2 after 2/3 and again after 5/6 of them.
 
     Changes ``model`` in place. Returns accuracies in percent: ``top1`` after the last epoch, the
     number to report, and ``best_top1`` over the evaluations, as the field reports it.
     """
-    epochs = recipe["epochs"]
-    optimiser = optimiser_for(model, recipe)
+    epochs = recipe.epochs
+    optimiser = optimiser_for(model, recipe.lr, recipe.weight_decay)
     schedule = schedule_for(optimiser, epochs)
     parts = {"model": model, "optimiser": optimiser, "schedule": schedule}
     state = checkpoint.load(name, *parts, "epoch", "history") or {"epoch": 0, "history": []}
     restore(parts, state)
     history = state["history"]
-    evaluated = evaluation_epochs(epochs, recipe["evaluations"])
+    evaluated = evaluation_epochs(epochs, recipe.evaluations)
     with progress(name, epochs, state["epoch"]) as bar:
         for epoch in range(state["epoch"], epochs):
-            loss = train_epoch(
-                model, optimiser, data, recipe["batch"], recipe["cutmix"], (*key, epoch)
-            )
+            loss = train_epoch(model, optimiser, data, recipe.batch, recipe.cutmix, (*key, epoch))
             schedule.step()
             if epoch + 1 in evaluated:
                 history.append(accuracy(model, test))
@@ -210,12 +202,12 @@ def train_to_length(
     return {"top1": history[-1], "best_top1": max(history)}
 
 
-def snapshot(parts: dict) -> dict:
+def snapshot(parts: dict[str, Stateful]) -> dict[str, Any]:
     """Return the states of models, optimisers and schedules by name."""
     return {name: part.state_dict() for name, part in parts.items()}
 
 
-def restore(parts: dict, state: dict) -> None:
+def restore(parts: dict[str, Stateful], state: dict[str, Any]) -> None:
     """Give models, optimisers and schedules the states that ``state`` has of them."""
     for name in parts.keys() & state.keys():
         parts[name].load_state_dict(copy.deepcopy(state[name]))
