@@ -16,7 +16,7 @@ with running(snakemake) as job:
     recipe = job.read("finetune", FinetuneConfig)
     images, labels = load_split(Path(snakemake.input[0]).parent, "originals")
     prior = open_prior(job)
-    told = prior_labels(settings)
+    told = prior_labels(settings["prior_labels"], len(settings["classes"]))
     result = tune_prior(prior, images, labels, told, settings["flip"], recipe, job.checkpoint)
     job.log(f"{result['parameters']} parameters tuned, last loss {result['loss']:.4f}")
     names = None if settings["prior_labels"] else settings["classes"]
