@@ -10,7 +10,7 @@ from lgd_core.base.tensors import load_tensors
 from lgd_core.config.settings import SeenImages
 from lgd_core.data.distilled import load_increment
 from lgd_core.distill.candidates import stack_memory
-from lgd_core.distill.increments import Keys, SourceContext, prior_labels
+from lgd_core.distill.context import Keys, SourceContext, prior_labels
 from lgd_core.distill.influence import load_influence
 from lgd_core.distill.modes import load_modes
 from lgd_core.distill.selection import Artifacts, Scorer

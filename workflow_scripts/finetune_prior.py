@@ -9,7 +9,7 @@ from lgd_core.config.models.method import FinetuneConfig
 from lgd_core.data.real_images import load_split
 from lgd_core.diffusion.finetuning import tune_prior
 from lgd_core.diffusion.prior_training import save_prior
-from lgd_core.distill.increments import prior_labels
+from lgd_core.distill.context import prior_labels
 
 with running(snakemake) as job:
     settings, output = job.settings, snakemake.output

@@ -8,7 +8,7 @@ from job import running
 from lgd_core.analysis.traces import trace_guidance
 from lgd_core.base.tensors import save_tensors
 from lgd_core.config.settings import DrawSettings
-from lgd_core.distill.increments import guided_increment
+from lgd_core.distill.sources.prior import guided_increment
 
 with running(snakemake) as job:
     settings, increment = job.read("method", DrawSettings), int(snakemake.wildcards.k)

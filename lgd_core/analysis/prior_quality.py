@@ -10,7 +10,7 @@ from lgd_core.config.models.method import SamplerConfig
 from lgd_core.config.settings import StoredImages
 from lgd_core.data.real_images import real_increment
 from lgd_core.diffusion.priors import Prior
-from lgd_core.distill.increments import prior_labels, unguided_increment
+from lgd_core.distill.context import prior_labels, unguided_increment
 from lgd_core.distill.selection import Artifacts, draw
 from lgd_core.networks.features import penultimate
 from lgd_core.networks.training import Images

@@ -10,7 +10,7 @@ from lgd_core.config.models.method import MethodConfig
 from lgd_core.distill.sources.real import StoredSettings, stored
 
 if TYPE_CHECKING:
-    from lgd_core.distill.increments import Candidates, SourceContext
+    from lgd_core.distill.context import Candidates, SourceContext
 
 
 class NetworkConfig(Config):
@@ -101,7 +101,7 @@ def make(context: "SourceContext[CondensedSettings]") -> "Candidates":
     from lgd_core.data.real_images import load_split, real_increment
     from lgd_core.diffusion.priors import to_uint8
     from lgd_core.distill.condensation import Condenser, condense, initial_pixels
-    from lgd_core.distill.increments import as_candidates
+    from lgd_core.distill.context import as_candidates
     from lgd_core.distill.selection import present
     from lgd_core.networks.training import Images
 

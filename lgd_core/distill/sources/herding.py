@@ -7,7 +7,7 @@ from lgd_core.config.models.method import MethodConfig
 from lgd_core.distill.sources.real import StoredSettings, settings, stored
 
 if TYPE_CHECKING:
-    from lgd_core.distill.increments import Candidates, SourceContext
+    from lgd_core.distill.context import Candidates, SourceContext
 
 
 def needs(method: MethodConfig, increment: int) -> set[str]:

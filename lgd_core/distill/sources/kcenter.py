@@ -7,7 +7,7 @@ from lgd_core.distill.sources.herding import evaluations, needs
 from lgd_core.distill.sources.real import StoredSettings, settings
 
 if TYPE_CHECKING:
-    from lgd_core.distill.increments import Candidates, SourceContext
+    from lgd_core.distill.context import Candidates, SourceContext
 
 
 def make(context: "SourceContext[StoredSettings]") -> "Candidates":

@@ -1,6 +1,7 @@
 """Images that the diffusion prior draws, with or without guidance."""
 
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, SerializeAsAny, field_validator
@@ -12,7 +13,8 @@ from lgd_core.config.models.guidance import GuidanceConfig
 from lgd_core.config.models.method import MethodConfig, SamplerConfig
 
 if TYPE_CHECKING:
-    from lgd_core.distill.increments import Candidates, SourceContext
+    from lgd_core.distill.context import Candidates, SourceContext
+    from lgd_core.distill.selection import IncrementSpec
 
 
 class PriorSettings(Config):
@@ -56,9 +58,23 @@ def needs(method: MethodConfig, increment: int) -> set[str]:
     return needs_of_guidances(method, increment) | ranking
 
 
+def guided_increment(context: "SourceContext[PriorSettings]") -> "IncrementSpec":
+    """Describe an increment of a method that draws from the prior."""
+    from lgd_core.distill.context import unguided_increment
+
+    settings = context.settings
+    plain = unguided_increment(settings.sampler, *context.drawn)
+    plain = replace(plain, candidates=settings.candidates)
+    if settings.window is None:
+        return plain
+    first, last = settings.window
+    full = settings.gradient == "full"
+    sampling = replace(plain.sampling, window=(first, last), through_transformer=full)
+    return replace(plain, sampling=sampling, guidance=settings.guidance)
+
+
 def make(context: "SourceContext[PriorSettings]") -> "Candidates":
     """Draw all candidates of an increment."""
-    from lgd_core.distill.increments import guided_increment
     from lgd_core.distill.selection import draw
 
     spec = guided_increment(context)

@@ -7,7 +7,7 @@ from lgd_core.config.models.base import Config
 from lgd_core.config.models.method import MethodConfig
 
 if TYPE_CHECKING:
-    from lgd_core.distill.increments import Candidates, SourceContext
+    from lgd_core.distill.context import Candidates, SourceContext
 
 
 class StoredSettings(Config):
@@ -29,7 +29,7 @@ def needs(method: MethodConfig, increment: int) -> set[str]:
 def make(context: "SourceContext[StoredSettings]") -> "Candidates":
     """Return random real images as one candidate per position."""
     from lgd_core.data.real_images import load_split, real_increment
-    from lgd_core.distill.increments import as_candidates
+    from lgd_core.distill.context import as_candidates
     from lgd_core.distill.selection import present
 
     images, labels = load_split(present(context.artifacts.real), "originals")
