@@ -9,13 +9,13 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from pydantic import ValidationError
 from torch import Tensor, nn
 
 from lgd_core.base.errors import UserError
 from lgd_core.base.seeding import derive_seed
 from lgd_core.base.tensors import load_tensors, save_tensors
 from lgd_core.config.architectures import Architecture, parse_architecture
+from lgd_core.config.models.base import validated
 from lgd_core.config.settings import NetworkInput, NetworkSpec
 
 
@@ -191,13 +191,7 @@ def rebuild(path: str | Path, metadata: dict[str, Any], expected: NetworkInput) 
                 f"{path}: network.{key}: found {found.get(key)}, expected {value}; delete the file "
                 "and run again"
             )
-    try:
-        return build_network(NetworkSpec.model_validate(found))
-    except ValidationError:
-        expected_keys = ", ".join(NetworkSpec.model_fields)
-        raise UserError(
-            f"{path}: network: found {', '.join(found)}, expected {expected_keys}"
-        ) from None
+    return build_network(validated(NetworkSpec, found, f"{path}: network"))
 
 
 def load_weights(path: str | Path, network: nn.Module, tensors: dict[str, Tensor]) -> None:
