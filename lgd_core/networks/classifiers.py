@@ -132,7 +132,7 @@ def resnet_in(architecture: Architecture, channels: int, size: int, classes: int
     kernel, stride = (7, 2) if size > 128 else (3, 1)
     model.conv1 = nn.Conv2d(channels, 64, kernel, stride, padding=kernel // 2, bias=False)
     if size <= 64:
-        model.maxpool = nn.Identity()
+        model.add_module("maxpool", nn.Identity())
     _initialise_convolutions(model)
     return model
 
@@ -152,6 +152,9 @@ def resized(images: Tensor, size: int) -> Tensor:
 
 class Preprocess(nn.Module):
     """Map images on [0, 1] (N, C, H, W) to what networks see: their size, zero mean, unit std."""
+
+    mean: Tensor
+    std: Tensor
 
     def __init__(self, mean: list[float], std: list[float], size: int) -> None:
         super().__init__()
