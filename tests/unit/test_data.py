@@ -185,12 +185,12 @@ def test_labels_come_from_the_wnid_never_from_the_place_of_a_folder(
     tmp_path: Path, woof: Path, kind: str
 ) -> None:
     shipped = Recipes(ROOT / "config", {}).dataset("imagewoof")
-    assert shipped["prior"]["labels"] == list(WOOF.values())
-    splits = prepared("imagewoof", shipped | recipe(kind, woof), tmp_path / "data")
+    assert shipped.prior.labels == list(WOOF.values())
+    splits = prepared("imagewoof", recipe(kind, woof), tmp_path / "data")
     images, labels = splits["train"]
     assert len(labels) == 40
     for image, label in zip(images, labels, strict=True):
-        assert tuple(image[:, 4, 4]) == shade(shipped["wnids"][label])
+        assert tuple(image[:, 4, 4]) == shade(shipped.wnids[label])
 
 
 def test_every_image_is_stored_at_both_sizes_but_decoded_once(

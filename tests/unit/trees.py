@@ -7,6 +7,7 @@ from torch import Tensor
 
 from lgd_core.base.digests import file_digests
 from lgd_core.base.files import write_json
+from lgd_core.config.settings import SourceSettings
 from lgd_core.data.real_images import load_split
 
 WOOF = {
@@ -78,6 +79,11 @@ def recipe(kind: str, root: Path | None, **source: object) -> dict:
         "image": {"size": 8, "channels": 3},
         "source": keys | {"folder": root and str(root)} | source,
     }
+
+
+def settings(kind: str, root: Path | None, **source: object) -> SourceSettings:
+    """Return what recipe() says, as jobs and checks before them take it."""
+    return SourceSettings(**recipe(kind, root, **source))
 
 
 def record_arrays(folder: Path) -> None:
