@@ -4,13 +4,9 @@
 """
 
 from lgd_core.config.models.base import Config
-from lgd_core.config.models.dataset import (
-    AugmentConfig,
-    ImageConfig,
-    NormaliseConfig,
-    SourceConfig,
-    StoredImageConfig,
-)
+from lgd_core.config.models.dataset import AugmentConfig, SourceConfig
+from lgd_core.config.models.images import ImageConfig, NormaliseConfig, StoredImageConfig
+from lgd_core.config.source_kind import Wanted
 
 
 class StoredImages(Config):
@@ -52,16 +48,8 @@ class SeenImages(StoredImages):
         return NetworkSpec(name=architecture, **self.network_input.model_dump())
 
 
-class SourceSettings(Config):
-    """What the arrays of a data set are made of: files of its source, which class they belong to.
-
-    ``wnids`` is empty where classes are plain names.
-    """
-
-    classes: list[str]
-    wnids: list[str]
-    image: ImageConfig
-    source: SourceConfig
+class SourceSettings(Wanted[SourceConfig]):
+    """What the arrays of a data set are made of, its source with the keys of all kinds."""
 
 
 class NetworkInput(Config):

@@ -15,7 +15,8 @@ from lgd_core.config.methods import (
     mode_clusters,
     mode_increment,
 )
-from lgd_core.config.models.dataset import DatasetConfig, ProtocolConfig, StoredImageConfig
+from lgd_core.config.models.dataset import DatasetConfig, ProtocolConfig
+from lgd_core.config.models.images import StoredImageConfig
 from lgd_core.config.models.method import MethodConfig
 from lgd_core.config.settings import (
     AloneSettings,

@@ -1,0 +1,92 @@
+"""What a kind of data set tells the configuration: its keys, its folder, what is checked of them.
+
+What it tells the jobs beside is in `lgd_core.data.kind`.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from pydantic import ValidationError
+
+from lgd_core.base.listings import Listing
+from lgd_core.config.models.base import Config, DisagreementError, first_fault
+from lgd_core.config.models.images import ImageConfig
+from lgd_core.config.models.source import SourceKeys
+
+Keys = TypeVar("Keys", bound=SourceKeys)
+
+
+class Wanted(Config, Generic[Keys]):
+    """What the arrays of a data set are made of: files of its source, which class they belong to.
+
+    ``wnids`` is empty where classes are plain names.
+    """
+
+    classes: list[str]
+    wnids: list[str]
+    image: ImageConfig
+    source: Keys
+
+
+@dataclass(frozen=True)
+class Folder:
+    """What ``source.folder`` is to a kind of data set."""
+
+    # After 'for KIND,' in the reference, and in messages.
+    meaning: str
+    expected: str
+    # Whether there is no other way to the images.
+    required: bool = False
+    # Whether LGD_DATA may name it.
+    by_variable: bool = False
+
+
+class SourceKind(Generic[Keys]):
+    """What the configuration asks a kind of data set; every method may stay as it is here."""
+
+    # In brackets after the kind's name in the reference.
+    description: str
+    # The common keys and those that belong to this kind alone, which no other kind may have.
+    keys: type[Keys]
+    # None where the kind has no use for one.
+    folder: Folder | None = None
+    # Which of the kind's own keys decide what is fetched, and which what arrays are made of it.
+    fetched_by: tuple[str, ...] = ()
+    prepared_by: tuple[str, ...] = ()
+
+    def own(self, source: SourceKeys) -> Keys:
+        """Return the keys of a source that concern its kind, without those of other kinds."""
+        try:
+            return self.keys.model_validate({k: getattr(source, k) for k in self.keys.model_fields})
+        except ValidationError as error:
+            fault = first_fault(error)
+            raise DisagreementError(f"source.{fault.key}".strip("."), str(fault)) from None
+
+    def wanted(self, data: Wanted[Any]) -> Wanted[Keys]:
+        """Return what a data set wants with the keys of its kind alone."""
+        return Wanted[Any](
+            classes=data.classes, wnids=data.wnids, image=data.image, source=self.own(data.source)
+        )
+
+    def check(self, data: Wanted[Keys]) -> None:
+        """Raise DisagreementError where keys do not agree; the key is one of the data set's."""
+
+    def check_folder(self, data: Wanted[Keys], root: Path) -> None:
+        """Raise UserError unless a source's folder has its parts, MissingFolderError without it."""
+
+    def list_files(self, data: Wanted[Keys], root: Path) -> Listing | None:
+        """Return the files under a source's folder, by names that do not depend on where it lies.
+
+        Everything that can be known from names and numbers of files is checked: raises UserError.
+        None means that their contents are known by digests of the kind's own.
+        """
+        return None
+
+    def images_root(self, source: Keys, raw: Path) -> Path:
+        """Return where files lie once they are fetched; ``raw`` is where fetching puts its own."""
+        return raw
+
+    def compares_with_paper(self, source: Keys) -> bool:
+        """Whether the paper's numbers may stand beside those of such a data set."""
+        return False
