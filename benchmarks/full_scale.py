@@ -18,6 +18,7 @@ from lgd_core.base.checkpoints import Checkpoint
 from lgd_core.base.devices import describe, resolve_device
 from lgd_core.base.micro_batches import MicroBatches
 from lgd_core.base.provenance import stamp
+from lgd_core.config.settings import NetworkSpec
 from lgd_core.diffusion.priors import Prior, place
 from lgd_core.diffusion.sampler import Sampling
 from lgd_core.distill.selection import Artifacts, IncrementSpec, Scorer, draw
@@ -78,10 +79,8 @@ def build_prior(size: dict, device: torch.device, options: argparse.Namespace) -
 
 def build_scorer(size: dict, device: torch.device) -> Scorer:
     """Return a scorer of two networks of the given size."""
-    networks = [
-        build_network(size["network"], 3, size["train_size"], 10, key).to(device).eval()
-        for key in ("learner", "reference")
-    ]
+    spec = NetworkSpec(name=size["network"], channels=3, size=size["train_size"], classes=10)
+    networks = [build_network(spec, key).to(device).eval() for key in ("learner", "reference")]
     for network in networks:
         network.requires_grad_(False)
     mean, std = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]

@@ -12,12 +12,11 @@ from lgd_core.config.recipes import Recipes
 from lgd_core.config.stages import (
     canonical,
     difficulty_settings,
+    draw_settings,
     drawn_images,
     evaluation_settings,
-    mode_settings,
     protocol_settings,
     redundancy_settings,
-    sampling_settings,
     seed_settings,
     seen_images,
     stored_images,

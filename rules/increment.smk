@@ -78,7 +78,7 @@ rule sample_candidates:
         settings=lambda wildcards: stage(
             "sample_candidates",
             1,
-            method=sampling_settings(method_of(wildcards), int(wildcards.k)),
+            method=draw_settings(method_of(wildcards), int(wildcards.k)),
             prior_labels=dataset_of(wildcards).prior.labels,
             network=drawn_images(dataset_of(wildcards), method_of(wildcards)),
         ),

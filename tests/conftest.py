@@ -4,6 +4,7 @@ import dataclasses
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 import torch
@@ -13,6 +14,15 @@ from torch import nn
 
 from lgd_core.base.checkpoints import Checkpoint
 from lgd_core.base.micro_batches import MicroBatches
+from lgd_core.config.models.base import Config
+from lgd_core.config.models.dataset import (
+    AugmentConfig,
+    AutoencoderConfig,
+    ImageConfig,
+    NormaliseConfig,
+    TransformerConfig,
+)
+from lgd_core.config.settings import SeenImages
 from lgd_core.diffusion.prior_training import build_autoencoder, build_transformer, save_prior
 from lgd_core.diffusion.priors import Prior, load_prior
 from lgd_core.distill.influence import Influence
@@ -23,12 +33,22 @@ from lgd_core.networks.training import Images
 CLASSES = 3
 SIZE = 16
 CPU = torch.device("cpu")
-PLAIN_COLOURS = {
-    "jitter": {"brightness": 0, "contrast": 0, "saturation": 0},
-    "lighting": 0,
-}
-AUTOENCODER = {"widths": [8, 16], "norm_groups": 4, "latent_channels": 4}
-TRANSFORMER = {"heads": 2, "head_dim": 8, "layers": 2, "patch_size": 2}
+SEEN = SeenImages(
+    classes=["ant", "bee", "cat"],
+    image=ImageConfig(size=SIZE, channels=3),
+    normalise=NormaliseConfig(mean=[0.5] * 3, std=[0.3] * 3),
+    augment=AugmentConfig(crop_scale=[0.8, 1.0], crop_ratio=[0.9, 1.1], flip=0.5),
+)
+SPEC = SEEN.network("ConvNet-2-w8")
+AUTOENCODER = AutoencoderConfig(widths=[8, 16], norm_groups=4, latent_channels=4)
+TRANSFORMER = TransformerConfig(heads=2, head_dim=8, layers=2, patch_size=2)
+
+Settings = TypeVar("Settings", bound=Config)
+
+
+def changed(settings: Settings, **changes: object) -> Settings:
+    """Return settings with some other values, which are not checked."""
+    return settings.model_copy(update=changes)
 
 
 def toy_autoencoder() -> AutoencoderKL:
@@ -98,7 +118,7 @@ def prior(request: pytest.FixtureRequest) -> Prior:
 
 
 def network(key: str) -> nn.Module:
-    return build_network("ConvNet-2-w8", 3, SIZE, CLASSES, key).eval().requires_grad_(False)
+    return build_network(SPEC, key).eval().requires_grad_(False)
 
 
 @pytest.fixture
@@ -144,13 +164,8 @@ def bright() -> Images:
     rng = torch.Generator().manual_seed(0)
     noise = torch.randint(0, 40, (24, 3, SIZE, SIZE), generator=rng)
     images = (noise + 100 * labels.view(-1, 1, 1, 1)).to(torch.uint8)
-    facts = {
-        "normalise": {"mean": [0.45, 0.45, 0.45], "std": [0.3, 0.3, 0.3]},
-        "image": {"size": SIZE, "train_size": None},
-        "augment": PLAIN_COLOURS
-        | {"crop_scale": [0.8, 1.0], "crop_ratio": [0.9, 1.1], "flip": 0.5},
-    }
-    return Images.on(CPU, images, labels, facts)
+    scale = NormaliseConfig(mean=[0.45] * 3, std=[0.3] * 3)
+    return Images.on(CPU, images, labels, changed(SEEN, normalise=scale))
 
 
 @pytest.fixture

@@ -1,14 +1,16 @@
 """What a job that makes increments reads beside the prior."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from job import Job
+from job import Job, open_prior
 
 from lgd_core.base.tensors import load_tensors
 from lgd_core.config.settings import SeenImages
 from lgd_core.data.distilled import load_increment
 from lgd_core.distill.candidates import stack_memory
+from lgd_core.distill.context import Keys, SourceContext, prior_labels
 from lgd_core.distill.influence import load_influence
 from lgd_core.distill.modes import load_modes
 from lgd_core.distill.selection import Artifacts, Scorer
@@ -16,33 +18,66 @@ from lgd_core.networks.classifiers import load_network
 from lgd_core.networks.training import preprocessor
 
 
-def load_artifacts(job: Job) -> Artifacts:
-    """Load whatever the job's rule has listed among its inputs."""
-    method, inputs = job.settings["method"], job.snakemake.input
+def source_context(
+    job: Job,
+    settings: Keys,
+    ipc: int,
+    increment: int,
+    labels: list[int],
+    reference_weight: float | None = None,
+) -> SourceContext[Keys]:
+    """Return what the classes ``labels`` of an increment are made from.
+
+    ``settings`` are what the job reads of the method, ``ipc`` the images per class, and
+    ``reference_weight`` is that of the score, if anything is scored.
+    """
     seen = job.read("network", SeenImages)
+    return SourceContext(
+        prior=open_prior(job),
+        artifacts=load_artifacts(job, seen, ipc, reference_weight),
+        seen=seen,
+        prior_labels=prior_labels(job.settings["prior_labels"], len(seen.classes)),
+        settings=settings,
+        ipc=ipc,
+        labels=labels,
+        key=(int(job.snakemake.wildcards.seed), increment),
+        checkpoint=job.checkpoint,
+    )
+
+
+def load_artifacts(
+    job: Job, seen: SeenImages, ipc: int, reference_weight: float | None
+) -> Artifacts:
+    """Load whatever the job's rule has listed among its inputs; arguments as source_context's."""
+    inputs = job.snakemake.input
     scorer = memory = real = influence = reference = modes = None
     preprocess, expected = preprocessor(seen).to(job.device), seen.network_input
     job.origins["networks"] = _networks(inputs)
     if inputs.get("reference"):
         reference = load_network(inputs.reference, job.device, expected)
-    if inputs.get("learner"):
+    if inputs.get("learner") and reference_weight is not None:
         scorer = Scorer(
             load_network(inputs.learner, job.device, expected),
             reference,
             preprocess,
-            method["reference_weight"],
+            reference_weight,
         )
     if inputs.get("memory"):
-        size = method["ipc_per_increment"]
-        increments = [load_increment(path, seen, size)[0] for path in inputs.memory]
+        increments = [load_increment(path, seen, ipc)[0] for path in inputs.memory]
         memory = stack_memory(increments, len(seen.classes))
-    if inputs.get("real"):
-        real = Path(inputs.real[0]).parent
+    if inputs.get("originals"):
+        real = Path(inputs.originals[0]).parent
     if inputs.get("influence"):
         influence = load_influence(inputs.influence, preprocess, job.device, expected)
     if inputs.get("modes"):
         modes = load_modes(inputs.modes, len(seen.classes))
-    return Artifacts(scorer, memory, real, influence, reference, modes)
+    files = {name: paths_of(path) for name, path in inputs.items()}
+    return Artifacts(scorer, memory, real, influence, reference, modes, files)
+
+
+def paths_of(path: str | Sequence[str]) -> list[str]:
+    """Return the paths of one input, be they one or several."""
+    return [path] if isinstance(path, str) else list(path)
 
 
 def _networks(inputs: Any) -> dict[str, dict[str, Any]]:

@@ -6,6 +6,7 @@ from job import prior_contents, running
 
 from lgd_core.base.files import write_json
 from lgd_core.config.prior_files import check_contents
+from lgd_core.config.settings import StoredImages
 from lgd_core.diffusion.hub import locate_prior
 
 with running(snakemake) as job:
@@ -13,9 +14,8 @@ with running(snakemake) as job:
     folders = locate_prior(**settings["prior"])
     pipeline = Path(folders["pipeline"])
     autoencoder = Path(folders.get("vae", pipeline / "vae"))
-    check_contents(
-        pipeline, autoencoder, settings["image"], settings["classes"], settings["labels"]
-    )
+    stored = job.pick(StoredImages)
+    check_contents(pipeline, autoencoder, stored.image, stored.classes, settings["labels"])
     job.log(f"prior in {', '.join(folders.values())}")
     facts = {
         "folders": folders,

@@ -9,14 +9,14 @@ from lgd_core.config.models.method import FinetuneConfig
 from lgd_core.data.real_images import load_split
 from lgd_core.diffusion.finetuning import tune_prior
 from lgd_core.diffusion.prior_training import save_prior
-from lgd_core.distill.increments import prior_labels
+from lgd_core.distill.context import prior_labels
 
 with running(snakemake) as job:
     settings, output = job.settings, snakemake.output
     recipe = job.read("finetune", FinetuneConfig)
     images, labels = load_split(Path(snakemake.input[0]).parent, "originals")
     prior = open_prior(job)
-    told = prior_labels(settings)
+    told = prior_labels(settings["prior_labels"], len(settings["classes"]))
     result = tune_prior(prior, images, labels, told, settings["flip"], recipe, job.checkpoint)
     job.log(f"{result['parameters']} parameters tuned, last loss {result['loss']:.4f}")
     names = None if settings["prior_labels"] else settings["classes"]

@@ -1,23 +1,19 @@
 """Draw all candidates of an increment for one shard of the classes."""
 
-from artifacts import load_artifacts
-from job import open_prior, running
+from artifacts import source_context
+from job import running
 
 from lgd_core.base.tensors import save_tensors
+from lgd_core.config.settings import DrawSettings
 from lgd_core.distill.increments import draw_candidates, shard_classes
 
 with running(snakemake) as job:
-    facts, wildcards = job.settings["network"], snakemake.wildcards
-    labels = shard_classes(len(facts["classes"]), int(wildcards.shard), int(wildcards.shards))
-    candidates, ratios = draw_candidates(
-        open_prior(job),
-        load_artifacts(job),
-        facts | {"prior_labels": job.settings["prior_labels"]},
-        job.settings["method"],
-        labels,
-        (int(wildcards.seed), int(wildcards.k)),
-        job.checkpoint,
-    )
+    settings, wildcards = job.read("method", DrawSettings), snakemake.wildcards
+    classes = len(job.settings["network"]["classes"])
+    labels = shard_classes(classes, int(wildcards.shard), int(wildcards.shards))
+    ipc, weight = settings.ipc_per_increment, settings.reference_weight
+    context = source_context(job, settings, ipc, int(wildcards.k), labels, weight)
+    candidates, ratios = draw_candidates(context)
     for name, steps in ratios.items():
         for index, ratio in steps.items():
             job.log(f"{name} guidance, step {index}: |change| / |noise| = {ratio:.4f}")

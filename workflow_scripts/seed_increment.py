@@ -2,41 +2,33 @@
 
 import shutil
 
-from job import open_prior, running
+from job import running
 
 from lgd_core.base.files import atomic
 from lgd_core.base.tensors import save_tensors
-from lgd_core.config.settings import SeenImages
+from lgd_core.config.settings import SeedSettings, SeenImages
 from lgd_core.data.distilled import load_increment
 
 with running(snakemake) as job:
-    facts = job.settings["network"]
+    seen, settings = job.read("network", SeenImages), job.read("method", SeedSettings)
+    ipc = settings.ipc_per_increment
     if shared := snakemake.input.get("shared"):
-        seen = job.read("network", SeenImages)
-        load_increment(shared, seen, job.settings["method"]["ipc_per_increment"])
+        load_increment(shared, seen, ipc)
         with atomic(snakemake.output.increment) as temporary:
             shutil.copyfile(shared, temporary)
     else:
-        from artifacts import load_artifacts
+        from artifacts import source_context
 
         from lgd_core.base.listings import Reading
         from lgd_core.config.external import list_seed
-        from lgd_core.config.methods import formation
         from lgd_core.distill.candidates import build_increment
         from lgd_core.distill.increments import draw_seed
 
-        method, folder = job.settings["method"], snakemake.params.folder
-        where, count = f"method '{snakemake.wildcards.method}'", method["ipc_per_increment"]
-        reading = Reading(folder and list_seed(folder, facts, count, where))
-        candidates = draw_seed(
-            open_prior(job),
-            load_artifacts(job),
-            facts | {"prior_labels": job.settings["prior_labels"]},
-            method | {"seed": method["seed"] | {"folder": folder}},
-            int(snakemake.wildcards.seed),
-            job.checkpoint,
-        )
-        increment = build_increment(candidates, list(range(len(facts["classes"]))))
+        folder, where = snakemake.params.folder, f"method '{snakemake.wildcards.method}'"
+        labels = list(range(len(seen.classes)))
+        reading = Reading(folder and list_seed(folder, seen, ipc, where))
+        context = source_context(job, settings, ipc, 0, labels)
+        increment = build_increment(draw_seed(context, folder), labels)
         reading.note(snakemake.params.images, job.settings, snakemake.params.record)
-        stamp = job.stamp(formation=formation(method))
+        stamp = job.stamp(formation=settings.draw.factor if settings.draw else 1)
         save_tensors(snakemake.output.increment, increment, stamp)

@@ -3,14 +3,13 @@
 from job import running
 
 from lgd_core.base.tensors import save_tensors
-from lgd_core.config.methods import formation
-from lgd_core.config.settings import StoredImages
+from lgd_core.config.settings import DrawSettings, StoredImages
 from lgd_core.distill.candidates import build_increment, drawn_by, load_shards
 
 with running(snakemake) as job:
     stored = job.pick(StoredImages)
     candidates, stamps = load_shards(snakemake.input, stored)
     increment = build_increment(candidates, list(range(len(stored.classes))))
-    factor = formation(stamps[0]["recipe"]["method"])
+    factor = DrawSettings.model_validate(stamps[0]["recipe"]["method"]).factor
     stamp = job.stamp(drawn=drawn_by(stamps), formation=factor)
     save_tensors(snakemake.output.increment, increment, stamp)

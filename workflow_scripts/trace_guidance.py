@@ -1,21 +1,21 @@
 """Redraw a few positions of an increment, guided and unguided, and watch every step."""
 
-from artifacts import load_artifacts
-from job import open_prior, running
+from dataclasses import replace
+
+from artifacts import source_context
+from job import running
 
 from lgd_core.analysis.traces import trace_guidance
 from lgd_core.base.tensors import save_tensors
-from lgd_core.distill.increments import guided_increment
+from lgd_core.config.settings import DrawSettings
+from lgd_core.distill.sources.prior import guided_increment
 
 with running(snakemake) as job:
-    facts, wildcards = job.settings["network"], snakemake.wildcards
-    spec = guided_increment(
-        facts | {"prior_labels": job.settings["prior_labels"]},
-        job.settings["method"],
-        list(range(len(facts["classes"]))),
-        (int(wildcards.seed), int(wildcards.k)),
-    )
-    trace = trace_guidance(
-        open_prior(job), load_artifacts(job), spec, job.settings["positions"], job.checkpoint
-    )
+    settings, increment = job.read("method", DrawSettings), int(snakemake.wildcards.k)
+    labels = list(range(len(job.settings["network"]["classes"])))
+    ipc, weight = settings.ipc_per_increment, settings.reference_weight
+    context = source_context(job, settings, ipc, increment, labels, weight)
+    spec = guided_increment(replace(context, settings=settings.keys))
+    positions = job.settings["positions"]
+    trace = trace_guidance(context.prior, context.artifacts, spec, positions, job.checkpoint)
     save_tensors(snakemake.output.trace, trace, job.stamp())

@@ -8,7 +8,7 @@ import pandas as pd
 from lgd_core.analysis.network_evaluations import PASSES, Amounts, mean_evaluations
 from lgd_core.base.csv_files import parse_csv
 from lgd_core.base.files import read_json
-from lgd_core.config.models.method import MethodConfig
+from lgd_core.config.complete import CompleteMethod
 
 COST_COLUMNS = (
     "dataset",
@@ -84,5 +84,5 @@ def _passes(stage: dict, known: dict) -> dict[str, float]:
     if "drawn" not in stage:
         return {}
     drawn = stage["drawn"]
-    method, amounts = MethodConfig(**drawn["recipe"]), Amounts(drawn["classes"], **known)
+    method, amounts = CompleteMethod(**drawn["recipe"]), Amounts(drawn["classes"], **known)
     return mean_evaluations(method, drawn["increments"], amounts)

@@ -10,7 +10,7 @@ from lgd_core.config.models.method import SamplerConfig
 from lgd_core.config.settings import StoredImages
 from lgd_core.data.real_images import real_increment
 from lgd_core.diffusion.priors import Prior
-from lgd_core.distill.increments import unguided_increment
+from lgd_core.distill.context import prior_labels, unguided_increment
 from lgd_core.distill.selection import Artifacts, draw
 from lgd_core.networks.features import penultimate
 from lgd_core.networks.training import Images
@@ -46,19 +46,18 @@ def reconstruction_psnr(prior: Prior, images: Tensor) -> float:
 def draw_samples(
     prior: Prior,
     stored: StoredImages,
-    prior_labels: list[int],
+    labels_of_prior: list[int],
     sampler: SamplerConfig,
     per_class: int,
     checkpoint: Checkpoint,
 ) -> dict[str, Tensor]:
     """Draw unguided samples: uint8 ``images`` (classes x per_class, C, H, W) and ``labels``.
 
-    ``prior_labels`` are what the prior calls the classes; empty means 0, 1, 2, ...
+    ``labels_of_prior`` are what the prior calls the classes; empty means 0, 1, 2, ...
     """
     classes = len(stored.classes)
-    dataset = {"classes": stored.classes, "prior_labels": prior_labels}
-    method = {"sampler": sampler.model_dump(), "ipc_per_increment": per_class}
-    spec = unguided_increment(dataset, method, list(range(classes)), ("assess", 0))
+    told, key = prior_labels(labels_of_prior, classes), ("assess", 0)
+    spec = unguided_increment(sampler, list(range(classes)), told, per_class, key)
     images = draw(prior, Artifacts(), spec, checkpoint)[0]["images"]
     labels = torch.arange(classes).repeat_interleave(per_class)
     return {"images": images.flatten(0, 2), "labels": labels}

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from lgd_core.base.errors import UserError
+from lgd_core.config.complete import CompleteMethod
 from lgd_core.config.models.base import validated
 from lgd_core.config.models.dataset import DatasetConfig
-from lgd_core.config.models.method import MethodConfig
 from lgd_core.config.models.run import RunConfig
 from lgd_core.config.models.sweep import SweepConfig
 from lgd_core.config.schema import check, fill_defaults, load_yaml, merge, schema_of, suggest
@@ -23,7 +23,7 @@ KINDS = ("dataset", "method", "ablation")
 MODELS = {
     "config": RunConfig,
     "dataset": DatasetConfig,
-    "method": MethodConfig,
+    "method": CompleteMethod,
     "ablation": SweepConfig,
 }
 # Names stand in paths of results, which Snakemake matches by patterns.

@@ -1,58 +1,102 @@
-"""The kinds of data sets there are: one per module of `lgd_core.data.kinds`."""
+"""What a method can be made of: guidances and sources of images, each a module of its own.
 
-from typing import Any, Literal
+A module of `lgd_core.distill.guidances` offers a `GuidanceKind` as ``GUIDANCE``, one of
+`lgd_core.distill.sources` an `ImageSource` as ``SOURCE``; both are known by the module's name.
+Importing such a module must not import PyTorch: functions that need it import it themselves.
+"""
 
-from pydantic import Field, create_model
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
-from lgd_core.config.models.source import SourceKeys
+from lgd_core.config.models.base import Config
+from lgd_core.config.models.guidance import GuidanceConfig
+from lgd_core.config.models.method import MethodConfig
 from lgd_core.config.plugins import discover
-from lgd_core.config.source_kind import SourceKind
-
-# By name alone, since the package stands above this one.
-PACKAGE = "lgd_core.data.kinds"
-VARIABLE = "LGD_DATA"
 
 
-def kinds() -> dict[str, SourceKind[Any]]:
-    """Return all kinds of data sets by their names in recipes, in alphabetical order."""
-    return discover(PACKAGE, "KIND")
+@dataclass(frozen=True)
+class Amounts:
+    """What decides the network evaluations of an image beside its method.
 
-
-def kind_of(source: SourceKeys) -> SourceKind[Any]:
-    """Return the kind of a source."""
-    return kinds()[source.kind]
-
-
-def source_model() -> type[SourceKeys]:
-    """Return the model of ``source:``, in which the keys of all kinds stand side by side.
-
-    Raises TypeError where two kinds have the same key.
+    ``classes`` are those that one job draws, on average; ``images`` all real training images and
+    ``smallest_class`` those of the class that has fewest; ``checkpoints`` those kept of the
+    surrogate, 0 where there is none.
     """
-    known = kinds()
-    fields: dict[str, Any] = {
-        "kind": (Literal[tuple(known)], Field(description=_kinds_in_words(known))),
-        "folder": (str | None, Field(None, description=_folders_in_words(known))),
-    }
-    for name, kind in known.items():
-        for key, field in kind.keys.model_fields.items():
-            if key in SourceKeys.model_fields:
-                continue
-            if key in fields:
-                raise TypeError(f"{PACKAGE}: key '{key}' of '{name}' is another kind's already")
-            fields[key] = (field.annotation, field)
-    return create_model("KeysOfAllKinds", __base__=SourceKeys, **fields)
+
+    classes: float
+    images: int
+    smallest_class: int
+    checkpoints: int = 0
 
 
-def _kinds_in_words(known: dict[str, SourceKind[Any]]) -> str:
-    return f"{_listed([f'{name} ({kind.description})' for name, kind in known.items()], 'or')}."
+def no_evaluations(
+    settings: Any, method: MethodConfig, increment: int, amounts: Amounts
+) -> dict[str, float]:
+    """Return the network evaluations of a guidance that takes none."""
+    return {}
 
 
-def _folders_in_words(known: dict[str, SourceKind[Any]]) -> str:
-    folders = {name: kind.folder for name, kind in known.items() if kind.folder}
-    meanings = "; ".join(f"for {name}, {folder.meaning}" for name, folder in folders.items())
-    named = _listed([name for name, folder in folders.items() if folder.by_variable], "and")
-    return f"A local copy: {meanings}. Null means the environment variable {VARIABLE} for {named}."
+@dataclass(frozen=True)
+class GuidanceKind:
+    """A guidance: the section of a method that it reads, and how it is made.
+
+    ``build`` takes the settings and a `selection.GuidanceContext` and returns a guidance, or None
+    where there is nothing to be guided by yet. ``needs`` names artifacts, see `needs`.
+    ``evaluations`` takes settings, method, increment and amounts and returns what one guided step
+    of one image takes: names of `network_evaluations.PASSES` to numbers, and ``x0_backward``, how
+    often the step is differentiated through the predicted clean latent. ``sequential``: a position
+    depends on the choice at positions before it. ``order`` decides the order in which changes of
+    the noise are added up, and so the last bits of their sum.
+    """
+
+    settings: type[GuidanceConfig]
+    build: Callable[[Any, Any], Any]
+    needs: tuple[str, ...] = ()
+    evaluations: Callable[[Any, MethodConfig, int, Amounts], dict[str, float]] = no_evaluations
+    sequential: bool = False
+    order: int = 100
 
 
-def _listed(words: list[str], link: str) -> str:
-    return f" {link} ".join([*([", ".join(words[:-1])] if words[1:] else []), *words[-1:]])
+def one_image(settings: Any) -> int:
+    """Return the factor of a source whose stored images are one image each."""
+    return 1
+
+
+def no_architectures(method: MethodConfig) -> dict[str, str]:
+    """Return the architectures of a source that trains no network."""
+    return {}
+
+
+@dataclass(frozen=True)
+class ImageSource:
+    """A source of images: what a method says of it, and how an increment comes from it.
+
+    ``settings`` returns what decides an increment, as ``model`` reads it in the job; ``make``
+    takes a `increments.SourceContext` and returns candidates and a guidance trace. ``needs`` names
+    the artifacts of an increment. ``evaluations`` returns the network evaluations of one kept
+    image, names of `network_evaluations.PASSES` to numbers. ``sections`` are keys of a method that
+    this source alone reads. ``factor`` takes the settings: each stored image holds factor x factor
+    smaller ones. ``architectures`` are those of the networks it trains, by their dotted key.
+    """
+
+    description: str
+    model: type[Config]
+    settings: Callable[[MethodConfig, int], Config]
+    make: Callable[[Any], tuple[dict[str, Any], dict[str, dict[int, float]]]]
+    needs: Callable[[MethodConfig, int], set[str]]
+    evaluations: Callable[[MethodConfig, int, Amounts], Mapping[str, float]]
+    sections: dict[str, type[Config]] = field(default_factory=dict)
+    factor: Callable[[Any], int] = one_image
+    architectures: Callable[[MethodConfig], dict[str, str]] = no_architectures
+
+
+def guidance_kinds() -> dict[str, GuidanceKind]:
+    """Return all guidances by name, in the order in which their changes are added up."""
+    found = discover("lgd_core.distill.guidances", "GUIDANCE")
+    return dict(sorted(found.items(), key=lambda item: (item[1].order, item[0])))
+
+
+def image_sources() -> dict[str, ImageSource]:
+    """Return all sources of images by name."""
+    return discover("lgd_core.distill.sources", "SOURCE")

@@ -1,13 +1,17 @@
 """What follows from a method's recipe; free of PyTorch."""
 
 from lgd_core.base.errors import UserError
-from lgd_core.config.models.method import GuidanceConfig, MethodConfig
+from lgd_core.config.kinds import guidance_kinds, image_sources
+from lgd_core.config.models.guidance import GuidanceConfig
+from lgd_core.config.models.method import MethodConfig
 
 # Where increment 0 may come from; any other name is that of a method whose own it shares.
 SEED_SOURCES = ("own", "prior", "real", "folder")
 
-# Sources that choose real images by what the reference model sees in them.
-CORESETS = ("herding", "kcenter")
+
+def is_guided(method: MethodConfig) -> bool:
+    """Whether any guidance beside the classifier-free one acts while a method samples."""
+    return any(guidance.acts for guidance in method.guidances.values())
 
 
 def acting_guidances(method: MethodConfig, increment: int) -> dict[str, GuidanceConfig]:
@@ -19,14 +23,32 @@ def acting_guidances(method: MethodConfig, increment: int) -> dict[str, Guidance
     }
 
 
-def needs_influence(method: MethodConfig) -> bool:
-    """Whether the candidates of a method are guided by surrogates of the real images."""
-    return method.source == "prior" and method.influence.acts
+def is_ranked(method: MethodConfig) -> bool:
+    """Whether the best of several candidates is kept, by their learnability."""
+    return method.candidates > 1
 
 
-def formation(method: MethodConfig) -> int:
+def needs_of_guidances(method: MethodConfig, increment: int) -> set[str]:
+    """Return the artifacts that the guidances which act at an increment are made from."""
+    kinds = guidance_kinds()
+    return {
+        artifact for name in acting_guidances(method, increment) for artifact in kinds[name].needs
+    }
+
+
+def needs(method: MethodConfig, increment: int) -> set[str]:
+    """Return the artifacts that an increment of a method is made from, beside the prior.
+
+    They are ``originals`` and ``train``, real images as stored and as networks see them;
+    ``reference``, ``learner``, ``influence``, ``modes``; ``memory``, the increments so far.
+    """
+    return image_sources()[method.source].needs(method, increment)
+
+
+def factor(method: MethodConfig) -> int:
     """Return the factor f by which a method's stored images hold f x f images each."""
-    return method.condensation.factor if method.source == "condensed" else 1
+    source = image_sources()[method.source]
+    return source.factor(source.settings(method, 1))
 
 
 def images_per_increment(method: MethodConfig) -> int:
@@ -34,7 +56,7 @@ def images_per_increment(method: MethodConfig) -> int:
 
     A stored image that holds several counts as so many, as in the field's tables of epochs.
     """
-    return method.ipc_per_increment * formation(method) ** 2
+    return method.ipc_per_increment * factor(method) ** 2
 
 
 def check_formation(method: MethodConfig, seed: MethodConfig | None, size: int, where: str) -> None:
@@ -43,27 +65,17 @@ def check_formation(method: MethodConfig, seed: MethodConfig | None, size: int, 
     All increments must hold equally many: ``seed`` is the method whose increment 0 is shared, or
     the method itself; None where it is drawn from the prior, real or a folder.
     """
-    factor, of_seed = formation(method), 1 if seed is None else formation(seed)
-    if size % factor:
+    own, of_seed = factor(method), 1 if seed is None else factor(seed)
+    if size % own:
         raise UserError(
-            f"{where}: condensation.factor: found {factor}, expected a divisor of {size}, the "
+            f"{where}: condensation.factor: found {own}, expected a divisor of {size}, the "
             "data set's image size"
         )
-    if factor != of_seed:
+    if own != of_seed:
         raise UserError(
             f"{where}: seed.source: found images that hold {of_seed} x {of_seed}, expected "
-            f"{factor} x {factor}, as in the other increments; own does so"
+            f"{own} x {own}, as in the other increments; own does so"
         )
-
-
-def mode_clusters(method: MethodConfig) -> int:
-    """Return the number of clusters that a class's latents are put into."""
-    return method.modes.clusters or method.ipc_per_increment
-
-
-def mode_increment(method: MethodConfig, increment: int) -> int:
-    """Return the increment whose clusters an increment uses: its own, or 0 where all share them."""
-    return 0 if method.modes.clusters else increment
 
 
 def prior_owner(method: MethodConfig, name: str) -> str | None:

@@ -12,7 +12,9 @@ from lgd_core.config.architectures import parse_architecture
 from lgd_core.config.catalogue import Catalogue, Keys
 from lgd_core.config.checks import check_method
 from lgd_core.config.classes import prior_labels
+from lgd_core.config.complete import CompleteMethod
 from lgd_core.config.external import ExternalSet, resolve_external
+from lgd_core.config.kinds import image_sources
 from lgd_core.config.methods import SEED_SOURCES, check_formation, prior_owner
 from lgd_core.config.models.base import validated
 from lgd_core.config.models.dataset import DatasetConfig, SourceConfig
@@ -161,15 +163,14 @@ class Recipes:
         where, keys = f"method '{name}' on data set '{dataset}'", self.content(dataset, name)
         keys = deepcopy(keys)
         expand_paths(keys, ("seed.folder",), where)
-        method = validated(MethodConfig, keys, where)
+        method = validated(CompleteMethod, keys, where)
         check_method(method, self.dataset(dataset), where)
         self._check_seed(method, dataset, name, where)
         if owner := prior_owner(method, name):
             self.finetune(dataset, owner, where)
         self.check_input(method.learner.architecture, dataset, f"{where}: learner.architecture")
-        if method.source == "condensed":
-            network = method.condensation.network.architecture
-            self.check_input(network, dataset, f"{where}: condensation.network.architecture")
+        for key, architecture in image_sources()[method.source].architectures(method).items():
+            self.check_input(architecture, dataset, f"{where}: {key}")
         return method
 
     def _check_seed(self, method: MethodConfig, dataset: str, name: str, where: str) -> None:
@@ -200,7 +201,7 @@ class Recipes:
     def _unchecked(self, dataset: str, name: str) -> MethodConfig:
         """Return a method of which only the keys of its own files have to agree."""
         where = f"method '{name}' on data set '{dataset}'"
-        return validated(MethodConfig, self.content(dataset, name), where)
+        return validated(CompleteMethod, self.content(dataset, name), where)
 
     def _seed_owner(self, dataset: str, name: str, chain: tuple[str, ...]) -> MethodConfig:
         if name in chain:

@@ -3,10 +3,16 @@
 `stages` makes them of recipes, a job reads them from its rule.
 """
 
+from typing import Any
+
+from pydantic import SerializeAsAny, ValidationInfo, field_validator
+
+from lgd_core.config.data_kinds import Wanted
+from lgd_core.config.kinds import image_sources
 from lgd_core.config.models.base import Config
 from lgd_core.config.models.dataset import AugmentConfig, SourceConfig
 from lgd_core.config.models.images import ImageConfig, NormaliseConfig, StoredImageConfig
-from lgd_core.config.source_kind import Wanted
+from lgd_core.config.models.method import SamplerConfig
 
 
 class StoredImages(Config):
@@ -106,3 +112,41 @@ class AloneSettings(TrainingSettings):
 
     architecture: str
     protocol: str
+
+
+class DrawSettings(Config):
+    """What decides the images of an increment: their source, their number, what that source reads.
+
+    ``keys`` is of the model of the source, see kinds.ImageSource. ``reference_weight`` is that of
+    the score of candidates; None where nothing is scored.
+    """
+
+    source: str
+    ipc_per_increment: int
+    keys: SerializeAsAny[Config]
+    reference_weight: float | None = None
+
+    @field_validator("keys", mode="before")
+    @classmethod
+    def _read_by_the_source(cls, value: Any, info: ValidationInfo) -> Config:
+        model = image_sources()[info.data["source"]].model
+        return model.model_validate(value) if isinstance(value, dict) else value
+
+    @property
+    def factor(self) -> int:
+        """The factor f by which each stored image holds f x f images."""
+        return image_sources()[self.source].factor(self.keys)
+
+
+class SeedSettings(Config):
+    """What decides increment 0: where it comes from, and what is read of the method then.
+
+    ``draw`` belongs to the source own, ``sampler`` to prior, ``through_autoencoder`` to real and
+    folder; None elsewhere.
+    """
+
+    source: str
+    ipc_per_increment: int
+    draw: DrawSettings | None = None
+    sampler: SamplerConfig | None = None
+    through_autoencoder: bool | None = None

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from lgd_core.base.errors import MissingFolderError, UserError
 from lgd_core.base.folders import expand_path
 from lgd_core.base.listings import Listing
-from lgd_core.config.kinds import VARIABLE, kind_of
+from lgd_core.config.data_kinds import VARIABLE, kind_of
 from lgd_core.config.models.dataset import SourceConfig
 from lgd_core.config.settings import SourceSettings
 

@@ -8,18 +8,15 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from lgd_core.config.methods import (
-    acting_guidances,
-    epochs_for_ipc,
-    images_per_increment,
-    mode_clusters,
-    mode_increment,
-)
+from lgd_core.config.kinds import image_sources
+from lgd_core.config.methods import epochs_for_ipc, images_per_increment, needs
 from lgd_core.config.models.dataset import DatasetConfig, ProtocolConfig
 from lgd_core.config.models.images import StoredImageConfig
 from lgd_core.config.models.method import MethodConfig
 from lgd_core.config.settings import (
     AloneSettings,
+    DrawSettings,
+    SeedSettings,
     SeenImages,
     SourceSettings,
     StoredImages,
@@ -75,60 +72,38 @@ def trained_images(dataset: DatasetConfig) -> SeenImages:
 
 def drawn_images(dataset: DatasetConfig, method: MethodConfig) -> SeenImages:
     """Return what a method's increments need to know of a data set's images."""
-    return trained_images(dataset) if method.source == "condensed" else seen_images(dataset)
+    trains = bool(image_sources()[method.source].architectures(method))
+    return trained_images(dataset) if trains else seen_images(dataset)
 
 
-def sampling_settings(method: MethodConfig, increment: int) -> dict[str, Any]:
-    """Return the keys of a method that decide what the candidates of an increment look like."""
-    settings: dict[str, Any] = {
-        "source": method.source,
-        "ipc_per_increment": method.ipc_per_increment,
-    }
-    if method.source != "prior":
-        settings["through_autoencoder"] = method.through_autoencoder
-        condensed = method.source == "condensed"
-        return settings | ({"condensation": method.condensation} if condensed else {})
-    settings |= {"sampler": method.sampler, "candidates": method.candidates}
-    if guidance := acting_guidances(method, increment):
-        settings["guidance"] = guidance
-        settings["window"] = method.window
-        settings["gradient"] = method.learnability.gradient
-    if method.needs_learner(increment):
-        settings["reference_weight"] = method.learnability.reference_weight
-    return settings
+def draw_settings(method: MethodConfig, increment: int) -> DrawSettings:
+    """Return what decides the candidates of an increment."""
+    scored = "learner" in needs(method, increment)
+    return DrawSettings(
+        source=method.source,
+        ipc_per_increment=method.ipc_per_increment,
+        keys=image_sources()[method.source].settings(method, increment),
+        reference_weight=method.learnability.reference_weight if scored else None,
+    )
 
 
-def trace_settings(method: MethodConfig, increment: int) -> dict[str, Any]:
-    """Return the keys of a method that decide its trace: those of sampling, one candidate.
-
-    The score is measured in any case.
-    """
-    weight = {"reference_weight": method.learnability.reference_weight}
-    return sampling_settings(method, increment) | {"candidates": 1} | weight
+def trace_settings(method: MethodConfig, increment: int) -> DrawSettings:
+    """Return what decides the trace of an increment: one candidate, scored in any case."""
+    settings, weight = draw_settings(method, increment), method.learnability.reference_weight
+    one = settings.keys.model_copy(update={"candidates": 1})
+    return settings.model_copy(update={"keys": one, "reference_weight": weight})
 
 
-def seed_settings(method: MethodConfig) -> dict[str, Any]:
-    """Return the keys of a method that decide what its increment 0 looks like."""
+def seed_settings(method: MethodConfig) -> SeedSettings:
+    """Return what decides what a method's increment 0 looks like."""
     source = method.seed.source
-    settings: dict[str, Any] = {
-        "seed": {"source": source},
-        "ipc_per_increment": method.ipc_per_increment,
-    }
-    if source == "own":
-        return settings | sampling_settings(method, 0)
-    if source == "prior":
-        return settings | {"sampler": method.sampler}
-    if source in ("real", "folder"):
-        return settings | {"through_autoencoder": method.through_autoencoder}
-    return settings
-
-
-def mode_settings(method: MethodConfig, increment: int) -> dict[str, int]:
-    """Return what decides an increment's modes beside the latents."""
-    return {
-        "clusters": mode_clusters(method),
-        "increment": mode_increment(method, increment),
-    }
+    return SeedSettings(
+        source=source,
+        ipc_per_increment=method.ipc_per_increment,
+        draw=draw_settings(method, 0) if source == "own" else None,
+        sampler=method.sampler if source == "prior" else None,
+        through_autoencoder=method.through_autoencoder if source in ("real", "folder") else None,
+    )
 
 
 def evaluation_settings(

@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from lgd_core.base.errors import BrokenFileError
-from lgd_core.config.kinds import kinds
+from lgd_core.config.data_kinds import Keys, SourceKind, Wanted, data_kinds
 from lgd_core.config.models.source import SourceKeys
-from lgd_core.config.source_kind import Keys, SourceKind, Wanted
 
 if TYPE_CHECKING:
     from lgd_core.data.parts import Part
@@ -54,4 +53,4 @@ class DataKind(SourceKind[Keys], ABC):
 
 def data_kind(source: SourceKeys) -> DataKind[Any]:
     """Return the kind of a source."""
-    return cast(DataKind[Any], kinds()[source.kind])
+    return cast(DataKind[Any], data_kinds()[source.kind])

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from lgd_core.base.errors import UserError
 from lgd_core.base.seeding import generator
-from lgd_core.config.source_kind import Wanted
+from lgd_core.config.data_kinds import Wanted
 
 
 @dataclass(frozen=True)

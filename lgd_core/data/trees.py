@@ -12,8 +12,8 @@ from lgd_core.base.errors import MissingFolderError, UserError
 from lgd_core.base.image_files import entries, is_image, walk
 from lgd_core.base.listings import Listing
 from lgd_core.config.classes import class_folders
+from lgd_core.config.data_kinds import Folder, Keys, Wanted
 from lgd_core.config.models.base import DisagreementError
-from lgd_core.config.source_kind import Folder, Keys, Wanted
 from lgd_core.data.kind import DataKind, Files
 
 if TYPE_CHECKING:

@@ -4,17 +4,44 @@ Picks depend on the features alone: the picks for fewer images are the first of 
 increment k of size N holds picks kN to kN + N - 1.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from lgd_core.data.real_images import rows_of_class
+from lgd_core.data.real_images import load_split, rows_of_class
+from lgd_core.distill.context import Candidates, SourceContext, as_candidates
+from lgd_core.distill.selection import present
+from lgd_core.distill.sources.real import StoredSettings
+from lgd_core.networks.features import penultimate
+from lgd_core.networks.training import Images
+
+# Picks (C, count) of points (C, n, d), of which those exist that a mask (C, n) has true.
+
+
+Choice = Callable[[Tensor, Tensor, int], Tensor]
+
+
+def coreset_candidates(context: SourceContext[StoredSettings], choose: Choice) -> Candidates:
+    """Return real images chosen in the reference's features, as one candidate per position.
+
+    The same for every seed.
+    """
+    artifacts, prior, labels = context.artifacts, context.prior, context.labels
+    folder = present(artifacts.real)
+    seen = Images.on(prior.device, *load_split(folder, "train"), context.seen)
+    features, _ = penultimate(present(artifacts.reference), seen)
+    images, known = load_split(folder, "originals")
+    rows = coreset_increment(choose, features, known, labels, context.ipc, context.key[1])
+    through = context.settings.through_autoencoder
+    return as_candidates(images[rows.flatten()], len(labels), through, prior), {}
 
 
 def coreset_increment(
-    source: str, features: Tensor, labels: Tensor, classes: list[int], size: int, increment: int
+    choose: Choice, features: Tensor, labels: Tensor, classes: list[int], size: int, increment: int
 ) -> Tensor:
-    """Return the rows (classes, size) of an increment of a coreset: ``herding`` or ``kcenter``.
+    """Return the rows (classes, size) of an increment of a coreset that ``choose`` picks.
 
     ``features`` (M, d) and ``labels`` (M,) are of all training images. Raises UserError where a
     class has too few.
@@ -24,7 +51,6 @@ def coreset_increment(
     points = pad_sequence([features[part] for part in rows], batch_first=True)
     lengths = torch.tensor([len(part) for part in rows])
     exists = torch.arange(points.shape[1]) < lengths[:, None]
-    choose = {"herding": herding, "kcenter": kcenter}[source]
     picks = choose(centred(points, exists), exists, count)
     padded = pad_sequence(rows, batch_first=True)
     return padded.gather(1, picks)[:, increment * size :]

@@ -4,22 +4,22 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from lgd_core.base.checkpoints import Checkpoint
-from lgd_core.base.errors import UserError
 from lgd_core.base.finite import require_finite
 from lgd_core.base.progress import progress
 from lgd_core.base.seeding import generator
-from lgd_core.diffusion import guidance
-from lgd_core.diffusion.guidance import Guidance
+from lgd_core.config.kinds import guidance_kinds
+from lgd_core.config.models.guidance import GuidanceConfig
+from lgd_core.diffusion.guidance import Guidance, ScoreGuidance, learnability
 from lgd_core.diffusion.priors import Prior
 from lgd_core.diffusion.sampler import Conditions, GuidanceTrace, Sampling, sample
 from lgd_core.distill.candidates import select, take
 from lgd_core.distill.influence import Influence
-from lgd_core.distill.modes import ModeGuidance
 from lgd_core.networks.classifiers import Preprocess
 
 
@@ -35,9 +35,7 @@ class Scorer:
     def __call__(self, images: Tensor, labels: Tensor) -> Tensor:
         """Score images on [0, 1] (B, C, H, W); returns (B,)."""
         images = self.preprocess(images)
-        return guidance.learnability(
-            self.learner, self.reference, images, labels, self.reference_weight
-        )
+        return learnability(self.learner, self.reference, images, labels, self.reference_weight)
 
 
 @dataclass(frozen=True)
@@ -46,7 +44,8 @@ class Artifacts:
 
     ``memory`` (classes of the data set, M, c, h, w) holds the latents already in the set, ``real``
     is the folder of the data set's arrays, ``reference`` a network trained on all real images,
-    ``modes`` (classes, M, c, h, w) are centres of real latents.
+    ``modes`` (classes, M, c, h, w) are centres of real latents. ``files`` are the paths of all
+    inputs of the job by their names, for what a guidance or source reads itself.
     """
 
     scorer: Scorer | None = None
@@ -55,6 +54,17 @@ class Artifacts:
     influence: Influence | None = None
     reference: nn.Module | None = None
     modes: Tensor | None = None
+    files: dict[str, list[str]] = field(default_factory=dict)
+
+
+Artifact = TypeVar("Artifact")
+
+
+def present(artifact: Artifact | None) -> Artifact:
+    """Return an artifact that the job's rule has handed over, as a source or guidance needs it."""
+    if artifact is None:
+        raise TypeError("found no artifact of a kind that is needed, see config.methods.needs")
+    return artifact
 
 
 @dataclass(frozen=True)
@@ -64,8 +74,8 @@ class IncrementSpec:
     ``classes`` are the labels of the shard, ``prior_labels`` what the prior calls every class of
     the data set. ``key`` is (seed, increment). ``classes_per_batch`` classes share a batch; None
     means all. ``first_position`` images of each class lie in the increments before this one,
-    however few ``positions`` of it are drawn. ``guidance`` holds the recipe of every
-    guidance by its key, with its ``strength``.
+    however few ``positions`` of it are drawn. ``guidance`` holds the settings of every guidance
+    that acts, by its name.
     """
 
     classes: list[int]
@@ -73,24 +83,25 @@ class IncrementSpec:
     positions: int
     candidates: int
     sampling: Sampling
-    key: tuple[int, int]
+    key: tuple[int | str, int]
     classes_per_batch: int | None = 1
     first_position: int = 0
-    guidance: dict[str, dict] = field(default_factory=dict)
+    guidance: dict[str, GuidanceConfig] = field(default_factory=dict)
 
-    def is_guided_by(self, name: str) -> bool:
-        """Whether a guidance acts at this increment."""
-        return name in self.guidance and self.guidance[name]["strength"] != 0
+    @property
+    def sequential(self) -> bool:
+        """Whether a position depends on the choice at the positions before it."""
+        kinds = guidance_kinds()
+        return any(kinds[name].sequential for name in self.guidance)
 
 
 def rounds(spec: IncrementSpec, max_batch: int, done: int = 0) -> Iterator[range]:
     """Yield the positions that are drawn together, from position ``done`` on.
 
-    With deviation guidance each position looks at the choice before it; without, positions are
-    independent and share a batch.
+    Where no guidance looks at the choice before a position, positions share a batch.
     """
     together = 1
-    if not spec.is_guided_by("deviation"):
+    if not spec.sequential:
         classes = spec.classes_per_batch or len(spec.classes)
         together = max(1, max_batch // (classes * spec.candidates))
     for start in range(done, spec.positions, together):
@@ -114,7 +125,7 @@ def batches(
 
 def draw(
     prior: Prior, artifacts: Artifacts, spec: IncrementSpec, checkpoint: Checkpoint
-) -> tuple[dict[str, Tensor], dict]:
+) -> tuple[dict[str, Tensor], dict[str, dict[int, float]]]:
     """Draw all candidates of an increment, choosing greedily position by position.
 
     Returns ``latents`` (classes, positions, kappa, c, h, w), uint8 ``images`` likewise and
@@ -128,7 +139,7 @@ def draw(
     done = sum(part.shape[1] for part in parts["scores"])
     with progress("candidates", spec.positions, done) as bar:
         for positions in rounds(spec, prior.micro_batches.largest, done):
-            guidances = guidances_for(prior, artifacts, spec, parts)
+            guidances = guidances_for(GuidanceContext(prior, artifacts, spec, parts))
             drawn = draw_positions(prior, artifacts.scorer, spec, positions, guidances, trace)
             for name, part in parts.items():
                 part.append(drawn[name])
@@ -137,24 +148,6 @@ def draw(
             checkpoint.save("candidates", parts | {"ratios": trace.ratios})
     tensors = {name: torch.cat(part, dim=1) for name, part in parts.items()}
     return tensors, _mean_ratios(trace)
-
-
-def _memory(
-    known: Tensor | None, spec: IncrementSpec, parts: dict[str, list[Tensor]], limit: int | None
-) -> Tensor | None:
-    """Return the latents of the set so far and of this increment's choices; None if empty.
-
-    The last ``limit`` of each class; None means all.
-    """
-    chosen = [
-        take(latents, select(scores))
-        for latents, scores in zip(parts["latents"], parts["scores"], strict=True)
-    ]
-    before = [] if known is None else [known[spec.classes]]
-    if not before and not chosen:
-        return None
-    memory = torch.cat([*before, *chosen], dim=1)
-    return memory if limit is None else memory[:, -limit:]
 
 
 @dataclass(frozen=True)
@@ -170,70 +163,48 @@ class GuidanceContext:
     parts: dict[str, list[Tensor]]
 
 
-def _by_score(
-    recipe: dict, context: GuidanceContext, score: Callable[[Tensor, Tensor], Tensor], work: str
+def set_so_far(context: GuidanceContext, limit: int | None) -> Tensor | None:
+    """Return the latents (classes of the shard, M, c, h, w) of the set and of this increment's
+    choices; None if there are none.
+
+    The last ``limit`` of each class; None means all.
+    """
+    parts, known = context.parts, context.artifacts.memory
+    chosen = [
+        take(latents, select(scores))
+        for latents, scores in zip(parts["latents"], parts["scores"], strict=True)
+    ]
+    before = [] if known is None else [known[context.spec.classes]]
+    if not before and not chosen:
+        return None
+    memory = torch.cat([*before, *chosen], dim=1)
+    return memory if limit is None else memory[:, -limit:]
+
+
+def score_guidance(
+    strength: float,
+    norm: str,
+    score: Callable[[Tensor, Tensor], Tensor] | None,
+    name: str,
+    context: GuidanceContext,
 ) -> Guidance:
     """Return the guidance that raises a score of images on [0, 1] and their labels."""
-    return guidance.ScoreGuidance(
+    score = present(score)
+    return ScoreGuidance(
         lambda x0, labels: score(context.prior.decode(x0), labels),
-        recipe["strength"],
-        recipe["norm"],
+        strength,
+        norm,
         context.prior.micro_batches,
-        work,
+        f"{name} guidance",
     )
 
 
-def _learnability(recipe: dict, context: GuidanceContext) -> Guidance:
-    return _by_score(recipe, context, context.artifacts.scorer, "learnability guidance")
-
-
-def _influence(recipe: dict, context: GuidanceContext) -> Guidance:
-    return _by_score(recipe, context, context.artifacts.influence, "influence guidance")
-
-
-def _deviation(recipe: dict, context: GuidanceContext) -> Guidance | None:
-    memory = _memory(context.artifacts.memory, context.spec, context.parts, recipe["memory"])
-    if memory is None:
-        return None
-    by_label = torch.zeros(len(context.spec.prior_labels), *memory.shape[1:])
-    by_label[context.spec.classes] = memory
-    by_label = by_label.to(context.prior.device)
-    return guidance.DeviationGuidance(by_label, recipe["strength"], recipe["norm"])
-
-
-def _modes(recipe: dict, context: GuidanceContext) -> Guidance:
-    return ModeGuidance(context.artifacts.modes.to(context.prior.device), recipe["strength"])
-
-
-# How the guidance of each key of a recipe is made; None where there is nothing to be guided by yet.
-# The order is that in which changes of the noise are added up.
-BUILDERS: dict[str, Callable[[dict, GuidanceContext], Guidance | None]] = {
-    "learnability": _learnability,
-    "influence": _influence,
-    "deviation": _deviation,
-    "modes": _modes,
-}
-
-
-def guidances_for(
-    prior: Prior, artifacts: Artifacts, spec: IncrementSpec, parts: dict[str, list[Tensor]]
-) -> dict[str, Guidance]:
-    """Return the guidances of an increment's next position.
-
-    ``parts`` is what draw has drawn so far.
-
-    Raises UserError for one that nothing is known to make.
-    """
-    context = GuidanceContext(prior, artifacts, spec, parts)
-    acting = {name for name in spec.guidance if spec.is_guided_by(name)}
-    if unknown := acting - set(BUILDERS):
-        raise UserError(
-            f"{min(unknown)}: found no guidance of that name, expected an entry of "
-            "selection.BUILDERS"
-        )
+def guidances_for(context: GuidanceContext) -> dict[str, Guidance]:
+    """Return the guidances of an increment's next position, in the order of their changes."""
+    acting = context.spec.guidance
     built = {
-        name: build(spec.guidance[name], context)
-        for name, build in BUILDERS.items()
+        name: kind.build(acting[name], context)
+        for name, kind in guidance_kinds().items()
         if name in acting
     }
     return {name: made for name, made in built.items() if made is not None}

@@ -1,6 +1,5 @@
 """Stages of a comparison, for the table of what it costs."""
 
-from lgd_core.analysis.network_evaluations import RECIPE_KEYS
 from lgd_core.config.methods import epochs_for_ipc
 
 
@@ -135,7 +134,7 @@ def drawn_facts(wildcards, method, increments, jobs):
     """Return what the passes of some increments follow from, each made by a number of jobs."""
     recipe = checked(RECIPES.method, wildcards.dataset, method)
     return {
-        "recipe": {key: canonical(getattr(recipe, key)) for key in RECIPE_KEYS},
+        "recipe": recipe.model_dump(exclude={"description", "extends"}),
         "increments": increments,
         "classes": len(dataset_of(wildcards).class_names) / jobs,
     }

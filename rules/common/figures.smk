@@ -1,7 +1,7 @@
 """Inputs and settings of tables, figures and pages."""
 
 from lgd_core.config.classes import class_label
-from lgd_core.config.methods import images_per_increment
+from lgd_core.config.methods import images_per_increment, is_guided
 from lgd_core.config.sources import compares_with_paper
 
 
@@ -64,7 +64,7 @@ def family_inputs(wildcards):
 def trace_inputs(wildcards):
     """Return what candidates are drawn from, and what a trace measures them by in any case."""
     return candidate_inputs(wildcards) | {
-        "memory": increments_before(wildcards),
+        "memory": increments_before(wildcards, int(wildcards.k)),
         "learner": previous_learner(wildcards),
         "reference": f"results/{wildcards.dataset}/reference/model.safetensors",
     }
@@ -73,7 +73,7 @@ def trace_inputs(wildcards):
 def is_traced(wildcards, method):
     """Whether a method draws from the prior with guidance, so that there is something to trace."""
     recipe = checked(RECIPES.method, wildcards.dataset, method)
-    return recipe.source == "prior" and recipe.is_guided
+    return recipe.source == "prior" and is_guided(recipe)
 
 
 def over_increments(pattern, first=0, traced_only=False):

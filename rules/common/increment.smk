@@ -6,13 +6,8 @@ from types import SimpleNamespace
 
 from lgd_core.base.listings import Made
 from lgd_core.config.external import list_seed
-from lgd_core.config.methods import (
-    CORESETS,
-    SEED_SOURCES,
-    mode_increment,
-    needs_influence,
-    prior_owner,
-)
+from lgd_core.config.methods import SEED_SOURCES, needs, prior_owner
+from lgd_core.distill.guidances.modes import mode_settings
 
 REFERENCE = "results/{dataset}/reference/model.safetensors"
 INFLUENCE = "results/{dataset}/influence/gradients.safetensors"
@@ -21,12 +16,40 @@ SEED_RECORD = "results/{dataset}/{method}/s{seed}/k0/seed_listing.json"
 MODES = "results/{dataset}/{method}/s{seed}/k{k}/modes.safetensors"
 
 
-def increments_before(wildcards):
+# Where the artifacts lie that an increment of a method may need; see config.methods.needs.
+ARTIFACTS = {
+    "originals": lambda wildcards, k: arrays_of(wildcards, "originals"),
+    "train": lambda wildcards, k: arrays_of(wildcards, "train"),
+    "reference": lambda wildcards, k: REFERENCE.format(**wildcards),
+    "influence": lambda wildcards, k: INFLUENCE.format(**wildcards),
+    "modes": lambda wildcards, k: modes_of(wildcards, k),
+    "memory": lambda wildcards, k: increments_before(wildcards, k),
+    "learner": lambda wildcards, k: previous_learner(wildcards),
+}
+
+
+def artifacts_of(wildcards, names, k):
+    """Return where artifacts of a method lie, by their names."""
+    return {name: ARTIFACTS[name](wildcards, k) for name in sorted(names)}
+
+
+def arrays_of(wildcards, split):
+    return [path.format(**wildcards) for path in arrays(split)]
+
+
+def modes_of(wildcards, k):
+    """Return the modes that an increment uses: its own, or those that all share."""
+    values = dict(wildcards.items()) | {
+        "k": mode_settings(method_of(wildcards), k).increment
+    }
+    return MODES.format(**values)
+
+
+def increments_before(wildcards, k):
     """Return increments 0 to k - 1."""
-    return expand(
-        "results/{{dataset}}/{{method}}/s{{seed}}/k{j}/increment.safetensors",
-        j=range(int(wildcards.k)),
-    )
+    path = "results/{dataset}/{method}/s{seed}/k{j}/increment.safetensors"
+    values = {name: wildcards[name] for name in ("dataset", "method", "seed")}
+    return [path.format(j=j, **values) for j in range(k)]
 
 
 def increments_up_to(wildcards):
@@ -39,21 +62,16 @@ def increments_up_to(wildcards):
 
 def seed_inputs(wildcards):
     """Return what increment 0 is made from: another method's, or what its source needs."""
-    source = method_of(wildcards).seed.source
-    if source == "own":
-        return drawing_inputs(wildcards)
+    method = method_of(wildcards)
+    source = method.seed.source
     if source not in SEED_SOURCES:
         path = "results/{dataset}/{source}/s{seed}/k0/increment.safetensors"
         return {"shared": path.format(source=source, **wildcards)}
-    return prior_and_real(wildcards, real=source == "real")
-
-
-def prior_and_real(wildcards, real):
-    """Return the method's prior, and the real training images where they are wanted."""
-    inputs = {"prior": prior_of(wildcards)}
-    if real:
-        inputs["real"] = [path.format(**wildcards) for path in arrays("originals")]
-    return inputs
+    needed = {"own": needs(method, 0), "real": {"originals"}}.get(source, set())
+    # There is no set yet.
+    return {"prior": prior_of(wildcards)} | artifacts_of(
+        wildcards, needed - {"memory"}, 0
+    )
 
 
 def prior_of(wildcards):
@@ -64,32 +82,12 @@ def prior_of(wildcards):
     return TUNED_PRIOR.format(dataset=wildcards.dataset, method=owner)
 
 
-def drawing_inputs(wildcards):
-    """Return what every increment of a method is made from, whatever came before it."""
-    method = method_of(wildcards)
-    source = method.source
-    inputs = prior_and_real(wildcards, real=source != "prior")
-    if source in (*CORESETS, "condensed"):
-        inputs["seen"] = [path.format(**wildcards) for path in arrays("train")]
-    if source in CORESETS:
-        inputs["reference"] = REFERENCE.format(**wildcards)
-    if needs_influence(method):
-        inputs["influence"] = INFLUENCE.format(**wildcards)
-    if method.source == "prior" and method.modes.strength:
-        increment = mode_increment(method, int(wildcards.get("k", 0)))
-        inputs["modes"] = MODES.format(**dict(wildcards.items()) | {"k": increment})
-    return inputs
-
-
 def candidate_inputs(wildcards):
-    """Return what candidates are drawn from: the set so far, and the learner where one is used."""
-    method, inputs = method_of(wildcards), drawing_inputs(wildcards)
-    if method.source == "prior" and method.deviation.strength:
-        inputs["memory"] = increments_before(wildcards)
-    if method.needs_learner(int(wildcards.k)):
-        inputs["learner"] = previous_learner(wildcards)
-        inputs["reference"] = REFERENCE.format(**wildcards)
-    return inputs
+    """Return what the candidates of an increment are drawn from."""
+    k = int(wildcards.k)
+    return {"prior": prior_of(wildcards)} | artifacts_of(
+        wildcards, needs(method_of(wildcards), k), k
+    )
 
 
 def shards_of(dataset, method, seed, k):

@@ -4,25 +4,21 @@ import math
 
 import numpy as np
 import pytest
+from conftest import SPEC
 
 from lgd_core.analysis.analyses import complementarity_table, dynamics_table, wilson_interval
 from lgd_core.base.checkpoints import Checkpoint
+from lgd_core.config.settings import TrainingSettings
 from lgd_core.evaluation.students import cross_accuracies
 from lgd_core.networks.training import Images
 
-SHAPE = {"name": "ConvNet-2-w8", "channels": 3, "size": 16, "classes": 3}
-RECIPE = {
-    "epochs": 40,
-    "evaluations": 1,
-    "batch": 12,
-    "lr": 0.01,
-    "weight_decay": 0.01,
-    "cutmix": False,
-}
+RECIPE = TrainingSettings(
+    epochs=40, evaluations=1, batch=12, lr=0.01, weight_decay=0.01, cutmix=False
+)
 
 
 def test_identical_increments_have_no_errors(bright: Images) -> None:
-    matrix = cross_accuracies(SHAPE, [bright] * 3, RECIPE, ("key",), Checkpoint(None))
+    matrix = cross_accuracies(SPEC, [bright] * 3, RECIPE, ("key",), Checkpoint(None))
     table = complementarity_table({"dit": matrix[:1]}, {"dit": len(bright.labels)})
     assert table["increment"].tolist() == [1, 2]
     assert table["errors_mean"].tolist() == [0, 0]

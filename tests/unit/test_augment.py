@@ -5,10 +5,12 @@ import random
 
 import pytest
 import torch
+from conftest import changed
 from torch import Tensor
 from torchvision.transforms.v2.functional import resized_crop
 
 from lgd_core.base.seeding import generator
+from lgd_core.config.models.dataset import AugmentConfig, JitterConfig
 from lgd_core.networks.augment import (
     augment,
     color_jitter,
@@ -18,11 +20,6 @@ from lgd_core.networks.augment import (
     random_flip,
     random_resized_crop,
 )
-
-PLAIN_COLOURS = {
-    "jitter": {"brightness": 0, "contrast": 0, "saturation": 0},
-    "lighting": 0,
-}
 
 
 @pytest.fixture
@@ -101,13 +98,13 @@ def test_every_image_has_its_own_flip() -> None:
 
 def test_a_recipe_without_flips_never_flips() -> None:
     ramp = torch.linspace(0, 1, 8).expand(50, 1, 8, 8)
-    recipe = PLAIN_COLOURS | {"crop_scale": [1.0, 1.0], "crop_ratio": [1.0, 1.0], "flip": 0.0}
+    recipe = AugmentConfig(crop_scale=[1.0, 1.0], crop_ratio=[1.0, 1.0], flip=0.0)
     assert torch.allclose(augment(ramp, recipe, generator("augment")), ramp, atol=1e-5)
-    always = augment(ramp, recipe | {"flip": 1.0}, generator("augment"))
+    always = augment(ramp, changed(recipe, flip=1.0), generator("augment"))
     assert torch.allclose(always, ramp.flip(3), atol=1e-5)
 
 
-JITTER = {"brightness": 0.4, "contrast": 0.3, "saturation": 0.2}
+JITTER = JitterConfig(brightness=0.4, contrast=0.3, saturation=0.2)
 
 
 def plain_jitter(image: Tensor, order: list[int], shares: list[float]) -> Tensor:
@@ -134,8 +131,7 @@ def test_jitter_is_that_of_images_taken_one_by_one(images: Tensor) -> None:
 def test_jitter_goes_up_to_its_limit_either_way(operation: str) -> None:
     image = torch.tensor([0.8, 0.2, 0.5]).view(1, 3, 1, 1).expand(4000, 3, 2, 2).clone()
     image[:, :, 0] += 0.1
-    off = dict.fromkeys(JITTER, 0.0)
-    found = color_jitter(image, off | {operation: 0.4}, generator("limits"))
+    found = color_jitter(image, JitterConfig(**{operation: 0.4}), generator("limits"))
     luma = 0.299 * image[:, :1] + 0.587 * image[:, 1:2] + 0.114 * image[:, 2:]
     targets = {"brightness": 0.0, "contrast": luma.mean((1, 2, 3), keepdim=True)}
     step = targets.get(operation, luma) - image
@@ -157,15 +153,11 @@ def test_lighting_is_that_of_images_taken_one_by_one(images: Tensor) -> None:
 
 
 def test_augmentations_come_in_the_field_s_order(images: Tensor) -> None:
-    recipe = {
-        "crop_scale": [0.5, 1.0],
-        "crop_ratio": [0.75, 4 / 3],
-        "flip": 0.5,
-        "jitter": JITTER,
-        "lighting": 0.1,
-    }
+    recipe = AugmentConfig(
+        crop_scale=[0.5, 1.0], crop_ratio=[0.75, 4 / 3], flip=0.5, jitter=JITTER, lighting=0.1
+    )
     rng = generator("chain")
-    expected = random_resized_crop(images, recipe["crop_scale"], recipe["crop_ratio"], rng)
+    expected = random_resized_crop(images, recipe.crop_scale, recipe.crop_ratio, rng)
     expected = random_flip(expected, 0.5, rng)
     expected = lighting(color_jitter(expected, JITTER, rng), 0.1, rng)
     assert torch.equal(augment(images, recipe, generator("chain")), expected)
@@ -173,7 +165,7 @@ def test_augmentations_come_in_the_field_s_order(images: Tensor) -> None:
 
 
 def test_augmentation_is_a_function_of_its_generator(images: Tensor) -> None:
-    recipe = PLAIN_COLOURS | {"crop_scale": [0.3, 1.0], "crop_ratio": [0.8, 1.2], "flip": 0.5}
+    recipe = AugmentConfig(crop_scale=[0.3, 1.0], crop_ratio=[0.8, 1.2], flip=0.5)
     first, second, other = (augment(images, recipe, generator("a", i)) for i in (0, 0, 1))
     assert torch.equal(first, second)
     assert not torch.equal(first, other)

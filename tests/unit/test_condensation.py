@@ -7,10 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
+from conftest import SPEC, changed
 from torch import Tensor, nn
 
 from lgd_core.base.checkpoints import Checkpoint
 from lgd_core.base.micro_batches import MicroBatches
+from lgd_core.config.models.dataset import JitterConfig
+from lgd_core.config.models.method import CondensationConfig, NetworkConfig
 from lgd_core.distill.condensation import Condenser, condense, initial_pixels
 from lgd_core.distill.matching import distribution, gradient, siamese
 from lgd_core.networks.augment import augment
@@ -18,28 +21,27 @@ from lgd_core.networks.classifiers import build_network
 from lgd_core.networks.features import embed
 from lgd_core.networks.training import Images
 
-SHAPE = {"name": "ConvNet-2-w8", "channels": 3, "size": 16, "classes": 3}
-NETWORK = {
-    "life": 3,
-    "warm_up": 1,
-    "steps": 2,
-    "batch": 8,
-    "lr": 0.01,
-    "momentum": 0.9,
-    "weight_decay": 5e-4,
-    "cutmix": True,
-}
+NETWORK = NetworkConfig(
+    life=3,
+    warm_up=1,
+    steps=2,
+    batch=8,
+    lr=0.01,
+    momentum=0.9,
+    weight_decay=5e-4,
+    cutmix=True,
+)
+COMMON = CondensationConfig(steps=7, momentum=0.5, real_batch=6, network=NETWORK)
 RECIPES = {
-    "distribution": {"objective": "distribution", "factor": 1, "lr": 1.0},
-    "gradient": {"objective": "gradient", "factor": 2, "lr": 3e-3},
+    "distribution": changed(COMMON, objective="distribution", factor=1, lr=1.0),
+    "gradient": changed(COMMON, objective="gradient", factor=2, lr=3e-3),
 }
-COMMON = {"steps": 7, "momentum": 0.5, "real_batch": 6, "network": NETWORK}
 objectives = pytest.mark.parametrize("objective", ["distribution", "gradient"])
 
 
 def condenser(real: Images, objective: str, chunk: int = 3, **changes: object) -> Condenser:
-    recipe = COMMON | RECIPES[objective] | changes
-    return Condenser(real, [0, 1, 2], SHAPE, recipe, (0, 1), MicroBatches(chunk))
+    recipe = changed(RECIPES[objective], **changes)
+    return Condenser(real, [0, 1, 2], SPEC, recipe, (0, 1), MicroBatches(chunk))
 
 
 def start(factor: int = 1) -> Tensor:
@@ -75,7 +77,7 @@ def plain_gradient(network: nn.Module, real: Tensor, synthetic: Tensor, label: i
 
 @pytest.fixture
 def trainable() -> nn.Module:
-    return build_network(*SHAPE.values(), "matched")
+    return build_network(SPEC, "matched")
 
 
 @objectives
@@ -116,10 +118,8 @@ def test_embeddings_are_what_the_last_layer_reads(trainable: nn.Module) -> None:
 
 
 def test_real_and_synthetic_images_of_a_class_share_one_draw(bright: Images) -> None:
-    recipe = bright.augment | {
-        "jitter": {"brightness": 0.4, "contrast": 0.4, "saturation": 0.4},
-        "lighting": 0.1,
-    }
+    jitter = JitterConfig(brightness=0.4, contrast=0.4, saturation=0.4)
+    recipe = changed(bright.augment, jitter=jitter, lighting=0.1)
     images = torch.rand(3, 1, 3, 16, 16)
     real, synthetic = images.expand(-1, 4, -1, -1, -1), images.expand(-1, 2, -1, -1, -1)
     rngs = [torch.Generator().manual_seed(label) for label in range(3)]
@@ -138,7 +138,7 @@ def test_optimisation_lowers_the_distance_to_new_networks(
     bright: Images, objective: str, lr: float
 ) -> None:
     job = condenser(bright, objective, steps=20, lr=lr)
-    before = start(job.recipe["factor"])
+    before = start(job.recipe.factor)
     after = condense(job, before, Checkpoint(None))
     judge = dataclasses.replace(job, key=(0, 99))
     means = []
@@ -151,7 +151,7 @@ def test_optimisation_lowers_the_distance_to_new_networks(
 @objectives
 def test_pixels_stay_in_range_however_far_they_would_go(bright: Images, objective: str) -> None:
     job = condenser(bright, objective, lr=100.0, steps=2)
-    pixels = condense(job, start(job.recipe["factor"]), Checkpoint(None))
+    pixels = condense(job, start(job.recipe.factor), Checkpoint(None))
     assert (pixels.min(), pixels.max()) == (0, 1)
 
 
@@ -166,7 +166,7 @@ def test_an_interrupted_increment_ends_as_an_undisturbed_one(
 ) -> None:
     """Killed after the first step, where a network's life ends, and within a life."""
     job = condenser(bright, objective)
-    first = start(job.recipe["factor"])
+    first = start(job.recipe.factor)
     expected = condense(job, first, Checkpoint(None))
     interrupt_after(saves)
     with pytest.raises(KeyboardInterrupt):
@@ -178,7 +178,7 @@ def test_an_interrupted_increment_ends_as_an_undisturbed_one(
 @objectives
 def test_shards_and_batches_draw_the_same(bright: Images, objective: str) -> None:
     whole = condenser(bright, objective)
-    first = start(whole.recipe["factor"])
+    first = start(whole.recipe.factor)
     expected = condense(whole, first, Checkpoint(None))
     one_by_one = condenser(bright, objective, chunk=1)
     shard = dataclasses.replace(whole, classes=[2])

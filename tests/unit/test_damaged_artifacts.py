@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from conftest import changed
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
@@ -22,6 +23,8 @@ from lgd_core.base.digests import digest
 from lgd_core.base.errors import UserError
 from lgd_core.base.files import read_json, write_json
 from lgd_core.base.tensors import load_tensors, save_tensors
+from lgd_core.config.models.dataset import StoredImageConfig
+from lgd_core.config.settings import NetworkSpec, StoredImages
 from lgd_core.data.distilled import load_increment, read_class, read_folder, read_grid, write_folder
 from lgd_core.data.real_images import load_split
 from lgd_core.distill.candidates import build_increment, load_shards
@@ -31,8 +34,8 @@ from lgd_core.networks.classifiers import Preprocess, build_network, load_networ
 
 CPU = torch.device("cpu")
 CLASSES = ["ant", "bee"]
-FACTS = {"classes": CLASSES, "image": {"channels": 1, "size": 8}}
-SHAPE = {"name": "ConvNet-2-w8", "channels": 1, "size": 8, "classes": 2}
+STORED = StoredImages(classes=CLASSES, image=StoredImageConfig(channels=1, size=8))
+SPEC = NetworkSpec(name="ConvNet-2-w8", channels=1, size=8, classes=2)
 PREPROCESS = Preprocess([0.5], [0.5], 8)
 PER_CLASS = 3
 
@@ -61,14 +64,14 @@ def write_candidates(folder: Path) -> None:
 
 
 def write_influence(folder: Path) -> None:
-    network = build_network(*SHAPE.values(), "surrogate")
+    network = build_network(SPEC, "surrogate")
     parameters = {name: torch.stack([p, p + 1]) for name, p in network.named_parameters()}
     values = sum(p.numel() for p in network.parameters())
-    save_influence(folder / "i.safetensors", parameters, numbers(2, 2, values), SHAPE, {})
+    save_influence(folder / "i.safetensors", parameters, numbers(2, 2, values), SPEC, {})
 
 
 def influence_in(folder: Path) -> list:
-    found = load_influence(folder / "i.safetensors", PREPROCESS, CPU, SHAPE)
+    found = load_influence(folder / "i.safetensors", PREPROCESS, CPU, SPEC)
     return [found.gradients, found.parameters]
 
 
@@ -104,7 +107,7 @@ def table_in(folder: Path) -> str:
 
 
 def all_of_folder(folder: Path) -> list:
-    read = [*read_folder(folder / "set", FACTS), read_grid(folder / "set", CLASSES, 9)]
+    read = [*read_folder(folder / "set", STORED), read_grid(folder / "set", CLASSES, 9)]
     rows, images = read_class(folder / "set", CLASSES[1], 9)
     return [*read, rows, images, read_json(folder / "set" / "provenance.json")]
 
@@ -127,20 +130,20 @@ class Kind:
 def tensors(make: Callable[[], dict[str, Tensor]], read: Callable[[Path], object]) -> Kind:
     """Return a kind that is one file of tensors."""
     name = "x.safetensors"
-    facts = {"seed": "0", "recipe": {"steps": 50, "lr": 1e-4, "name": "é"}}
-    return Kind(lambda folder: save_tensors(folder / name, make(), facts), lambda f: read(f / name))
+    stamp = {"seed": "0", "recipe": {"steps": 50, "lr": 1e-4, "name": "é"}}
+    return Kind(lambda folder: save_tensors(folder / name, make(), stamp), lambda f: read(f / name))
 
 
 KINDS = {
-    "increment": tensors(an_increment, lambda path: load_increment(path, FACTS, PER_CLASS)),
+    "increment": tensors(an_increment, lambda path: load_increment(path, STORED, PER_CLASS)),
     "candidates": Kind(
-        write_candidates, lambda folder: load_shards(sorted(folder.iterdir()), FACTS)
+        write_candidates, lambda folder: load_shards(sorted(folder.iterdir()), STORED)
     ),
     "network": Kind(
         lambda folder: save_network(
-            folder / "n.safetensors", build_network(*SHAPE.values(), "key"), SHAPE, {"top1": 90.5}
+            folder / "n.safetensors", build_network(SPEC, "key"), SPEC, {"top1": 90.5}
         ),
-        lambda folder: load_network(folder / "n.safetensors", CPU, SHAPE).state_dict(),
+        lambda folder: load_network(folder / "n.safetensors", CPU, SPEC).state_dict(),
     ),
     "influence": Kind(write_influence, influence_in),
     "latents": tensors(
@@ -327,26 +330,26 @@ def test_an_increment_of_something_else_is_named(
     path = tmp_path / "increment.safetensors"
     save_tensors(path, an_increment() | change, {})
     with pytest.raises(UserError, match=rf"increment\.safetensors: {message}"):
-        load_increment(path, FACTS, PER_CLASS)
+        load_increment(path, STORED, PER_CLASS)
 
 
 def test_a_network_of_another_architecture_is_not_used_in_its_place(tmp_path: Path) -> None:
-    path, other = tmp_path / "learner.safetensors", SHAPE | {"name": "ConvNet-1-w8"}
-    save_network(path, build_network(*other.values(), "key"), other, {})
+    path, other = tmp_path / "learner.safetensors", changed(SPEC, name="ConvNet-1-w8")
+    save_network(path, build_network(other, "key"), other, {})
     with pytest.raises(UserError, match=r"network\.name: found ConvNet-1-w8, expected ConvNet-2"):
-        load_network(path, CPU, SHAPE)
-    save_network(path, build_network(*other.values(), "key"), SHAPE, {})
+        load_network(path, CPU, SPEC)
+    save_network(path, build_network(other, "key"), SPEC, {})
     with pytest.raises(UserError, match="weights of another network") as error:
-        load_network(path, CPU, SHAPE)
+        load_network(path, CPU, SPEC)
     assert "\n" not in str(error.value)
 
 
 def test_weights_that_are_not_finite_are_refused(tmp_path: Path) -> None:
-    network = build_network(*SHAPE.values(), "key")
+    network = build_network(SPEC, "key")
     next(network.parameters()).data[0] = torch.nan
-    save_network(tmp_path / "n.safetensors", network, SHAPE, {})
+    save_network(tmp_path / "n.safetensors", network, SPEC, {})
     with pytest.raises(UserError, match="not finite"):
-        load_network(tmp_path / "n.safetensors", CPU, {})
+        load_network(tmp_path / "n.safetensors", CPU, SPEC)
 
 
 @pytest.mark.parametrize(("first", "second"), [([0], [0]), ([1], [0]), ([0], [])])
@@ -357,7 +360,7 @@ def test_shards_must_hold_all_classes_in_order(
     for path, labels in zip(paths, (first, second), strict=True):
         save_tensors(path, candidates(labels), {"labels": labels})
     with pytest.raises(UserError, match=r"of2\.safetensors: found"):
-        load_shards(paths, FACTS)
+        load_shards(paths, STORED)
 
 
 def test_arrays_that_were_cut_are_named(tmp_path: Path) -> None:
@@ -374,7 +377,7 @@ def test_one_image_more_or_less_than_the_manifest_has_is_an_error(tmp_path: Path
     extra = folder / "1_bee" / "k009_p000.png"
     shutil.copyfile(folder / "0_ant" / "k000_p000.png", extra)
     with pytest.raises(UserError, match=r"found 7 PNG files, expected the 6.*k009_p000\.png"):
-        read_folder(folder, FACTS)
+        read_folder(folder, STORED)
     extra.unlink()
     (folder / "0_ant" / "k000_p001.png").unlink()
     with pytest.raises(UserError, match=r"found 5 PNG files, expected the 6.*k000_p001\.png"):
@@ -384,6 +387,7 @@ def test_one_image_more_or_less_than_the_manifest_has_is_an_error(tmp_path: Path
 def test_a_set_of_another_data_set_is_not_taken(tmp_path: Path) -> None:
     write_folder(tmp_path / "set", [an_increment()], CLASSES, {})
     with pytest.raises(UserError, match="other classes"):
-        read_folder(tmp_path / "set", FACTS | {"classes": ["ant", "wasp"]})
+        read_folder(tmp_path / "set", changed(STORED, classes=["ant", "wasp"]))
+    colour = StoredImageConfig(channels=3, size=8)
     with pytest.raises(UserError, match=r"images: found uint8 \(6, 1, 8, 8\)"):
-        read_folder(tmp_path / "set", FACTS | {"image": {"channels": 3, "size": 8}})
+        read_folder(tmp_path / "set", changed(STORED, image=colour))

@@ -6,27 +6,27 @@ import sys
 import pandas as pd
 import pytest
 import torch
-from conftest import CLASSES, CPU, PLAIN_COLOURS, SIZE
+from conftest import CPU, SEEN, SIZE, SPEC, changed
 
 from lgd_core.analysis import diagnosis
 from lgd_core.analysis.difficulty import difficulty_frame
 from lgd_core.analysis.neighbours import distinct_pairs, near_duplicates, neighbours_table
 from lgd_core.base.checkpoints import Checkpoint
+from lgd_core.config.models.dataset import AugmentConfig
+from lgd_core.config.settings import TrainingSettings
 from lgd_core.evaluation.students import cross_accuracies
 from lgd_core.figures.diagnosis_figure import diagnosis_figure
 from lgd_core.figures.set_figures import save_figure
 from lgd_core.networks.features import nearest, pixel_vectors
 from lgd_core.networks.training import Images
 
-FACTS = {
-    "classes": ["ant", "bee", "cat"],
-    "normalise": {"mean": [0.5] * 3, "std": [0.3] * 3},
-    "image": {"size": SIZE, "train_size": None, "channels": 3},
-    "augment": PLAIN_COLOURS | {"crop_scale": [0.9, 1.0], "crop_ratio": [0.9, 1.1], "flip": 0.0},
-}
-SHAPE = {"name": "ConvNet-2-w8", "channels": 3, "size": SIZE, "classes": CLASSES}
+UNFLIPPED = changed(
+    SEEN, augment=AugmentConfig(crop_scale=[0.9, 1.0], crop_ratio=[0.9, 1.1], flip=0.0)
+)
 ZONES = {"easy_mean": 0.5, "informative_variance": 0.05}
-RECIPE = {"batch": 12, "lr": 1e-2, "weight_decay": 0.01, "cutmix": False, "evaluations": 1}
+RECIPE = TrainingSettings(
+    epochs=1, batch=12, lr=1e-2, weight_decay=0.01, cutmix=False, evaluations=1
+)
 
 
 def pictures(count: int, key: int) -> torch.Tensor:
@@ -37,12 +37,12 @@ def pictures(count: int, key: int) -> torch.Tensor:
 
 
 def labelled(images: torch.Tensor, labels: torch.Tensor) -> Images:
-    return Images.on(CPU, images, labels, FACTS)
+    return Images.on(CPU, images, labels, UNFLIPPED)
 
 
 def matrix_of(increments: list[Images], epochs: int) -> list[list[float]]:
-    recipe = RECIPE | {"epochs": epochs}
-    return cross_accuracies(SHAPE, increments, recipe, ("test",), Checkpoint(None))
+    recipe = changed(RECIPE, epochs=epochs)
+    return cross_accuracies(SPEC, increments, recipe, ("test",), Checkpoint(None))
 
 
 def test_identical_increments_are_redundant_and_bring_no_errors(bright):
@@ -119,12 +119,12 @@ def neighbours(reference) -> tuple[pd.DataFrame, float]:
     table = pd.DataFrame(
         {
             "file": [f"{i}.png" for i in range(6)],
-            "class": [FACTS["classes"][label] for label in labels.tolist()],
+            "class": [SEEN.classes[label] for label in labels.tolist()],
             "label": labels.tolist(),
             "increment": [0, 0, 0, 1, 1, 1],
         }
     )
-    return neighbours_table(table, images, real, reference, FACTS, CPU)
+    return neighbours_table(table, images, real, reference, UNFLIPPED, CPU)
 
 
 def test_copies_of_real_images_are_found(neighbours):

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from conftest import SPEC, changed
 
 from lgd_core.analysis.difficulty import (
     ZONES,
@@ -20,11 +21,11 @@ from lgd_core.analysis.difficulty import (
     symmetric_kl,
 )
 from lgd_core.base.checkpoints import Checkpoint
+from lgd_core.config.settings import WatchedSettings
 from lgd_core.networks.classifiers import build_network
 from lgd_core.networks.training import Images
 
-SHAPE = {"name": "ConvNet-2-w8", "channels": 3, "size": 16, "classes": 3}
-RECIPE = {"epochs": 12, "batch": 12, "lr": 0.003, "weight_decay": 0.01}
+RECIPE = WatchedSettings(architecture=SPEC.name, epochs=12, batch=12, lr=0.003, weight_decay=0.01)
 NOWHERE = Checkpoint(None)
 
 
@@ -32,7 +33,7 @@ def test_belief_grows_in_labels_that_fit_and_not_in_a_wrong_one(bright: Images) 
     labels = bright.labels.clone()
     labels[0] = 1
     planted = Images(bright.images, labels, bright.preprocess, bright.augment)
-    seen = probabilities_in_training(SHAPE, planted, RECIPE, ("key",), NOWHERE)
+    seen = probabilities_in_training(SPEC, planted, RECIPE, ("key",), NOWHERE)
     assert seen.shape == (24, 12)
     assert seen[1:, -1].mean() > seen[1:, 0].mean() + 0.2
     assert seen.mean(1).argmin() == 0
@@ -42,7 +43,7 @@ def test_belief_grows_in_labels_that_fit_and_not_in_a_wrong_one(bright: Images) 
 def test_an_interrupted_measurement_ends_as_an_undisturbed_one(
     bright: Images, tmp_path: Path, interrupt_after: Callable, saves: int
 ) -> None:
-    arguments = (SHAPE, bright, RECIPE, ("key",))
+    arguments = (SPEC, bright, RECIPE, ("key",))
     expected = probabilities_in_training(*arguments, NOWHERE)
     interrupt_after(saves)
     with pytest.raises(KeyboardInterrupt):
@@ -51,8 +52,8 @@ def test_an_interrupted_measurement_ends_as_an_undisturbed_one(
 
 
 def test_the_reference_s_confidence_is_that_in_the_true_class(bright: Images) -> None:
-    reference = build_network(*SHAPE.values(), "reference").eval()
-    found = measure(SHAPE, bright, reference, RECIPE | {"epochs": 2}, 0, NOWHERE)
+    reference = build_network(SPEC, "reference").eval()
+    found = measure(SPEC, bright, reference, changed(RECIPE, epochs=2), 0, NOWHERE)
     with torch.no_grad():
         logits = reference(bright.preprocess(bright.images / 255))
     expected = logits.softmax(1)[torch.arange(24), bright.labels]

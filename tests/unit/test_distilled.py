@@ -14,6 +14,8 @@ from lgd_core.base.errors import UserError
 from lgd_core.base.files import read_json
 from lgd_core.base.seeding import generator
 from lgd_core.base.tensors import load_tensors, save_tensors
+from lgd_core.config.models.dataset import StoredImageConfig
+from lgd_core.config.settings import StoredImages
 from lgd_core.data.distilled import (
     class_folder,
     origin_of,
@@ -33,8 +35,8 @@ def test_whoever_may_read_a_folder_may_read_its_tensors(tmp_path, folder, file):
     assert (tmp_path / "a.safetensors").stat().st_mode & 0o777 == file
 
 
-def facts(channels: int = 3) -> dict:
-    return {"classes": NAMES, "image": {"size": 8, "channels": channels}}
+def stored(channels: int = 3) -> StoredImages:
+    return StoredImages(classes=NAMES, image=StoredImageConfig(size=8, channels=channels))
 
 
 def increments(channels: int = 3, count: int = 2, positions: int = 2) -> list[dict[str, Tensor]]:
@@ -71,7 +73,7 @@ def test_torchvision_reads_the_folder_with_the_same_labels_and_pixels(tmp_path: 
 def test_a_folder_comes_back_in_the_order_it_was_written(tmp_path: Path, channels: int) -> None:
     written = increments(channels)
     write_folder(tmp_path / "set", written, NAMES, {"formation": 2})
-    images, labels, factor = read_folder(tmp_path / "set", facts(channels))
+    images, labels, factor = read_folder(tmp_path / "set", stored(channels))
     assert factor == 2
     assert torch.equal(images, torch.cat([increment["images"] for increment in written]))
     assert torch.equal(labels, torch.cat([increment["labels"] for increment in written]))
@@ -149,8 +151,8 @@ def test_tensors_come_back_with_their_metadata(tmp_path: Path) -> None:
     tensors = increments()[0] | {"strided": torch.arange(6).view(2, 3).T}
     metadata = {"labels": [1, 2], "nested": {"a": 1.5, "ü": None}}
     save_tensors(tmp_path / "x.safetensors", tensors, metadata)
-    found, facts = load_tensors(tmp_path / "x.safetensors")
-    assert facts == metadata
+    found, known = load_tensors(tmp_path / "x.safetensors")
+    assert known == metadata
     assert found.keys() == tensors.keys()
     assert all(torch.equal(found[n].nan_to_num(), tensors[n].nan_to_num()) for n in tensors)
 

@@ -12,6 +12,8 @@ from PIL import Image, ImageDraw
 from lgd_core.base.errors import UserError
 from lgd_core.config.classes import imagenet_indices
 from lgd_core.config.external import increments_of, list_images, list_set, resolve_external
+from lgd_core.config.models.dataset import NormaliseConfig
+from lgd_core.config.settings import SeenImages
 from lgd_core.data.distilled import read_folder, write_folder
 from lgd_core.data.external_sets import read_set
 from lgd_core.data.multi_formation import unpack_stored
@@ -22,6 +24,7 @@ DATASET = {
     "wnids": WNIDS,
     "image": {"size": 8, "channels": 3},
 }
+SEEN = SeenImages(normalise=NormaliseConfig(mean=[0.5] * 3, std=[0.3] * 3), **DATASET)
 NUMBERED = [f"{label:05d}" for label in range(3)]
 
 
@@ -138,9 +141,9 @@ def test_images_are_read_at_the_size_of_the_data_set(tmp_path):
     files = {"images": "i.npy", "labels": "l.npy", "table": "t.csv"}
     files = {name: str(tmp_path / file) for name, file in files.items()}
     said = []
-    facts = read_set({"folder": str(root), "increment": 2}, DATASET, files, 2, said.append)
+    found = read_set({"folder": str(root), "increment": 2}, SEEN, files, 2, said.append)
     expected = {"images": 9, "increments": [6, 3], "split": "file order, 2 each"}
-    assert facts == expected | {"left_out": {}}
+    assert found == expected | {"left_out": {}}
     images = np.load(files["images"])
     assert images.shape == (9, 3, 8, 8)
     assert abs(int(images[8, 0, -1, -1]) - 120) < 10, "the colour of class 2"
@@ -163,9 +166,9 @@ def test_images_that_a_set_of_our_own_holds_are_read_one_by_one(tmp_path):
     write_folder(root, [increment], names, {"formation": 2})
     files = {name: str(tmp_path / name) for name in ("images.npy", "labels.npy", "table")}
     files = {name.removesuffix(".npy"): path for name, path in files.items()}
-    facts = read_set({"folder": str(root), "increment": 10}, DATASET, files, 1, print)
-    assert facts["images"] == 24
-    stored, labels, factor = read_folder(root, DATASET)
+    found = read_set({"folder": str(root), "increment": 10}, SEEN, files, 1, print)
+    assert found["images"] == 24
+    stored, labels, factor = read_folder(root, SEEN)
     seen, of_seen = unpack_stored(stored, labels, factor)
     assert np.array_equal(np.load(files["images"]), seen.numpy())
     assert np.array_equal(np.load(files["labels"]), of_seen.numpy())
@@ -179,7 +182,7 @@ def test_broken_image_is_named(tmp_path):
     (root / WNIDS[0] / "sample1.png").write_bytes(b"no picture")
     files = {name: str(tmp_path / name) for name in ("images", "labels", "table")}
     with pytest.raises(UserError, match=r"sample1.png: found a broken image"):
-        read_set({"folder": str(root), "increment": 2}, DATASET, files, 1, print)
+        read_set({"folder": str(root), "increment": 2}, SEEN, files, 1, print)
 
 
 def resolved(external: dict, of_run: tuple = ("digits",)) -> dict:
@@ -267,9 +270,9 @@ def test_images_of_all_suffixes_are_read_and_the_rest_is_named(tmp_path):
     for name in ("00001/a.heic", "00002/Thumbs.db", "lonely.png"):
         (root / name).touch()
     files = {name: str(tmp_path / name) for name in ("images", "labels", "table")}
-    facts = read_set({"folder": str(root), "increment": 2}, DATASET, files, 1, print)
-    assert facts["images"] == 9
-    assert {kind: group["first"] for kind, group in facts["left_out"].items()} == {
+    found = read_set({"folder": str(root), "increment": 2}, SEEN, files, 1, print)
+    assert found["images"] == 9
+    assert {kind: group["first"] for kind, group in found["left_out"].items()} == {
         ".heic": ["00001/a.heic"],
         ".png": ["lonely.png"],
         "litter": ["00002/Thumbs.db"],

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import CPU
+from conftest import CPU, changed
 from safetensors.torch import load_file, save_file
 from test_condensation import condenser, start
 from test_minimax import RECIPE
@@ -18,6 +18,7 @@ from torch import Tensor
 
 from lgd_core.base.checkpoints import Checkpoint
 from lgd_core.base.errors import UserError
+from lgd_core.config.models.method import LearnerConfig
 from lgd_core.diffusion.finetuning import tune_prior
 from lgd_core.diffusion.prior_training import train_transformer
 from lgd_core.diffusion.priors import Prior, load_prior, to_uint8
@@ -81,24 +82,24 @@ def test_candidates_are_not_chosen_by_such_scores(fixed_prior: Prior, scorer: Sc
 
 def test_students_and_learners_stop(bright: Images, tmp_path: Path) -> None:
     checkpoint = Checkpoint(tmp_path, interval=0)
-    recipe = STUDENT | {"lr": math.inf}
+    recipe = changed(STUDENT, lr=math.inf)
     text = complaint(
         lambda: train_to_length(student(), bright, bright, recipe, ("key",), checkpoint, "student")
     )
     assert text.startswith("loss of training: ")
     assert checkpoint.load("student") is None, "nothing to go on from is kept"
-    recipe |= {"ema_decay": 0.9, "patience": 2, "min_delta": 0.0, "max_epochs": 3}
-    recipe |= {"squeeze_epochs": 1, "min_lr_ratio": 0.1}
-    complaint(lambda: train_to_plateau(student(), bright, None, recipe, ("key",), NOWHERE))
+    learner = changed(LearnerConfig(batch=10, max_epochs=3), lr=math.inf)
+    complaint(lambda: train_to_plateau(student(), bright, None, learner, ("key",), NOWHERE))
 
 
 def test_training_and_tuning_of_priors_stop(bright: Images, fixed_folder: Path) -> None:
     prior = load_prior(str(fixed_folder), CPU)
     rate = {"lr": math.inf, "steps": 3}
     data = (bright.images, bright.labels)
-    text = complaint(lambda: tune_prior(prior, *data, [0, 1, 2], 0.5, RECIPE | rate, NOWHERE))
+    recipe = changed(RECIPE, **rate)
+    text = complaint(lambda: tune_prior(prior, *data, [0, 1, 2], 0.5, recipe, NOWHERE))
     assert text.startswith("finetune: loss of step 1: ")
-    rest = (3, TRANSFORMER | rate, 0, NOWHERE, CPU)
+    rest = (3, changed(TRANSFORMER, **rate), 0, NOWHERE, CPU)
     text = complaint(lambda: train_transformer(prior.autoencoder, *data, *rest))
     assert text.startswith("transformer: loss of step ")
 

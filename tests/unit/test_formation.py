@@ -3,16 +3,11 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from conftest import SEEN
 from torch import Tensor
 
 from lgd_core.data.multi_formation import pack_grid, unpack_grid, unpack_stored
 from lgd_core.networks.training import Images
-
-FACTS = {
-    "normalise": {"mean": [0.5, 0.5, 0.5], "std": [0.3, 0.3, 0.3]},
-    "image": {"size": 16, "train_size": None},
-    "augment": {},
-}
 
 
 def stored(n: int = 3) -> Tensor:
@@ -58,7 +53,7 @@ def test_taking_apart_lets_gradients_through() -> None:
 def test_training_sees_what_stored_images_hold() -> None:
     images = (stored() * 255).to(torch.uint8)
     labels = torch.tensor([2, 0, 1])
-    data = Images.of_set(torch.device("cpu"), images, labels, 2, FACTS)
+    data = Images.of_set(torch.device("cpu"), images, labels, 2, SEEN)
     assert data.labels.tolist() == [2, 2, 2, 2, 0, 0, 0, 0, 1, 1, 1, 1]
     assert data.images.dtype == torch.uint8
     expected = torch.stack([q for image in images.float() for q in quarters(image)])

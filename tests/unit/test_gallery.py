@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import CLASSES, CPU, PLAIN_COLOURS, SIZE
+from conftest import CLASSES, CPU, SEEN, SIZE
 from PIL import Image
 
 from lgd_core.figures.gallery import (
@@ -25,12 +25,6 @@ from lgd_core.figures.gallery import (
     sprite_sheets,
 )
 
-FACTS = {
-    "classes": ["ant", "bee", "cat"],
-    "normalise": {"mean": [0.5] * 3, "std": [0.3] * 3},
-    "image": {"size": SIZE, "train_size": None, "channels": 3},
-    "augment": PLAIN_COLOURS | {"crop_scale": [0.9, 1.0], "crop_ratio": [0.9, 1.1], "flip": 0.0},
-}
 CARDS = "[...document.querySelectorAll('.tile')]"
 SHOWN = f"{CARDS}.map(tile => Number(tile.dataset.row))"
 
@@ -58,7 +52,7 @@ def test_nearest_before_looks_back_only():
 def test_table_has_losses_and_the_nearest_of_the_same_class(learner, reference):
     increments = [increment(0), increment(1)]
     increments[1]["latents"][5] = 2 * increments[0]["latents"][4]
-    table = set_table(increments, 1, [learner], reference, FACTS, CPU)
+    table = set_table(increments, 1, [learner], reference, SEEN, CPU)
     assert table["class"].tolist() == [0, 0, 1, 1, 2, 2] * 2
     assert table["learner"].isna().tolist() == [True] * 6 + [False] * 6
     last = increments[1]["images"][-1:].float() / 255
@@ -75,7 +69,7 @@ def test_table_has_losses_and_the_nearest_of_the_same_class(learner, reference):
 
 def test_losses_of_a_stored_image_are_the_mean_of_those_it_holds(learner, reference):
     increments = [increment(0), increment(1)]
-    table = set_table(increments, 2, [learner], reference, FACTS, CPU)
+    table = set_table(increments, 2, [learner], reference, SEEN, CPU)
     assert len(table) == 12, "a row is a stored image"
     stored = increments[1]["images"][-1:].float()
     parts = [stored[:, :, y : y + 8, x : x + 8] for y in (0, 8) for x in (0, 8)]
@@ -90,7 +84,7 @@ def test_nearest_images_are_found_in_any_of_many_increments(learner, reference):
     """Each position of increment 3 is a copy of one of increment 1, and knows its row."""
     increments = [increment(k) for k in range(4)]
     increments[3]["latents"] = 2 * increments[1]["latents"]
-    table = set_table(increments, 1, [learner] * 3, reference, FACTS, CPU)
+    table = set_table(increments, 1, [learner] * 3, reference, SEEN, CPU)
     last, first = (table[table["increment"] == k] for k in (3, 1))
     assert last["nearest"].tolist() == first.index.tolist()
     found = table.loc[last["nearest"], ["class", "increment", "position"]].to_numpy().tolist()
@@ -98,7 +92,7 @@ def test_nearest_images_are_found_in_any_of_many_increments(learner, reference):
 
 
 def test_rows_of_nearest_images_move_with_their_set(learner, reference):
-    one = set_table([increment(0), increment(1)], 1, [learner], reference, FACTS, CPU)
+    one = set_table([increment(0), increment(1)], 1, [learner], reference, SEEN, CPU)
     both = joined({("dit", 0): one, ("lgd", 0): one})
     assert list(both.columns) == list(COLUMNS)
     first, second = both["nearest"][:12].to_numpy(), both["nearest"][12:].to_numpy()

@@ -158,7 +158,7 @@ def test_real_images_are_stored_as_they_are_or_as_the_autoencoder_gives_them_bac
         assert all(image.numpy().tobytes() in real for image in stored)
 
 
-FACTS = DATASET | {
+TRAINED = DATASET | {
     "image": {"size": 16, "channels": 3, "train_size": None},
     "normalise": {"mean": [0.5, 0.4, 0.3], "std": [0.2, 0.25, 0.3]},
     "augment": {
@@ -196,7 +196,7 @@ def test_a_shard_holds_what_all_classes_together_do(
     def drawn(labels: list[int], increment: int) -> dict[str, torch.Tensor]:
         key = (0, increment)
         return draw_candidates(
-            fixed_prior, artifacts, FACTS, method, labels, key, Checkpoint(None)
+            fixed_prior, artifacts, TRAINED, method, labels, key, Checkpoint(None)
         )[0]
 
     whole, shard = drawn([0, 1, 2], 1), drawn([2], 1)

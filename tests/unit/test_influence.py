@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
+from conftest import CPU, SEEN, SPEC
 from torch import Tensor, nn
 
 from lgd_core.base.micro_batches import MicroBatches
@@ -22,7 +23,6 @@ from lgd_core.distill.influence import (
 )
 from lgd_core.networks.classifiers import build_network
 
-CPU = torch.device("cpu")
 LABELS = torch.tensor([0, 1, 2, 1])
 
 
@@ -38,7 +38,7 @@ def one_by_one(network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
 
 @pytest.mark.parametrize("name", ["ConvNet-2-w8", "ResNetAP-10-w8", "ResNet-10"])
 def test_parameter_gradients_of_a_batch_are_those_of_single_images(double: None, name: str) -> None:
-    network = build_network(name, 3, 16, 3, "surrogate").eval()
+    network = build_network(SEEN.network(name), "surrogate").eval()
     images = torch.randn(4, 3, 16, 16, generator=generator("images"))
     found = parameter_gradients(network, dict(network.named_parameters()), images, LABELS)
     torch.testing.assert_close(found, one_by_one(network, images, LABELS), rtol=1e-9, atol=1e-12)
@@ -133,9 +133,8 @@ def test_chunks_change_nothing(step, score, largest: int) -> None:
 
 
 def test_one_file_holds_all_that_guidance_needs(tmp_path: Path, influence: Influence) -> None:
-    path, shape = tmp_path / "gradients.safetensors", ("ConvNet-2-w8", 3, 16, 3)
-    facts = dict(zip(("name", "channels", "size", "classes"), shape, strict=True))
-    save_influence(path, influence.parameters, influence.gradients, facts, {})
-    found = load_influence(path, influence.preprocess, CPU, facts)
+    path = tmp_path / "gradients.safetensors"
+    save_influence(path, influence.parameters, influence.gradients, SPEC, {})
+    found = load_influence(path, influence.preprocess, CPU, SPEC)
     images = torch.rand(4, 3, 16, 16, generator=generator("images"))
     assert torch.equal(found(images, LABELS), influence(images, LABELS))

@@ -9,10 +9,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from conftest import SEEN, SPEC
 
 from lgd_core.base.checkpoints import Checkpoint
 from lgd_core.base.errors import UserError
 from lgd_core.base.files import write_json
+from lgd_core.config.settings import TrainingSettings
 from lgd_core.evaluation.students import cross_accuracies
 from lgd_core.networks.classifiers import build_network, save_network
 from lgd_core.networks.training import Images
@@ -174,20 +176,12 @@ def assessment(
     arrays = sorted(tmp_path.glob("*.npy"))
     sums = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in arrays}
     write_json(tmp_path / "prepared.json", {"files": sums})
-    shape = ("ConvNet-2-w8", 3, 16, 3)
-    named = dict(zip(("name", "channels", "size", "classes"), shape, strict=True))
-    save_network(tmp_path / "r.safetensors", build_network(*shape, "reference"), named, {})
+    save_network(tmp_path / "r.safetensors", build_network(SPEC, "reference"), SPEC, {})
     write_prior_facts(tmp_path / "prior.json", fixed_folder)
-    plain = {"jitter": {"brightness": 0, "contrast": 0, "saturation": 0}, "lighting": 0}
     settings = {
         "prior_labels": None,
         "sampler": {"steps": 2, "cfg_scale": 4.0, "cfg_channels": None, "classes_per_batch": None},
-        "network": {
-            "classes": ["ant", "bee", "cat"],
-            "image": {"size": 16, "channels": 3, "train_size": None},
-            "normalise": {"mean": [0.5] * 3, "std": [0.3] * 3},
-            "augment": plain | {"crop_scale": [1, 1], "crop_ratio": [1, 1], "flip": 0.5},
-        },
+        "network": SEEN.model_dump(),
     }
     named = {"reference": str(tmp_path / "r.safetensors"), "prior": str(tmp_path / "prior.json")}
     output = Files(metrics=str(tmp_path / "m.json"), grid=str(tmp_path / "g.png"))
@@ -212,11 +206,9 @@ def test_an_assessment_killed_at_its_second_scale_ends_as_an_undisturbed_one(
     assert assessment() == expected
 
 
-RECIPE = {"epochs": 2, "evaluations": 1, "batch": 12, "lr": 0.01, "weight_decay": 0.0}
-SHAPE = {"name": "ConvNet-2-w8", "channels": 3, "size": 16, "classes": 3}
-
-
 def test_a_network_that_is_done_keeps_no_checkpoint(bright: Images, tmp_path: Path) -> None:
-    recipe, checkpoint = RECIPE | {"cutmix": False}, Checkpoint(tmp_path, 0)
-    cross_accuracies(SHAPE, [bright, bright], recipe, ("key",), checkpoint)
+    recipe = TrainingSettings(
+        epochs=2, evaluations=1, batch=12, lr=0.01, weight_decay=0.0, cutmix=False
+    )
+    cross_accuracies(SPEC, [bright, bright], recipe, ("key",), Checkpoint(tmp_path, 0))
     assert len(list(tmp_path.rglob("*.pt"))) == 1, "the results alone"

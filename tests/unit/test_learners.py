@@ -5,13 +5,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from conftest import SPEC
 from PIL import Image
 from torch import nn
 from torchvision.models import resnet18
 
 from lgd_core.base.errors import UserError
 from lgd_core.base.seeding import generator
+from lgd_core.base.tensors import load_tensors
 from lgd_core.config.architectures import parse_architecture
+from lgd_core.config.settings import NetworkSpec
 from lgd_core.networks.classifiers import (
     AveragePool,
     Preprocess,
@@ -21,6 +24,10 @@ from lgd_core.networks.classifiers import (
 )
 
 FAMILIES = [("ConvNet-3-w8", 16), ("ResNetAP-10-w8", 32), ("ResNet-10", 32), ("ResNet-18", 32)]
+
+
+def spec(name: str, size: int, channels: int = 3, classes: int = 10) -> NetworkSpec:
+    return NetworkSpec(name=name, channels=channels, size=size, classes=classes)
 
 
 @pytest.mark.parametrize(
@@ -35,7 +42,7 @@ FAMILIES = [("ConvNet-3-w8", 16), ("ResNetAP-10-w8", 32), ("ResNet-10", 32), ("R
     ],
 )
 def test_parameter_counts(name: str, size: int, expected: int) -> None:
-    model = build_network(name, 3, size, 10)
+    model = build_network(spec(name, size))
     assert sum(parameter.numel() for parameter in model.parameters()) == expected
 
 
@@ -43,7 +50,7 @@ def test_resnet_18_is_torchvision_s_with_instance_norm() -> None:
     def instance_norm(channels: int) -> nn.Module:
         return nn.InstanceNorm2d(channels, affine=True, track_running_stats=False)
 
-    ours = build_network("ResNet-18", 3, 160, 10).eval()
+    ours = build_network(spec("ResNet-18", 160)).eval()
     theirs = resnet18(num_classes=10, norm_layer=instance_norm).eval()
     theirs.load_state_dict(ours.state_dict())
     images = torch.randn(2, 3, 160, 160, generator=generator("images"))
@@ -62,7 +69,7 @@ def test_resnet_18_is_torchvision_s_with_instance_norm() -> None:
 )
 @pytest.mark.parametrize("channels", [1, 3])
 def test_networks_map_images_of_their_size_to_logits(name: str, size: int, channels: int) -> None:
-    model = build_network(name, channels, size, 7)
+    model = build_network(spec(name, size, channels, 7))
     assert model(torch.zeros(2, channels, size, size)).shape == (2, 7)
 
 
@@ -81,12 +88,12 @@ def test_average_pool_is_torch_s(window: int, size: int) -> None:
     ("size", "expected"), [(32, 32), (64, 64), (96, 48), (128, 64), (160, 40), (224, 56)]
 )
 def test_resnetap_s_stem_depends_on_the_size(size: int, expected: int) -> None:
-    stem = build_network("ResNetAP-10-w8", 3, size, 10)[0]
+    stem = build_network(spec("ResNetAP-10-w8", size))[0]
     assert stem(torch.zeros(1, 3, size, size)).shape[2:] == (expected, expected)
 
 
 def test_resnetap_halves_the_map_in_all_stages_but_the_first() -> None:
-    model = build_network("ResNetAP-10-w8", 3, 32, 10)
+    model = build_network(spec("ResNetAP-10-w8", 32))
     x, shapes = model[0](torch.zeros(1, 3, 32, 32)), []
     for stage in list(model)[1:5]:
         x = stage(x)
@@ -96,7 +103,7 @@ def test_resnetap_halves_the_map_in_all_stages_but_the_first() -> None:
 
 @pytest.mark.parametrize(("name", "size"), FAMILIES)
 def test_training_and_evaluation_mode_give_the_same(name: str, size: int) -> None:
-    model = build_network(name, 3, size, 10, "key")
+    model = build_network(spec(name, size), "key")
     images = torch.randn(4, 3, size, size, generator=generator("images"))
     with torch.no_grad():
         trained, evaluated = model.train()(images), model.eval()(images)
@@ -107,10 +114,10 @@ def test_training_and_evaluation_mode_give_the_same(name: str, size: int) -> Non
 
 def test_initialisation_follows_the_key_and_leaves_the_global_state_alone() -> None:
     before = torch.get_rng_state()
-    first, second, other = (build_network("ConvNet-2-w8", 3, 16, 3, "a", i) for i in (0, 0, 1))
+    first, second, other = (build_network(SPEC, "a", i) for i in (0, 0, 1))
     assert torch.equal(torch.get_rng_state(), before)
     torch.manual_seed(1234)
-    third = build_network("ConvNet-2-w8", 3, 16, 3, "a", 0)
+    third = build_network(SPEC, "a", 0)
     weights = [model.state_dict()["0.0.weight"] for model in (first, second, third, other)]
     assert torch.equal(weights[0], weights[1])
     assert torch.equal(weights[0], weights[2])
@@ -121,10 +128,14 @@ def test_initialisation_follows_the_key_and_leaves_the_global_state_alone() -> N
 def test_a_network_on_disk_comes_back_frozen_and_the_same(
     name: str, size: int, tmp_path: Path
 ) -> None:
-    model = build_network(name, 3, size, 5, "key")
-    shape = {"name": name, "channels": 3, "size": size, "classes": 5}
-    save_network(tmp_path / "model.safetensors", model, shape, {"note": "kept"})
-    loaded = load_network(tmp_path / "model.safetensors", torch.device("cpu"), shape)
+    path, saved = tmp_path / "model.safetensors", spec(name, size, classes=5)
+    model = build_network(saved, "key")
+    save_network(path, model, saved, {"note": "kept"})
+    expected = {"name": name, "channels": 3, "size": size, "classes": 5}
+    metadata = load_tensors(path)[1]
+    assert metadata["network"] == expected
+    assert metadata["note"] == "kept"
+    loaded = load_network(path, torch.device("cpu"), saved)
     images = torch.randn(2, 3, size, size, generator=generator("images"))
     assert torch.equal(loaded(images), model(images))
     assert not loaded.training
@@ -169,7 +180,7 @@ def test_names_give_family_depth_and_width(name: str, expected: tuple) -> None:
 @pytest.mark.parametrize("name", ["ConvNet-1-w8", "ConvNet-3-w8", "ResNetAP-10-w8", "ResNet-10"])
 def test_at_the_smallest_input_logits_still_depend_on_the_image(name: str) -> None:
     size = parse_architecture(name).smallest_input
-    model = build_network(name, 1, size, 3, "key")
+    model = build_network(spec(name, size, 1, 3), "key")
     images = torch.rand(2, 1, size, size, generator=generator("images"))
     logits = model(images)
     assert (logits[0] - logits[1]).abs().max() > 1e-3

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import changed
 from torch import Tensor, nn
 from torch.distributions import Normal, kl_divergence
 
 from lgd_core.base.checkpoints import Checkpoint
 from lgd_core.base.errors import UserError
 from lgd_core.base.seeding import generator
+from lgd_core.config.models.method import FinetuneConfig
 from lgd_core.diffusion.finetuning import (
     denoising_loss,
     noisy_latents,
@@ -29,19 +31,19 @@ from lgd_core.networks.training import Images
 CPU = torch.device("cpu")
 NOWHERE = Checkpoint(None)
 ALPHAS = (1 - torch.linspace(1e-4, 0.02, 1000)).cumprod(0)
-RECIPE = {
-    "seed": 0,
-    "steps": 6,
-    "batch": 8,
-    "lr": 1e-3,
-    "weight_decay": 0.0,
-    "memory": 4,
-    "representativeness": 0.002,
-    "diversity": 0.008,
-    "ema_decay": 0.9,
-    "label_dropout": 0.1,
-    "trained": ["*.bias", "*norm?.weight", "*class_embedder*"],
-}
+RECIPE = FinetuneConfig(
+    seed=0,
+    steps=6,
+    batch=8,
+    lr=1e-3,
+    weight_decay=0.0,
+    memory=4,
+    representativeness=0.002,
+    diversity=0.008,
+    ema_decay=0.9,
+    label_dropout=0.1,
+    trained=["*.bias", "*norm?.weight", "*class_embedder*"],
+)
 
 
 def cosine(x: Tensor, y: Tensor) -> Tensor:
@@ -61,7 +63,11 @@ class PlainMemory:
 
 
 def plain_loss(
-    latents: Tensor, labels: Tensor, real: PlainMemory, drawn: PlainMemory, recipe: dict
+    latents: Tensor,
+    labels: Tensor,
+    real: PlainMemory,
+    drawn: PlainMemory,
+    recipe: FinetuneConfig,
 ) -> Tensor:
     """Return the criteria as published: one class after another."""
     classes, total = sorted(set(labels.tolist())), torch.zeros(())
@@ -71,7 +77,7 @@ def plain_loss(
             continue
         near = min(cosine(x, m) for x in own for m in real.lists[label])
         same = max(cosine(x, m) for x in own for m in drawn.lists[label])
-        total = total + recipe["representativeness"] * (1 - near) + recipe["diversity"] * same
+        total = total + recipe.representativeness * (1 - near) + recipe.diversity * same
     return total / len(classes)
 
 
@@ -80,7 +86,7 @@ def test_criteria_and_their_gradients_are_those_of_plain_loops(size: int) -> Non
     rng = generator("criteria")
     memories = [Memory(4, size, 12) for _ in range(2)]
     plain = [PlainMemory(4, size) for _ in range(2)]
-    weights = {"representativeness": 0.3, "diversity": 0.7}
+    weights = changed(RECIPE, representativeness=0.3, diversity=0.7)
     for step in range(6):
         labels = torch.randint(0, 3 + (step > 2), (8,), generator=rng)
         latents = torch.randn(8, 3, 2, 2, generator=rng, requires_grad=True)
@@ -165,7 +171,7 @@ def tuning(request: pytest.FixtureRequest, bright: Images) -> Callable:
 
     def tune(checkpoint: Checkpoint = NOWHERE, **changes: object) -> tuple[Prior, dict]:
         prior = load_prior(str(folder), CPU)
-        parts = (bright.images, bright.labels, [2, 0, 1], 0.5, RECIPE | changes)
+        parts = (bright.images, bright.labels, [2, 0, 1], 0.5, changed(RECIPE, **changes))
         return prior, tune_prior(prior, *parts, checkpoint)
 
     return tune
@@ -271,7 +277,7 @@ def test_patterns_that_name_nothing_are_one_line(fixed_folder: Path) -> None:
 def test_affine_norms_are_trained_and_modulation_weights_are_not() -> None:
     block = nn.ModuleDict({"norm1": nn.ModuleDict({"linear": nn.Linear(2, 2)})})
     block["norm3"] = nn.LayerNorm(2)
-    chosen = trained_parameters(block, RECIPE["trained"])
+    chosen = trained_parameters(block, RECIPE.trained)
     assert len(chosen) == 3
     assert not block["norm1"]["linear"].weight.requires_grad
 

@@ -6,31 +6,33 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import SPEC, changed
 from torch import nn
 
 from lgd_core.base.checkpoints import Checkpoint
+from lgd_core.config.models.method import LearnerConfig
 from lgd_core.networks import learner as plateau
 from lgd_core.networks.classifiers import build_network
 from lgd_core.networks.learner import plateaued, train_to_plateau
 from lgd_core.networks.training import Images, optimiser_for, train_epoch
 
-LEARNER = {
-    "lr": 0.01,
-    "weight_decay": 0.01,
-    "batch": 10,
-    "cutmix": False,
-    "patience": 3,
-    "min_delta": 0.0,
-    "max_epochs": 6,
-    "squeeze_epochs": 4,
-    "min_lr_ratio": 0.1,
-    "ema_decay": 0.8,
-}
+LEARNER = LearnerConfig(
+    lr=0.01,
+    weight_decay=0.01,
+    batch=10,
+    cutmix=False,
+    patience=3,
+    min_delta=0.0,
+    max_epochs=6,
+    squeeze_epochs=4,
+    min_lr_ratio=0.1,
+    ema_decay=0.8,
+)
 NOWHERE = Checkpoint(None)
 
 
 def network(key: int = 0) -> nn.Module:
-    return build_network("ConvNet-2-w8", 3, 16, 3, key)
+    return build_network(SPEC, key)
 
 
 @pytest.mark.parametrize(
@@ -48,14 +50,14 @@ def network(key: int = 0) -> nn.Module:
 def test_a_plateau_is_patience_epochs_without_a_lower_loss(
     losses: list[float], expected: bool
 ) -> None:
-    assert plateaued(losses, LEARNER | {"max_epochs": 100}) == expected
+    assert plateaued(losses, changed(LEARNER, max_epochs=100)) == expected
 
 
 def test_a_plateau_counts_only_what_falls_by_min_delta_and_ends_with_time() -> None:
     falling = [1.0, 0.995, 0.991, 0.9901]
     assert not plateaued(falling, LEARNER)
-    assert plateaued(falling, LEARNER | {"min_delta": 0.01})
-    assert plateaued(falling, LEARNER | {"max_epochs": 4})
+    assert plateaued(falling, changed(LEARNER, min_delta=0.01))
+    assert plateaued(falling, changed(LEARNER, max_epochs=4))
 
 
 def test_phases_are_a_plateau_at_full_rate_and_a_squeeze_to_the_least_ratio(
@@ -90,7 +92,7 @@ def test_held_out_images_decide_the_plateau_if_given(
 
 
 def test_the_learner_s_weights_are_an_average_with_warm_up(bright: Images) -> None:
-    recipe = LEARNER | {"max_epochs": 4, "squeeze_epochs": 0, "patience": 100}
+    recipe = changed(LEARNER, max_epochs=4, squeeze_epochs=0, patience=100)
     found, _ = train_to_plateau(network(), bright, None, recipe, ("key",), NOWHERE)
 
     model, steps = network(), 0
@@ -103,7 +105,7 @@ def test_the_learner_s_weights_are_an_average_with_warm_up(bright: Images) -> No
         for name, weights in model.state_dict().items():
             average[name] = decay * average[name] + (1 - decay) * weights
 
-    optimiser = optimiser_for(model, recipe)
+    optimiser = optimiser_for(model, recipe.lr, recipe.weight_decay)
     for epoch in range(4):
         train_epoch(model, optimiser, bright, 10, False, ("key", epoch), follow)
     assert steps == 12
@@ -119,7 +121,7 @@ def test_the_learner_s_weights_are_an_average_with_warm_up(bright: Images) -> No
 def test_an_interrupted_learner_ends_as_an_undisturbed_one(
     bright: Images, tmp_path: Path, interrupt_after: Callable, saves: int
 ) -> None:
-    recipe = LEARNER | {"cutmix": True, "patience": 100}
+    recipe = changed(LEARNER, cutmix=True, patience=100)
     undisturbed, curve = train_to_plateau(network(), bright, None, recipe, ("key",), NOWHERE)
     interrupt_after(saves)
     with pytest.raises(KeyboardInterrupt):

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from conftest import SEEN
 from torch import nn
 
 from lgd_core.analysis.prior_quality import (
@@ -16,11 +17,12 @@ from lgd_core.analysis.prior_quality import (
 )
 from lgd_core.base.checkpoints import Checkpoint
 from lgd_core.base.errors import UserError
+from lgd_core.config.models.method import SamplerConfig
 from lgd_core.diffusion.priors import Prior
 from lgd_core.networks.features import penultimate
 from lgd_core.networks.training import Images
 
-SAMPLER = {"steps": 3, "cfg_scale": 1.0, "cfg_channels": None, "classes_per_batch": None}
+SAMPLER = SamplerConfig(steps=3, cfg_scale=1.0, cfg_channels=None, classes_per_batch=None)
 
 
 def test_features_are_what_the_last_linear_layer_reads(bright: Images, learner: nn.Module) -> None:
@@ -42,9 +44,8 @@ def test_psnr_counts_the_error_over_all_pixels(
 
 
 def test_samples_are_drawn_class_by_class(batched: Callable, fixed_prior: Prior) -> None:
-    dataset = {"classes": ["ant", "bee", "cat"], "prior_labels": []}
     few, more = (
-        draw_samples(batched(fixed_prior, largest), dataset, SAMPLER, 2, Checkpoint(None))
+        draw_samples(batched(fixed_prior, largest), SEEN, [], SAMPLER, 2, Checkpoint(None))
         for largest in (2, 64)
     )
     assert few["labels"].tolist() == [0, 0, 1, 1, 2, 2]

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import changed
 from diffusers import AutoencoderKL, DiTPipeline, DiTTransformer2DModel
 from torch import Tensor, nn
 
 from lgd_core.base.checkpoints import Checkpoint
+from lgd_core.config.models.dataset import AutoencoderConfig, TransformerConfig
 from lgd_core.diffusion.prior_training import (
     encode,
     feature_distance,
@@ -23,29 +25,29 @@ from lgd_core.networks.training import Images
 
 CPU = torch.device("cpu")
 NOWHERE = Checkpoint(None)
-AUTOENCODER = {
-    "widths": [8, 16],
-    "norm_groups": 4,
-    "latent_channels": 4,
-    "steps": 60,
-    "batch": 8,
-    "lr": 5e-3,
-    "ema_decay": 0.9,
-    "kl_weight": 1e-4,
-    "feature_weight": 0.1,
-}
-TRANSFORMER = {
-    "heads": 2,
-    "head_dim": 8,
-    "layers": 2,
-    "patch_size": 2,
-    "steps": 100,
-    "batch": 16,
-    "lr": 5e-3,
-    "ema_decay": 0.9,
-    "label_dropout": 0.1,
-    "min_snr_gamma": 5.0,
-}
+AUTOENCODER = AutoencoderConfig(
+    widths=[8, 16],
+    norm_groups=4,
+    latent_channels=4,
+    steps=60,
+    batch=8,
+    lr=5e-3,
+    ema_decay=0.9,
+    kl_weight=1e-4,
+    feature_weight=0.1,
+)
+TRANSFORMER = TransformerConfig(
+    heads=2,
+    head_dim=8,
+    layers=2,
+    patch_size=2,
+    steps=100,
+    batch=16,
+    lr=5e-3,
+    ema_decay=0.9,
+    label_dropout=0.1,
+    min_snr_gamma=5.0,
+)
 
 
 def same(model: nn.Module, other: nn.Module) -> bool:
@@ -58,7 +60,8 @@ def autoencoding(bright: Images, learner: nn.Module) -> Callable:
     """Return training of the autoencoder, by changes of the recipe and a place to resume."""
 
     def train(checkpoint: Checkpoint = NOWHERE, **changes: object) -> tuple[AutoencoderKL, float]:
-        return train_autoencoder(bright.images, AUTOENCODER | changes, 0, learner, checkpoint, CPU)
+        recipe = changed(AUTOENCODER, **changes)
+        return train_autoencoder(bright.images, recipe, 0, learner, checkpoint, CPU)
 
     return train
 
@@ -71,7 +74,7 @@ def diffusing(bright: Images, fixed_prior: object) -> Callable:
         checkpoint: Checkpoint = NOWHERE, **changes: object
     ) -> tuple[DiTTransformer2DModel, float]:
         parts = (fixed_prior.autoencoder, bright.images, bright.labels, 3)
-        return train_transformer(*parts, TRANSFORMER | changes, 0, checkpoint, CPU)
+        return train_transformer(*parts, changed(TRANSFORMER, **changes), 0, checkpoint, CPU)
 
     return train
 
@@ -185,7 +188,7 @@ def test_optimise_returns_the_average_and_the_mean_of_the_last_losses() -> None:
         losses.append(loss.item())
         return loss
 
-    recipe = {"steps": 300, "lr": 0.01, "ema_decay": 0.9}
+    recipe = TransformerConfig(steps=300, lr=0.01, ema_decay=0.9)
     average, loss = optimise(model, loss_at, recipe, "point", NOWHERE)
     assert loss == pytest.approx(sum(losses[-3:]) / 3)
     assert losses[-1] < losses[0]

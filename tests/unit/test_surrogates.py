@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
+from conftest import SPEC, changed
 from torch import Tensor, nn
 
 from lgd_core.base.checkpoints import Checkpoint
 from lgd_core.base.micro_batches import MicroBatches
+from lgd_core.config.models.dataset import ClassGradientsConfig, SurrogateConfig
 from lgd_core.distill import surrogates
 from lgd_core.distill.surrogates import (
     checkpoint_gradients,
@@ -23,20 +25,20 @@ from lgd_core.networks.training import Images
 
 NOWHERE = Checkpoint(None)
 CHUNKS = MicroBatches(64)
-RECIPE = {
-    "surrogate": {"epochs": 6, "batch": 10, "lr": 0.01, "weight_decay": 0.01},
-    "threshold": 0.7,
-    "max_checkpoints": 5,
-}
+RECIPE = ClassGradientsConfig(
+    surrogate=SurrogateConfig(epochs=6, batch=10, lr=0.01, weight_decay=0.01),
+    threshold=0.7,
+    max_checkpoints=5,
+)
 
 
 def surrogate(key: int = 0) -> nn.Module:
-    return build_network("ConvNet-2-w8", 3, 16, 3, key)
+    return build_network(SPEC, key)
 
 
 def train(data: Images, checkpoint: Checkpoint = NOWHERE, **changes: object) -> tuple:
     rows = class_rows(data.labels, 3, 4, 0)
-    recipe = RECIPE | changes
+    recipe = changed(RECIPE, **changes)
     return train_surrogate(surrogate(), data, rows, recipe, ("key",), CHUNKS, checkpoint)
 
 
@@ -111,7 +113,7 @@ def test_training_ends_with_the_last_checkpoint(bright: Images, plant: Callable)
 
 def test_checkpoints_are_the_weights_after_their_epochs(bright: Images) -> None:
     rows = class_rows(bright.labels, 3, 4, 0)
-    model, always = surrogate(), RECIPE | {"threshold": 1.0, "max_checkpoints": 4}
+    model, always = surrogate(), changed(RECIPE, threshold=1.0, max_checkpoints=4)
     checkpoints, curve = train_surrogate(model, bright, rows, always, ("key",), CHUNKS, NOWHERE)
     assert len(curve) == 4
     assert curve[-1]["loss"] < curve[0]["loss"]

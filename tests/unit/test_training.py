@@ -8,10 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
+from conftest import SEEN, SPEC, changed
 from torch import Tensor, nn
 
 from lgd_core.base.checkpoints import Checkpoint
 from lgd_core.base.seeding import generator
+from lgd_core.config.models.dataset import ImageConfig
+from lgd_core.config.settings import TrainingSettings
 from lgd_core.evaluation import students
 from lgd_core.evaluation.students import cross_accuracies, train_student
 from lgd_core.networks import training
@@ -23,26 +26,19 @@ from lgd_core.networks.training import (
     evaluation_epochs,
     loss_of,
     mean_loss,
-    network_shape,
     optimiser_for,
     train_epoch,
     train_to_length,
 )
 
-SHAPE = {"name": "ConvNet-2-w8", "channels": 3, "size": 16, "classes": 3}
-STUDENT = {
-    "epochs": 12,
-    "evaluations": 4,
-    "batch": 10,
-    "lr": 0.01,
-    "weight_decay": 0.01,
-    "cutmix": True,
-}
+STUDENT = TrainingSettings(
+    epochs=12, evaluations=4, batch=10, lr=0.01, weight_decay=0.01, cutmix=True
+)
 NOWHERE = Checkpoint(None)
 
 
 def student(key: int = 0) -> nn.Module:
-    return build_network(*SHAPE.values(), key)
+    return build_network(SPEC, key)
 
 
 def relabelled(data: Images) -> Images:
@@ -123,8 +119,8 @@ def test_an_interrupted_student_ends_as_an_undisturbed_one(
 
 
 def test_validation_accuracy_is_that_of_other_images(bright: Images) -> None:
-    recipe = STUDENT | {"cutmix": False, "epochs": 30}
-    run = train_student(SHAPE, bright, bright, relabelled(bright), recipe, ("key",), NOWHERE)
+    recipe = changed(STUDENT, cutmix=False, epochs=30)
+    run = train_student(SPEC, bright, bright, relabelled(bright), recipe, ("key",), NOWHERE)
     assert run["top1"] > 90
     assert run["validation_top1"] < 10
 
@@ -141,7 +137,7 @@ def test_runs_differ_in_weights_and_in_batches(
 
     monkeypatch.setattr(students, "train_to_length", remember)
     for run in range(2):
-        train_student(SHAPE, bright, bright, bright, STUDENT, ("key", run), NOWHERE)
+        train_student(SPEC, bright, bright, bright, STUDENT, ("key", run), NOWHERE)
     assert not same(*started)
     assert keys[0] != keys[1]
 
@@ -168,7 +164,7 @@ def test_a_run_of_two_methods_starts_alike_and_sees_the_same_order_and_augmentat
     other = dataclasses.replace(bright, images=255 - bright.images)
     results = [
         [
-            train_student(SHAPE, data, bright, bright, STUDENT, ("student", 0, run), NOWHERE)
+            train_student(SPEC, data, bright, bright, STUDENT, ("student", 0, run), NOWHERE)
             for run in range(2)
         ]
         for data in (bright, other)
@@ -190,18 +186,18 @@ def test_a_run_of_two_methods_starts_alike_and_sees_the_same_order_and_augmentat
 def test_cross_accuracy_rows_are_training_and_columns_are_test_increments(
     bright: Images, tmp_path: Path, interrupt_after: Callable
 ) -> None:
-    recipe = STUDENT | {"cutmix": False, "epochs": 30}
+    recipe = changed(STUDENT, cutmix=False, epochs=30)
     increments = [bright, relabelled(bright)]
-    expected = cross_accuracies(SHAPE, increments, recipe, ("key",), NOWHERE)
+    expected = cross_accuracies(SPEC, increments, recipe, ("key",), NOWHERE)
     assert min(expected[0][0], expected[1][1]) > 90
     assert max(expected[0][1], expected[1][0]) < 10
-    uneven = cross_accuracies(SHAPE, [bright, _without_class(bright)], recipe, ("key",), NOWHERE)
+    uneven = cross_accuracies(SPEC, [bright, _without_class(bright)], recipe, ("key",), NOWHERE)
     assert uneven[0][1] > 90
     assert uneven[1][0] < 70
     interrupt_after(1)
     with pytest.raises(KeyboardInterrupt):
-        cross_accuracies(SHAPE, increments, recipe, ("key",), Checkpoint(tmp_path))
-    assert cross_accuracies(SHAPE, increments, recipe, ("key",), Checkpoint(tmp_path)) == expected
+        cross_accuracies(SPEC, increments, recipe, ("key",), Checkpoint(tmp_path))
+    assert cross_accuracies(SPEC, increments, recipe, ("key",), Checkpoint(tmp_path)) == expected
 
 
 def _without_class(data: Images) -> Images:
@@ -212,12 +208,12 @@ def _without_class(data: Images) -> Images:
 def test_an_epoch_is_shuffled_by_its_key_and_sees_every_image(bright: Images) -> None:
     seen: list[Tensor] = []
     rows = torch.arange(24).view(24, 1, 1, 1).expand(24, 3, 16, 16).to(torch.uint8)
-    plain = bright.augment | {"crop_scale": [1.0, 1.0], "crop_ratio": [1.0, 1.0], "flip": 0.0}
+    plain = changed(bright.augment, crop_scale=[1.0, 1.0], crop_ratio=[1.0, 1.0], flip=0.0)
     data = dataclasses.replace(bright, images=rows, augment=plain, preprocess=lambda x: x)
     model = student()
     model.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0][:, 0, 8, 8] * 255))
     for key in (("a", 0), ("a", 0), ("a", 1)):
-        train_epoch(model, optimiser_for(model, STUDENT), data, 10, False, key)
+        train_epoch(model, optimiser_for(model, 0.01, 0.01), data, 10, False, key)
     assert [len(batch) for batch in seen] == [10, 10, 4] * 3
     orders = [torch.cat(seen[i : i + 3]).round().int().tolist() for i in (0, 3, 6)]
     assert all(sorted(order) == list(range(24)) for order in orders)
@@ -233,11 +229,10 @@ def test_an_epoch_s_loss_is_the_mean_over_images_not_batches(bright: Images) -> 
         def forward(self, images: Tensor) -> Tensor:
             return images.mean((1, 2, 3))[:, None] * torch.tensor([1.0, 0.0, 0.0]) + 0 * self.bias
 
-    plain = bright.augment | {"crop_scale": [1.0, 1.0], "crop_ratio": [1.0, 1.0], "flip": 0.0}
+    plain = changed(bright.augment, crop_scale=[1.0, 1.0], crop_ratio=[1.0, 1.0], flip=0.0)
     data = dataclasses.replace(bright, augment=plain)
     model = Fixed()
-    recipe = STUDENT | {"lr": 0.0}
-    found = train_epoch(model, optimiser_for(model, recipe), data, 10, False, ("key",))
+    found = train_epoch(model, optimiser_for(model, 0.0, 0.01), data, 10, False, ("key",))
     assert found == pytest.approx(mean_loss(model, data), rel=1e-5)
 
 
@@ -267,8 +262,8 @@ def test_accuracy_and_loss_use_unaugmented_images_and_any_batch(bright: Images) 
         assert mean_loss(model, bright, batch) == pytest.approx(loss, rel=1e-4)
 
 
-def test_the_optimiser_is_adamw_with_the_recipe_s_rate_and_decay() -> None:
-    optimiser = optimiser_for(student(), STUDENT | {"weight_decay": 0.03})
+def test_the_optimiser_is_adamw_with_its_rate_and_decay() -> None:
+    optimiser = optimiser_for(student(), 0.01, 0.03)
     assert isinstance(optimiser, torch.optim.AdamW)
     (group,) = optimiser.param_groups
     assert (group["lr"], group["weight_decay"], group["betas"]) == (0.01, 0.03, (0.9, 0.999))
@@ -276,25 +271,20 @@ def test_the_optimiser_is_adamw_with_the_recipe_s_rate_and_decay() -> None:
 
 @pytest.mark.parametrize("size", [None, 12])
 def test_images_lie_on_the_device_at_the_size_of_networks(bright: Images, size: int | None) -> None:
-    facts = {
-        "normalise": {"mean": [0.5] * 3, "std": [0.25] * 3},
-        "image": {"size": 16, "channels": 3, "train_size": size},
-        "augment": bright.augment,
-        "classes": ["ant", "bee", "cat"],
-    }
-    data = Images.on(torch.device("cpu"), bright.images, bright.labels, facts)
+    seen = changed(SEEN, image=ImageConfig(size=16, channels=3, train_size=size))
+    data = Images.on(torch.device("cpu"), bright.images, bright.labels, seen)
     side = size or 16
     assert data.images.shape == (24, 3, side, side)
     assert data.images.dtype == torch.uint8
-    assert network_shape("ConvNet-2-w8", facts)["size"] == side
+    assert seen.network("ConvNet-2-w8").size == side
     exact = data.preprocess(bright.images / 255)
     stored = data.preprocess(data.images / 255)
-    assert (exact - stored).abs().max() <= 0.51 / 255 / 0.25, "rounded to 8 bits, no more"
+    assert (exact - stored).abs().max() <= 0.51 / 255 / 0.3, "rounded to 8 bits, no more"
 
 
 def test_students_without_held_out_images_have_no_accuracy_on_them(bright: Images) -> None:
-    shape = {"name": "ConvNet-2-w8", "channels": 3, "size": 16, "classes": 3}
     nothing = dataclasses.replace(bright, images=bright.images[:0], labels=bright.labels[:0])
-    run = train_student(shape, bright, bright, nothing, STUDENT | {"epochs": 1}, ("key",), NOWHERE)
+    recipe = changed(STUDENT, epochs=1)
+    run = train_student(SPEC, bright, bright, nothing, recipe, ("key",), NOWHERE)
     assert run["validation_top1"] is None
     assert run["top1"] >= 0

@@ -14,6 +14,7 @@ from torchvision.datasets import ImageFolder
 from lgd_core.analysis.tables import TABLE_COLUMNS
 from lgd_core.base.files import read_json
 from lgd_core.base.tensors import load_tensors
+from lgd_core.config.settings import NetworkInput
 from lgd_core.distill.influence import load_influence
 from lgd_core.networks.classifiers import Preprocess
 
@@ -117,7 +118,8 @@ def test_the_seed_of_igd_has_more_influence_than_that_of_dit(finished):
     folder = finished.folder / "results/digits"
     preprocess = Preprocess([0.305], [0.376], 8)
     path = folder / "influence/gradients.safetensors"
-    influence = load_influence(path, preprocess, torch.device("cpu"), {})
+    expected = NetworkInput(channels=1, size=8, classes=10)
+    influence = load_influence(path, preprocess, torch.device("cpu"), expected)
     scores = []
     for method in ("dit", "igd"):
         tensors, _ = load_tensors(folder / f"{method}/s0/k0/increment.safetensors")

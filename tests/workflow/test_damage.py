@@ -6,6 +6,7 @@ import shutil
 import pytest
 
 from lgd_core.base.tensors import load_tensors
+from lgd_core.config.settings import NetworkSpec
 from lgd_core.networks.classifiers import build_network, save_network
 
 LGD = "results/digits/lgd/s0/k1"
@@ -38,8 +39,8 @@ def test_flipped_label_of_an_increment_makes_no_set(copied):
 def test_learner_of_another_architecture_is_not_trained_on(copied):
     path = copied.folder / "results/digits/lgd/s0/k0/learner.safetensors"
     before = path.stat()
-    shape = {"name": "ConvNet-2-w8", "channels": 1, "size": 8, "classes": 10}
-    save_network(path, build_network(*shape.values(), "key"), shape, {})
+    spec = NetworkSpec(name="ConvNet-2-w8", channels=1, size=8, classes=10)
+    save_network(path, build_network(spec, "key"), spec, {})
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     (copied.folder / LGD / "learner.safetensors").unlink()
     line = refusal(copied, "--", f"{LGD}/learner.safetensors")

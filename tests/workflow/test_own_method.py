@@ -26,15 +26,8 @@ def extended(finished, tmp_path_factory) -> Project:
     """A finished project with a copy of the library, and the README's additions to both."""
     project = copy_of(finished, tmp_path_factory.mktemp("extended") / "project")
     shutil.copytree(ROOT / "lgd_core", project.folder / "lgd_core")
-    function, entry, key, recipe = blocks()
-    with open(project.folder / "lgd_core/diffusion/guidance.py", "a") as stream:
-        stream.write(f"\n\n{function}")
-    last = "    learner: LearnerConfig = Field(default_factory=LearnerConfig)\n"
-    project.replace("lgd_core/config/models/method.py", last, last + key)
-    (opening,) = re.findall(
-        r"^BUILDERS.*\{\n", (ROOT / "lgd_core/distill/selection.py").read_text(), re.MULTILINE
-    )
-    project.replace("lgd_core/distill/selection.py", opening, opening + entry)
+    module, recipe = blocks()
+    (project.folder / "lgd_core/distill/guidances/brightness.py").write_text(module)
     (project.folder / RECIPE).write_text(recipe)
     return project
 

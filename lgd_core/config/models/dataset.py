@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from lgd_core.config.kinds import kind_of, source_model
+from lgd_core.config.data_kinds import Wanted, kind_of, source_model
 from lgd_core.config.models.base import (
     AdamWDecay,
     AdamWRate,
@@ -27,7 +27,6 @@ from lgd_core.config.models.images import (
     ImageConfig,
     NormaliseConfig,
 )
-from lgd_core.config.source_kind import Wanted
 
 # diffusers embeds positions by sine and cosine of two coordinates.
 EMBEDDED = 4

@@ -1,6 +1,6 @@
 """Keys of a distillation method: files in config/methods."""
 
-from typing import Annotated, Literal, Self
+from typing import Literal, Self, TypeVar
 
 from pydantic import Field, model_validator
 
@@ -19,10 +19,9 @@ from lgd_core.config.models.base import (
     Text,
     Weight,
 )
+from lgd_core.config.models.guidance import GuidanceConfig, LearnabilityConfig
 
-Strength = Annotated[float, Field(ge=0, le=1000)]
-# By what a guidance is scaled.
-Norm = Literal["rms", "relative"]
+Section = TypeVar("Section", bound=Config)
 
 
 class SeedConfig(Config):
@@ -70,158 +69,6 @@ class SamplerConfig(Config):
             "Classes that share a batch; null means all of a shard. With 1, results are the same "
             "bit for bit for any number of shards; more is faster for small priors, and differs "
             "in the last bit."
-        ),
-    )
-
-
-class GuidanceConfig(Config):
-    """Guidance of the samples; a section of a method is one if it has a strength."""
-
-    strength: Strength = Field(0.0, description="Guidance strength; 0 turns it off.")
-
-    @property
-    def acts(self) -> bool:
-        """Whether the guidance has any strength, at one increment or at all of them."""
-        return bool(self.strength)
-
-    def strength_at(self, increment: int) -> float:
-        """Return the strength at an increment."""
-        return self.strength
-
-    def at_increment(self, increment: int) -> Self:
-        """Return the guidance with its strength at an increment."""
-        return self.model_copy(update={"strength": self.strength_at(increment)})
-
-
-class LearnabilityConfig(GuidanceConfig):
-    """Learnability score and guidance (Eqs. 7 and 8)."""
-
-    strength: Strength = Field(
-        0.0, description="Guidance strength (lambda); 0 turns guidance off, not the score."
-    )
-    strength_by_increment: list[Strength] = Field(
-        [],
-        description="Strength of increments 1, 2, ...; the last one goes on. Empty means strength.",
-    )
-    norm: Norm = Field(
-        "rms",
-        description=(
-            "rms scales by the root mean square of the noise, as the paper's numbers need; "
-            "relative makes the strength a share of the noise norm, whatever the latent's size."
-        ),
-    )
-    reference_weight: float = Field(
-        0.5, ge=0, le=10, description="Weight of the reference's loss in the score (omega)."
-    )
-    gradient: Literal["tweedie", "full"] = Field(
-        "tweedie",
-        description="tweedie holds the noise constant; full also differentiates the transformer.",
-    )
-
-    @property
-    def acts(self) -> bool:
-        return any(self.strength_by_increment or [self.strength])
-
-    def strength_at(self, increment: int) -> float:
-        """Return the strength at an increment; a schedule begins with increment 1."""
-        schedule = self.strength_by_increment
-        if not schedule:
-            return self.strength
-        return schedule[max(0, min(increment, len(schedule)) - 1)]
-
-    def at_increment(self, increment: int) -> Self:
-        # Strengths of other increments are no reason to draw this one again.
-        strength = self.strength_at(increment)
-        return self.model_copy(update={"strength": strength, "strength_by_increment": []})
-
-
-class DeviationConfig(GuidanceConfig):
-    """Guidance away from the nearest image already in the set."""
-
-    strength: Annotated[float, Field(ge=0, le=100_000)] = Field(
-        0.0, description="Guidance strength (gamma); 0 turns it off."
-    )
-    norm: Literal["raw", "relative"] = Field(
-        "raw",
-        description="raw uses the gradient as it is, like the paper; relative as for learnability.",
-    )
-    memory: Count | None = Field(
-        None, description="Latest latents per class that count as memory; null keeps all."
-    )
-
-
-class InfluenceConfig(GuidanceConfig):
-    """Guidance towards images whose gradient resembles that of their class's real images (IGD,
-    Chen et al., ICLR 2025); the data set's influence says how those gradients are made.
-    """
-
-    strength: Strength = Field(
-        0.0, description="Guidance strength; 0 turns it off, and no surrogate is trained."
-    )
-    norm: Norm = Field("rms", description="rms or relative, as for learnability.")
-
-
-class NetworkConfig(Config):
-    """The networks through which real and synthetic images are compared."""
-
-    architecture: str = Field("ResNetAP-10", description="Architecture of the networks.")
-    life: Count = Field(1, description="Steps until a new random network takes over.")
-    warm_up: Natural = Field(
-        0, description="Training steps on real images before the first comparison."
-    )
-    steps: Natural = Field(
-        0, description="Training steps on real images after each step of the pixels."
-    )
-    batch: Count = Field(64, description="Real images per training step.")
-    lr: LearningRate = Field(0.01, description="Learning rate of the training, by SGD.")
-    momentum: Decay = Field(0.9, description="Momentum of the training.")
-    weight_decay: Fraction = Field(5.0e-4, description="Weight decay of the training.")
-    cutmix: bool = Field(True, description="Whether the training uses CutMix.")
-
-
-class CondensationConfig(Config):
-    """Pixel optimisation of condensed images, each increment on its own."""
-
-    objective: Literal["distribution", "gradient"] = Field(
-        "distribution",
-        description=(
-            "What real and synthetic images of a class have in common to a network: distribution "
-            "(mean of the embedding) or gradient (of the loss, in the convolutions' weights)."
-        ),
-    )
-    factor: int = Field(
-        1,
-        ge=1,
-        le=8,
-        description=(
-            "Multi-formation; a stored image holds factor x factor smaller ones, and networks "
-            "train on each of these enlarged to its size. The image size must be a multiple."
-        ),
-    )
-    steps: Count = Field(20_000, description="Steps in which the pixels move.")
-    lr: float = Field(
-        0.05, gt=0, le=1000, description="Learning rate of the pixels, which lie on [0, 1]."
-    )
-    momentum: Decay = Field(0.5, description="Momentum of the pixels.")
-    real_batch: Count = Field(
-        256,
-        description="Real images per class and step, at most as many as the smallest class has.",
-    )
-    network: NetworkConfig = Field(default_factory=NetworkConfig)
-
-
-class ModesConfig(GuidanceConfig):
-    """Guidance of each image to a mode of its class's real latents, as in MGD3."""
-
-    strength: Strength = Field(
-        0.0, description="Guidance strength, a share of the step's own noise; 0 turns it off."
-    )
-    clusters: Count | None = Field(
-        None,
-        description=(
-            "Clusters per class that all increments share, image j going to cluster j modulo "
-            "their number. Null clusters anew for every increment, into as many clusters as it "
-            "has images."
         ),
     )
 
@@ -301,14 +148,8 @@ class MethodConfig(Config):
     extends: str | Absent = Field(
         None, description="The method whose keys this recipe starts from."
     )
-    source: Literal["prior", "real", "herding", "kcenter", "condensed"] = Field(
-        "prior",
-        description=(
-            "Where the images of increments 1, 2, ... come from: prior (sampled), real (random "
-            "training images), herding or kcenter (training images chosen in the reference "
-            "model's features), condensed (pixels optimised from random training images)."
-        ),
-    )
+    # Plug-ins say which sources there are, and add sections: see config.complete.
+    source: str = "prior"
     through_autoencoder: bool = Field(
         False,
         description=(
@@ -331,10 +172,6 @@ class MethodConfig(Config):
         description="Candidates per position (kappa); the one of highest learnability is kept.",
     )
     learnability: LearnabilityConfig = Field(default_factory=LearnabilityConfig)
-    deviation: DeviationConfig = Field(default_factory=DeviationConfig)
-    influence: InfluenceConfig = Field(default_factory=InfluenceConfig)
-    condensation: CondensationConfig = Field(default_factory=CondensationConfig)
-    modes: ModesConfig = Field(default_factory=ModesConfig)
     prior: str | None = Field(
         None,
         description=(
@@ -356,35 +193,6 @@ class MethodConfig(Config):
         """The guidances that a recipe has keys for, by name, whether they act or not."""
         return {name: part for name, part in self if isinstance(part, GuidanceConfig)}
 
-    @property
-    def is_guided(self) -> bool:
-        """Whether any guidance beside the classifier-free one acts while the method samples."""
-        return any(guidance.acts for guidance in self.guidances.values())
-
-    def needs_learner(self, increment: int | None = None) -> bool:
-        """Whether candidates of an increment, or any of them, are guided or ranked by a learner."""
-        learnability = self.learnability
-        guided = learnability.acts if increment is None else learnability.strength_at(increment)
-        return self.source == "prior" and (self.candidates > 1 or bool(guided))
-
-    @model_validator(mode="after")
-    def _window_fits_the_steps(self) -> Self:
-        (first, last), steps = self.window, self.sampler.steps
-        # Without guidance the window is of no use, and the default need not fit the steps.
-        if self.is_guided and not first <= last < steps:
-            raise DisagreementError(
-                "window",
-                f"found [{first}, {last}], expected first <= last < {steps}, "
-                "the number of sampling steps",
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _seed_needs_no_learner(self) -> Self:
-        if self.seed.source == "own" and self.needs_learner():
-            raise DisagreementError(
-                "seed.source",
-                "found own, expected prior, real, folder or a method, since "
-                "there is no learner before increment 0",
-            )
-        return self
+    def section(self, model: type[Section]) -> Section:
+        """Return the section of a guidance or a source of images, by its model."""
+        return next(part for _, part in self if isinstance(part, model))

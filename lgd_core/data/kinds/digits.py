@@ -4,8 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lgd_core.config.data_kinds import Wanted
 from lgd_core.config.models.source import SourceKeys
-from lgd_core.config.source_kind import Wanted
 from lgd_core.data.kind import DataKind, Files
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from lgd_core.base.errors import UserError
 from lgd_core.base.files import atomic, scratch
+from lgd_core.config.data_kinds import Folder, Wanted
 from lgd_core.config.models.source import SourceKeys
-from lgd_core.config.source_kind import Folder, Wanted
 from lgd_core.data.kind import DataKind, Files
 
 if TYPE_CHECKING:

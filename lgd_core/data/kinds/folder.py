@@ -1,7 +1,7 @@
 """Class folders of one's own."""
 
+from lgd_core.config.data_kinds import Folder
 from lgd_core.config.models.source import SourceKeys
-from lgd_core.config.source_kind import Folder
 from lgd_core.data.trees import TreeKind
 
 

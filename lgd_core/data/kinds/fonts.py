@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 from lgd_core.base.errors import MissingFolderError
 from lgd_core.base.image_files import list_fonts
 from lgd_core.base.listings import Listing
+from lgd_core.config.data_kinds import Folder, Wanted
 from lgd_core.config.models.base import DisagreementError, Distinct, Field, Fraction, Text, matching
 from lgd_core.config.models.source import SourceKeys
-from lgd_core.config.source_kind import Folder, Wanted
 from lgd_core.data.kind import DataKind, Files
 
 if TYPE_CHECKING:

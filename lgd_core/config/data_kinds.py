@@ -1,19 +1,24 @@
-"""What a kind of data set tells the configuration: its keys, its folder, what is checked of them.
+"""Kinds of data sets: what one tells the configuration, and which there are.
 
-What it tells the jobs beside is in `lgd_core.data.kind`.
+A module of `lgd_core.data.kinds` offers a kind as ``KIND``, known by the module's name. What it
+tells the jobs beside is in `lgd_core.data.kind`.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError, create_model
 
 from lgd_core.base.listings import Listing
 from lgd_core.config.models.base import Config, DisagreementError, first_fault
 from lgd_core.config.models.images import ImageConfig
 from lgd_core.config.models.source import SourceKeys
+from lgd_core.config.plugins import discover
 
+# By name alone, since the package stands above this one.
+PACKAGE = "lgd_core.data.kinds"
+VARIABLE = "LGD_DATA"
 Keys = TypeVar("Keys", bound=SourceKeys)
 
 
@@ -90,3 +95,48 @@ class SourceKind(Generic[Keys]):
     def compares_with_paper(self, source: Keys) -> bool:
         """Whether the paper's numbers may stand beside those of such a data set."""
         return False
+
+
+def data_kinds() -> dict[str, SourceKind[Any]]:
+    """Return all kinds of data sets by their names in recipes, in alphabetical order."""
+    return discover(PACKAGE, "KIND")
+
+
+def kind_of(source: SourceKeys) -> SourceKind[Any]:
+    """Return the kind of a source."""
+    return data_kinds()[source.kind]
+
+
+def source_model() -> type[SourceKeys]:
+    """Return the model of ``source:``, in which the keys of all kinds stand side by side.
+
+    Raises TypeError where two kinds have the same key.
+    """
+    known = data_kinds()
+    fields: dict[str, Any] = {
+        "kind": (Literal[tuple(known)], Field(description=_kinds_in_words(known))),
+        "folder": (str | None, Field(None, description=_folders_in_words(known))),
+    }
+    for name, kind in known.items():
+        for key, field in kind.keys.model_fields.items():
+            if key in SourceKeys.model_fields:
+                continue
+            if key in fields:
+                raise TypeError(f"{PACKAGE}: key '{key}' of '{name}' is another kind's already")
+            fields[key] = (field.annotation, field)
+    return create_model("KeysOfAllKinds", __base__=SourceKeys, **fields)
+
+
+def _kinds_in_words(known: dict[str, SourceKind[Any]]) -> str:
+    return f"{_listed([f'{name} ({kind.description})' for name, kind in known.items()], 'or')}."
+
+
+def _folders_in_words(known: dict[str, SourceKind[Any]]) -> str:
+    folders = {name: kind.folder for name, kind in known.items() if kind.folder}
+    meanings = "; ".join(f"for {name}, {folder.meaning}" for name, folder in folders.items())
+    named = _listed([name for name, folder in folders.items() if folder.by_variable], "and")
+    return f"A local copy: {meanings}. Null means the environment variable {VARIABLE} for {named}."
+
+
+def _listed(words: list[str], link: str) -> str:
+    return f" {link} ".join([*([", ".join(words[:-1])] if words[1:] else []), *words[-1:]])

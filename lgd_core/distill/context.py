@@ -1,0 +1,91 @@
+"""What an increment is made from, and what all sources of images do with it."""
+
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import torch
+from torch import Tensor
+
+from lgd_core.base.checkpoints import Checkpoint
+from lgd_core.config.models.base import Config
+from lgd_core.config.models.method import SamplerConfig
+from lgd_core.config.settings import SeenImages
+from lgd_core.diffusion.priors import Prior
+from lgd_core.diffusion.sampler import Sampling
+from lgd_core.distill.selection import Artifacts, IncrementSpec
+
+# Candidates as selection.draw returns them, and the guidance trace: by guidance and step index the
+# mean ratio of change to noise; empty where nothing is sampled.
+Candidates = tuple[dict[str, Tensor], dict[str, dict[int, float]]]
+
+Keys = TypeVar("Keys", bound=Config)
+
+
+@dataclass(frozen=True)
+class SourceContext(Generic[Keys]):
+    """What an increment, or one shard of its classes, is made from.
+
+    ``settings`` are those of the source, ``ipc`` the images per class, ``labels`` the classes of
+    the shard, ``prior_labels`` what the prior calls every class of the data set; ``key`` is (seed,
+    increment).
+    """
+
+    prior: Prior
+    artifacts: Artifacts
+    seen: SeenImages
+    prior_labels: list[int]
+    settings: Keys
+    ipc: int
+    labels: list[int]
+    key: tuple[int, int]
+    checkpoint: Checkpoint
+
+    @property
+    def drawn(self) -> tuple[list[int], list[int], int, tuple[int, int]]:
+        """What is drawn: classes, what the prior calls all of them, images per class, the key."""
+        return self.labels, self.prior_labels, self.ipc, self.key
+
+
+def prior_labels(told: list[int], classes: int) -> list[int]:
+    """Return what a prior calls every class; where nothing is told, 0, 1, 2, ..."""
+    return told or list(range(classes))
+
+
+def unguided_increment(
+    sampler: SamplerConfig,
+    labels: list[int],
+    prior_labels: list[int],
+    ipc: int,
+    key: tuple[int | str, int],
+) -> IncrementSpec:
+    """Describe an increment drawn from the prior alone, one candidate per position.
+
+    Arguments are those of SourceContext.
+    """
+    return IncrementSpec(
+        classes=labels,
+        prior_labels=prior_labels,
+        positions=ipc,
+        candidates=1,
+        sampling=Sampling(
+            steps=sampler.steps, cfg_scale=sampler.cfg_scale, cfg_channels=sampler.cfg_channels
+        ),
+        key=key,
+        classes_per_batch=sampler.classes_per_batch,
+        first_position=key[1] * ipc,
+    )
+
+
+def as_candidates(
+    images: Tensor, classes: int, through_autoencoder: bool, prior: Prior
+) -> dict[str, Tensor]:
+    """Shape class-major uint8 images as single candidates, with their latents and no scores."""
+    latents = prior.encode(images)
+    if through_autoencoder:
+        images = prior.decode_images(latents)
+    shape = (classes, len(images) // classes, 1)
+    return {
+        "images": images.unflatten(0, shape),
+        "latents": latents.unflatten(0, shape),
+        "scores": torch.full(shape, torch.nan),
+    }

@@ -1,0 +1,1 @@
+"""One module per guidance; see config.kinds.GuidanceKind."""

@@ -1,0 +1,63 @@
+"""Towards modes of a class's real latents (MGD3).
+
+Chan-Santiago et al., "MGD3: Mode-guided dataset distillation using diffusion models" (ICML 2025).
+"""
+
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from lgd_core.config.kinds import GuidanceKind
+from lgd_core.config.models.base import Config, Count
+from lgd_core.config.models.guidance import GuidanceConfig, Strength
+from lgd_core.config.models.method import MethodConfig
+
+if TYPE_CHECKING:
+    from lgd_core.diffusion.guidance import Guidance
+    from lgd_core.distill.selection import GuidanceContext
+
+
+class ModesConfig(GuidanceConfig):
+    """Guidance of each image to a mode of its class's real latents, as in MGD3."""
+
+    strength: Strength = Field(
+        0.0, description="Guidance strength, a share of the step's own noise; 0 turns it off."
+    )
+    clusters: Count | None = Field(
+        None,
+        description=(
+            "Clusters per class that all increments share, image j going to cluster j modulo "
+            "their number. Null clusters anew for every increment, into as many clusters as it "
+            "has images."
+        ),
+    )
+
+
+class ModeSettings(Config):
+    """What decides the modes of an increment beside the latents."""
+
+    clusters: int
+    increment: int
+
+
+def mode_settings(method: MethodConfig, increment: int) -> ModeSettings:
+    """Return how many modes of a class an increment uses, and for which increment they are made.
+
+    That is increment 0 where all increments share their modes.
+    """
+    shared = method.section(ModesConfig).clusters
+    return ModeSettings(
+        clusters=shared or method.ipc_per_increment, increment=0 if shared else increment
+    )
+
+
+def build(settings: ModesConfig, context: "GuidanceContext") -> "Guidance":
+    """Return the guidance of every position to its mode."""
+    from lgd_core.distill.modes import ModeGuidance
+    from lgd_core.distill.selection import present
+
+    modes = present(context.artifacts.modes)
+    return ModeGuidance(modes.to(context.prior.device), settings.strength)
+
+
+GUIDANCE = GuidanceKind(settings=ModesConfig, build=build, needs=("modes",), order=3)

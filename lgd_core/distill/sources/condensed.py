@@ -1,0 +1,163 @@
+"""Pixels optimised from random real images, so that they do to networks what real ones do."""
+
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from lgd_core.config.kinds import Amounts, ImageSource
+from lgd_core.config.models.base import Config, Count, Decay, Fraction, LearningRate, Natural
+from lgd_core.config.models.method import MethodConfig
+from lgd_core.distill.sources.real import StoredSettings, stored
+
+if TYPE_CHECKING:
+    from lgd_core.distill.context import Candidates, SourceContext
+
+
+class NetworkConfig(Config):
+    """The networks through which real and synthetic images are compared."""
+
+    architecture: str = Field("ResNetAP-10", description="Architecture of the networks.")
+    life: Count = Field(1, description="Steps until a new random network takes over.")
+    warm_up: Natural = Field(
+        0, description="Training steps on real images before the first comparison."
+    )
+    steps: Natural = Field(
+        0, description="Training steps on real images after each step of the pixels."
+    )
+    batch: Count = Field(64, description="Real images per training step.")
+    lr: LearningRate = Field(0.01, description="Learning rate of the training, by SGD.")
+    momentum: Decay = Field(0.9, description="Momentum of the training.")
+    weight_decay: Fraction = Field(5.0e-4, description="Weight decay of the training.")
+    cutmix: bool = Field(True, description="Whether the training uses CutMix.")
+
+
+class CondensationConfig(Config):
+    """Pixel optimisation of condensed images, each increment on its own."""
+
+    objective: Literal["distribution", "gradient"] = Field(
+        "distribution",
+        description=(
+            "What real and synthetic images of a class have in common to a network: distribution "
+            "(mean of the embedding) or gradient (of the loss, in the convolutions' weights)."
+        ),
+    )
+    factor: int = Field(
+        1,
+        ge=1,
+        le=8,
+        description=(
+            "Multi-formation; a stored image holds factor x factor smaller ones, and networks "
+            "train on each of these enlarged to its size. The image size must be a multiple."
+        ),
+    )
+    steps: Count = Field(20_000, description="Steps in which the pixels move.")
+    lr: float = Field(
+        0.05, gt=0, le=1000, description="Learning rate of the pixels, which lie on [0, 1]."
+    )
+    momentum: Decay = Field(0.5, description="Momentum of the pixels.")
+    real_batch: Count = Field(
+        256,
+        description="Real images per class and step, at most as many as the smallest class has.",
+    )
+    network: NetworkConfig = Field(default_factory=NetworkConfig)
+
+
+class CondensedSettings(StoredSettings):
+    """What decides condensed images."""
+
+    condensation: CondensationConfig
+
+
+def settings(method: MethodConfig, increment: int) -> CondensedSettings:
+    """Return what decides an increment beside the real images."""
+    return CondensedSettings(
+        through_autoencoder=method.through_autoencoder,
+        condensation=method.section(CondensationConfig),
+    )
+
+
+def needs(method: MethodConfig, increment: int) -> set[str]:
+    """Return the artifacts of an increment: real images as stored and as networks see them."""
+    return {"originals", "train"}
+
+
+def factor(settings: CondensedSettings) -> int:
+    """Return the factor f by which each stored image holds f x f images."""
+    return settings.condensation.factor
+
+
+def architectures(method: MethodConfig) -> dict[str, str]:
+    """Return the architecture of the networks that compare, by its key."""
+    network = method.section(CondensationConfig).network
+    return {"condensation.network.architecture": network.architecture}
+
+
+def make(context: "SourceContext[CondensedSettings]") -> "Candidates":
+    """Return images optimised from random real ones, as one candidate per position.
+
+    Increment k starts from real images of its own, those of no other increment.
+    """
+    from lgd_core.base.micro_batches import MicroBatches
+    from lgd_core.data.real_images import load_split, real_increment
+    from lgd_core.diffusion.priors import to_uint8
+    from lgd_core.distill.condensation import Condenser, condense, initial_pixels
+    from lgd_core.distill.context import as_candidates
+    from lgd_core.distill.selection import present
+    from lgd_core.networks.training import Images
+
+    settings, seen, labels = context.settings, context.seen, context.labels
+    recipe, folder = settings.condensation, present(context.artifacts.real)
+    images, known = load_split(folder, "originals")
+    held = context.ipc * recipe.factor**2
+    rows = real_increment(known, len(seen.classes), held, *context.key)[labels]
+    start = initial_pixels(images[rows.flatten()], len(labels), recipe.factor)
+    # Real and synthetic images of a class share a batch.
+    largest = context.prior.micro_batches.largest // (held + recipe.real_batch)
+    condenser = Condenser(
+        Images.on(context.prior.device, *load_split(folder, "train"), seen),
+        labels,
+        seen.network(recipe.network.architecture),
+        recipe,
+        context.key,
+        MicroBatches(max(1, largest)),
+    )
+    stored = to_uint8(condense(condenser, start, context.checkpoint)).flatten(0, 1)
+    return as_candidates(stored, len(labels), settings.through_autoencoder, context.prior), {}
+
+
+def evaluations(method: MethodConfig, increment: int, amounts: Amounts) -> dict[str, float]:
+    """Return the network evaluations of one kept image, whose job's networks are shared out."""
+    recipe, passes = method.section(CondensationConfig), stored(method)
+    matched = _matching(recipe, method.ipc_per_increment, amounts)
+    trained = _training(recipe, method.ipc_per_increment * amounts.classes, amounts)
+    return passes | {name: matched[name] + trained for name in matched}
+
+
+def _matching(recipe: CondensationConfig, size: int, amounts: Amounts) -> dict[str, float]:
+    """Return the evaluations of comparing real and synthetic images; see distill.matching."""
+    real = min(recipe.real_batch, amounts.smallest_class) / size
+    synthetic = recipe.factor**2
+    back = {"distribution": synthetic, "gradient": real + 2 * synthetic}[recipe.objective]
+    forward = recipe.steps * (real + synthetic)
+    return {"network_forward": forward, "network_backward": recipe.steps * back}
+
+
+def _training(recipe: CondensationConfig, kept: float, amounts: Amounts) -> float:
+    """Return the evaluations, each way, of training the networks that compare on real images."""
+    network = recipe.network
+    lives = -(-recipe.steps // network.life)
+    turns = lives * network.warm_up + recipe.steps * network.steps
+    return turns * min(network.batch, amounts.images) / kept
+
+
+SOURCE = ImageSource(
+    description="pixels optimised from random training images",
+    model=CondensedSettings,
+    settings=settings,
+    make=make,
+    needs=needs,
+    evaluations=evaluations,
+    sections={"condensation": CondensationConfig},
+    factor=factor,
+    architectures=architectures,
+)

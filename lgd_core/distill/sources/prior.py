@@ -1,0 +1,132 @@
+"""Images that the diffusion prior draws, with or without guidance."""
+
+from collections import Counter
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field, SerializeAsAny, field_validator
+
+from lgd_core.config.kinds import Amounts, ImageSource, guidance_kinds
+from lgd_core.config.methods import acting_guidances, is_ranked, needs_of_guidances
+from lgd_core.config.models.base import Config
+from lgd_core.config.models.guidance import GuidanceConfig
+from lgd_core.config.models.method import MethodConfig, SamplerConfig
+
+if TYPE_CHECKING:
+    from lgd_core.distill.context import Candidates, SourceContext
+    from lgd_core.distill.selection import IncrementSpec
+
+
+class PriorSettings(Config):
+    """What decides the images that a prior draws.
+
+    ``guidance`` holds the guidances that act, ``window`` and ``gradient`` say at which steps and
+    what they differentiate; None without any.
+    """
+
+    sampler: SamplerConfig
+    candidates: int = 1
+    guidance: dict[str, SerializeAsAny[GuidanceConfig]] = Field(default_factory=dict)
+    window: list[int] | None = None
+    gradient: Literal["tweedie", "full"] | None = None
+
+    @field_validator("guidance", mode="before")
+    @classmethod
+    def _read_each_by_its_kind(cls, value: dict[str, Any]) -> dict[str, GuidanceConfig]:
+        kinds = guidance_kinds()
+        return {
+            name: kinds[name].settings.model_validate(part) if isinstance(part, dict) else part
+            for name, part in value.items()
+        }
+
+
+def settings(method: MethodConfig, increment: int) -> PriorSettings:
+    """Return what decides the candidates of an increment: what acts, and nothing else."""
+    guidance = acting_guidances(method, increment)
+    return PriorSettings(
+        sampler=method.sampler,
+        candidates=method.candidates,
+        guidance=guidance,
+        window=method.window if guidance else None,
+        gradient=method.learnability.gradient if guidance else None,
+    )
+
+
+def needs(method: MethodConfig, increment: int) -> set[str]:
+    """Return the artifacts of an increment: those of its guidances, and of ranking candidates."""
+    ranking = {"learner", "reference"} if is_ranked(method) else set()
+    return needs_of_guidances(method, increment) | ranking
+
+
+def guided_increment(context: "SourceContext[PriorSettings]") -> "IncrementSpec":
+    """Describe an increment of a method that draws from the prior."""
+    from lgd_core.distill.context import unguided_increment
+
+    settings = context.settings
+    plain = unguided_increment(settings.sampler, *context.drawn)
+    plain = replace(plain, candidates=settings.candidates)
+    if settings.window is None:
+        return plain
+    first, last = settings.window
+    full = settings.gradient == "full"
+    sampling = replace(plain.sampling, window=(first, last), through_transformer=full)
+    return replace(plain, sampling=sampling, guidance=settings.guidance)
+
+
+def make(context: "SourceContext[PriorSettings]") -> "Candidates":
+    """Draw all candidates of an increment."""
+    from lgd_core.distill.selection import draw
+
+    spec = guided_increment(context)
+    return draw(context.prior, context.artifacts, spec, context.checkpoint)
+
+
+def trajectory(method: MethodConfig) -> Counter[str]:
+    """Return the network evaluations from noise to an image, without guidance."""
+    return Counter(transformer_forward=_branches(method) * method.sampler.steps, decoder_forward=1)
+
+
+def evaluations(method: MethodConfig, increment: int, amounts: Amounts) -> dict[str, float]:
+    """Return the network evaluations of one kept image, those of all its candidates."""
+    one: Counter[str] = trajectory(method) + _scoring(method, increment)
+    passes: dict[str, float] = dict(one)
+    for name, number in _guidance(method, increment, amounts).items():
+        passes[name] = passes.get(name, 0) + number
+    return {name: number * method.candidates for name, number in passes.items()}
+
+
+def _branches(method: MethodConfig) -> int:
+    """Return the forward passes of a step: two with classifier-free guidance."""
+    return 1 if method.sampler.cfg_scale == 1 else 2
+
+
+def _scoring(method: MethodConfig, increment: int) -> Counter[str]:
+    """Return the network evaluations that score one candidate as it is stored."""
+    if "learner" not in needs(method, increment):
+        return Counter()
+    reference = int(method.learnability.reference_weight > 0)
+    return Counter(learner_forward=1, reference_forward=reference)
+
+
+def _guidance(method: MethodConfig, increment: int, amounts: Amounts) -> dict[str, float]:
+    """Return the network evaluations of all guided steps of one trajectory."""
+    (first, last), kinds = method.window, guidance_kinds()
+    passes: dict[str, float] = {}
+    for name, part in acting_guidances(method, increment).items():
+        step = kinds[name].evaluations(part, method, increment, amounts)
+        for network, number in step.items():
+            passes[network] = passes.get(network, 0) + (last - first + 1) * number
+    gradients = passes.pop("x0_backward", 0)
+    if method.learnability.gradient == "full":
+        passes["transformer_backward"] = _branches(method) * gradients
+    return passes
+
+
+SOURCE = ImageSource(
+    description="sampled",
+    model=PriorSettings,
+    settings=settings,
+    make=make,
+    needs=needs,
+    evaluations=evaluations,
+)
