@@ -11,7 +11,7 @@ from typing import Any, Generic, Literal, TypeVar
 from pydantic import Field, ValidationError, create_model
 
 from lgd_core.base.listings import Listing
-from lgd_core.config.models.base import Config, DisagreementError, first_fault
+from lgd_core.config.models.base import DisagreementError, first_fault
 from lgd_core.config.models.images import ImageConfig
 from lgd_core.config.models.source import SourceKeys
 from lgd_core.config.plugins import discover
@@ -22,8 +22,9 @@ VARIABLE = "LGD_DATA"
 Keys = TypeVar("Keys", bound=SourceKeys)
 
 
-class Wanted(Config, Generic[Keys]):
-    """What the arrays of a data set are made of: files of its source, which class they belong to.
+@dataclass(frozen=True)
+class Wanted(Generic[Keys]):
+    """What a data set wants of its kind: images of which classes and size, by which keys.
 
     ``wnids`` is empty where classes are plain names.
     """
@@ -68,11 +69,11 @@ class SourceKind(Generic[Keys]):
             fault = first_fault(error)
             raise DisagreementError(f"source.{fault.key}".strip("."), str(fault)) from None
 
-    def wanted(self, data: Wanted[Any]) -> Wanted[Keys]:
-        """Return what a data set wants with the keys of its kind alone."""
-        return Wanted[Any](
-            classes=data.classes, wnids=data.wnids, image=data.image, source=self.own(data.source)
-        )
+    def wanted(
+        self, classes: list[str], wnids: list[str], image: ImageConfig, source: SourceKeys
+    ) -> Wanted[Keys]:
+        """Return what a data set wants, with the keys of its kind alone."""
+        return Wanted(classes, wnids, image, self.own(source))
 
     def check(self, data: Wanted[Keys]) -> None:
         """Raise DisagreementError where keys do not agree; the key is one of the data set's."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import SerializeAsAny, ValidationInfo, field_validator
 
-from lgd_core.config.data_kinds import Wanted
+from lgd_core.config.data_kinds import Wanted, kind_of
 from lgd_core.config.kinds import image_sources
 from lgd_core.config.models.base import Config
 from lgd_core.config.models.dataset import AugmentConfig, SourceConfig
@@ -54,8 +54,21 @@ class SeenImages(StoredImages):
         return NetworkSpec(name=architecture, **self.network_input.model_dump())
 
 
-class SourceSettings(Wanted[SourceConfig]):
-    """What the arrays of a data set are made of, its source with the keys of all kinds."""
+class SourceSettings(Config):
+    """What the arrays of a data set are made of: files of its source, which class they belong to.
+
+    ``wnids`` is empty where classes are plain names.
+    """
+
+    classes: list[str]
+    wnids: list[str]
+    image: ImageConfig
+    source: SourceConfig
+
+    @property
+    def wanted(self) -> Wanted[Any]:
+        """What the kind of the source is asked for."""
+        return kind_of(self.source).wanted(self.classes, self.wnids, self.image, self.source)
 
 
 class NetworkInput(Config):

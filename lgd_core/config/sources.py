@@ -46,7 +46,7 @@ def resolve_source(data: SourceSettings, where: str) -> SourceConfig:
     source, (named, folder) = data.source, _named_folder(data.source, where)
     kind = kind_of(source)
     if folder is not None:
-        with_prefix(named, kind.check_folder, kind.wanted(data), Path(folder))
+        with_prefix(named, kind.check_folder, data.wanted, Path(folder))
         return source.model_copy(update={"folder": folder})
     if kind.folder and kind.folder.required:
         raise MissingFolderError(
@@ -94,4 +94,4 @@ def list_source(data: SourceSettings, where: str) -> Listing | None:
     source, kind = resolve_source(data, where), kind_of(data.source)
     if source.folder is None:
         return None
-    return with_prefix(named, kind.list_files, kind.wanted(data), Path(source.folder))
+    return with_prefix(named, kind.list_files, data.wanted, Path(source.folder))

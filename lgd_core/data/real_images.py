@@ -42,8 +42,9 @@ def prepare(
     ``source.skip_broken`` is set, and where a class has no image left.
     """
     cache, kind = _Cache(settings, folder, threads, log), data_kind(settings.source)
-    wanted = kind.wanted(settings)
-    train, test = kind.read(name, wanted, root, Files(read, cache.on_broken, cache.leave_out))
+    train, test = kind.read(
+        name, settings.wanted, root, Files(read, cache.on_broken, cache.leave_out)
+    )
     train, validation = train.split(settings.source.validation_fraction, name)
     with warnings.catch_warnings():
         # Pillow warns of odd EXIF and of large images; what it cannot decode raises.
@@ -55,7 +56,7 @@ def prepare(
             if not count:
                 raise UserError(f"{name}: {split}: found no image of {class_name} that decodes")
     facts: dict[str, Any] = {"images": counts, "skipped": cache.skipped}
-    if (left_out := kind.list_left_out(wanted, root)) is not None:
+    if (left_out := kind.list_left_out(settings.wanted, root)) is not None:
         facts["left_out"] = summarise(left_out)
     if train.families is not None:
         facts["families"] = {

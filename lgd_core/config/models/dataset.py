@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from lgd_core.config.data_kinds import Wanted, kind_of, source_model
+from lgd_core.config.data_kinds import kind_of, source_model
 from lgd_core.config.models.base import (
     AdamWDecay,
     AdamWRate,
@@ -296,17 +296,10 @@ class DatasetConfig(Config):
         """The WordNet id of every class, in label order; empty where classes are plain names."""
         return [item.wnid for item in self.classes if not isinstance(item, str)]
 
-    @property
-    def wanted(self) -> Wanted[SourceConfig]:
-        """What the arrays of the data set are made of."""
-        return Wanted[SourceConfig](
-            classes=self.class_names, wnids=self.wnids, image=self.image, source=self.source
-        )
-
     @model_validator(mode="after")
     def _source_has_what_its_kind_needs(self) -> Self:
         kind = kind_of(self.source)
-        kind.check(kind.wanted(self.wanted))
+        kind.check(kind.wanted(self.class_names, self.wnids, self.image, self.source))
         return self
 
     @model_validator(mode="after")
