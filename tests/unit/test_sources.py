@@ -10,7 +10,9 @@ from scipy.io import savemat
 from trees import WOOF, class_tree, fastai_tree, flatten, recipe
 
 from lgd_core.base.errors import MissingFolderError, UserError
-from lgd_core.config.sources import compares_with_paper, list_images, list_source, resolve_source
+from lgd_core.config.settings import SourceSettings
+from lgd_core.config.sources import compares_with_paper, list_source, resolve_source
+from lgd_core.data.kind import data_kind
 
 
 @pytest.fixture(autouse=True)
@@ -21,6 +23,10 @@ def no_variable(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     return class_tree(tmp_path / "imagenet", sorted(WOOF))
+
+
+def list_images(data: SourceSettings, root: Path) -> list[list[tuple[str, int]]]:
+    return data_kind(data.source).images(data.wanted, root)
 
 
 def devkit(root: Path, wnids: list[str], place: str) -> None:
@@ -49,7 +55,7 @@ def solution(root: Path, wnids: list[str], place: str) -> None:
 
 def refusal(kind: str, root: Path | None, **changes: object) -> str:
     with pytest.raises(UserError) as error:
-        resolve_source(recipe(kind, root) | changes, "woof.yaml")
+        resolve_source(recipe(kind, root).model_copy(update=changes), "woof.yaml")
     assert "\n" not in str(error.value)
     return str(error.value)
 
@@ -84,7 +90,9 @@ def test_a_flat_val_gets_its_classes_from_either_ground_truth(
 
 def test_a_flat_val_of_a_thousand_classes_gives_those_of_the_recipe(root: Path) -> None:
     solution(root, flatten(root), ".")
-    two = recipe("imagenet", root) | {"wnids": list(WOOF)[:2], "classes": ["a", "b"]}
+    two = recipe("imagenet", root).model_copy(
+        update={"wnids": list(WOOF)[:2], "classes": ["a", "b"]}
+    )
     _, test = list_images(two, root)
     assert sorted(label for _, label in test) == [0, 0, 1, 1]
 
@@ -159,9 +167,9 @@ def test_the_variable_stands_in_for_a_folder(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     monkeypatch.setenv("LGD_DATA", str(root))
-    assert resolve_source(recipe(kind, None), "woof.yaml")["folder"] == str(root)
+    assert resolve_source(recipe(kind, None), "woof.yaml").folder == str(root)
     other = class_tree(tmp_path / "other", list(WOOF))
-    assert resolve_source(recipe(kind, other), "woof.yaml")["folder"] == str(other)
+    assert resolve_source(recipe(kind, other), "woof.yaml").folder == str(other)
     monkeypatch.setenv("LGD_DATA", str(tmp_path / "nowhere"))
     assert refusal(kind, None).startswith(f"LGD_DATA: {'' if kind == 'fastai' else 'no folder'}")
 
@@ -171,13 +179,13 @@ def test_without_folder_and_variable_the_line_names_both() -> None:
         text = refusal(kind, None)
         assert text.startswith("woof.yaml: source.folder: ")
         assert "LGD_DATA" in text
-    assert resolve_source(recipe("fastai", None), "woof.yaml")["folder"] is None
+    assert resolve_source(recipe("fastai", None), "woof.yaml").folder is None
 
 
 @pytest.mark.parametrize("kind", ["fashion-mnist", "digits"])
 def test_the_variable_is_nothing_to_other_kinds(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     monkeypatch.setenv("LGD_DATA", "/nowhere")
-    assert resolve_source(recipe(kind, None), "x.yaml") == recipe(kind, None)["source"]
+    assert resolve_source(recipe(kind, None), "x.yaml") == recipe(kind, None).source
 
 
 def test_other_classes_are_let_be_in_imagenet_but_not_in_ones_own_folder(root: Path) -> None:
@@ -198,7 +206,7 @@ def test_ones_own_folder_has_a_test_or_a_val(root: Path, name: str) -> None:
 def test_a_home_folder_is_understood(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(root.parent))
     monkeypatch.setenv("LGD_DATA", f"~/{root.name}")
-    assert resolve_source(recipe("imagenet", None), "woof.yaml")["folder"] == str(root)
+    assert resolve_source(recipe("imagenet", None), "woof.yaml").folder == str(root)
 
 
 def listing_refused(kind: str, root: Path, **source: object) -> str:
@@ -269,11 +277,9 @@ def test_imagenet_is_not_taken_for_fast_ai_s(root: Path, tmp_path: Path) -> None
 
 def test_the_paper_stands_beside_all_of_imagenet_alone() -> None:
     kinds = ("imagenet", "fastai", "folder", "digits")
-    beside = {
-        kind: compares_with_paper(recipe(kind, None, complete=True)["source"]) for kind in kinds
-    }
+    beside = {kind: compares_with_paper(recipe(kind, None, complete=True).source) for kind in kinds}
     assert beside == {"imagenet": True, "fastai": False, "folder": False, "digits": False}
-    assert not compares_with_paper(recipe("imagenet", None, complete=False)["source"])
+    assert not compares_with_paper(recipe("imagenet", None, complete=False).source)
 
 
 def test_one_image_beside_class_folders_does_not_decide_for_all(root: Path) -> None:
