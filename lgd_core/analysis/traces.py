@@ -15,6 +15,7 @@ from lgd_core.diffusion.priors import Prior
 from lgd_core.diffusion.sampler import GuidanceTrace
 from lgd_core.distill.selection import (
     Artifacts,
+    GuidanceContext,
     IncrementSpec,
     Scorer,
     draw_positions,
@@ -109,10 +110,8 @@ def trace_guidance(
     noise.
     """
     whole = _whole_length(spec, positions)
-    acting = {
-        GUIDED: _windowed(prior, spec, guidances_for(prior, artifacts, spec, NOTHING_DRAWN)),
-        UNGUIDED: {},
-    }
+    guidances = guidances_for(GuidanceContext(prior, artifacts, spec, NOTHING_DRAWN))
+    acting = {GUIDED: _windowed(prior, spec, guidances), UNGUIDED: {}}
     state = checkpoint.load("trace", GUIDED) or {}
     with progress("paths", len(PATHS), len(state)) as bar:
         for path in PATHS[len(state) :]:

@@ -3,7 +3,7 @@
 import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -83,7 +83,7 @@ class Checkpoint:
 
 
 def resumable_loop(
-    parts: dict[str, Stateful],
+    parts: Mapping[str, Stateful],
     train_step: Callable[[int], float],
     steps: int,
     name: str,

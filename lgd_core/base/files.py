@@ -12,6 +12,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from lgd_core.base.digests import files_in, seal, unseal
 from lgd_core.base.errors import UserError
@@ -117,13 +118,13 @@ def share(path: str | Path) -> None:
         file.chmod(file.parent.stat().st_mode & 0o666)
 
 
-def write_json(path: str | Path, value: dict) -> None:
+def write_json(path: str | Path, value: dict[str, Any]) -> None:
     """Write a JSON artifact atomically: indented, with its digest and a final newline."""
     with atomic(path) as temporary:
         temporary.write_text(json.dumps(seal(value), indent=2) + "\n")
 
 
-def read_json(path: str | Path) -> dict:
+def read_json(path: str | Path) -> dict[str, Any]:
     """Read what write_json wrote; raises UserError naming the file unless it is whole."""
     try:
         value = json.loads(Path(path).read_bytes())

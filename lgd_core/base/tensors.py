@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -13,7 +14,7 @@ from lgd_core.base.errors import UserError
 from lgd_core.base.files import atomic, share, system_error
 
 
-def save_tensors(path: str | Path, tensors: dict[str, Tensor], metadata: dict) -> None:
+def save_tensors(path: str | Path, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> None:
     """Write tensors and JSON-able metadata as safetensors, with their digest, atomically."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     sealed = json.dumps(seal(metadata, tensors), sort_keys=True)
@@ -26,7 +27,7 @@ def save_tensors(path: str | Path, tensors: dict[str, Tensor], metadata: dict) -
         share(temporary)
 
 
-def load_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict]:
+def load_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read tensors and metadata; raises UserError naming the file unless they are as written."""
     try:
         with safe_open(path, framework="pt") as stream:

@@ -34,7 +34,8 @@ class SeenImages(StoredImages):
     for a stage that does not train.
     """
 
-    image: ImageConfig
+    # A narrower type is safe, since models are frozen.
+    image: ImageConfig  # pyright: ignore[reportIncompatibleVariableOverride]
     normalise: NormaliseConfig
     wnids: list[str] | None = None
     augment: AugmentConfig | None = None

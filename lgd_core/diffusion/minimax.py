@@ -17,6 +17,9 @@ class Memory(nn.Module):
     ``vectors`` (classes, size, d) are kept at unit length, ``seen`` (classes,) counts additions.
     """
 
+    vectors: Tensor
+    seen: Tensor
+
     def __init__(self, classes: int, size: int, dimension: int) -> None:
         super().__init__()
         self.register_buffer("vectors", torch.zeros(classes, size, dimension))

@@ -11,10 +11,10 @@ from lgd_core.base.finite import require_finite
 from lgd_core.base.micro_batches import MicroBatches
 from lgd_core.base.progress import progress
 from lgd_core.base.seeding import epoch_batch, generator
+from lgd_core.config.models.condensation import CondensationConfig
 from lgd_core.config.settings import NetworkSpec
 from lgd_core.data.multi_formation import pack_grid, unpack_grid
 from lgd_core.distill.matching import OBJECTIVES, siamese
-from lgd_core.distill.sources.condensed import CondensationConfig
 from lgd_core.networks.classifiers import build_network, resized
 from lgd_core.networks.training import Images, loss_of, restore, snapshot
 

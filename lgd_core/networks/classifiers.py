@@ -9,13 +9,13 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from pydantic import ValidationError
 from torch import Tensor, nn
 
 from lgd_core.base.errors import UserError
 from lgd_core.base.seeding import derive_seed
 from lgd_core.base.tensors import load_tensors, save_tensors
 from lgd_core.config.architectures import Architecture, parse_architecture
+from lgd_core.config.models.base import validated
 from lgd_core.config.settings import NetworkInput, NetworkSpec
 
 
@@ -132,7 +132,7 @@ def resnet_in(architecture: Architecture, channels: int, size: int, classes: int
     kernel, stride = (7, 2) if size > 128 else (3, 1)
     model.conv1 = nn.Conv2d(channels, 64, kernel, stride, padding=kernel // 2, bias=False)
     if size <= 64:
-        model.maxpool = nn.Identity()
+        model.add_module("maxpool", nn.Identity())
     _initialise_convolutions(model)
     return model
 
@@ -152,6 +152,9 @@ def resized(images: Tensor, size: int) -> Tensor:
 
 class Preprocess(nn.Module):
     """Map images on [0, 1] (N, C, H, W) to what networks see: their size, zero mean, unit std."""
+
+    mean: Tensor
+    std: Tensor
 
     def __init__(self, mean: list[float], std: list[float], size: int) -> None:
         super().__init__()
@@ -191,13 +194,7 @@ def rebuild(path: str | Path, metadata: dict[str, Any], expected: NetworkInput) 
                 f"{path}: network.{key}: found {found.get(key)}, expected {value}; delete the file "
                 "and run again"
             )
-    try:
-        return build_network(NetworkSpec.model_validate(found))
-    except ValidationError:
-        expected_keys = ", ".join(NetworkSpec.model_fields)
-        raise UserError(
-            f"{path}: network: found {', '.join(found)}, expected {expected_keys}"
-        ) from None
+    return build_network(validated(NetworkSpec, found, f"{path}: network"))
 
 
 def load_weights(path: str | Path, network: nn.Module, tensors: dict[str, Tensor]) -> None:

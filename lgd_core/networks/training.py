@@ -1,7 +1,7 @@
 """Training of classifiers to a fixed length: students, references, redundancy networks."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -202,12 +202,12 @@ def train_to_length(
     return {"top1": history[-1], "best_top1": max(history)}
 
 
-def snapshot(parts: dict[str, Stateful]) -> dict[str, Any]:
+def snapshot(parts: Mapping[str, Stateful]) -> dict[str, Any]:
     """Return the states of models, optimisers and schedules by name."""
     return {name: part.state_dict() for name, part in parts.items()}
 
 
-def restore(parts: dict[str, Stateful], state: dict[str, Any]) -> None:
+def restore(parts: Mapping[str, Stateful], state: dict[str, Any]) -> None:
     """Give models, optimisers and schedules the states that ``state`` has of them."""
     for name in parts.keys() & state.keys():
         parts[name].load_state_dict(copy.deepcopy(state[name]))

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from lgd_core.base.checkpoints import Checkpoint
 from lgd_core.base.micro_batches import MicroBatches
+from lgd_core.config.models.condensation import CondensationConfig, NetworkConfig
 from lgd_core.config.models.dataset import JitterConfig
-from lgd_core.config.models.method import CondensationConfig, NetworkConfig
 from lgd_core.distill.condensation import Condenser, condense, initial_pixels
 from lgd_core.distill.matching import distribution, gradient, siamese
 from lgd_core.networks.augment import augment

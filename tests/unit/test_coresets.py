@@ -48,9 +48,12 @@ NAIVE = {"herding": naive_herding, "kcenter": naive_kcenter}
 both = pytest.mark.parametrize("source", ["herding", "kcenter"])
 
 
+CHOICES = {"herding": herding, "kcenter": kcenter}
+
+
 @both
 def test_classes_of_unequal_size_get_the_picks_of_a_plain_loop(source: str) -> None:
-    rows = coreset_increment(source, features(), LABELS, [0, 1, 2], 8, 0)
+    rows = coreset_increment(CHOICES[source], features(), LABELS, [0, 1, 2], 8, 0)
     for label in range(3):
         of_class = LABELS.eq(label).nonzero().flatten()
         picks = NAIVE[source](features()[of_class], 8)
@@ -59,16 +62,20 @@ def test_classes_of_unequal_size_get_the_picks_of_a_plain_loop(source: str) -> N
 
 @both
 def test_fewer_images_are_the_first_of_more(source: str) -> None:
-    whole = coreset_increment(source, features(), LABELS, [0, 1, 2], 8, 0)
-    parts = [coreset_increment(source, features(), LABELS, [0, 1, 2], 2, k) for k in range(4)]
+    whole = coreset_increment(CHOICES[source], features(), LABELS, [0, 1, 2], 8, 0)
+    parts = [
+        coreset_increment(CHOICES[source], features(), LABELS, [0, 1, 2], 2, k) for k in range(4)
+    ]
     assert torch.equal(torch.cat(parts, dim=1), whole)
     assert len(set(whole.flatten().tolist())) == 24, "no image twice"
 
 
 @both
 def test_a_shard_chooses_what_all_classes_together_choose(source: str) -> None:
-    whole = coreset_increment(source, features(), LABELS, [0, 1, 2], 2, 1)
-    assert torch.equal(coreset_increment(source, features(), LABELS, [2, 0], 2, 1), whole[[2, 0]])
+    whole = coreset_increment(CHOICES[source], features(), LABELS, [0, 1, 2], 2, 1)
+    assert torch.equal(
+        coreset_increment(CHOICES[source], features(), LABELS, [2, 0], 2, 1), whole[[2, 0]]
+    )
 
 
 def test_planted_picks() -> None:
@@ -95,4 +102,4 @@ def test_squared_distances_are_those_of_cdist() -> None:
 
 def test_a_class_with_too_few_images_is_one_line() -> None:
     with pytest.raises(UserError, match="class 0: found 8 training images, expected at least 9"):
-        coreset_increment("kcenter", features(), LABELS, [0, 1, 2], 3, 2)
+        coreset_increment(kcenter, features(), LABELS, [0, 1, 2], 3, 2)

@@ -24,7 +24,7 @@ from lgd_core.base.errors import UserError
 from lgd_core.base.files import read_json, write_json
 from lgd_core.base.tensors import load_tensors, save_tensors
 from lgd_core.config.models.dataset import StoredImageConfig
-from lgd_core.config.settings import NetworkSpec, StoredImages
+from lgd_core.config.settings import NetworkInput, NetworkSpec, StoredImages
 from lgd_core.data.distilled import load_increment, read_class, read_folder, read_grid, write_folder
 from lgd_core.data.real_images import load_split
 from lgd_core.distill.candidates import build_increment, load_shards
@@ -342,6 +342,15 @@ def test_a_network_of_another_architecture_is_not_used_in_its_place(tmp_path: Pa
     with pytest.raises(UserError, match="weights of another network") as error:
         load_network(path, CPU, SPEC)
     assert "\n" not in str(error.value)
+
+
+def test_a_network_without_its_name_is_refused(tmp_path: Path) -> None:
+    path, nameless = tmp_path / "n.safetensors", SPEC.entries()
+    del nameless["name"]
+    save_tensors(path, build_network(SPEC, "key").state_dict(), {"network": nameless})
+    expected = NetworkInput.model_validate(nameless)
+    with pytest.raises(UserError, match="network: found channels, size, classes, expected"):
+        load_network(path, CPU, expected)
 
 
 def test_weights_that_are_not_finite_are_refused(tmp_path: Path) -> None:

@@ -20,7 +20,6 @@ from lgd_core.config.models.dataset import DatasetConfig
 from lgd_core.config.recipes import Recipes
 from lgd_core.config.reference import editor_schema, reference, written_files
 from lgd_core.config.schema import load_yaml
-from lgd_core.diffusion import guidance
 from lgd_core.diffusion.guidance import DenoisingStep
 
 ROOT = Path(__file__).parents[2]
@@ -140,12 +139,13 @@ def test_every_picture_shown_is_made_by_make_pictures() -> None:
 
 def test_the_readme_s_guidance_does_what_it_says() -> None:
     example, *_ = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    names = vars(guidance).copy()
+    names: dict = {}
     exec(example, names)
+    kind = names["GUIDANCE"]
     noise, alpha_bar = torch.randn(2, 4, 8, 8), torch.tensor(0.4)
     unused = torch.zeros(2)
     step = DenoisingStep(noise, noise, noise, alpha_bar, unused, unused, unused, unused)
-    change = names["brightness"](0.5)(step)
+    change = kind.build(kind.settings(strength=0.5), None)(step)
     moved = -(1 - alpha_bar).sqrt() * change / alpha_bar.sqrt()
     assert change.shape == noise.shape
     assert (moved > 0).all(), "a lower noise is a higher x0"

@@ -1,54 +1,75 @@
 """Increments: what a recipe makes of a task, and sets that were not drawn."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from conftest import changed
 from PIL import Image
 from torch import nn
 from trees import record_arrays
 
 from lgd_core.base.checkpoints import Checkpoint
 from lgd_core.base.errors import UserError
-from lgd_core.config.stages import sampling_settings
+from lgd_core.config.complete import CompleteMethod
+from lgd_core.config.models.dataset import AugmentConfig, ImageConfig, NormaliseConfig
+from lgd_core.config.models.method import MethodConfig
+from lgd_core.config.settings import SeenImages
+from lgd_core.config.stages import draw_settings
 from lgd_core.diffusion.priors import Prior
-from lgd_core.distill.increments import (
-    draw_candidates,
-    folder_candidates,
-    guided_increment,
-    prior_labels,
-    real_candidates,
-    shard_classes,
-    unguided_increment,
-)
+from lgd_core.distill.context import SourceContext, prior_labels, unguided_increment
+from lgd_core.distill.guidances.influence import InfluenceConfig
+from lgd_core.distill.increments import draw_candidates, folder_candidates, shard_classes
 from lgd_core.distill.selection import Artifacts
+from lgd_core.distill.sources.prior import guided_increment
 
-DATASET = {
-    "classes": ["red", "green", "blue"],
-    "image": {"size": 16, "channels": 3},
-    "prior_labels": [2, 0, 1],
-}
-RECIPE = {
-    "source": "prior",
-    "ipc_per_increment": 2,
-    "through_autoencoder": False,
-    "sampler": {"steps": 20, "cfg_scale": 1.5, "cfg_channels": None, "classes_per_batch": 2},
-    "window": [3, 15],
-    "candidates": 4,
-    "learnability": {
-        "strength": 0.1,
-        "strength_by_increment": [0.2, 0.3],
-        "norm": "relative",
-        "reference_weight": 0.5,
-        "gradient": "full",
-    },
-    "deviation": {"strength": 0.05, "norm": "relative", "memory": 7},
-    "influence": {"strength": 0.08, "norm": "relative"},
-    "modes": {"strength": 0.2, "clusters": None},
-}
-# What a job that draws from a prior reads of it, and one that does not.
-METHOD = {key: RECIPE[key] for key in ("ipc_per_increment", "through_autoencoder", "sampler")}
+SEEN = SeenImages(
+    classes=["red", "green", "blue"],
+    image=ImageConfig(size=16, channels=3),
+    normalise=NormaliseConfig(mean=[0.5, 0.4, 0.3], std=[0.2, 0.25, 0.3]),
+)
+METHOD = CompleteMethod.model_validate(
+    {
+        "ipc_per_increment": 2,
+        "sampler": {"steps": 20, "cfg_scale": 1.5, "cfg_channels": None, "classes_per_batch": 2},
+        "window": [3, 15],
+        "candidates": 4,
+        "learnability": {
+            "strength": 0.1,
+            "strength_by_increment": [0.2, 0.3],
+            "norm": "relative",
+            "gradient": "full",
+        },
+        "deviation": {"strength": 0.05, "norm": "relative", "memory": 7},
+        "influence": {"strength": 0.08, "norm": "relative"},
+        "modes": {"strength": 0.2},
+    }
+)
+
+
+def context(
+    prior: Prior | None,
+    method: MethodConfig = METHOD,
+    key: tuple[int, int] = (5, 0),
+    labels: Sequence[int] = (0, 1, 2),
+    artifacts: Artifacts | None = None,
+    seen: SeenImages = SEEN,
+) -> SourceContext:
+    """Return what a job of the method hands over for its classes."""
+    return SourceContext(
+        prior=prior,
+        artifacts=artifacts or Artifacts(),
+        seen=seen,
+        prior_labels=[2, 0, 1],
+        settings=draw_settings(method, key[1]),
+        ipc=2,
+        labels=list(labels),
+        key=key,
+        checkpoint=Checkpoint(None),
+    )
 
 
 def test_shards_are_runs_that_cover_every_class_once() -> None:
@@ -57,31 +78,34 @@ def test_shards_are_runs_that_cover_every_class_once() -> None:
 
 
 def test_the_prior_s_labels_are_those_of_the_data_set_unless_listed() -> None:
-    assert prior_labels(DATASET) == [2, 0, 1]
-    assert prior_labels(DATASET | {"prior_labels": []}) == [0, 1, 2]
+    assert prior_labels([2, 0, 1], 3) == [2, 0, 1]
+    assert prior_labels([], 3) == [0, 1, 2]
 
 
-def test_an_unguided_task_is_one_candidate_without_guidance() -> None:
-    spec = unguided_increment(DATASET, METHOD, [1, 2], (5, 0))
+def test_an_unguided_increment_is_one_candidate_without_guidance() -> None:
+    spec = unguided_increment(METHOD.sampler, [1, 2], [2, 0, 1], 2, (5, 0))
     assert (spec.classes, spec.positions, spec.candidates) == ([1, 2], 2, 1)
     assert (spec.key, spec.prior_labels) == ((5, 0), [2, 0, 1])
     assert (spec.sampling.steps, spec.sampling.cfg_scale) == (20, 1.5)
-    assert not any(map(spec.is_guided_by, ("learnability", "deviation", "influence", "modes")))
+    assert not spec.guidance
+    assert not spec.sequential
 
 
 @pytest.mark.parametrize(("increment", "strength"), [(0, 0.2), (1, 0.2), (2, 0.3), (3, 0.3)])
-def test_a_guided_task_has_its_increment_s_strength(increment: int, strength: float) -> None:
-    spec = guided_increment(DATASET, sampling_settings(RECIPE, increment), [2, 0], (5, increment))
-    strengths = {name: part["strength"] for name, part in spec.guidance.items()}
+def test_a_guided_increment_has_its_own_strength(increment: int, strength: float) -> None:
+    given = context(None, key=(5, increment), labels=[2, 0])
+    spec = guided_increment(replace(given, settings=given.settings.keys))
+    strengths = {name: part.strength for name, part in spec.guidance.items()}
     assert strengths == {
         "learnability": strength,
         "deviation": 0.05,
         "influence": 0.08,
         "modes": 0.2,
     }
-    assert spec.guidance["influence"] == {"strength": 0.08, "norm": "relative"}
-    assert (spec.candidates, spec.classes_per_batch) == (4, 2)
-    assert spec.guidance["deviation"]["memory"] == 7
+    assert spec.guidance["influence"] == InfluenceConfig(strength=0.08, norm="relative")
+    assert (spec.candidates, spec.classes_per_batch, spec.classes) == (4, 2, [2, 0])
+    assert spec.guidance["deviation"].memory == 7
+    assert spec.sequential
     assert (spec.sampling.window, spec.sampling.through_transformer) == ((3, 15), True)
 
 
@@ -100,7 +124,7 @@ def test_a_folder_seed_is_labelled_by_name_or_else_in_order(
 ) -> None:
     shades = [(200, 0, 0), (0, 200, 0), (0, 0, 200)]
     root = colours(tmp_path / "seed", dict(zip(names, shades, strict=True)))
-    found = folder_candidates(root, DATASET, METHOD, fixed_prior)
+    found = folder_candidates(root, context(fixed_prior), False)
     assert found["images"].shape == (3, 2, 1, 3, 16, 16)
     corner = found["images"][:, :, 0, :, 0, 0].tolist()
     assert corner == [[[r, g, b + i] for i in range(2)] for r, g, b in shades]
@@ -115,11 +139,12 @@ def test_a_folder_seed_of_imagenet_classes_is_labelled_by_wnid(
 ) -> None:
     shades = {"n02111889": (200, 0, 0), "n02086240": (0, 200, 0), "n02099601": (0, 0, 200)}
     root = colours(tmp_path / "seed", dict(sorted(shades.items())))
-    found = folder_candidates(root, DATASET | {"wnids": list(shades)}, METHOD, fixed_prior)
+    imagenet = context(fixed_prior, seen=changed(SEEN, wnids=list(shades)))
+    found = folder_candidates(root, imagenet, False)
     assert found["images"][:, 0, 0, :, 0, 0].tolist() == [list(shade) for shade in shades.values()]
     colours(root, {"n01440764": (0, 0, 0)})
     with pytest.raises(UserError, match="extra: n01440764"):
-        folder_candidates(root, DATASET | {"wnids": list(shades)}, METHOD, fixed_prior)
+        folder_candidates(root, imagenet, False)
 
 
 @pytest.mark.parametrize(
@@ -134,7 +159,7 @@ def test_a_folder_seed_that_is_too_small_is_one_line(
 ) -> None:
     root = colours(tmp_path / "seed", dict.fromkeys(folders, (0, 0, 0)), count)
     with pytest.raises(UserError, match=message):
-        folder_candidates(root, DATASET, METHOD, fixed_prior)
+        folder_candidates(root, context(fixed_prior), False)
 
 
 @pytest.mark.parametrize("through", [False, True])
@@ -147,8 +172,10 @@ def test_real_images_are_stored_as_they_are_or_as_the_autoencoder_gives_them_bac
     np.save(tmp_path / "originals_images.npy", images)
     np.save(tmp_path / "originals_labels.npy", labels)
     record_arrays(tmp_path)
-    method = METHOD | {"through_autoencoder": through}
-    found = real_candidates(tmp_path, 3, method, (0, 1), fixed_prior)
+    method = changed(METHOD, source="real", through_autoencoder=through)
+    given = context(fixed_prior, method, (0, 1), artifacts=Artifacts(real=tmp_path))
+    found, trace = draw_candidates(given)
+    assert not trace
     latents = found["latents"].flatten(0, 2)
     stored = found["images"].flatten(0, 2)
     if through:
@@ -158,26 +185,13 @@ def test_real_images_are_stored_as_they_are_or_as_the_autoencoder_gives_them_bac
         assert all(image.numpy().tobytes() in real for image in stored)
 
 
-TRAINED = DATASET | {
-    "image": {"size": 16, "channels": 3, "train_size": None},
-    "normalise": {"mean": [0.5, 0.4, 0.3], "std": [0.2, 0.25, 0.3]},
-    "augment": {
-        "crop_scale": [0.8, 1.0],
-        "crop_ratio": [1.0, 1.0],
-        "flip": 0.5,
-        "jitter": {"brightness": 0, "contrast": 0, "saturation": 0},
-        "lighting": 0,
-    },
-}
+TRAINED = changed(SEEN, augment=AugmentConfig(crop_scale=[0.8, 1.0], crop_ratio=[1.0, 1.0]))
 CONDENSATION = {
-    "objective": "distribution",
     "factor": 2,
     "steps": 2,
     "lr": 1.0,
-    "momentum": 0.5,
     "real_batch": 5,
-    "network": {"architecture": "ConvNet-2-w8", "life": 1, "warm_up": 0, "steps": 0}
-    | {"lr": 0.01, "momentum": 0.9, "weight_decay": 0.0},
+    "network": {"architecture": "ConvNet-2-w8", "weight_decay": 0.0},
 }
 
 
@@ -190,14 +204,14 @@ def test_a_shard_holds_what_all_classes_together_do(
         np.save(tmp_path / f"{split}_images.npy", images)
         np.save(tmp_path / f"{split}_labels.npy", np.repeat(np.arange(3), 16))
     record_arrays(tmp_path)
-    method = METHOD | {"source": source, "condensation": CONDENSATION}
+    method = METHOD.model_validate(
+        METHOD.model_dump() | {"source": source, "condensation": CONDENSATION}
+    )
     artifacts = Artifacts(real=tmp_path, reference=learner)
 
     def drawn(labels: list[int], increment: int) -> dict[str, torch.Tensor]:
-        key = (0, increment)
-        return draw_candidates(
-            fixed_prior, artifacts, TRAINED, method, labels, key, Checkpoint(None)
-        )[0]
+        given = context(fixed_prior, method, (0, increment), labels, artifacts, TRAINED)
+        return draw_candidates(given)[0]
 
     whole, shard = drawn([0, 1, 2], 1), drawn([2], 1)
     assert shard["images"].shape == (1, 2, 1, 3, 16, 16)
@@ -209,9 +223,9 @@ def test_a_shard_holds_what_all_classes_together_do(
 def test_a_folder_seed_of_any_format_is_read(tmp_path: Path, fixed_prior: Prior) -> None:
     shades = {"red": (200, 0, 0), "green": (0, 200, 0), "blue": (0, 0, 200)}
     root = colours(tmp_path / "seed", shades)
-    before = folder_candidates(root, DATASET, METHOD, fixed_prior)["images"]
+    before = folder_candidates(root, context(fixed_prior), False)["images"]
     for path in root.rglob("*.png"):
         with Image.open(path) as image:
             image.save(path.with_suffix(".bmp"))
         path.unlink()
-    assert torch.equal(folder_candidates(root, DATASET, METHOD, fixed_prior)["images"], before)
+    assert torch.equal(folder_candidates(root, context(fixed_prior), False)["images"], before)

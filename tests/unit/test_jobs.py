@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 import torch
 from conftest import SEEN, SPEC
+from pydantic import ValidationError
 
 from lgd_core.base.checkpoints import Checkpoint
 from lgd_core.base.errors import UserError
 from lgd_core.base.files import write_json
-from lgd_core.config.settings import TrainingSettings
+from lgd_core.config.settings import SeenImages, StoredImages, TrainingSettings
 from lgd_core.evaluation.students import cross_accuracies
 from lgd_core.networks.classifiers import build_network, save_network
 from lgd_core.networks.training import Images
@@ -204,6 +205,17 @@ def test_an_assessment_killed_at_its_second_scale_ends_as_an_undisturbed_one(
     with pytest.raises(KeyboardInterrupt):
         assessment()
     assert assessment() == expected
+
+
+def test_settings_are_read_as_models(snakemake: Callable) -> None:
+    from job import Job
+
+    stored = {"classes": SEEN.classes, "image": {"size": 16, "channels": 3}}
+    job = Job(snakemake(settings=stored | {"stage": "any", "network": SEEN.model_dump()}))
+    assert job.read("network", SeenImages) == SEEN
+    assert job.pick(StoredImages) == StoredImages.model_validate(stored)
+    with pytest.raises(ValidationError, match="normalise"):
+        job.read("network", StoredImages)
 
 
 def test_a_network_that_is_done_keeps_no_checkpoint(bright: Images, tmp_path: Path) -> None:

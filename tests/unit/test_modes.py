@@ -15,6 +15,7 @@ from lgd_core.diffusion.guidance import DenoisingStep, noise_change
 from lgd_core.diffusion.priors import Prior
 from lgd_core.diffusion.sampler import Conditions, Sampling, denoising
 from lgd_core.distill import modes
+from lgd_core.distill.guidances.modes import ModesConfig
 from lgd_core.distill.modes import ModeGuidance, class_modes, encode_images, farthest_first
 from lgd_core.distill.selection import Artifacts, IncrementSpec, draw
 
@@ -150,7 +151,7 @@ def spec(**changes: object) -> IncrementSpec:
         sampling=Sampling(steps=6, cfg_scale=1.0, cfg_channels=None, window=(2, 5)),
         key=(0, 0),
         classes_per_batch=None,
-        guidance={"modes": {"strength": 0.5}},
+        guidance={"modes": ModesConfig(strength=0.5)},
     )
     return dataclasses.replace(plain, **changes)
 
@@ -160,7 +161,7 @@ def test_samples_end_nearer_to_their_centres_the_stronger_the_guidance(fixed_pri
         drawn = draw(
             fixed_prior,
             Artifacts(modes=10 * CENTRES),
-            spec(guidance={"modes": {"strength": strength}}),
+            spec(guidance={"modes": ModesConfig(strength=strength)}),
             NOWHERE,
         )[0]["latents"][:, :, 0]
         return (drawn - 10 * CENTRES).flatten(2).norm(dim=2)

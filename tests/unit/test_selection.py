@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lgd_core.base.checkpoints import Checkpoint
+from lgd_core.config.kinds import guidance_kinds
+from lgd_core.config.models.guidance import GuidanceConfig
 from lgd_core.diffusion.guidance import DeviationGuidance, nearest_similarity
 from lgd_core.diffusion.priors import Prior
 from lgd_core.diffusion.sampler import Conditions, Sampling
@@ -22,6 +24,14 @@ from lgd_core.networks.classifiers import Preprocess
 
 NOWHERE = Checkpoint(None)
 MEMORY = torch.randn(3, 2, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+
+
+BOTH = {
+    "learnability": {"strength": 0.1, "norm": "relative"},
+    "deviation": {"strength": 0.05, "norm": "relative", "memory": None},
+}
+# What needs no scorer.
+UNSCORED = {"learnability": {"strength": 0.0}}
 
 
 def with_memory(scorer: Scorer | None = None) -> Artifacts:
@@ -41,15 +51,21 @@ def spec(**changes: object) -> IncrementSpec:
         sampling=Sampling(steps=4, cfg_scale=1.5, cfg_channels=None, window=(1, 2)),
         key=(0, 1),
         classes_per_batch=None,
-        guidance={
-            "learnability": {"strength": 0.1, "norm": "relative"},
-            "deviation": {"strength": 0.05, "norm": "relative", "memory": None},
-        },
     )
     fields = {field.name for field in dataclasses.fields(IncrementSpec)}
-    guidance = {name: recipe for name, recipe in changes.items() if name not in fields}
+    guidance = BOTH | {name: keys for name, keys in changes.items() if name not in fields}
     changes = {name: value for name, value in changes.items() if name in fields}
-    return dataclasses.replace(plain, guidance=plain.guidance | guidance, **changes)
+    return dataclasses.replace(plain, guidance=acting(guidance), **changes)
+
+
+def acting(guidance: dict[str, dict]) -> dict[str, GuidanceConfig]:
+    """Return the guidances of a strength; a negative one, which no recipe has, turns them round."""
+    kinds = guidance_kinds()
+    return {
+        name: kinds[name].settings().model_copy(update=keys)
+        for name, keys in guidance.items()
+        if keys["strength"]
+    }
 
 
 @pytest.fixture
@@ -68,17 +84,19 @@ def initial_noise(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_initial_noise_is_the_same_for_any_batch(
     batched: Callable, initial_noise: None, fixed_prior: Prior, max_batch: int
 ) -> None:
-    expected = draw(batched(fixed_prior, 9), with_memory(), spec(), NOWHERE)[0]["latents"]
-    found = draw(batched(fixed_prior, max_batch), with_memory(), spec(), NOWHERE)[0]["latents"]
+    expected = draw(batched(fixed_prior, 9), with_memory(), spec(**UNSCORED), NOWHERE)[0]["latents"]
+    found = draw(batched(fixed_prior, max_batch), with_memory(), spec(**UNSCORED), NOWHERE)[0][
+        "latents"
+    ]
     assert torch.equal(found, expected)
     assert len(found.flatten(0, 2).flatten(1).unique(dim=0)) == 3 * 2 * 3
 
 
 def test_initial_noise_is_the_same_for_any_shards(initial_noise: None, fixed_prior: Prior) -> None:
-    expected = draw(fixed_prior, with_memory(), spec(), NOWHERE)[0]["latents"]
+    expected = draw(fixed_prior, with_memory(), spec(**UNSCORED), NOWHERE)[0]["latents"]
     for shard in range(3):
         labels = shard_classes(3, shard, 3)
-        part = spec(classes=labels)
+        part = spec(classes=labels, **UNSCORED)
         assert torch.equal(
             draw(fixed_prior, with_memory(), part, NOWHERE)[0]["latents"], expected[labels]
         )
@@ -88,7 +106,7 @@ def test_initial_noise_depends_on_seed_and_increment(
     initial_noise: None, fixed_prior: Prior
 ) -> None:
     drawn = [
-        draw(fixed_prior, with_memory(), spec(key=key), NOWHERE)[0]["latents"]
+        draw(fixed_prior, with_memory(), spec(key=key, **UNSCORED), NOWHERE)[0]["latents"]
         for key in [(0, 1), (0, 2), (1, 1)]
     ]
     assert not any(torch.equal(drawn[i], drawn[j]) for i, j in [(0, 1), (0, 2), (1, 2)])

@@ -11,11 +11,14 @@ from torch import Tensor
 from lgd_core.analysis import traces
 from lgd_core.analysis.traces import Within, trace_frame, trace_guidance
 from lgd_core.base.checkpoints import Checkpoint
-from lgd_core.config.stages import sampling_settings
+from lgd_core.config.models.guidance import LearnabilityConfig
+from lgd_core.config.models.method import SamplerConfig
 from lgd_core.diffusion.guidance import DenoisingStep, nearest_similarity
 from lgd_core.diffusion.priors import Prior
 from lgd_core.diffusion.sampler import Sampling
-from lgd_core.distill.increments import guided_increment
+from lgd_core.distill.context import unguided_increment
+from lgd_core.distill.guidances.deviation import DeviationConfig
+from lgd_core.distill.guidances.modes import ModesConfig
 from lgd_core.distill.modes import ModeGuidance
 from lgd_core.distill.selection import Artifacts, IncrementSpec, Scorer, draw
 
@@ -39,8 +42,12 @@ def spec(learnability: float = 0.5, deviation: float = 0.5) -> IncrementSpec:
         sampling=Sampling(steps=STEPS, cfg_scale=1.5, cfg_channels=None, window=WINDOW),
         key=(0, 1),
         guidance={
-            "learnability": {"strength": learnability, "norm": "relative"},
-            "deviation": {"strength": deviation, "norm": "relative", "memory": None},
+            name: settings
+            for name, settings in {
+                "learnability": LearnabilityConfig(strength=learnability, norm="relative"),
+                "deviation": DeviationConfig(strength=deviation, norm="relative"),
+            }.items()
+            if settings.strength
         },
     )
 
@@ -99,21 +106,11 @@ CENTRES = 3 * torch.randn(3, 30, 4, 8, 8, generator=torch.Generator().manual_see
 
 def mode_guided(increment: int, **changes: object) -> IncrementSpec:
     """Return an increment of 10 positions, pulled to the class's centres and to nothing else."""
-    dataset = {"classes": ["ant", "bee", "cat"], "prior_labels": None}
-    off = {"strength": 0.0, "norm": "relative"}
-    method = {
-        "source": "prior",
-        "ipc_per_increment": 10,
-        "sampler": {"steps": STEPS, "cfg_scale": 1.5, "cfg_channels": None, "classes_per_batch": 1},
-        "window": list(WINDOW),
-        "candidates": 1,
-        "learnability": off | {"gradient": "tweedie"},
-        "deviation": off | {"memory": None},
-        "influence": off,
-        "modes": {"strength": 0.02, "clusters": 30},
-    }
-    settings = sampling_settings(method, increment)
-    spec = guided_increment(dataset, settings, [0, 1, 2], (0, increment))
+    sampler = SamplerConfig(steps=STEPS, cfg_scale=1.5, cfg_channels=None, classes_per_batch=1)
+    plain = unguided_increment(sampler, [0, 1, 2], [0, 1, 2], 10, (0, increment))
+    sampling = dataclasses.replace(plain.sampling, window=WINDOW)
+    modes = ModesConfig(strength=0.02, clusters=30)
+    spec = dataclasses.replace(plain, sampling=sampling, guidance={"modes": modes})
     return dataclasses.replace(spec, **changes)
 
 

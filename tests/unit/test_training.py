@@ -282,6 +282,13 @@ def test_images_lie_on_the_device_at_the_size_of_networks(bright: Images, size: 
     assert (exact - stored).abs().max() <= 0.51 / 255 / 0.3, "rounded to 8 bits, no more"
 
 
+def test_images_of_a_stage_that_does_not_train_cannot_be_trained_on(bright: Images) -> None:
+    data = dataclasses.replace(bright, augment=None)
+    with pytest.raises(ValueError, match="without augmentation"):
+        train_student(SPEC, data, bright, bright, STUDENT, ("key",), NOWHERE)
+    assert accuracy(student(), data) >= 0
+
+
 def test_students_without_held_out_images_have_no_accuracy_on_them(bright: Images) -> None:
     nothing = dataclasses.replace(bright, images=bright.images[:0], labels=bright.labels[:0])
     recipe = changed(STUDENT, epochs=1)
