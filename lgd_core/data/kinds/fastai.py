@@ -4,10 +4,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
+from pydantic import Field
+
 from lgd_core.base.errors import MissingFolderError, UserError
 from lgd_core.base.listings import Listing
 from lgd_core.config.data_kinds import Folder, Wanted
-from lgd_core.config.models.base import DisagreementError, Field
+from lgd_core.config.models.base import DisagreementError
 from lgd_core.config.models.source import SourceKeys
 from lgd_core.data.ilsvrc import check_fastai
 from lgd_core.data.trees import Labelled, TreeKind

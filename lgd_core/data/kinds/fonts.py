@@ -5,11 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+from pydantic import Field
+
 from lgd_core.base.errors import MissingFolderError
 from lgd_core.base.image_files import list_fonts
 from lgd_core.base.listings import Listing
 from lgd_core.config.data_kinds import Folder, Wanted
-from lgd_core.config.models.base import DisagreementError, Distinct, Field, Fraction, Text, matching
+from lgd_core.config.models.base import DisagreementError, Distinct, Fraction, Text, matching
 from lgd_core.config.models.source import SourceKeys
 from lgd_core.data.kind import DataKind, Files
 

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
+from pydantic import Field
+
 from lgd_core.config.data_kinds import Folder, Wanted
-from lgd_core.config.models.base import Field
 from lgd_core.config.models.source import SourceKeys
 from lgd_core.data.ilsvrc import check_ilsvrc, find_ground_truth, flat_images, is_flat
 from lgd_core.data.trees import Labelled, TreeKind
