@@ -17,9 +17,7 @@ rule fetch_dataset:
         settings=lambda wildcards: stage(
             "fetch_dataset",
             2,
-            source=source_settings(
-                wildcards, "kind", "archive", of_fonts=["packages"]
-            ),
+            source=fetching_keys(source_of(wildcards)),
         ),
         images=lambda wildcards: source_images(wildcards.dataset),
         # What asks for threads is no reason to run again: a folder may lie anywhere.

@@ -5,10 +5,15 @@ from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import distribution
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lgd_core.base.errors import UserError
 from lgd_core.base.image_files import entries
-from lgd_core.config.models.dataset import ClassConfig, DatasetConfig
+from lgd_core.config.models.images import ClassConfig
+
+# Kinds of data sets, which models of data sets are made with, ask for class folders.
+if TYPE_CHECKING:
+    from lgd_core.config.models.dataset import DatasetConfig
 
 LISTED = 10
 
@@ -24,7 +29,7 @@ def imagenet_indices() -> dict[str, int]:
     return {wnid: index for index, wnid in enumerate(sorted(Path(path).read_text().split()))}
 
 
-def prior_labels(dataset: DatasetConfig, where: str) -> list[int]:
+def prior_labels(dataset: "DatasetConfig", where: str) -> list[int]:
     """Return the label of every class in a data set's prior; empty means 0, 1, 2, ...
 
     A pretrained prior's label comes from the wnid alone, never from the place of a class or of its

@@ -8,7 +8,8 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 
 from lgd_core.base.errors import UserError
-from lgd_core.config.models.dataset import DatasetConfig, StoredImageConfig
+from lgd_core.config.models.dataset import DatasetConfig
+from lgd_core.config.models.images import StoredImageConfig
 from lgd_core.config.prior_fit import check_fit
 
 WEIGHTS = "diffusion_pytorch_model"

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lgd_core.base.errors import UserError
-from lgd_core.config.models.dataset import StoredImageConfig
+from lgd_core.config.models.images import StoredImageConfig
 
 # What diffusers takes where a configuration lacks a key.
 TRANSFORMER = {

@@ -7,15 +7,11 @@ from typing import Any
 
 from pydantic import SerializeAsAny, ValidationInfo, field_validator
 
+from lgd_core.config.data_kinds import Wanted, kind_of
 from lgd_core.config.kinds import image_sources
 from lgd_core.config.models.base import Config
-from lgd_core.config.models.dataset import (
-    AugmentConfig,
-    ImageConfig,
-    NormaliseConfig,
-    SourceConfig,
-    StoredImageConfig,
-)
+from lgd_core.config.models.dataset import AugmentConfig, SourceConfig
+from lgd_core.config.models.images import ImageConfig, NormaliseConfig, StoredImageConfig
 from lgd_core.config.models.method import SamplerConfig
 
 
@@ -69,6 +65,11 @@ class SourceSettings(Config):
     wnids: list[str]
     image: ImageConfig
     source: SourceConfig
+
+    @property
+    def wanted(self) -> Wanted[Any]:
+        """What the kind of the source is asked for."""
+        return kind_of(self.source).wanted(self.classes, self.wnids, self.image, self.source)
 
 
 class NetworkInput(Config):

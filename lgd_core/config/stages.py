@@ -10,7 +10,8 @@ from pydantic import BaseModel
 
 from lgd_core.config.kinds import image_sources
 from lgd_core.config.methods import epochs_for_ipc, images_per_increment, needs
-from lgd_core.config.models.dataset import DatasetConfig, ProtocolConfig, StoredImageConfig
+from lgd_core.config.models.dataset import DatasetConfig, ProtocolConfig
+from lgd_core.config.models.images import StoredImageConfig
 from lgd_core.config.models.method import MethodConfig
 from lgd_core.config.settings import (
     AloneSettings,

@@ -13,7 +13,6 @@ from lgd_core.base.image_files import file_status
 from lgd_core.base.listings import sha256
 from lgd_core.base.progress import progress
 from lgd_core.base.web import reachable
-from lgd_core.config.sources import find_archive
 
 ADDRESS = "https://s3.amazonaws.com/fast-ai-imageclas/{}.tgz"
 # Bytes, from fastai's fastai/data/checks.txt, and SHA-256, from TensorFlow Datasets'
@@ -28,26 +27,17 @@ ARCHIVES = {
         "de3f58c4ea3e042cf3f8365fbc699288cfe1d8c151059040d181c221bd5a55b8",
     ),
 }
-NOTE = (
-    "fast.ai's archives split training and validation images anew, 70 to 30: their test images are "
-    "not ImageNet's validation images, there are fewer to train on, and scores do not compare with "
-    "the paper's"
-)
 
 
-def fetch_archive(name: str, local: str | None, folder: Path, log: Callable[[str], None]) -> str:
-    """Return what served an archive; sources.images_root finds its ``train`` and ``val``.
+def fetch_archive(name: str, local: Path | None, folder: Path, log: Callable[[str], None]) -> str:
+    """Unpack an archive as ``folder``/NAME, a local one or a download; return what served it.
 
-    ``local`` is an unpacked archive, the archive, or a folder that holds either under its own name;
-    without one the archive is downloaded into ``folder``. Raises UserError for a wrong digest.
+    Raises UserError for a wrong digest.
     """
     if local is not None:
-        path = find_archive(name, Path(local))
-        if path.is_dir():
-            return f"folder {path}"
-        check_digest(name, path)
-        unpack(path, folder / name)
-        return f"archive {path}"
+        check_digest(name, local)
+        unpack(local, folder / name)
+        return f"archive {local}"
     with scratch(folder) as temporary:
         archive = download(name, Path(temporary) / f"{name}.tgz", log)
         unpack(archive, folder / name)

@@ -2,8 +2,9 @@
 
 import shutil
 import subprocess
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from lgd_core.base.errors import UserError
 from lgd_core.base.files import scratch
@@ -13,19 +14,21 @@ from lgd_core.base.progress import progress
 from lgd_core.data.debian import installed, unpack
 
 
-def fetch_fonts(source: dict, folder: Path, log: Callable[[str], None]) -> dict[str, object]:
-    """Bring the font files of a source together; a folder of one's own is read where it is.
+def fetch_fonts(
+    packages: Sequence[str], local: str | None, folder: Path, log: Callable[[str], None]
+) -> dict[str, Any]:
+    """Bring the font files of packages together; a folder of one's own is read where it is.
 
     Each package's files come from its installed copy, or else from a download, and lie in
     ``folder``/PACKAGE; nothing but the listed packages counts, whatever else is installed. Return
     which source served, versions of packages and SHA-256 of every file. Raises
     UserError where a package cannot be had or has no font file.
     """
-    if source["folder"] is not None:
-        root = Path(source["folder"])
+    if local is not None:
+        root = Path(local)
         facts = {"served_by": f"configured folder {root}"}
         return facts | {"packages": {}, "fonts": _digests(root)}
-    copies = {name: _copy_installed(name, folder) for name in source["packages"]}
+    copies = {name: _copy_installed(name, folder) for name in packages}
     found = {name: version for name, version in copies.items() if version}
     downloaded = _download([name for name in copies if name not in found], folder)
     for how, versions in (("installed", found), ("downloaded", downloaded)):

@@ -2,7 +2,7 @@
 
 import io
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
@@ -13,7 +13,8 @@ from scipy.sparse import tril
 from sklearn.neighbors import NearestNeighbors
 
 from lgd_core.base.errors import BrokenFileError, UserError
-from lgd_core.base.image_files import list_fonts, read_bytes
+from lgd_core.base.image_files import list_fonts
+from lgd_core.data.kind import Files
 
 # Glyphs are drawn larger than they are kept, so that hinting does not decide what they look like.
 OVERSAMPLING = 4
@@ -31,43 +32,44 @@ class Letters:
 
 
 def draw_letters(
-    source: dict,
     root: Path,
+    characters: Sequence[str],
     size: int,
-    on_broken: Callable[[BrokenFileError], None],
-    leave_out: Callable[[str], None],
+    exclude: Sequence[str],
+    min_distance: float,
+    files: Files,
 ) -> Letters:
-    """Draw the characters of a source with every face of the fonts under ``root``, class by class.
+    """Draw characters with every face of the fonts under ``root``, class by class.
 
     Follows the recipe of notMNIST (Bulatov, 2011): glyphs scaled to fit and centred, whatever their
-    weight, slant or case. A font that FreeType cannot draw goes to ``on_broken``, which may raise;
-    one without letters to ``leave_out``. Of images as near as ``min_distance``, the root mean
-    square difference on [0, 1], the first in order of paths stays. Raises UserError where no font
-    draws the characters.
+    weight, slant or case. Fonts whose names fit a pattern of ``exclude`` are passed over. A font
+    that FreeType cannot draw counts as broken, one without letters is left out. Of images as near
+    as ``min_distance``, the root mean square difference on [0, 1], the first in order of paths
+    stays. Raises UserError where no font draws the characters.
     """
     images, families = [], []
     for path in list_fonts(root):
-        if any(fnmatch(path.name, pattern) for pattern in source["exclude"]):
+        if any(fnmatch(path.name, pattern) for pattern in exclude):
             continue
-        contents = read_bytes(path)
+        contents = files.read(path)
         try:
             for font in _faces(contents, OVERSAMPLING * size):
-                drawn = draw_face(font, source["characters"], size)
+                drawn = draw_face(font, characters, size)
                 if isinstance(drawn, str):
-                    leave_out(f"{path}: {drawn}")
+                    files.leave_out(f"{path}: {drawn}")
                     continue
                 images.append(drawn)
                 families.append(family_of(font.getname()[0] or path.stem))
         except (OSError, ValueError) as error:
             reason = " ".join(str(error).split())
-            on_broken(
+            files.on_broken(
                 BrokenFileError(
                     f"{path}: found a broken font ({reason}), expected one that draws letters"
                 )
             )
     if not images:
-        raise UserError(f"{root}: found no font that draws {''.join(source['characters'])}")
-    return _distinct(np.stack(images, 1), np.array(families), source["min_distance"])
+        raise UserError(f"{root}: found no font that draws {''.join(characters)}")
+    return _distinct(np.stack(images, 1), np.array(families), min_distance)
 
 
 def draw_face(

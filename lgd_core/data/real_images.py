@@ -1,14 +1,13 @@
-"""Real images: how they are split, and the arrays that training reads."""
+"""Real images: the arrays that training reads."""
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from functools import partial
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from lgd_core.base.digests import check_file
@@ -16,69 +15,21 @@ from lgd_core.base.errors import BrokenFileError, UserError
 from lgd_core.base.files import read_json
 from lgd_core.base.image_files import read_bytes, summarise
 from lgd_core.base.seeding import generator
-from lgd_core.config.sources import list_images, list_left_out
+from lgd_core.config.settings import SourceSettings
 from lgd_core.data.arrays import link, write_images, write_labels
-from lgd_core.data.decoding import decode
-from lgd_core.data.glyphs import draw_letters
-
-
-@dataclass(frozen=True)
-class Part:
-    """Images of a source and their labels, int64 (N,); ``read`` may raise BrokenFileError.
-
-    ``families``, (N,) strings, says which images are of one making and must not be split.
-    """
-
-    labels: np.ndarray
-    read: Callable[[int], Image.Image]
-    families: np.ndarray | None = None
-
-    def take(self, rows: Tensor) -> "Part":
-        """Return the part made of some rows."""
-        families = None if self.families is None else self.families[rows]
-        return Part(self.labels[rows], lambda number: self.read(int(rows[number])), families)
-
-    def split(self, fraction: float, *key: int | str) -> list["Part"]:
-        """Return what is kept and what is held out: of every class, or whole families."""
-        if self.families is None:
-            rows = hold_out(torch.from_numpy(self.labels), fraction, *key)
-        else:
-            rows = hold_out_families(self.families, fraction, *key)
-        return [self.take(part) for part in rows]
-
-
-def hold_out(labels: Tensor, fraction: float, *key: int | str) -> tuple[Tensor, Tensor]:
-    """Return (kept, held out) row indices, the same fraction of every class, keyed and sorted."""
-    held = torch.zeros(len(labels), dtype=torch.bool)
-    for label in labels.unique().tolist():
-        rows = (labels == label).nonzero().flatten()
-        order = torch.randperm(len(rows), generator=generator("hold-out", *key, label))
-        held[rows[order[: round(fraction * len(rows))]]] = True
-    return (~held).nonzero().flatten(), held.nonzero().flatten()
-
-
-def hold_out_families(
-    families: np.ndarray, fraction: float, *key: int | str
-) -> tuple[Tensor, Tensor]:
-    """Return (kept, held out) row indices; of all families a fraction, on average, is held out.
-
-    A family's place depends on the key and its own name, not on what other families there are.
-    """
-    names, members = np.unique(families, return_inverse=True)
-    draws = [torch.rand((), generator=generator("hold-out", *key, name)) for name in names]
-    held = (torch.stack(draws) < fraction)[torch.from_numpy(members)]
-    return (~held).nonzero().flatten(), held.nonzero().flatten()
+from lgd_core.data.kind import Files, data_kind
+from lgd_core.data.parts import Part
 
 
 def prepare(
     name: str,
-    recipe: dict,
+    settings: SourceSettings,
     root: Path,
     folder: Path,
     threads: int,
     log: Callable[[str], None],
     read: Callable[[str | Path], bytes] = read_bytes,
-) -> dict[str, dict | list]:
+) -> dict[str, Any]:
     """Write a data set's arrays into ``folder``; return its images per class, the skipped, what
     lies beside images and is left out, and the number of font families where there are any.
 
@@ -90,16 +41,11 @@ def prepare(
     once, from what ``read`` returns. Raises UserError for a broken file, unless
     ``source.skip_broken`` is set, and where a class has no image left.
     """
-    cache = _Cache(recipe, folder, threads, log)
-    kind = recipe["source"]["kind"]
-    readers = {
-        "fashion-mnist": _read_fashion,
-        "digits": _read_digits,
-        "fonts": partial(_read_fonts, cache=cache),
-    }
-    tree = partial(_read_tree, read=read)
-    train, test = readers.get(kind, tree)(name, recipe, root)
-    train, validation = train.split(recipe["source"]["validation_fraction"], name)
+    cache, kind = _Cache(settings, folder, threads, log), data_kind(settings.source)
+    train, test = kind.read(
+        name, settings.wanted, root, Files(read, cache.on_broken, cache.leave_out)
+    )
+    train, validation = train.split(settings.source.validation_fraction, name)
     with warnings.catch_warnings():
         # Pillow warns of odd EXIF and of large images; what it cannot decode raises.
         warnings.filterwarnings("ignore", module="PIL")
@@ -109,11 +55,15 @@ def prepare(
         for class_name, count in counts[split].items():
             if not count:
                 raise UserError(f"{name}: {split}: found no image of {class_name} that decodes")
-    facts = {"images": counts, "skipped": cache.skipped}
-    if kind not in readers:
-        facts["left_out"] = summarise(list_left_out(recipe, root))
+    facts: dict[str, Any] = {"images": counts, "skipped": cache.skipped}
+    if (left_out := kind.list_left_out(settings.wanted, root)) is not None:
+        facts["left_out"] = summarise(left_out)
     if train.families is not None:
-        facts["families"] = {split: len(set(part.families)) for split, part in parts.items()}
+        facts["families"] = {
+            split: len(set(part.families))
+            for split, part in parts.items()
+            if part.families is not None
+        }
     return facts
 
 
@@ -121,7 +71,7 @@ def prepare(
 class _Cache:
     """The arrays of a data set while they are made."""
 
-    recipe: dict
+    settings: SourceSettings
     folder: Path
     threads: int
     log: Callable[[str], None]
@@ -129,13 +79,13 @@ class _Cache:
 
     def write(self, split: str, part: Part) -> dict[str, int]:
         """Write a split, and the originals beside ``train``; return its images per class."""
-        image, classes = self.recipe["image"], self.recipe["classes"]
-        sizes = {split: image.get("train_size") or image["size"]}
-        larger = split == "train" and image["size"] != sizes[split]
+        image, classes = self.settings.image, self.settings.classes
+        sizes = {split: image.train_size or image.size}
+        larger = split == "train" and image.size != sizes[split]
         if larger:
-            sizes["originals"] = image["size"]
+            sizes["originals"] = image.size
         files = {self._file(name, "images"): size for name, size in sizes.items()}
-        shape = (len(part.labels), image["channels"])
+        shape = (len(part.labels), image.channels)
         written = write_images(files, part.read, *shape, self.threads, self.on_broken)
         labels = part.labels[written]
         write_labels(self._file(split, "labels"), labels)
@@ -147,7 +97,7 @@ class _Cache:
 
     def on_broken(self, error: BrokenFileError) -> None:
         """Leave a broken image out where the recipe says so; otherwise raise its error."""
-        if not self.recipe["source"]["skip_broken"]:
+        if not self.settings.source.skip_broken:
             raise UserError(f"{error}, or source.skip_broken: true") from error
         self.leave_out(str(error))
 
@@ -158,55 +108,6 @@ class _Cache:
 
     def _file(self, split: str, kind: str) -> Path:
         return self.folder / f"{split}_{kind}.npy"
-
-
-def _read_tree(
-    name: str, recipe: dict, root: Path, read: Callable[[str | Path], bytes]
-) -> list[Part]:
-    channels = recipe["image"]["channels"]
-    parts = []
-    for images in list_images(recipe, root):
-        paths, labels = zip(*images, strict=True)
-        parts.append(
-            Part(
-                np.array(labels, np.int64), lambda n, paths=paths: decode(paths[n], channels, read)
-            )
-        )
-    return parts
-
-
-def _read_fashion(name: str, recipe: dict, root: Path) -> list[Part]:
-    from torchvision.datasets import FashionMNIST
-
-    parts = (FashionMNIST(str(root), train=train) for train in (True, False))
-    return [_array(name, recipe, p.data.numpy(), p.targets.numpy().astype(np.int64)) for p in parts]
-
-
-def _read_digits(name: str, recipe: dict, root: Path) -> list[Part]:
-    from sklearn.datasets import load_digits
-
-    digits = load_digits()
-    images = (digits.images * (255 / 16)).round().astype(np.uint8)
-    digits = _array(name, recipe, images, digits.target.astype(np.int64))
-    return digits.split(0.2, "test")
-
-
-def _read_fonts(name: str, recipe: dict, root: Path, cache: _Cache) -> list[Part]:
-    source, size = recipe["source"], recipe["image"]["size"]
-    drawn = draw_letters(source, root, size, cache.on_broken, cache.leave_out)
-    letters = replace(_array(name, recipe, drawn.images, drawn.labels), families=drawn.families)
-    return letters.split(source["test_fraction"], name, "test")
-
-
-def _array(name: str, recipe: dict, images: np.ndarray, labels: np.ndarray) -> Part:
-    """Return grey images (N, H, W) in memory as a part; raises UserError for another shape."""
-    image, classes = recipe["image"], recipe["classes"]
-    expected = (image["channels"], image["size"], image["size"])
-    if (1, *images.shape[1:]) != expected:
-        raise UserError(f"{name}: found images of {(1, *images.shape[1:])}, expected {expected}")
-    if len(np.unique(labels)) != len(classes):
-        raise UserError(f"{name}: found {len(np.unique(labels))} classes, expected {len(classes)}")
-    return Part(labels, lambda number: Image.fromarray(images[number]))
 
 
 def load_set(folder: str | Path) -> tuple[Tensor, Tensor]:

@@ -4,6 +4,7 @@ from functools import cache
 from types import SimpleNamespace
 
 from lgd_core.base.listings import Made
+from lgd_core.config.sources import fetching_keys, preparing_keys
 
 SPLITS = ("train", "originals", "validation", "test")
 SOURCE_RECORD = "results/{dataset}/data/listing.json"
@@ -15,27 +16,13 @@ def source_of(wildcards):
     return checked(RECIPES.source_of, wildcards.dataset)
 
 
-def source_settings(wildcards, *keys, of_fonts=()):
-    """Return the keys of a data set's source that decide what a stage makes of its files."""
-    source = source_of(wildcards)
-    # Keys that only fonts have are no reason for the stages of other data sets to run again.
-    more = of_fonts if source.kind == "fonts" else ()
-    return {key: getattr(source, key) for key in (*keys, *more)}
-
-
 def prepared_settings(wildcards):
     """Return what decides the arrays of a data set beside the files of its images."""
     dataset = dataset_of(wildcards)
     return stage(
         "prepare_dataset",
         2,
-        source=source_settings(
-            wildcards,
-            "kind",
-            "validation_fraction",
-            "skip_broken",
-            of_fonts=["characters", "exclude", "test_fraction", "min_distance"],
-        ),
+        source=preparing_keys(source_of(wildcards)),
         image=dataset.image,
         classes=dataset.class_names,
         wnids=dataset.wnids,

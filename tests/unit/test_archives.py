@@ -7,16 +7,16 @@ import time
 from pathlib import Path
 
 import pytest
-from trees import WOOF, fastai_tree, read_split, recipe, settings
+from trees import WOOF, fastai_tree, read_split, settings
 
 from lgd_core.base.errors import UserError
+from lgd_core.config.models.dataset import SourceConfig
 from lgd_core.config.sources import images_root
 from lgd_core.data import archives
-from lgd_core.data.archives import NOTE, unpack
+from lgd_core.data.archives import unpack
 from lgd_core.data.fetching import fetch
+from lgd_core.data.kinds.fastai import NOTE
 from lgd_core.data.real_images import prepare
-
-SOURCE = {"kind": "fastai", "archive": "imagewoof2"}
 
 
 @pytest.fixture
@@ -33,7 +33,8 @@ def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def bring(folder: Path | None, raw: Path) -> dict[str, str]:
-    return fetch(SOURCE | {"folder": folder and str(folder)}, raw, print)
+    source = SourceConfig(kind="fastai", archive="imagewoof2", folder=folder and str(folder))
+    return fetch(source, raw, print)
 
 
 def test_published_digests_are_whole() -> None:
@@ -52,8 +53,9 @@ def test_a_copy_on_disk_serves(tmp_path: Path, archive: Path, given: str) -> Non
         "folder of unpacked": tmp_path,
     }[given]
     facts = bring(folder, tmp_path / "raw")
-    root = images_root(settings("fastai", folder).source, tmp_path / "raw")
-    prepare("w", recipe("fastai", folder), root, tmp_path / "data", 1, print)
+    asked = settings("fastai", folder)
+    root = images_root(asked.source, tmp_path / "raw")
+    prepare("w", asked, root, tmp_path / "data", 1, print)
     assert read_split(tmp_path / "data", "train")[1].bincount().tolist() == [4] * 10
     assert facts["served_by"].split()[0] == ("folder" if "unpacked" in given else "archive")
     assert facts["note"] == NOTE

@@ -349,7 +349,7 @@ def test_a_network_without_its_name_is_refused(tmp_path: Path) -> None:
     del nameless["name"]
     save_tensors(path, build_network(SPEC, "key").state_dict(), {"network": nameless})
     expected = NetworkInput.model_validate(nameless)
-    with pytest.raises(UserError, match="network: found .*, expected channels, size, classes, name"):
+    with pytest.raises(UserError, match=r"network: name: found"):
         load_network(path, CPU, expected)
 
 

@@ -13,25 +13,29 @@ import torch
 from PIL import Image
 from sklearn.datasets import load_digits
 from torch import Tensor
-from trees import WOOF, class_tree, read_split, recipe, shade
+from trees import WOOF, class_tree, read_split, settings, shade, wanted
 
 from lgd_core.base.errors import UserError
+from lgd_core.config.models.images import ImageConfig
 from lgd_core.config.recipes import Recipes
-from lgd_core.data import real_images as data
-from lgd_core.data.real_images import hold_out, prepare, real_increment
+from lgd_core.config.settings import SourceSettings
+from lgd_core.data import decoding
+from lgd_core.data.parts import hold_out
+from lgd_core.data.real_images import prepare, real_increment
 
 ROOT = Path(__file__).parents[2]
 DIGITS = {
-    "source": {"kind": "digits", "validation_fraction": 0.1, "skip_broken": False},
+    "source": {"kind": "digits", "validation_fraction": 0.1},
     "classes": [str(i) for i in range(10)],
-    "wnids": [],
     "image": {"size": 8, "channels": 1},
 }
 
 
-def prepared(name: str, recipe: dict, folder: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def prepared(
+    name: str, asked: SourceSettings, folder: Path
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Prepare a data set in ``folder`` and return what comes back of its splits."""
-    prepare(name, recipe, Path(recipe["source"].get("folder") or folder), folder, 2, print)
+    prepare(name, asked, Path(asked.source.folder or folder), folder, 2, print)
     splits = {split: read_split(folder, split) for split in ("train", "validation", "test")}
     return {split: (images.numpy(), labels.numpy()) for split, (images, labels) in splits.items()}
 
@@ -57,7 +61,7 @@ def test_what_is_held_out_depends_on_the_key_alone(labels: Tensor) -> None:
 
 
 def test_digits_are_split_into_disjoint_and_complete_parts(tmp_path: Path) -> None:
-    splits = prepared("digits", DIGITS, tmp_path)
+    splits = prepared("digits", wanted(**DIGITS), tmp_path)
     sizes = {split: len(labels) for split, (_, labels) in splits.items()}
     assert sum(sizes.values()) == 1797
     assert sizes["test"] == pytest.approx(0.2 * 1797, abs=10)
@@ -80,9 +84,9 @@ def test_digits_are_split_into_disjoint_and_complete_parts(tmp_path: Path) -> No
 
 def test_images_of_another_shape_or_class_count_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="found images of"):
-        prepared("digits", DIGITS | {"image": {"size": 16, "channels": 1}}, tmp_path)
+        prepared("digits", wanted(**DIGITS | {"image": {"size": 16, "channels": 1}}), tmp_path)
     with pytest.raises(UserError, match="found 10 classes, expected 9"):
-        prepared("digits", DIGITS | {"classes": list("123456789")}, tmp_path)
+        prepared("digits", wanted(**DIGITS | {"classes": list("123456789")}), tmp_path)
 
 
 def test_arrays_on_disk_come_back_and_cannot_be_changed_by_their_reader(tmp_path: Path) -> None:
@@ -115,11 +119,7 @@ def test_too_few_real_images_are_one_line(labels: Tensor) -> None:
     assert "expected at least 15" in str(error.value)
 
 
-FOLDER = {
-    "classes": ["cat", "ant"],
-    "wnids": [],
-    "image": {"size": 8, "channels": 3},
-}
+FOLDER = {"classes": ["cat", "ant"], "image": {"size": 8, "channels": 3}}
 
 
 def class_folders(root: Path, names: list[str], shade: Callable[[int], int]) -> dict:
@@ -130,8 +130,7 @@ def class_folders(root: Path, names: list[str], shade: Callable[[int], int]) -> 
             for j in range(n):
                 colour = (shade(i), shade(i), 20 * j)
                 Image.new("RGB", (20, 12), colour).save(root / part / name / f"{j}.png")
-    source = {"kind": "folder", "folder": str(root), "validation_fraction": 0.25}
-    return source | {"skip_broken": False}
+    return {"kind": "folder", "folder": str(root), "validation_fraction": 0.25}
 
 
 @pytest.mark.parametrize(
@@ -143,7 +142,7 @@ def test_class_folders_are_labelled_by_name_or_else_by_position(
     tmp_path: Path, names: list[str], first: int
 ) -> None:
     source = class_folders(tmp_path, names, lambda i: 255 * i)
-    splits = prepared("mine", FOLDER | {"source": source}, tmp_path / "raw")
+    splits = prepared("mine", wanted(**FOLDER, source=source), tmp_path / "raw")
     assert [len(labels) for _, labels in splits.values()] == [6, 2, 4]
     for images, labels in splits.values():
         assert images.shape[1:] == (3, 8, 8)
@@ -153,7 +152,7 @@ def test_class_folders_are_labelled_by_name_or_else_by_position(
 
 def test_class_folders_keep_their_colours(tmp_path: Path) -> None:
     source = class_folders(tmp_path, ["ant", "cat"], lambda i: 50 * i)
-    splits = prepared("mine", FOLDER | {"source": source}, tmp_path / "raw")
+    splits = prepared("mine", wanted(**FOLDER, source=source), tmp_path / "raw")
     for images, labels in splits.values():
         colours = images[:, :, 4, 4]
         assert colours[:, 0].tolist() == [0 if label == 1 else 50 for label in labels]
@@ -163,14 +162,14 @@ def test_class_folders_keep_their_colours(tmp_path: Path) -> None:
 
 def test_class_folders_can_be_read_as_grey(tmp_path: Path) -> None:
     source = class_folders(tmp_path, ["ant", "cat"], lambda i: 50 * i)
-    grey = FOLDER | {"source": source, "image": {"size": 8, "channels": 1}}
+    grey = wanted(**FOLDER | {"source": source, "image": {"size": 8, "channels": 1}})
     assert prepared("mine", grey, tmp_path / "raw")["train"][0].shape == (6, 1, 8, 8)
 
 
 def test_a_wrong_number_of_class_folders_is_refused(tmp_path: Path) -> None:
     source = class_folders(tmp_path, ["ant", "bee", "cat"], lambda i: i)
     with pytest.raises(UserError, match="found 3 class folders, expected 2"):
-        prepared("mine", FOLDER | {"source": source}, tmp_path / "raw")
+        prepared("mine", wanted(**FOLDER, source=source), tmp_path / "raw")
 
 
 @pytest.fixture
@@ -186,7 +185,7 @@ def test_labels_come_from_the_wnid_never_from_the_place_of_a_folder(
 ) -> None:
     shipped = Recipes(ROOT / "config", {}).dataset("imagewoof")
     assert shipped.prior.labels == list(WOOF.values())
-    splits = prepared("imagewoof", recipe(kind, woof), tmp_path / "data")
+    splits = prepared("imagewoof", settings(kind, woof), tmp_path / "data")
     images, labels = splits["train"]
     assert len(labels) == 40
     for image, label in zip(images, labels, strict=True):
@@ -197,10 +196,11 @@ def test_every_image_is_stored_at_both_sizes_but_decoded_once(
     tmp_path: Path, woof: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     decoded = []
-    real = data.decode
-    monkeypatch.setattr(data, "decode", lambda *args: decoded.append(args) or real(*args))
-    sizes = {"image": {"size": 10, "train_size": 6, "channels": 3}}
-    counts = prepare("woof", recipe("imagenet", woof) | sizes, woof, tmp_path, 2, print)["images"]
+    real = decoding.decode
+    monkeypatch.setattr(decoding, "decode", lambda *args: decoded.append(args) or real(*args))
+    image = ImageConfig(size=10, train_size=6, channels=3)
+    asked = settings("imagenet", woof).model_copy(update={"image": image})
+    counts = prepare("woof", asked, woof, tmp_path, 2, print)["images"]
     assert len(decoded) == 60
     assert counts["train"] == {f"dog {index}": 4 for index in WOOF.values()}
     train, labels = read_split(tmp_path, "train")
@@ -215,7 +215,7 @@ def test_every_image_is_stored_at_both_sizes_but_decoded_once(
 def test_originals_of_one_size_are_the_training_images_themselves(
     tmp_path: Path, woof: Path
 ) -> None:
-    prepare("woof", recipe("imagenet", woof), woof, tmp_path, 1, print)
+    prepare("woof", settings("imagenet", woof), woof, tmp_path, 1, print)
     for kind in ("images", "labels"):
         files = [tmp_path / f"{split}_{kind}.npy" for split in ("train", "originals")]
         assert files[0].samefile(files[1])
@@ -229,13 +229,13 @@ def test_where_there_are_no_links_originals_are_a_copy(
         raise OSError("no links here")
 
     monkeypatch.setattr(os, "link", refuse)
-    prepare("woof", recipe("imagenet", woof), woof, tmp_path, 1, print)
+    prepare("woof", settings("imagenet", woof), woof, tmp_path, 1, print)
     pair = [read_split(tmp_path, split)[0] for split in ("train", "originals")]
     assert torch.equal(*pair)
 
 
 def test_nothing_held_out_is_a_split_without_images(tmp_path: Path, woof: Path) -> None:
-    prepare("woof", recipe("imagenet", woof), woof, tmp_path, 2, print)
+    prepare("woof", settings("imagenet", woof), woof, tmp_path, 2, print)
     images, labels = read_split(tmp_path, "validation")
     assert images.shape == (0, 3, 8, 8)
     assert images.dtype == torch.uint8
@@ -246,7 +246,7 @@ def test_nothing_held_out_is_a_split_without_images(tmp_path: Path, woof: Path) 
 def test_arrays_do_not_depend_on_threads_and_are_what_numpy_writes(
     tmp_path: Path, woof: Path
 ) -> None:
-    asked = recipe("imagenet", woof, validation_fraction=0.25)
+    asked = settings("imagenet", woof, validation_fraction=0.25)
     for threads in (1, 4):
         prepare("woof", asked, woof, tmp_path / str(threads), threads, print)
     for file in (tmp_path / "1").iterdir():
@@ -259,7 +259,7 @@ def test_a_broken_image_stops_the_run_by_its_name(tmp_path: Path, woof: Path) ->
     path = woof / "train" / "n02111889" / "n02111889_1.JPEG"
     path.write_bytes(path.read_bytes()[:50])
     with pytest.raises(UserError, match=r"found a broken image.*source\.skip_broken") as error:
-        prepare("woof", recipe("imagenet", woof), woof, tmp_path / "data", 2, print)
+        prepare("woof", settings("imagenet", woof), woof, tmp_path / "data", 2, print)
     assert str(path) in str(error.value)
     assert not list((tmp_path / "data").iterdir())
 
@@ -268,7 +268,7 @@ def test_broken_images_are_skipped_and_listed_where_asked_for(tmp_path: Path, wo
     broken = [sorted((woof / part / "n02111889").iterdir())[0] for part in ("train", "val")]
     for path in broken:
         path.write_bytes(path.read_bytes()[:50])
-    asked, log = recipe("imagenet", woof, skip_broken=True), []
+    asked, log = settings("imagenet", woof, skip_broken=True), []
     facts = prepare("woof", asked, woof, tmp_path / "data", 2, log.append)
     assert [line.split(": ")[0] for line in facts["skipped"]] == list(map(str, broken))
     assert all(any(str(path) in line for line in log) for path in broken)
@@ -283,13 +283,13 @@ def test_broken_images_are_skipped_and_listed_where_asked_for(tmp_path: Path, wo
 def test_a_class_of_broken_images_alone_is_refused(tmp_path: Path, woof: Path) -> None:
     for path in (woof / "train" / "n02111889").iterdir():
         path.write_bytes(b"")
-    asked = recipe("imagenet", woof, skip_broken=True)
+    asked = settings("imagenet", woof, skip_broken=True)
     with pytest.raises(UserError, match="train: found no image of dog 258 that decodes"):
         prepare("woof", asked, woof, tmp_path / "data", 2, print)
 
 
 def test_an_imagenet_class_with_too_few_images_for_an_increment(tmp_path: Path, woof: Path) -> None:
-    prepare("woof", recipe("imagenet", woof), woof, tmp_path, 1, print)
+    prepare("woof", settings("imagenet", woof), woof, tmp_path, 1, print)
     labels = read_split(tmp_path, "train")[1]
     assert real_increment(labels, 10, 2, 0, 1).shape == (10, 2)
     with pytest.raises(UserError, match="found 4 training images, expected at least 6"):
@@ -315,7 +315,7 @@ def test_images_that_the_system_does_not_give_are_never_skipped(
 ) -> None:
     source = class_folders(tmp_path / "mine", ["ant", "cat"], lambda i: 50 * i)
     unreadable(monkeypatch, tmp_path / "mine" / "train" / "cat" / "1.png", number)
-    asked = FOLDER | {"source": source | {"skip_broken": True}}
+    asked = wanted(**FOLDER, source=source | {"skip_broken": True})
     with pytest.raises(UserError, match=os.strerror(number)) as error:
         prepare("mine", asked, tmp_path / "mine", tmp_path / "data", 2, print)
     assert "cat/1.png" in str(error.value)
@@ -329,7 +329,7 @@ def test_images_of_all_suffixes_are_read_and_what_is_left_out_is_named(tmp_path:
     for name in ("train/cat/5.heic", "train/6.png", "test/ant/.DS_Store", "test/ant/notes.txt"):
         (tmp_path / "mine" / name).write_bytes(b"")
     facts = prepare(
-        "mine", FOLDER | {"source": source}, tmp_path / "mine", tmp_path / "data", 1, print
+        "mine", wanted(**FOLDER, source=source), tmp_path / "mine", tmp_path / "data", 1, print
     )
     assert facts["images"]["train"] == {"cat": 3, "ant": 3}
     assert facts["left_out"] == {
@@ -343,4 +343,4 @@ def test_a_link_into_a_folder_above_is_refused(tmp_path: Path) -> None:
     source = class_folders(tmp_path / "mine", ["ant", "cat"], lambda i: 50 * i)
     (tmp_path / "mine" / "train" / "cat" / "loop").symlink_to("..")
     with pytest.raises(UserError, match=r"cat/loop: found the same folder as .*train"):
-        prepare("mine", FOLDER | {"source": source}, tmp_path / "mine", tmp_path, 1, print)
+        prepare("mine", wanted(**FOLDER, source=source), tmp_path / "mine", tmp_path, 1, print)

@@ -11,11 +11,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from trees import read_split
+from trees import read_split, wanted
 
 from lgd_core.base.errors import UserError
-from lgd_core.data import fetching
-from lgd_core.data.fetching import fetch, reachable
+from lgd_core.base.web import reachable
+from lgd_core.config.models.dataset import SourceConfig
+from lgd_core.data.fetching import fetch
+from lgd_core.data.kinds import fashion_mnist
 from lgd_core.data.real_images import prepare
 
 
@@ -41,9 +43,9 @@ def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     def unavailable(folder: Path) -> Path:
         raise UserError("unavailable")
 
-    monkeypatch.setattr(fetching, "FASHION_SYSTEM_FOLDER", tmp_path / "system")
-    monkeypatch.setattr(fetching, "_download_fashion", unavailable)
-    monkeypatch.setattr(fetching, "_unpack_fashion_package", unavailable)
+    monkeypatch.setattr(fashion_mnist, "SYSTEM_FOLDER", tmp_path / "system")
+    monkeypatch.setattr(fashion_mnist, "_download", unavailable)
+    monkeypatch.setattr(fashion_mnist, "_unpack_package", unavailable)
     return tmp_path / "system"
 
 
@@ -54,13 +56,13 @@ def accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         path.name: hashlib.sha256(path.read_bytes()).hexdigest()
         for path in fake_fashion(tmp_path / "plain", packed=False).iterdir()
     }
-    assert files.keys() == fetching.FASHION_FILES.keys()
-    monkeypatch.setattr(fetching, "FASHION_FILES", files)
+    assert files.keys() == fashion_mnist.FILES.keys()
+    monkeypatch.setattr(fashion_mnist, "FILES", files)
 
 
 def bring(tmp_path: Path, folder: Path | None = None) -> tuple[str, list[str]]:
     log: list[str] = []
-    source = {"kind": "fashion-mnist", "folder": folder and str(folder)}
+    source = SourceConfig(kind="fashion-mnist", folder=folder and str(folder))
     return fetch(source, tmp_path / "raw", log.append)["served_by"], log
 
 
@@ -70,7 +72,7 @@ def test_wrong_contents_are_refused_naming_file_and_checksums(
     fake_fashion(offline)
     with pytest.raises(UserError, match="no source works") as error:
         bring(tmp_path)
-    name, expected = next(iter(fetching.FASHION_FILES.items()))
+    name, expected = next(iter(fashion_mnist.FILES.items()))
     body = gzip.decompress((offline / f"{name}.gz").read_bytes())
     message = str(error.value)
     assert str(offline / name) in message
@@ -86,12 +88,12 @@ def test_the_system_folder_serves_whole_archives(
 ) -> None:
     fake_fashion(offline, packed)
     assert bring(tmp_path)[0] == f"system folder {offline}"
-    recipe = {
-        "source": {"kind": "fashion-mnist", "validation_fraction": 0.5, "skip_broken": False},
-        "classes": list("abcdefghij"),
-        "image": {"size": 28, "channels": 1},
-    }
-    prepare("fashion", recipe, tmp_path / "raw", tmp_path / "data", 1, print)
+    asked = wanted(
+        source={"kind": "fashion-mnist", "validation_fraction": 0.5},
+        classes=list("abcdefghij"),
+        image={"size": 28, "channels": 1},
+    )
+    prepare("fashion", asked, tmp_path / "raw", tmp_path / "data", 1, print)
     splits = [read_split(tmp_path / "data", split) for split in ("train", "validation", "test")]
     assert [len(labels) for _, labels in splits] == [10, 10, 10]
     assert splits[0][0].shape == (10, 1, 28, 28)
@@ -118,8 +120,8 @@ def test_sources_are_tried_in_order_until_one_checks_out(
         name: fake_fashion(tmp_path / name, content=int(name in broken))
         for name in ("configured", "system", "torchvision", "apt-get")
     }
-    monkeypatch.setattr(fetching, "_download_fashion", lambda _: folders["torchvision"])
-    monkeypatch.setattr(fetching, "_unpack_fashion_package", lambda _: folders["apt-get"])
+    monkeypatch.setattr(fashion_mnist, "_download", lambda _: folders["torchvision"])
+    monkeypatch.setattr(fashion_mnist, "_unpack_package", lambda _: folders["apt-get"])
     found, log = bring(tmp_path, folders["configured"])
     assert found.startswith(served_by)
     assert [line.split()[3] for line in log[:-1]] == broken
@@ -220,13 +222,13 @@ def test_a_closed_port_is_not_reachable() -> None:
     assert not reachable(f"http://127.0.0.1:{port}/", 5)
 
 
-def class_folders(root: Path) -> dict:
+def class_folders(root: Path) -> SourceConfig:
     """Make a tree of one training and one test file in each of two classes; return the source."""
     for part in ("train", "test"):
         for name in ("ant", "cat"):
             (root / part / name).mkdir(parents=True)
             (root / part / name / "0.png").touch()
-    return {"kind": "folder", "folder": str(root)}
+    return SourceConfig(kind="folder", folder=str(root))
 
 
 @pytest.mark.parametrize("part", ["train", "test"])

@@ -10,6 +10,7 @@ import matplotlib
 import pytest
 
 from lgd_core.base.errors import UserError
+from lgd_core.config.models.dataset import SourceConfig
 from lgd_core.data.fetching import fetch
 
 SHIPPED = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
@@ -75,7 +76,8 @@ def install(debian: Path, name: str, *fonts: str) -> None:
 
 def bring(tmp_path: Path, *packages: str, folder: Path | None = None) -> tuple[dict, list[str]]:
     log: list[str] = []
-    source = {"kind": "fonts", "packages": list(packages), "folder": folder and str(folder)}
+    where = folder and str(folder)
+    source = SourceConfig(kind="fonts", packages=list(packages), folder=where)
     return fetch(source, tmp_path / "data" / "raw", log.append), log
 
 

@@ -11,20 +11,22 @@ import matplotlib
 import numpy as np
 import pytest
 from PIL import Image, ImageFont
-from trees import read_split
+from trees import read_split, wanted
 
 from lgd_core.base.errors import UserError
+from lgd_core.base.image_files import read_bytes
 from lgd_core.data.glyphs import Letters, draw_face, draw_letters, family_of
-from lgd_core.data.real_images import hold_out_families, prepare
+from lgd_core.data.kind import Files
+from lgd_core.data.parts import hold_out_families
+from lgd_core.data.real_images import prepare
 
 SHIPPED = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
 LETTERS = list("ABCDEFGHIJ")
 
 
 def source(**changes: object) -> dict:
-    keys = {"kind": "fonts", "packages": [], "folder": None, "characters": LETTERS, "exclude": []}
-    keys |= {"test_fraction": 0.2, "min_distance": 0.02}
-    return keys | {"validation_fraction": 0.2, "skip_broken": False} | changes
+    keys = {"kind": "fonts", "characters": LETTERS, "exclude": [], "test_fraction": 0.2}
+    return keys | {"min_distance": 0.02, "validation_fraction": 0.2} | changes
 
 
 @pytest.fixture
@@ -44,13 +46,15 @@ def drawn(folder: Path, **changes: object) -> tuple[Letters, list[str]]:
         raise error
 
     left_out: list[str] = []
-    return draw_letters(source(**changes), folder, 28, refuse, left_out.append), left_out
+    keys, files = source(**changes), Files(read_bytes, refuse, left_out.append)
+    drawing = keys["characters"], 28, keys["exclude"], keys["min_distance"]
+    return draw_letters(folder, *drawing, files), left_out
 
 
 def prepared(folder: Path, data: Path, **changes: object) -> dict:
-    recipe = {"source": source(**changes), "classes": LETTERS, "wnids": []}
-    recipe |= {"image": {"size": 28, "channels": 1}}
-    return prepare("glyphs", recipe, folder, data, 2, print)
+    image = {"size": 28, "channels": 1}
+    asked = wanted(source=source(**changes), classes=LETTERS, image=image)
+    return prepare("glyphs", asked, folder, data, 2, print)
 
 
 def test_letters_fill_the_square_but_for_a_margin_and_are_centred(fonts: Path) -> None:

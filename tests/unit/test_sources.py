@@ -11,7 +11,9 @@ from trees import WOOF, class_tree, fastai_tree, flatten, settings
 from variations import changed
 
 from lgd_core.base.errors import MissingFolderError, UserError
-from lgd_core.config.sources import compares_with_paper, list_images, list_source, resolve_source
+from lgd_core.config.settings import SourceSettings
+from lgd_core.config.sources import compares_with_paper, list_source, resolve_source
+from lgd_core.data.kind import data_kind
 
 
 @pytest.fixture(autouse=True)
@@ -22,6 +24,10 @@ def no_variable(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     return class_tree(tmp_path / "imagenet", sorted(WOOF))
+
+
+def list_images(data: SourceSettings, root: Path) -> list[list[tuple[str, int]]]:
+    return data_kind(data.source).images(data.wanted, root)
 
 
 def devkit(root: Path, wnids: list[str], place: str) -> None:

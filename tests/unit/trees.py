@@ -1,6 +1,7 @@
 """Trees of small images as data sets have them, and their arrays as jobs read them."""
 
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 from torch import Tensor
@@ -69,21 +70,20 @@ def flatten(root: Path) -> list[str]:
     return wnids
 
 
-def recipe(kind: str, root: Path | None, **source: object) -> dict:
-    """Return the keys of ImageWoof's recipe that concern classes, images and source."""
-    keys = {"kind": kind, "archive": "imagewoof2", "validation_fraction": 0, "skip_broken": False}
-    keys["complete"] = False
-    return {
-        "classes": [f"dog {index}" for index in WOOF.values()],
-        "wnids": list(WOOF),
-        "image": {"size": 8, "channels": 3},
-        "source": keys | {"folder": root and str(root)} | source,
-    }
-
-
 def settings(kind: str, root: Path | None, **source: object) -> SourceSettings:
-    """Return what recipe() says, as jobs and checks before them take it."""
-    return SourceSettings(**recipe(kind, root, **source))
+    """Return the keys of ImageWoof's recipe that concern classes, images and source."""
+    keys = {"kind": kind, "archive": "imagewoof2", "validation_fraction": 0, "complete": False}
+    return wanted(
+        classes=[f"dog {index}" for index in WOOF.values()],
+        wnids=list(WOOF),
+        image={"size": 8, "channels": 3},
+        source=keys | {"folder": root and str(root)} | source,
+    )
+
+
+def wanted(**keys: Any) -> SourceSettings:
+    """Return what arrays are made of, by its keys; classes have plain names unless wnids say."""
+    return SourceSettings.model_validate({"wnids": []} | keys)
 
 
 def record_arrays(folder: Path) -> None:

@@ -51,16 +51,20 @@ def validated(model: type[Model], values: dict[str, Any], where: str) -> Model:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        raise UserError(f"{where}: {_first_fault(error)}") from None
+        fault = first_fault(error)
+        parts = [where, fault.key, str(fault)] if fault.key else [where, str(fault)]
+        raise UserError(": ".join(parts)) from None
 
 
-def _first_fault(error: ValidationError) -> str:
+def first_fault(error: ValidationError) -> DisagreementError:
+    """Return the first thing wrong with a model, with the dotted key where it was found."""
     fault = error.errors(include_url=False)[0]
     cause = fault.get("ctx", {}).get("error")
-    ours = isinstance(cause, DisagreementError)
-    path = [str(part) for part in fault["loc"]] + ([cause.key] if ours and cause.key else [])
-    text = str(cause) if ours else f"found {shown(fault['input'])}, {fault['msg']}"
-    return ": ".join([*([".".join(path)] if path else []), text])
+    path = [str(part) for part in fault["loc"]]
+    if not isinstance(cause, DisagreementError):
+        text = f"found {shown(fault['input'])}, {fault['msg']}"
+        return DisagreementError(".".join(path), text)
+    return DisagreementError(".".join([*path, *([cause.key] if cause.key else [])]), str(cause))
 
 
 def _without_repeats(items: list[Item]) -> list[Item]:

@@ -4,8 +4,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from lgd_core.config.data_kinds import kind_of, source_model
 from lgd_core.config.models.base import (
-    Absent,
     AdamWDecay,
     AdamWRate,
     Batch,
@@ -21,120 +21,19 @@ from lgd_core.config.models.base import (
     PositiveFraction,
     Text,
     Weight,
-    matching,
+)
+from lgd_core.config.models.images import (
+    ClassConfig,
+    ImageConfig,
+    NormaliseConfig,
 )
 
 # diffusers embeds positions by sine and cosine of two coordinates.
 EMBEDDED = 4
 
-# An image's height and width in pixels.
-Side = Annotated[int, Field(ge=4, le=1024)]
-Package = Annotated[str, matching("^[a-z0-9][a-z0-9+.-]+$", "the name of a Debian package")]
-Character = Annotated[str, Field(min_length=1, max_length=1)]
 
-
-class ClassConfig(Config):
-    """One of ImageNet's classes."""
-
-    wnid: Annotated[str, matching("^n[0-9]{8}$", "n and eight digits")] = Field(
-        description="WordNet id, which is also the name of the class's folder.",
-    )
-    index: Annotated[int, Field(ge=0, le=999)] | Absent = Field(
-        None,
-        description="Index among ImageNet's 1000 classes, for the reader; checked, not needed.",
-    )
-    name: Text = Field(description="Name in tables and figures.")
-
-
-class StoredImageConfig(Config):
-    """Images as they are stored."""
-
-    size: Side = Field(
-        description="Height and width in pixels of distilled images, and of what the prior draws.",
-    )
-    channels: Literal[1, 3] = Field(description="1 for grey, 3 for colour.")
-
-
-class ImageConfig(StoredImageConfig):
-    """Images as they are stored, and as networks see them."""
-
-    train_size: Side | None = Field(
-        None,
-        description="Height and width that networks train and test at; null means size.",
-    )
-
-
-class NormaliseConfig(Config):
-    """Per-channel mean and standard deviation that networks see, on [0, 1]."""
-
-    mean: list[Fraction] = Field(description="Mean per channel.")
-    std: list[PositiveFraction] = Field(description="Standard deviation per channel.")
-
-
-class SourceConfig(Config):
-    """Where the real images come from."""
-
-    kind: Literal["fashion-mnist", "digits", "imagenet", "fastai", "folder", "fonts"] = Field(
-        description=(
-            "fashion-mnist, digits (of scikit-learn), imagenet (an ILSVRC-2012 root, its val in "
-            "class folders or flat with ground truth), fastai (an archive of fast.ai, another "
-            "split than the paper's), folder (class folders under train/ and test/ or val/), or "
-            "fonts (characters drawn with the typefaces of Debian packages or of a folder)."
-        )
-    )
-    folder: str | None = Field(
-        None,
-        description=(
-            "A local copy; looked at first for fashion-mnist and fastai, required for imagenet "
-            "and folder. For fonts, a folder of font files that stands in for packages. Null "
-            "means the environment variable LGD_DATA, except for fashion-mnist and fonts."
-        ),
-    )
-    complete: bool = Field(
-        True,
-        description=(
-            "Whether an imagenet root has all images of the classes, as ILSVRC-2012 has; counted "
-            "before the run. False takes a part of them, and leaves the paper's columns of tables "
-            "empty."
-        ),
-    )
-    archive: Literal["imagenette2", "imagewoof2"] | None = Field(
-        None, description="Name of the archive, for fastai."
-    )
-    packages: Distinct[Package] = Field(
-        [], description="Debian packages whose fonts are drawn, for fonts; installed or downloaded."
-    )
-    characters: Distinct[Character] = Field(
-        [], description="The character that each class is drawn as, for fonts."
-    )
-    exclude: list[Text] = Field(
-        [], description="Names or patterns of font files that draw no letters, for fonts."
-    )
-    test_fraction: float = Field(
-        0.15,
-        ge=0.01,
-        le=0.5,
-        description="Share of families held out for testing, on average, for fonts.",
-    )
-    min_distance: Fraction = Field(
-        0.02,
-        description=(
-            "Root mean square difference, on [0, 1], up to which two images of a class count as "
-            "one, for fonts."
-        ),
-    )
-    skip_broken: bool = Field(
-        False,
-        description="Whether files that do not decode are left out, and listed, or stop the run.",
-    )
-    validation_fraction: float = Field(
-        0.1,
-        ge=0,
-        le=0.5,
-        description=(
-            "Share of every class's training images, or of font families, held out for tuning."
-        ),
-    )
+class SourceConfig(source_model()):
+    """Where the real images come from; every kind of data set has keys of its own."""
 
 
 class AutoencoderConfig(Config):
@@ -399,26 +298,8 @@ class DatasetConfig(Config):
 
     @model_validator(mode="after")
     def _source_has_what_its_kind_needs(self) -> Self:
-        source, plain = self.source, all(isinstance(item, str) for item in self.classes)
-        if source.kind in ("imagenet", "fastai") and plain:
-            raise DisagreementError(
-                "classes", f"found plain names, expected wnids for {source.kind}"
-            )
-        if source.kind == "fastai" and source.archive is None:
-            raise DisagreementError(
-                "source.archive", "found none, expected imagenette2 or imagewoof2"
-            )
-        if source.kind != "fonts":
-            return self
-        if not source.packages and source.folder is None:
-            raise DisagreementError(
-                "source.packages", "found none, expected some or a source.folder"
-            )
-        if len(source.characters) != len(self.classes):
-            raise DisagreementError(
-                "source.characters",
-                f"found {len(source.characters)}, expected {len(self.classes)}, one per class",
-            )
+        kind = kind_of(self.source)
+        kind.check(kind.wanted(self.class_names, self.wnids, self.image, self.source))
         return self
 
     @model_validator(mode="after")

@@ -1,0 +1,150 @@
+"""Kinds of data sets whose images lie in class folders: what they have in common.
+
+Free of PyTorch: it is read before every run.
+"""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lgd_core.base.errors import MissingFolderError, UserError
+from lgd_core.base.image_files import entries, is_image, walk
+from lgd_core.base.listings import Listing
+from lgd_core.config.classes import class_folders
+from lgd_core.config.data_kinds import Folder, Keys, Wanted
+from lgd_core.config.models.base import DisagreementError
+from lgd_core.data.kind import DataKind, Files
+
+if TYPE_CHECKING:
+    from lgd_core.data.parts import Part
+
+PARTS = ("train", "val")
+# Paths of images with the labels of their classes.
+Labelled = list[tuple[str, int]]
+
+
+class TreeKind(DataKind[Keys]):
+    """A tree of class folders, those for training and those for testing under folders of their own.
+
+    Files are read where they lie; a kind that fetches them says where in ``images_root``.
+    """
+
+    folder: Folder
+    # Names that the folder of test images may have beside ``train``, the first one there counts.
+    tests: tuple[str, ...] = ("val",)
+    # Whether classes are known by wnids, and folders of other classes are let be.
+    of_wnids: bool = True
+    # Whether everybody has the same files: too many to look at one by one before every run.
+    published: bool = False
+
+    def base(self, root: Path) -> Path:
+        """Return the folder that has the training and the test images' folders in it."""
+        return root
+
+    def is_flat(self, part: Path) -> bool:
+        """Whether a part holds images themselves, without folders of classes."""
+        return False
+
+    def check_part(self, data: Wanted[Keys], root: Path, part: Path) -> None:
+        """Raise UserError unless a part has a folder of every class."""
+        class_folders(part, data.classes, data.wnids, others=self.of_wnids)
+
+    def part_images(self, data: Wanted[Keys], root: Path, part: Path) -> Labelled:
+        """Return the images of a part, sorted by folder, then name."""
+        found = self._class_files(data, part).items()
+        return [(path, label) for label, paths in found for path in paths if is_image(path)]
+
+    def check_images(self, data: Wanted[Keys], root: Path, train: Labelled, test: Labelled) -> None:
+        """Raise UserError where images are not those of the kind."""
+
+    def check(self, data: Wanted[Keys]) -> None:
+        if self.of_wnids and not data.wnids:
+            kind = data.source.kind
+            raise DisagreementError("classes", f"found plain names, expected wnids for {kind}")
+
+    def check_folder(self, data: Wanted[Keys], root: Path) -> None:
+        for part in self.parts(root):
+            self.check_part(data, root, part)
+
+    def list_files(self, data: Wanted[Keys], root: Path) -> Listing:
+        parts = zip(PARTS, self.parts(root), self.images(data, root), strict=True)
+        files = {
+            f"{name}/{os.path.relpath(path, part)}": path
+            for name, part, images in parts
+            for path, _ in images
+        }
+        return Listing(files, published=self.published)
+
+    def fetch(self, source: Keys, raw: Path, log: Callable[[str], None]) -> dict[str, Any]:
+        self.parts(Path(source.folder or raw))
+        return {"served_by": source.folder}
+
+    def images_root(self, source: Keys, raw: Path) -> Path:
+        return Path(source.folder or raw)
+
+    def read(self, name: str, data: Wanted[Keys], root: Path, files: Files) -> "tuple[Part, Part]":
+        import numpy as np
+
+        from lgd_core.data.decoding import decode
+        from lgd_core.data.parts import Part
+
+        def part(images: Labelled) -> Part:
+            paths, labels = zip(*images, strict=True)
+            channels = data.image.channels
+            return Part(
+                np.array(labels, np.int64), lambda n: decode(paths[n], channels, files.read)
+            )
+
+        train, test = self.images(data, root)
+        return part(train), part(test)
+
+    def list_left_out(self, data: Wanted[Keys], root: Path) -> list[str]:
+        left_out = []
+        for part in self.parts(root):
+            flat = self.is_flat(part)
+            beside = [entry.path for entry in entries(part) if not entry.is_dir()]
+            left_out += [path for path in beside if not (flat and is_image(path))]
+            if not flat:
+                files = self._class_files(data, part).values()
+                left_out += [path for paths in files for path in paths if not is_image(path)]
+        return [os.path.relpath(path, root) for path in left_out]
+
+    def parts(self, root: Path) -> tuple[Path, Path]:
+        """Return the folders of training and test images.
+
+        Raises UserError where one is missing, MissingFolderError where the root is.
+        """
+        base = self.base(root)
+        tests = [base / name for name in self.tests]
+        test = next((part for part in tests if part.is_dir()), tests[0])
+        for part in (base / "train", test):
+            if not part.is_dir():
+                wrong = UserError if root.is_dir() else MissingFolderError
+                raise wrong(f"no folder {part}, expected {self.folder.expected}")
+        return base / "train", test
+
+    def images(self, data: Wanted[Keys], root: Path) -> tuple[Labelled, Labelled]:
+        """Return the training images and the test images.
+
+        Raises UserError where a class has no image in one of them, and where images are not those
+        of the kind.
+        """
+        train, test = (self._all_classes(data, root, part) for part in self.parts(root))
+        self.check_images(data, root, train, test)
+        return train, test
+
+    def _all_classes(self, data: Wanted[Keys], root: Path, part: Path) -> Labelled:
+        images = self.part_images(data, root, part)
+        seen = {label for _, label in images}
+        for label, name in enumerate(data.wnids or data.classes):
+            if label not in seen:
+                raise UserError(f"{part}: found no images of class {name}, expected at least one")
+        return images
+
+    def _class_files(self, data: Wanted[Keys], part: Path) -> dict[int, list[str]]:
+        """Return all files of every class by label, in the order of the classes' folders."""
+        folders = class_folders(part, data.classes, data.wnids, others=self.of_wnids)
+        labels = {str(folder): label for label, folder in enumerate(folders)}
+        seen: dict[tuple[int, int], str] = {}
+        return {labels[folder]: walk(folder, seen) for folder in sorted(labels)}
