@@ -33,9 +33,10 @@ def make(job: FigureJob) -> Figure:
 def guidance_figure(table: pd.DataFrame, look: Mapping[str, dict]) -> Figure:
     """Draw along the sampling steps what networks make of the image on its way, and the changes.
 
-    ``table`` as from trace_tables.trace_table: a column per method, a row per quantity. Increments from light to dark; guided solid, unguided from the same
-    noise dashed; bands are one standard error of the mean, over images of one set or over several
-    sets. The last row shows the changes where they act, means over increments.
+    ``table`` as from trace_tables.trace_table: a column per method, a row per quantity. Increments
+    from light to dark; guided solid, unguided from the same noise dashed; bands are one standard
+    error of the mean, over images of one set or over several sets. The last row shows the changes
+    where they act, means over increments.
     """
     if table.empty:
         return note("no increment was guided")

@@ -30,15 +30,33 @@ def cost_inputs(wildcards):
 
 def cost_stages(wildcards):
     """Return the stages of a comparison as costs.cost_table has them."""
-    return [
-        paid.facts(**cost_paths(wildcards, paid))
-        for paid in comparison_stages(comparison_of(wildcards))
-    ]
+    stages = []
+    for paid in comparison_stages(comparison_of(wildcards)):
+        paths = {"benchmarks": benchmarks_of(wildcards, paid)}
+        if paid.name == "train_learner":
+            curve = "results/{dataset}/{method}/s{seed}/k{k}/learner.json"
+            paths["curves"] = expand(curve, **job_values(wildcards, paid))
+        stages.append(paid.facts(**paths))
+    return stages
 
 
-def cost_paths(wildcards, paid):
-    """Return the benchmarks of a stage's jobs, and the curves of learners."""
-    values = {
+def benchmarks_of(wildcards, paid):
+    """Return the benchmarks of all jobs of a stage."""
+    folder = f"results/benchmarks/{paid.name}"
+    if paid.name == "sample_candidates":
+        counts = shards_by_job(wildcards.dataset, paid.method, paid.increments)
+        return [
+            f"{folder}/{wildcards.dataset}_{paid.method}_s{seed}_k{k}_{shard}of{count}.tsv"
+            for (seed, k), count in counts.items()
+            for shard in range(count)
+        ]
+    name = BENCHMARKS.get(paid.name, "{dataset}")
+    return expand(f"{folder}/{name}.tsv", **job_values(wildcards, paid))
+
+
+def job_values(wildcards, paid):
+    """Return what the names of a stage's jobs are made of."""
+    return {
         "dataset": wildcards.dataset,
         "method": paid.method,
         "seed": config["seeds"],
@@ -47,29 +65,6 @@ def cost_paths(wildcards, paid):
         "student": students_of(wildcards),
         "run": range(config["runs"]),
     }
-    if paid.name == "sample_candidates":
-        return {
-            "benchmarks": candidate_benchmarks(
-                wildcards.dataset, paid.method, paid.increments
-            )
-        }
-    name = BENCHMARKS.get(paid.name, "{dataset}")
-    paths = {
-        "benchmarks": expand(f"results/benchmarks/{paid.name}/{name}.tsv", **values)
-    }
-    if paid.name == "train_learner":
-        curve = "results/{dataset}/{method}/s{seed}/k{k}/learner.json"
-        paths["curves"] = expand(curve, **values)
-    return paths
-
-
-def candidate_benchmarks(dataset, method, increments):
-    pattern = "results/benchmarks/sample_candidates/{}_{}_s{}_k{}_{}of{}.tsv"
-    return [
-        pattern.format(dataset, method, seed, k, shard, count)
-        for (seed, k), count in shards_by_job(dataset, method, increments).items()
-        for shard in range(count)
-    ]
 
 
 def shards_by_job(dataset, method, increments):
