@@ -15,7 +15,8 @@ from lgd_core.base.files import write_json
 from lgd_core.config.models.method import SamplerConfig
 from lgd_core.config.settings import SeenImages
 from lgd_core.data.real_images import load_split
-from lgd_core.figures.set_figures import sample_grids, save_figure
+from lgd_core.figures.making import save_figure
+from lgd_core.figures.samples import sample_grids
 from lgd_core.networks.classifiers import load_network
 from lgd_core.networks.training import Images
 

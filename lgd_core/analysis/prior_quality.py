@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from lgd_core.analysis.metrics import frechet_distance, precision_recall
+from lgd_core.analysis.feature_distances import frechet_distance, precision_recall
 from lgd_core.base.checkpoints import Checkpoint
 from lgd_core.base.errors import UserError
 from lgd_core.config.models.method import SamplerConfig
