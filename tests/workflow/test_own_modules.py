@@ -72,7 +72,7 @@ def test_its_window_must_fit_the_steps(extended):
 
 
 def test_a_protocol_has_results_of_its_own(extended):
-    ours = "results/digits/random/s0/k1/evaluate/{}/ConvNet-2-w8/r0.json"
+    ours = "results/digits/random/s0/k1/evaluate/{}/ConvNet-3-w32/r0.json"
     kept = (extended.folder / ours.format("hard")).read_bytes()
     chosen = "overrides={datasets: {digits: {evaluation: {protocol: brief}}}}"
     brief = ours.format("brief")
