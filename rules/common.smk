@@ -12,6 +12,7 @@ from lgd_core.config.protocols import protocols
 from lgd_core.config.recipes import Recipes
 from lgd_core.config.stages import (
     canonical,
+    class_names,
     difficulty_settings,
     draw_settings,
     drawn_images,

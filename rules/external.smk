@@ -146,6 +146,7 @@ rule neighbours_external:
         settings=lambda wildcards: stage(
             "neighbours_external",
             1,
+            names=external_dataset(wildcards).class_names,
             network=seen_images(external_dataset(wildcards)),
         ),
     script:

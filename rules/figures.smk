@@ -88,7 +88,7 @@ use rule figure as samples with:
             "samples",
             2,
             wildcards,
-            classes=class_names(wildcards),
+            classes=names_of(wildcards),
             per_cell=config["plots"]["samples_per_cell"],
         ),
 
@@ -155,7 +155,7 @@ use rule figure as difficulty with:
             2,
             wildcards,
             zones=zone_facts(),
-            classes=class_names(wildcards),
+            classes=names_of(wildcards),
             bins=config["analyses"]["bins"],
             bootstraps=config["analyses"]["bootstraps"],
         ),
@@ -183,7 +183,7 @@ use rule figure as in_distribution with:
             1,
             wildcards,
             zones=zone_facts(),
-            classes=class_names(wildcards),
+            classes=names_of(wildcards),
         ),
 
 

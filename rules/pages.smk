@@ -45,6 +45,7 @@ rule gallery:
             compared=compared(wildcards),
             side=config["plots"]["gallery_side"],
             network=seen_images(dataset_of(wildcards)),
+            names=dataset_of(wildcards).class_names,
         ),
     script:
         "../workflow_scripts/gallery.py"

@@ -17,7 +17,7 @@ with running(snakemake) as job:
     images, labels = load_set(Path(snakemake.input.images).parent)
     real = Path(snakemake.input[0]).parent
     # The protocol's epochs depend on the images per class; a class that lacks some counts as full.
-    ipc = -(-len(labels) // len(seen.classes))
+    ipc = -(-len(labels) // seen.classes)
     lesson = Lesson(
         seen.network(snakemake.wildcards.student),
         Images.on(job.device, images, labels, seen),

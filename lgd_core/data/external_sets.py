@@ -22,7 +22,8 @@ from lgd_core.config.external import (
     manifest_of,
     provenance_of,
 )
-from lgd_core.config.settings import SeenImages
+from lgd_core.config.models.images import StoredImageConfig
+from lgd_core.config.settings import ClassNames
 from lgd_core.data.arrays import write_images, write_labels
 from lgd_core.data.decoding import decode
 from lgd_core.data.multi_formation import unpack_stored
@@ -30,7 +31,8 @@ from lgd_core.data.multi_formation import unpack_stored
 
 def read_set(
     external: ExternalSet,
-    seen: SeenImages,
+    image: StoredImageConfig,
+    names: ClassNames,
     files: dict[str, str],
     threads: int,
     log: Callable[[str], None],
@@ -45,12 +47,12 @@ def read_set(
     our own says that its images hold several, each of these is a row, named FILE#0, FILE#1, ...
     Raises UserError for an image that does not decode.
     """
-    folder, image = Path(external.folder), seen.image
-    images = list_images(folder, seen)
+    folder = Path(external.folder)
+    images = list_images(folder, names)
     table = pd.DataFrame(
         {
             "file": [path.relative_to(folder).as_posix() for path, _ in images],
-            "class": [seen.classes[label] for _, label in images],
+            "class": [names.names[label] for _, label in images],
             "label": [label for _, label in images],
             "increment": increments_of(folder, images, external.increment),
         }
@@ -81,7 +83,7 @@ def read_set(
     split = "manifest.csv" if manifest_of(folder) else f"file order, {external.increment} each"
     log(f"{len(images)} files, {len(table)} images, increments by {split}")
     sizes = table.groupby("increment").size()
-    left_out = summarise(list_left_out(folder, seen))
+    left_out = summarise(list_left_out(folder, names))
     counts = {"images": len(table), "increments": sizes.tolist()}
     return counts | {"split": split, "left_out": left_out}
 

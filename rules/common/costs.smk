@@ -95,7 +95,7 @@ def comparison_of(wildcards):
             method: jobs_behind(wildcards, method, owner, artifacts)
             for method, owner in owners.items()
         },
-        classes=len(class_names(wildcards)),
+        classes=len(names_of(wildcards)),
         seeds=len(config["seeds"]),
         networks=len(students_of(wildcards)) * config["runs"],
         epochs=dataset.evaluation.epochs,

@@ -106,7 +106,7 @@ def real_difficulties(wildcards):
 
 def increment_images(wildcards):
     """Return the images that networks see of one increment of every method: all classes together."""
-    classes = len(class_names(wildcards))
+    classes = len(names_of(wildcards))
     return {
         method: classes
         * images_per_increment(checked(RECIPES.method, wildcards.dataset, method))
@@ -136,13 +136,13 @@ def figure_settings(rule_name, version, wildcards, **keys):
     )
 
 
-def class_names(wildcards):
+def names_of(wildcards):
     return dataset_of(wildcards).class_names
 
 
 def class_of(wildcards):
     """Return the class whose images lie in a folder of a distilled set."""
-    names = class_names(wildcards)
+    names = names_of(wildcards)
     return names[checked(class_label, wildcards.class_folder, names)]
 
 
