@@ -23,7 +23,7 @@ rule train_prior:
             "train_prior",
             1,
             train=dataset_of(wildcards).prior.train,
-            names=dataset_of(wildcards).class_names,
+            names=dataset_of(wildcards).class_ids,
             network=seen_images(dataset_of(wildcards)),
         ),
     script:

@@ -43,7 +43,7 @@ def canonical(value: object) -> Any:
 def source_settings(dataset: DatasetConfig) -> SourceSettings:
     """Return what arrays of a data set are made of; wnids stand for names where there are any."""
     return SourceSettings(
-        classes=dataset.wnids or dataset.class_names,
+        classes=dataset.class_ids,
         wnids=dataset.wnids,
         image=dataset.image,
         source=dataset.source,

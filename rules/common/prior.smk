@@ -34,7 +34,7 @@ def real_to_compare(wildcards):
 def names_of_prior(wildcards):
     """Return the names that a prior has for a data set's classes; None where it knows their labels."""
     dataset = dataset_of(wildcards)
-    return None if dataset.prior.labels else dataset.class_names
+    return None if dataset.prior.labels else dataset.class_ids
 
 
 def prior_source(wildcards):

@@ -102,6 +102,11 @@ def test_imagewoof_with_a_killed_shard(miniature):
         207,
         229,
     ]
+    # What a class is called is seen in the sets and nowhere before them.
+    woof.replace("config/datasets/imagewoof.yaml", "name: Australian terrier", "name: terrier")
+    planned = {rule for rule, _, _ in woof.planned(*words)}
+    woof.replace("config/datasets/imagewoof.yaml", "name: terrier", "name: Australian terrier")
+    assert planned == {"merge_increment"}
 
 
 @pytest.fixture

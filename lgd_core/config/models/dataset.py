@@ -294,6 +294,11 @@ class DatasetConfig(Config):
         """The WordNet id of every class, in label order; empty where classes are plain names."""
         return [item.wnid for item in self.classes if not isinstance(item, str)]
 
+    @property
+    def class_ids(self) -> list[str]:
+        """What tells classes apart, in label order: wnids, or names where there are none."""
+        return self.wnids or self.class_names
+
     @model_validator(mode="after")
     def _source_has_what_its_kind_needs(self) -> Self:
         kind = kind_of(self.source)
