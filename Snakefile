@@ -15,11 +15,9 @@ include: "rules/prior.smk"
 include: "rules/increment.smk"
 include: "rules/evaluate.smk"
 include: "rules/analyse.smk"
-include: "rules/ablations.smk"
 include: "rules/measure.smk"
 include: "rules/figures.smk"
 include: "rules/pages.smk"
-include: "rules/costs.smk"
 include: "rules/external.smk"
 
 

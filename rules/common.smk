@@ -8,9 +8,11 @@ from lgd_core.base.errors import UserError
 from lgd_core.base.folders import check_writable
 from lgd_core.base.leases import has_gpu, why_no_gpu
 from lgd_core.config.catalogue import read_run
+from lgd_core.config.protocols import protocols
 from lgd_core.config.recipes import Recipes
 from lgd_core.config.stages import (
     canonical,
+    class_names,
     difficulty_settings,
     draw_settings,
     drawn_images,
@@ -88,7 +90,7 @@ wildcard_constraints:
     dataset="|".join(map(re.escape, RECIPES.names("dataset"))),
     method="|".join(map(re.escape, RECIPES.names("method"))),
     family="|".join(map(re.escape, RECIPES.names("ablation"))),
-    protocol="hard",
+    protocol="|".join(map(re.escape, protocols())),
     student="[A-Za-z0-9-]+",
     run="[0-9]+",
     ipc="[0-9]+",

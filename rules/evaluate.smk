@@ -5,7 +5,7 @@ rule evaluate:
     """Train one student from scratch on a distilled set and test it."""
     input:
         arrays("validation", "test"),
-        distilled="results/{dataset}/{method}/s{seed}/k{k}/distilled",
+        increments=increments_up_to,
     output:
         run="results/{dataset}/{method}/s{seed}/k{k}/evaluate/{protocol}/{student}/r{run}.json",
     log:

@@ -1,4 +1,4 @@
-"""Folders of images from elsewhere: read, evaluated and diagnosed; no prior is needed."""
+"""Folders of images from elsewhere: read, evaluated and measured; no prior is needed."""
 
 
 rule read_external:
@@ -146,59 +146,8 @@ rule neighbours_external:
         settings=lambda wildcards: stage(
             "neighbours_external",
             1,
+            names=external_dataset(wildcards).class_names,
             network=seen_images(external_dataset(wildcards)),
         ),
     script:
         "../workflow_scripts/neighbours_external.py"
-
-
-rule diagnose_external:
-    """Gather what was measured of a folder's images in one table and one figure."""
-    input:
-        runs=lambda wildcards: expand(
-            "results/external/{{external}}/evaluate/{protocol}/{student}/r{run}.json",
-            protocol=external_dataset(wildcards).evaluation.protocol,
-            student=checked(RECIPES.students, external_of(wildcards).dataset),
-            run=range(config["runs"]),
-        ),
-        images="results/external/{external}/set_images.npy",
-        labels="results/external/{external}/set_labels.npy",
-        record="results/external/{external}/set.json",
-        table="results/external/{external}/set.csv",
-        matrix="results/external/{external}/cross_increment.json",
-        difficulty="results/external/{external}/difficulty.csv",
-        measured="results/external/{external}/difficulty.json",
-        neighbours="results/external/{external}/neighbours.csv",
-        duplicates="results/external/{external}/duplicates.csv",
-        facts="results/external/{external}/neighbours.json",
-    output:
-        table=report(
-            "results/external/{external}/diagnosis.csv",
-            caption="../report/diagnosis.rst",
-            category="External sets",
-            subcategory="{external}",
-            labels={"artifact": "diagnosis, numbers"},
-        ),
-        figure=report(
-            "results/external/{external}/diagnosis.png",
-            caption="../report/diagnosis.rst",
-            category="External sets",
-            subcategory="{external}",
-            labels={"artifact": "diagnosis"},
-        ),
-    log:
-        "results/logs/diagnose_external/{external}.log",
-    conda:
-        "../environment.yml"
-    params:
-        settings=lambda wildcards: stage(
-            "diagnose_external",
-            1,
-            dataset=external_of(wildcards).dataset,
-            runs=config["runs"],
-            zones=zone_facts(),
-            dpi=config["plots"]["dpi"],
-            colormap=config["plots"]["colormap"],
-        ),
-    script:
-        "../workflow_scripts/diagnose_external.py"

@@ -1,8 +1,11 @@
-"""Figures that explain a method, each drawn from the table of numbers beside it."""
+"""Figures, each drawn from the table of numbers beside it.
+
+A figure is a rule here, a module of its name in lgd_core/figures, and a caption in report/.
+"""
 
 
 rule analyses:
-    """Every figure that explains the methods, for each configured data set and images per class."""
+    """All figures that explain the methods, for every data set and number of images per class."""
     input:
         expand(
             "results/{dataset}_ipc{ipc}{name}/{artifact}.png",
@@ -19,55 +22,117 @@ rule analyses:
         ),
 
 
-rule complementarity:
+rule figure:
+    """What all figures share. Ask for the file of a figure instead."""
+    log:
+        "results/logs/figure/{dataset}_ipc{ipc}{name}.log",
+    conda:
+        "../environment.yml"
+    script:
+        "../workflow_scripts/figure.py"
+
+
+# ---- What every run ends with, beside its table ----
+use rule figure as redundancy_heatmap with:
+    """Draw the cross-increment accuracies of all methods side by side."""
+    input:
+        matrices=over_methods(
+            "results/{dataset}/{method}/s{seed}/k{k}/cross_increment.json"
+        ),
+    output:
+        table="results/{dataset}_ipc{ipc}{name}/redundancy.csv",
+        figure=reported(
+            "results/{dataset}_ipc{ipc}{name}/redundancy.png",
+            "redundancy heatmaps",
+            caption="redundancy",
+        ),
+    log:
+        "results/logs/redundancy_heatmap/{dataset}_ipc{ipc}{name}.log",
+    params:
+        settings=lambda wildcards: figure_settings(
+            "redundancy_heatmap", 2, wildcards, colormap=config["plots"]["colormap"]
+        ),
+
+
+use rule figure as curve with:
+    """Draw the learner's accuracy after every increment and its training loss across them."""
+    input:
+        learners=over_increments("results/{dataset}/{method}/s{seed}/k{k}/learner.json"),
+    output:
+        table="results/{dataset}_ipc{ipc}{name}/curve.csv",
+        figure=reported(
+            "results/{dataset}_ipc{ipc}{name}/curve.png",
+            "learner curves",
+            caption="curve",
+        ),
+    log:
+        "results/logs/curve/{dataset}_ipc{ipc}{name}.log",
+    params:
+        settings=lambda wildcards: figure_settings("curve", 1, wildcards),
+
+
+use rule figure as samples with:
+    """Draw the images of every method in a grid of classes and increments."""
+    input:
+        sets=over_methods("results/{dataset}/{method}/s{seed}/k{k}/distilled"),
+    output:
+        figure=reported(
+            "results/{dataset}_ipc{ipc}{name}/samples.png",
+            "image grids",
+            caption="samples",
+        ),
+    log:
+        "results/logs/samples/{dataset}_ipc{ipc}{name}.log",
+    params:
+        settings=lambda wildcards: figure_settings(
+            "samples",
+            2,
+            wildcards,
+            classes=names_of(wildcards),
+            per_cell=config["plots"]["samples_per_cell"],
+        ),
+
+
+# ---- What explains the methods ----
+use rule figure as complementarity with:
     """Draw what a network trained on the first increment gets wrong of every later one."""
     input:
-        over_methods("results/{dataset}/{method}/s{seed}/k{k}/cross_increment.json"),
+        matrices=over_methods(
+            "results/{dataset}/{method}/s{seed}/k{k}/cross_increment.json"
+        ),
     output:
         table="results/{dataset}_ipc{ipc}{name}/complementarity.csv",
-        figure=report(
+        figure=reported(
             "results/{dataset}_ipc{ipc}{name}/complementarity.png",
-            caption="../report/complementarity.rst",
-            category="{dataset}",
-            subcategory="IPC {ipc}{name}",
-            labels={"artifact": "complementarity"},
+            "complementarity",
+            caption="complementarity",
         ),
     log:
         "results/logs/complementarity/{dataset}_ipc{ipc}{name}.log",
-    conda:
-        "../environment.yml"
     params:
         settings=lambda wildcards: figure_settings(
             "complementarity", 2, wildcards, images=increment_images(wildcards)
         ),
-    script:
-        "../workflow_scripts/complementarity.py"
 
 
-rule dynamics:
+use rule figure as dynamics with:
     """Draw the loss across increments, its spikes, and what each increment brings."""
     input:
-        over_increments("results/{dataset}/{method}/s{seed}/k{k}/learner.json"),
+        learners=over_increments("results/{dataset}/{method}/s{seed}/k{k}/learner.json"),
     output:
         table="results/{dataset}_ipc{ipc}{name}/dynamics.csv",
-        figure=report(
+        figure=reported(
             "results/{dataset}_ipc{ipc}{name}/dynamics.png",
-            caption="../report/dynamics.rst",
-            category="{dataset}",
-            subcategory="IPC {ipc}{name}",
-            labels={"artifact": "training dynamics"},
+            "training dynamics",
+            caption="dynamics",
         ),
     log:
         "results/logs/dynamics/{dataset}_ipc{ipc}{name}.log",
-    conda:
-        "../environment.yml"
     params:
         settings=lambda wildcards: figure_settings("dynamics", 1, wildcards),
-    script:
-        "../workflow_scripts/dynamics.py"
 
 
-rule difficulty:
+use rule figure as difficulty with:
     """Draw how easy images are to learn, beside real ones, and how far apart the sets are."""
     input:
         samples=over_methods(
@@ -77,32 +142,26 @@ rule difficulty:
     output:
         table="results/{dataset}_ipc{ipc}{name}/difficulty.csv",
         summary="results/{dataset}_ipc{ipc}{name}/divergence.csv",
-        figure=report(
+        figure=reported(
             "results/{dataset}_ipc{ipc}{name}/difficulty.png",
-            caption="../report/difficulty.rst",
-            category="{dataset}",
-            subcategory="IPC {ipc}{name}",
-            labels={"artifact": "difficulty"},
+            "difficulty",
+            caption="difficulty",
         ),
     log:
         "results/logs/difficulty/{dataset}_ipc{ipc}{name}.log",
-    conda:
-        "../environment.yml"
     params:
         settings=lambda wildcards: figure_settings(
             "difficulty",
             2,
             wildcards,
             zones=zone_facts(),
-            classes=dataset_of(wildcards).class_names,
+            classes=names_of(wildcards),
             bins=config["analyses"]["bins"],
             bootstraps=config["analyses"]["bootstraps"],
         ),
-    script:
-        "../workflow_scripts/difficulty.py"
 
 
-rule in_distribution:
+use rule figure as in_distribution with:
     """Draw the reference's confidence in every image against how easily it is learned."""
     input:
         samples=over_methods(
@@ -111,75 +170,59 @@ rule in_distribution:
         real=real_difficulties,
     output:
         table="results/{dataset}_ipc{ipc}{name}/in_distribution.csv",
-        figure=report(
+        figure=reported(
             "results/{dataset}_ipc{ipc}{name}/in_distribution.png",
-            caption="../report/in_distribution.rst",
-            category="{dataset}",
-            subcategory="IPC {ipc}{name}",
-            labels={"artifact": "in-distribution analysis"},
+            "in-distribution analysis",
+            caption="in_distribution",
         ),
     log:
         "results/logs/in_distribution/{dataset}_ipc{ipc}{name}.log",
-    conda:
-        "../environment.yml"
     params:
         settings=lambda wildcards: figure_settings(
             "in_distribution",
             1,
             wildcards,
             zones=zone_facts(),
-            classes=dataset_of(wildcards).class_names,
+            classes=names_of(wildcards),
         ),
-    script:
-        "../workflow_scripts/in_distribution.py"
 
 
-rule guidance:
+use rule figure as guidance with:
     """Draw what guidance does along the sampling steps, beside the same noise without it."""
     input:
-        over_increments(
+        traces=over_increments(
             "results/{dataset}/{method}/s{seed}/k{k}/guidance_trace.safetensors",
             first=1,
             traced_only=True,
         ),
     output:
         table="results/{dataset}_ipc{ipc}{name}/guidance.csv",
-        figure=report(
+        figure=reported(
             "results/{dataset}_ipc{ipc}{name}/guidance.png",
-            caption="../report/guidance.rst",
-            category="{dataset}",
-            subcategory="IPC {ipc}{name}",
-            labels={"artifact": "guidance along the steps"},
+            "guidance along the steps",
+            caption="guidance",
         ),
     log:
         "results/logs/guidance/{dataset}_ipc{ipc}{name}.log",
-    conda:
-        "../environment.yml"
     params:
         settings=lambda wildcards: figure_settings(
             "guidance", 2, wildcards, positions=config["analyses"]["traced_positions"]
         ),
-    script:
-        "../workflow_scripts/guidance.py"
 
 
-rule class_samples:
+use rule figure as class_samples with:
     """Draw one class's images, methods by increments, with the score S under each."""
     input:
-        over_methods("results/{dataset}/{method}/s{seed}/k{k}/distilled"),
+        sets=over_methods("results/{dataset}/{method}/s{seed}/k{k}/distilled"),
     output:
         table="results/{dataset}_ipc{ipc}{name}/samples/{class_folder}.csv",
-        figure=report(
+        figure=reported(
             "results/{dataset}_ipc{ipc}{name}/samples/{class_folder}.png",
-            caption="../report/class_samples.rst",
-            category="{dataset}",
-            subcategory="IPC {ipc}{name}",
-            labels={"artifact": "images of {class_folder}"},
+            "images of {class_folder}",
+            caption="class_samples",
         ),
     log:
         "results/logs/class_samples/{dataset}_ipc{ipc}{name}_{class_folder}.log",
-    conda:
-        "../environment.yml"
     params:
         settings=lambda wildcards: figure_settings(
             "class_samples",
@@ -188,5 +231,97 @@ rule class_samples:
             class_name=class_of(wildcards),
             per_cell=config["plots"]["samples_per_cell"],
         ),
-    script:
-        "../workflow_scripts/class_samples.py"
+
+
+# ---- What methods cost, what their parts do, what other sets are like ----
+use rule figure as cost with:
+    """Draw what the methods cost: seconds, memory, and passes through networks per image."""
+    input:
+        unpack(cost_inputs),
+    output:
+        table=reported(
+            "results/{dataset}_ipc{ipc}{name}/cost.csv", "cost table", caption="cost"
+        ),
+        figure=reported(
+            "results/{dataset}_ipc{ipc}{name}/cost.png", "cost", caption="cost"
+        ),
+    log:
+        "results/logs/cost/{dataset}_ipc{ipc}{name}.log",
+    params:
+        settings=lambda wildcards: stage(
+            "cost", 3, stages=cost_stages(wildcards), dpi=config["plots"]["dpi"]
+        ),
+
+
+use rule figure as ablation with:
+    """Draw the accuracies of a family of methods, beside the paper's where it has them."""
+    input:
+        unpack(family_inputs),
+    output:
+        table="results/{dataset}/ablation/{family}.csv",
+        figure=reported(
+            "results/{dataset}/ablation/{family}.png",
+            "{family}",
+            caption="ablation",
+            subcategory="Ablations",
+        ),
+    log:
+        "results/logs/ablation/{dataset}_{family}.log",
+    params:
+        settings=lambda wildcards: stage(
+            "ablation",
+            2,
+            family=family_of(wildcards),
+            sizes=family_sizes(wildcards),
+            seeds=config["seeds"],
+            protocol=protocol_of(wildcards),
+            dpi=config["plots"]["dpi"],
+        ),
+
+
+use rule figure as diagnose_external with:
+    """Draw all that was measured of a folder of images from elsewhere."""
+    input:
+        runs=lambda wildcards: expand(
+            "results/external/{{external}}/evaluate/{protocol}/{student}/r{run}.json",
+            protocol=external_dataset(wildcards).evaluation.protocol,
+            student=checked(RECIPES.students, external_of(wildcards).dataset),
+            run=range(config["runs"]),
+        ),
+        images="results/external/{external}/set_images.npy",
+        labels="results/external/{external}/set_labels.npy",
+        record="results/external/{external}/set.json",
+        table="results/external/{external}/set.csv",
+        matrix="results/external/{external}/cross_increment.json",
+        difficulty="results/external/{external}/difficulty.csv",
+        measured="results/external/{external}/difficulty.json",
+        neighbours="results/external/{external}/neighbours.csv",
+        duplicates="results/external/{external}/duplicates.csv",
+        facts="results/external/{external}/neighbours.json",
+    output:
+        table=reported(
+            "results/external/{external}/diagnosis.csv",
+            "diagnosis, numbers",
+            caption="diagnosis",
+            category="External sets",
+            subcategory="{external}",
+        ),
+        figure=reported(
+            "results/external/{external}/diagnosis.png",
+            "diagnosis",
+            caption="diagnosis",
+            category="External sets",
+            subcategory="{external}",
+        ),
+    log:
+        "results/logs/diagnose_external/{external}.log",
+    params:
+        settings=lambda wildcards: stage(
+            "diagnose_external",
+            1,
+            dataset=external_of(wildcards).dataset,
+            runs=config["runs"],
+            zones=zone_facts(),
+            dpi=config["plots"]["dpi"],
+            colormap=config["plots"]["colormap"],
+        ),

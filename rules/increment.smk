@@ -22,7 +22,7 @@ rule cluster_modes:
             "cluster_modes",
             1,
             modes=mode_settings(method_of(wildcards), int(wildcards.k)),
-            classes=len(dataset_of(wildcards).class_names),
+            classes=len(dataset_of(wildcards).classes),
         ),
     script:
         "../workflow_scripts/cluster_modes.py"
@@ -124,6 +124,7 @@ rule merge_increment:
         settings=lambda wildcards: stage(
             "merge_increment",
             1,
+            names=dataset_of(wildcards).class_names,
             **dict(stored_images(dataset_of(wildcards))),
             ipc_per_increment=method_of(wildcards).ipc_per_increment,
         ),
@@ -135,7 +136,7 @@ rule train_learner:
     """Train the learner on the set so far: from scratch at k = 0, continued afterwards."""
     input:
         arrays("validation", "test"),
-        distilled="results/{dataset}/{method}/s{seed}/k{k}/distilled",
+        increments=increments_up_to,
         previous=previous_learner,
     output:
         learner="results/{dataset}/{method}/s{seed}/k{k}/learner.safetensors",

@@ -7,12 +7,10 @@ rule table_page:
         table="results/{dataset}_ipc{ipc}{name}/table.csv",
         record="results/{dataset}_ipc{ipc}{name}/table.json",
     output:
-        page=report(
+        page=reported(
             "results/{dataset}_ipc{ipc}{name}/table.html",
-            caption="../report/table.rst",
-            category="{dataset}",
-            subcategory="IPC {ipc}{name}",
-            labels={"artifact": "accuracy table, to read"},
+            "accuracy table, to read",
+            caption="table",
         ),
     log:
         "results/logs/table_page/{dataset}_ipc{ipc}{name}.log",
@@ -47,6 +45,7 @@ rule gallery:
             compared=compared(wildcards),
             side=config["plots"]["gallery_side"],
             network=seen_images(dataset_of(wildcards)),
+            names=dataset_of(wildcards).class_names,
         ),
     script:
         "../workflow_scripts/gallery.py"

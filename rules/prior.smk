@@ -23,6 +23,7 @@ rule train_prior:
             "train_prior",
             1,
             train=dataset_of(wildcards).prior.train,
+            names=dataset_of(wildcards).class_names,
             network=seen_images(dataset_of(wildcards)),
         ),
     script:
@@ -49,6 +50,7 @@ rule fetch_prior:
             prior=prior_source(wildcards),
             frequency_shift=dataset_of(wildcards).prior.frequency_shift,
             labels=dataset_of(wildcards).prior.labels,
+            names=names_of_prior(wildcards),
             **dict(stored_images(dataset_of(wildcards))),
         ),
     script:
@@ -79,6 +81,7 @@ rule assess_prior:
             1,
             prior_labels=dataset_of(wildcards).prior.labels,
             sampler=checked(RECIPES.method, wildcards.dataset, "dit").sampler,
+            names=dataset_of(wildcards).class_names,
             network=seen_images(dataset_of(wildcards)),
         ),
     script:
@@ -132,7 +135,8 @@ rule finetune_prior:
             1,
             finetune=checked(RECIPES.finetune, wildcards.dataset, wildcards.method),
             prior_labels=dataset_of(wildcards).prior.labels,
-            classes=dataset_of(wildcards).class_names,
+            classes=len(dataset_of(wildcards).classes),
+            names=names_of_prior(wildcards),
             flip=dataset_of(wildcards).augment.flip,
         ),
     script:

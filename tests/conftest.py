@@ -33,8 +33,9 @@ from lgd_core.networks.training import Images
 CLASSES = 3
 SIZE = 16
 CPU = torch.device("cpu")
+CLASSES = ["ant", "bee", "cat"]
 SEEN = SeenImages(
-    classes=["ant", "bee", "cat"],
+    classes=3,
     image=ImageConfig(size=SIZE, channels=3),
     normalise=NormaliseConfig(mean=[0.5] * 3, std=[0.3] * 3),
     augment=AugmentConfig(crop_scale=[0.8, 1.0], crop_ratio=[0.9, 1.1], flip=0.5),

@@ -36,7 +36,7 @@ def source_context(
         prior=open_prior(job),
         artifacts=load_artifacts(job, seen, ipc, reference_weight),
         seen=seen,
-        prior_labels=prior_labels(job.settings["prior_labels"], len(seen.classes)),
+        prior_labels=prior_labels(job.settings["prior_labels"], seen.classes),
         settings=settings,
         ipc=ipc,
         labels=labels,
@@ -64,13 +64,13 @@ def load_artifacts(
         )
     if inputs.get("memory"):
         increments = [load_increment(path, seen, ipc)[0] for path in inputs.memory]
-        memory = stack_memory(increments, len(seen.classes))
+        memory = stack_memory(increments, seen.classes)
     if inputs.get("originals"):
         real = Path(inputs.originals[0]).parent
     if inputs.get("influence"):
         influence = load_influence(inputs.influence, preprocess, job.device, expected)
     if inputs.get("modes"):
-        modes = load_modes(inputs.modes, len(seen.classes))
+        modes = load_modes(inputs.modes, seen.classes)
     files = {name: paths_of(path) for name, path in inputs.items()}
     return Artifacts(scorer, memory, real, influence, reference, modes, files)
 

@@ -15,7 +15,8 @@ from lgd_core.base.files import write_json
 from lgd_core.config.models.method import SamplerConfig
 from lgd_core.config.settings import SeenImages
 from lgd_core.data.real_images import load_split
-from lgd_core.figures.set_figures import sample_grids, save_figure
+from lgd_core.figures.making import save_figure
+from lgd_core.figures.samples import sample_grids
 from lgd_core.networks.classifiers import load_network
 from lgd_core.networks.training import Images
 
@@ -23,13 +24,13 @@ with running(snakemake) as job:
     seen, sampler = job.read("network", SeenImages), job.read("sampler", SamplerConfig)
     folder = Path(snakemake.input[0]).parent
     held_out = load_split(folder, "validation")
-    images, labels = real_samples(*load_split(folder, "train"), len(seen.classes))
+    images, labels = real_samples(*load_split(folder, "train"), seen.classes)
     check_counts({"held-out": len(held_out[1]), "training": len(labels)})
     network = load_network(snakemake.input.reference, job.device, seen.network_input)
     prior = open_prior(job)
     real = Images.on(job.device, *held_out, seen)
     quality = {"psnr": reconstruction_psnr(prior, real.images)}
-    per_class = len(labels) // len(seen.classes)
+    per_class = len(labels) // seen.classes
     train = Images.on(job.device, images, labels, seen)
     quality["real training images"] = sample_quality(network, train, real)
     for scale in sorted({1.0, sampler.cfg_scale}):
@@ -45,6 +46,6 @@ with running(snakemake) as job:
         quality[f"samples at CFG {scale:g}"] = sample_quality(network, data, real)
         job.log(f"CFG {scale:g}: {quality[f'samples at CFG {scale:g}']}")
     write_json(snakemake.output.metrics, job.stamp(quality=quality, images_per_class=per_class))
-    shown = drawn["images"].unflatten(0, (len(seen.classes), per_class))[:, None, :20]
-    figure = sample_grids({f"CFG {scale:g}": shown}, seen.classes)
+    shown = drawn["images"].unflatten(0, (seen.classes, per_class))[:, None, :20]
+    figure = sample_grids({f"CFG {scale:g}": shown}, job.settings["names"])
     save_figure(figure, snakemake.output.grid, 150, {"Description": job.fingerprint})

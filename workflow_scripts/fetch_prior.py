@@ -14,8 +14,9 @@ with running(snakemake) as job:
     folders = locate_prior(**settings["prior"])
     pipeline = Path(folders["pipeline"])
     autoencoder = Path(folders.get("vae", pipeline / "vae"))
-    stored = job.pick(StoredImages)
-    check_contents(pipeline, autoencoder, stored.image, stored.classes, settings["labels"])
+    stored, labels = job.pick(StoredImages), settings["labels"]
+    names = settings["names"] or list(map(str, labels))
+    check_contents(pipeline, autoencoder, stored.image, names, labels)
     job.log(f"prior in {', '.join(folders.values())}")
     facts = {
         "folders": folders,

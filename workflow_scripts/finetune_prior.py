@@ -16,16 +16,15 @@ with running(snakemake) as job:
     recipe = job.read("finetune", FinetuneConfig)
     images, labels = load_split(Path(snakemake.input[0]).parent, "originals")
     prior = open_prior(job)
-    told = prior_labels(settings["prior_labels"], len(settings["classes"]))
+    told = prior_labels(settings["prior_labels"], settings["classes"])
     result = tune_prior(prior, images, labels, told, settings["flip"], recipe, job.checkpoint)
     job.log(f"{result['parameters']} parameters tuned, last loss {result['loss']:.4f}")
-    names = None if settings["prior_labels"] else settings["classes"]
     with atomic(output.folder) as temporary:
         save_prior(
             str(temporary),
             prior.transformer,
             prior.autoencoder,
-            names,
+            settings["names"],
             dtype=None,  # half precision would round the small changes away
             scheduler=prior.scheduler_config,
         )

@@ -33,5 +33,5 @@ with running(snakemake) as job:
     evidence = f"Fingerprint {job.fingerprint}."
     table, pictures = joined(sets), torch.cat(images)
     with atomic(snakemake.output.page) as temporary:
-        text = gallery_page(title, table, pictures, seen.classes, evidence)
+        text = gallery_page(title, table, pictures, job.settings["names"], evidence)
         temporary.write_text(text, encoding="utf-8")

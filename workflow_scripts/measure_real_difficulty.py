@@ -16,7 +16,7 @@ from lgd_core.networks.training import Images
 with running(snakemake) as job:
     recipe, seen = job.read("difficulty", WatchedSettings), job.read("network", SeenImages)
     seed, ipc = int(snakemake.wildcards.seed), int(snakemake.wildcards.ipc)
-    classes = len(seen.classes)
+    classes = seen.classes
     images, labels = load_split(Path(snakemake.input[0]).parent, "train")
     # A shuffle of its own: the method `random` shall not be compared with its own images.
     rows = real_increment(labels, classes, ipc, derive_seed("difficulty", seed), 0).flatten()

@@ -11,4 +11,4 @@ with running(snakemake) as job:
     increments, stamps = zip(*read, strict=True)
     origins = list(map(origin_of, stamps))
     provenance = job.stamp(increments=origins, formation=stamps[0]["formation"])
-    write_folder(snakemake.output.folder, increments, stored.classes, provenance)
+    write_folder(snakemake.output.folder, increments, job.settings["names"], provenance)

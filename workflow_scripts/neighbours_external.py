@@ -20,6 +20,7 @@ with running(snakemake) as job:
         load_split(Path(snakemake.input[0]).parent, "train"),
         load_network(snakemake.input.reference[0], job.device, seen.network_input),
         seen,
+        job.settings["names"],
         job.device,
     )
     write_csv(neighbours, snakemake.output.neighbours)

@@ -9,7 +9,7 @@ from lgd_core.distill.increments import draw_candidates, shard_classes
 
 with running(snakemake) as job:
     settings, wildcards = job.read("method", DrawSettings), snakemake.wildcards
-    classes = len(job.settings["network"]["classes"])
+    classes = job.settings["network"]["classes"]
     labels = shard_classes(classes, int(wildcards.shard), int(wildcards.shards))
     ipc, weight = settings.ipc_per_increment, settings.reference_weight
     context = source_context(job, settings, ipc, int(wildcards.k), labels, weight)

@@ -6,7 +6,7 @@ from job import running
 
 from lgd_core.base.files import atomic
 from lgd_core.base.tensors import save_tensors
-from lgd_core.config.settings import SeedSettings, SeenImages
+from lgd_core.config.settings import ClassNames, SeedSettings, SeenImages
 from lgd_core.data.distilled import load_increment
 
 with running(snakemake) as job:
@@ -25,10 +25,11 @@ with running(snakemake) as job:
         from lgd_core.distill.increments import draw_seed
 
         folder, where = snakemake.params.folder, f"method '{snakemake.wildcards.method}'"
-        labels = list(range(len(seen.classes)))
-        reading = Reading(folder and list_seed(folder, seen, ipc, where))
+        labels = list(range(seen.classes))
+        names = job.read("names", ClassNames) if folder else None
+        reading = Reading(list_seed(folder, names, ipc, where) if names else None)
         context = source_context(job, settings, ipc, 0, labels)
-        increment = build_increment(draw_seed(context, folder), labels)
+        increment = build_increment(draw_seed(context, folder, names), labels)
         reading.note(snakemake.params.images, job.settings, snakemake.params.record)
         stamp = job.stamp(formation=settings.draw.factor if settings.draw else 1)
         save_tensors(snakemake.output.increment, increment, stamp)

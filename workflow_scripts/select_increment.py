@@ -9,7 +9,7 @@ from lgd_core.distill.candidates import build_increment, drawn_by, load_shards
 with running(snakemake) as job:
     stored = job.pick(StoredImages)
     candidates, stamps = load_shards(snakemake.input, stored)
-    increment = build_increment(candidates, list(range(len(stored.classes))))
+    increment = build_increment(candidates, list(range(stored.classes)))
     factor = DrawSettings.model_validate(stamps[0]["recipe"]["method"]).factor
     stamp = job.stamp(drawn=drawn_by(stamps), formation=factor)
     save_tensors(snakemake.output.increment, increment, stamp)

@@ -12,7 +12,7 @@ from lgd_core.distill.sources.prior import guided_increment
 
 with running(snakemake) as job:
     settings, increment = job.read("method", DrawSettings), int(snakemake.wildcards.k)
-    labels = list(range(len(job.settings["network"]["classes"])))
+    labels = list(range(job.settings["network"]["classes"]))
     ipc, weight = settings.ipc_per_increment, settings.reference_weight
     context = source_context(job, settings, ipc, increment, labels, weight)
     spec = guided_increment(replace(context, settings=settings.keys))

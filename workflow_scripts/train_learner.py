@@ -7,7 +7,7 @@ from job import running
 from lgd_core.base.files import write_json
 from lgd_core.config.models.method import LearnerConfig
 from lgd_core.config.settings import SeenImages
-from lgd_core.data.distilled import read_folder
+from lgd_core.data.distilled import load_increments
 from lgd_core.data.real_images import load_split
 from lgd_core.networks.classifiers import build_network, load_network, save_network
 from lgd_core.networks.learner import train_to_plateau
@@ -16,7 +16,7 @@ from lgd_core.networks.training import Images, accuracy
 with running(snakemake) as job:
     recipe, seen = job.read("learner", LearnerConfig), job.read("network", SeenImages)
     folder = Path(snakemake.input[0]).parent
-    data = Images.of_set(job.device, *read_folder(snakemake.input.distilled, seen), seen)
+    data = Images.of_set(job.device, *load_increments(snakemake.input.increments, seen), seen)
     test = Images.on(job.device, *load_split(folder, "test"), seen)
     held_out = None
     if recipe.monitor == "validation":

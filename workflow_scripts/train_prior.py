@@ -26,14 +26,14 @@ with running(snakemake) as job:
         autoencoder,
         images,
         labels,
-        len(seen.classes),
+        seen.classes,
         recipe.transformer,
         recipe.seed,
         job.checkpoint,
         job.device,
     )
     with atomic(snakemake.output.folder) as temporary:
-        save_prior(str(temporary), transformer, autoencoder, seen.classes)
+        save_prior(str(temporary), transformer, autoencoder, job.settings["names"])
     write_json(
         snakemake.output.metrics,
         job.stamp(

@@ -1,12 +1,10 @@
-"""Numbers about sets of images: spread over runs, redundancy, distances in feature space."""
+"""Numbers about sets of images: spread over runs and sets, redundancy."""
 
 import math
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import sqrtm
-from sklearn.neighbors import NearestNeighbors
 
 
 def mean_std(values: Sequence[float]) -> tuple[float, float]:
@@ -74,40 +72,3 @@ def mean_off_diagonal(matrix: Sequence[Sequence[float]]) -> float | None:
     square = np.asarray(matrix, dtype=float)
     away = ~np.eye(len(square), dtype=bool)
     return float(square[away].mean()) if away.any() else None
-
-
-def frechet_distance(features: np.ndarray, others: np.ndarray) -> float:
-    """Return the Frechet distance between Gaussians fitted to features (N, d) and (M, d).
-
-    Heusel et al. (2017), in the features at hand: not comparable with Inception's.
-    """
-    means = [x.mean(0) for x in (features, others)]
-    covariances = [np.cov(x, rowvar=False) for x in (features, others)]
-    root = sqrtm(covariances[0] @ covariances[1]).real
-    trace = np.trace(covariances[0] + covariances[1] - 2 * root)
-    return float(np.square(means[0] - means[1]).sum() + trace)
-
-
-def precision_recall(
-    real: np.ndarray, drawn: np.ndarray, neighbours: int = 3
-) -> tuple[float, float]:
-    """Return precision and recall of drawn features (M, d) against real ones (N, d).
-
-    Kynkaanniemi et al. (2019): the share of each set within the k-nearest-neighbour balls of the
-    other.
-    """
-    return _covered(drawn, real, neighbours), _covered(real, drawn, neighbours)
-
-
-def _covered(points: np.ndarray, centres: np.ndarray, neighbours: int) -> float:
-    index = NearestNeighbors(n_neighbors=neighbours + 1).fit(centres)
-    radii = index.kneighbors(centres)[0][:, -1]
-    distances = np.sqrt(
-        np.maximum(
-            np.square(points).sum(1)[:, None]
-            + np.square(centres).sum(1)[None]
-            - 2 * points @ centres.T,
-            0,
-        )
-    )
-    return float((distances <= radii[None]).any(1).mean())

@@ -23,20 +23,20 @@ def neighbours_table(
     real: tuple[Tensor, Tensor],
     network: nn.Module,
     seen: SeenImages,
+    names: list[str],
     device: torch.device,
 ) -> tuple[pd.DataFrame, float]:
     """Return the nearest images of every image of a set, and what counts as a near-duplicate.
 
     ``table`` has ``file``, ``class`` and ``label`` of the set's uint8 ``images`` (N, C, H, W),
     ``real`` the images and labels of the training split, which may be memory-mapped: they pass by
-    in parts. Nearest by cosine of the network's features (``reference``) and by correlation of
-    pixels (``pixels``): the row in the training split, its class and the similarity; ``within`` is
-    the nearest other image of the set, by pixels.
+    in parts; ``names`` are those of classes. Nearest by cosine of the network's features
+    (``reference``) and by correlation of pixels (``pixels``): the row in the training split, its
+    class and the similarity; ``within`` is the nearest other image of the set, by pixels.
     """
     labels = torch.tensor(table["label"].to_numpy())
     own = Images.on(device, images, labels, seen)
     found = table[["file", "class", "increment"]].copy()
-    names = seen.classes
     spaces = {"reference": lambda data: network_vectors(network, data), "pixels": pixel_vectors}
     for space, vectors_of in spaces.items():
         parts = (vectors_of(part) for part in _parts(real, seen, device))

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from lgd_core.analysis.metrics import frechet_distance, precision_recall
+from lgd_core.analysis.feature_distances import frechet_distance, precision_recall
 from lgd_core.base.checkpoints import Checkpoint
 from lgd_core.base.errors import UserError
 from lgd_core.config.models.method import SamplerConfig
@@ -55,7 +55,7 @@ def draw_samples(
 
     ``labels_of_prior`` are what the prior calls the classes; empty means 0, 1, 2, ...
     """
-    classes = len(stored.classes)
+    classes = stored.classes
     told, key = prior_labels(labels_of_prior, classes), ("assess", 0)
     spec = unguided_increment(sampler, list(range(classes)), told, per_class, key)
     images = draw(prior, Artifacts(), spec, checkpoint)[0]["images"]

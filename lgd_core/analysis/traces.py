@@ -3,11 +3,11 @@
 import dataclasses
 from dataclasses import dataclass, field
 
-import pandas as pd
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lgd_core.analysis.trace_tables import CHANGE, GUIDED, PATHS, UNGUIDED
 from lgd_core.base.checkpoints import Checkpoint
 from lgd_core.base.progress import progress
 from lgd_core.diffusion.guidance import DenoisingStep, Guidance, nearest_similarity
@@ -22,11 +22,7 @@ from lgd_core.distill.selection import (
     guidances_for,
 )
 
-GUIDED, UNGUIDED = PATHS = ("guided", "unguided")
-TRACE_COLUMNS = ("path", "step", "alpha_bar", "quantity", "mean", "std", "n")
 PROBE = "probe"
-# Prefix of the quantities |change| / |noise|, one per guidance.
-CHANGE = "change_"
 NOTHING_DRAWN = {"latents": [], "scores": []}
 
 
@@ -161,25 +157,3 @@ def _follow(
         f"{CHANGE}{name}": torch.tensor(list(trace.ratios[name].values())) for name in guidances
     }
     return probe.tensors() | changes
-
-
-def trace_frame(tensors: dict[str, Tensor]) -> pd.DataFrame:
-    """Return mean, standard deviation and n over images of every quantity at every step.
-
-    ``tensors`` as from trace_guidance. ``step`` counts down to 0 as a window's indices do.
-    """
-    rows = []
-    for path in PATHS:
-        alpha_bars = tensors[f"{path}.alpha_bar"].tolist()
-        for name, values in tensors.items():
-            quantity = name.removeprefix(f"{path}.")
-            if quantity in (name, "alpha_bar"):
-                continue
-            means, stds = values.double().mean(1), values.double().std(1)
-            rows += [
-                (path, len(values) - 1 - i, alpha_bar, quantity, *pair, values.shape[1])
-                for i, (alpha_bar, *pair) in enumerate(
-                    zip(alpha_bars, means.tolist(), stds.tolist(), strict=True)
-                )
-            ]
-    return pd.DataFrame(rows, columns=list(TRACE_COLUMNS))

@@ -18,7 +18,7 @@ from lgd_core.base.listings import Listing
 from lgd_core.config.classes import class_folders
 from lgd_core.config.models.run import ExternalConfig, RunConfig
 from lgd_core.config.schema import suggest
-from lgd_core.config.settings import SeenImages
+from lgd_core.config.settings import ClassNames
 
 LISTED = 5
 # What a set of our own has beside its class folders.
@@ -71,7 +71,7 @@ def _resolve(
     return ExternalSet(expand_path(given.folder, f"{where}.folder"), dataset, given.increment)
 
 
-def list_set(name: str, external: ExternalSet, seen: SeenImages) -> Listing:
+def list_set(name: str, external: ExternalSet, names: ClassNames) -> Listing:
     """Return the images of a folder of the run and what is said of them, by their paths in it.
 
     Everything that can be known before images are decoded is checked: raises UserError, and
@@ -80,20 +80,20 @@ def list_set(name: str, external: ExternalSet, seen: SeenImages) -> Listing:
     where, folder = f"config: external.{name}.folder", Path(external.folder)
     if not folder.is_dir():
         raise MissingFolderError(f"{where}: found no folder {folder}, expected class folders in it")
-    images = list_images(folder, seen)
+    images = list_images(folder, names)
     increments_of(folder, images, external.increment)
     files = [path for path, _ in images] + manifest_of(folder) + provenance_of(folder)
     return Listing({path.relative_to(folder).as_posix(): str(path) for path in files})
 
 
-def list_images(folder: str | Path, seen: SeenImages) -> list[tuple[Path, int]]:
+def list_images(folder: str | Path, names: ClassNames) -> list[tuple[Path, int]]:
     """Return (path, label) of a tree's images, class by class, by file name, ``2`` before ``10``.
 
     Folders are matched as classes.class_folders does. Raises UserError where folders do not match
     the classes or one has no image.
     """
     images, walked = [], {}
-    folders = class_folders(folder, seen.classes, seen.wnids or ())
+    folders = class_folders(folder, names.names, names.wnids)
     for label, path in enumerate(folders):
         found = sorted((Path(p) for p in walk(path, walked) if is_image(p)), key=_natural)
         if not found:
@@ -102,24 +102,24 @@ def list_images(folder: str | Path, seen: SeenImages) -> list[tuple[Path, int]]:
     return images
 
 
-def list_left_out(folder: str | Path, seen: SeenImages) -> list[str]:
+def list_left_out(folder: str | Path, names: ClassNames) -> list[str]:
     """Return the files beside the images of a tree that are not read, by their path in it."""
     read = (MANIFEST, PROVENANCE)
     beside = [e.path for e in entries(folder) if not e.is_dir() and e.name not in read]
-    folders = class_folders(folder, seen.classes, seen.wnids or ())
+    folders = class_folders(folder, names.names, names.wnids)
     files = [path for each in folders for path in walk(each)]
     left_out = beside + [path for path in files if not is_image(path)]
     return [os.path.relpath(path, folder) for path in left_out]
 
 
-def seed_images(folder: str | Path, seen: SeenImages, count: int) -> list[Path]:
+def seed_images(folder: str | Path, names: ClassNames, count: int) -> list[Path]:
     """Return the first ``count`` images by name of every class folder of a seed.
 
     Folders are matched as those of a data set are, see classes.class_folders. Raises UserError
     where folders or images are too few.
     """
     images = []
-    for path in class_folders(folder, seen.classes, seen.wnids or ()):
+    for path in class_folders(folder, names.names, names.wnids):
         found = [Path(e.path) for e in entries(path) if is_image(e.name) and not e.is_dir()]
         if len(found) < count:
             raise UserError(f"{path}: found {len(found)} images, expected {count}")
@@ -127,14 +127,14 @@ def seed_images(folder: str | Path, seen: SeenImages, count: int) -> list[Path]:
     return images
 
 
-def list_seed(folder: str, seen: SeenImages, count: int, where: str) -> Listing:
+def list_seed(folder: str, names: ClassNames, count: int, where: str) -> Listing:
     """Return the images of a seed that is read from a folder, by their paths in it.
 
     Raises UserError as seed_images does, and MissingFolderError where there is no folder.
     """
     if not Path(folder).is_dir():
         raise MissingFolderError(f"{where}: seed.folder: found {folder!r}, expected a folder")
-    images = seed_images(folder, seen, count)
+    images = seed_images(folder, names, count)
     return Listing({path.relative_to(folder).as_posix(): str(path) for path in images})
 
 

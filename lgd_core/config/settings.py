@@ -15,10 +15,21 @@ from lgd_core.config.models.images import ImageConfig, NormaliseConfig, StoredIm
 from lgd_core.config.models.method import SamplerConfig
 
 
-class StoredImages(Config):
-    """What images of a data set's increments look like on disk: their classes, size, channels."""
+class ClassNames(Config):
+    """What a data set's classes are called, in label order.
 
-    classes: list[str]
+    ``wnids`` are empty where classes have plain names only. Kept apart from what images look like:
+    a class that is called something else is no reason to train again.
+    """
+
+    names: list[str]
+    wnids: list[str]
+
+
+class StoredImages(Config):
+    """What images of a data set's increments look like on disk; ``classes`` counts the classes."""
+
+    classes: int
     image: StoredImageConfig
 
     @property
@@ -30,14 +41,12 @@ class StoredImages(Config):
 class SeenImages(StoredImages):
     """How networks see a data set's images: at what size and scale, in training how augmented.
 
-    ``wnids`` names class folders and is None where classes are plain names. ``augment`` is None
-    for a stage that does not train.
+    ``augment`` is None for a stage that does not train.
     """
 
     # A narrower type is safe, since models are frozen.
     image: ImageConfig  # pyright: ignore[reportIncompatibleVariableOverride]
     normalise: NormaliseConfig
-    wnids: list[str] | None = None
     augment: AugmentConfig | None = None
 
     @property
@@ -48,7 +57,7 @@ class SeenImages(StoredImages):
     @property
     def network_input(self) -> "NetworkInput":
         """What all networks of the data set have in common."""
-        return NetworkInput(channels=self.image.channels, size=self.side, classes=len(self.classes))
+        return NetworkInput(channels=self.image.channels, size=self.side, classes=self.classes)
 
     def network(self, architecture: str) -> "NetworkSpec":
         """Return the network of an architecture that fits the data set."""

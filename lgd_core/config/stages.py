@@ -15,6 +15,7 @@ from lgd_core.config.models.images import StoredImageConfig
 from lgd_core.config.models.method import MethodConfig
 from lgd_core.config.settings import (
     AloneSettings,
+    ClassNames,
     DrawSettings,
     SeedSettings,
     SeenImages,
@@ -40,9 +41,9 @@ def canonical(value: object) -> Any:
 
 
 def source_settings(dataset: DatasetConfig) -> SourceSettings:
-    """Return what the arrays of a data set are made of."""
+    """Return what arrays of a data set are made of; wnids stand for names where there are any."""
     return SourceSettings(
-        classes=dataset.class_names,
+        classes=dataset.wnids or dataset.class_names,
         wnids=dataset.wnids,
         image=dataset.image,
         source=dataset.source,
@@ -52,17 +53,19 @@ def source_settings(dataset: DatasetConfig) -> SourceSettings:
 def seen_images(dataset: DatasetConfig) -> SeenImages:
     """Return what the images of a data set look like to networks."""
     return SeenImages(
-        classes=dataset.class_names,
-        image=dataset.image,
-        normalise=dataset.normalise,
-        wnids=dataset.wnids or None,
+        classes=len(dataset.classes), image=dataset.image, normalise=dataset.normalise
     )
+
+
+def class_names(dataset: DatasetConfig) -> ClassNames:
+    """Return what the classes of a data set are called."""
+    return ClassNames(names=dataset.class_names, wnids=dataset.wnids)
 
 
 def stored_images(dataset: DatasetConfig) -> StoredImages:
     """Return what the images of a data set's increments look like on disk."""
     image = StoredImageConfig(size=dataset.image.size, channels=dataset.image.channels)
-    return StoredImages(classes=dataset.class_names, image=image)
+    return StoredImages(classes=len(dataset.classes), image=image)
 
 
 def trained_images(dataset: DatasetConfig) -> SeenImages:

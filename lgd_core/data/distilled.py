@@ -46,7 +46,7 @@ def load_increment(
     ``latents``, ``scores``, and ``labels`` and ``positions`` in order.
     """
     tensors, metadata = load_tensors(path)
-    classes = len(stored.classes)
+    classes = stored.classes
     count = None if size is None else classes * size
     expect(path, tensors, "images", torch.uint8, count, *stored.shape)
     count = len(tensors["images"])
@@ -175,16 +175,31 @@ def _read_image(path: Path, expected: str) -> Tensor:
     return pixels.reshape(*pixels.shape[:2], -1).permute(2, 0, 1)
 
 
-def read_folder(folder: str | Path, stored: StoredImages) -> tuple[Tensor, Tensor, int]:
+def load_increments(
+    paths: Sequence[str | Path], stored: StoredImages, size: int | None = None
+) -> tuple[Tensor, Tensor, int]:
+    """Read the images of a set, uint8 (N, C, H, W), and labels (N,), increment by increment.
+
+    The third result is the factor f by which each image holds f x f smaller ones. Arguments and
+    errors are those of load_increment.
+    """
+    read = [load_increment(path, stored, size) for path in paths]
+    images, labels = (torch.cat([part[name] for part, _ in read]) for name in ("images", "labels"))
+    return images, labels, read[0][1]["formation"]
+
+
+def read_folder(
+    folder: str | Path, stored: StoredImages, names: list[str]
+) -> tuple[Tensor, Tensor, int]:
     """Read a merged set: uint8 images (N, C, H, W) and labels (N,), in the manifest's order.
 
     The third result is the factor f by which each image holds f x f smaller ones. Raises UserError
     for a set of other classes, or of images that do not look as ``stored`` says.
     """
-    rows = _of_classes(folder, stored.classes)
+    rows = _of_classes(folder, names)
     images = _read_images(folder, rows)
     expect(folder, {"images": images}, "images", torch.uint8, None, *stored.shape)
-    labels = torch.tensor([stored.classes.index(row["class"]) for row in rows])
+    labels = torch.tensor([names.index(row["class"]) for row in rows])
     return images, labels, read_json(Path(folder) / PROVENANCE)["formation"]
 
 

@@ -15,21 +15,24 @@ from lgd_core.base.errors import BrokenFileError
 from lgd_core.base.files import read_json
 from lgd_core.base.image_files import read_bytes, summarise
 from lgd_core.config.external import (
+    ExternalSet,
     increments_of,
     list_images,
     list_left_out,
     manifest_of,
     provenance_of,
 )
-from lgd_core.config.settings import SeenImages
+from lgd_core.config.models.images import StoredImageConfig
+from lgd_core.config.settings import ClassNames
 from lgd_core.data.arrays import write_images, write_labels
 from lgd_core.data.decoding import decode
 from lgd_core.data.multi_formation import unpack_stored
 
 
 def read_set(
-    external: dict[str, Any],
-    seen: SeenImages,
+    external: ExternalSet,
+    image: StoredImageConfig,
+    names: ClassNames,
     files: dict[str, str],
     threads: int,
     log: Callable[[str], None],
@@ -38,21 +41,20 @@ def read_set(
     """Write a tree's images and labels as arrays and a table of its files; return counts, and what
     lies beside images and is left out.
 
-    ``external`` has ``folder`` and ``increment``; ``files`` the paths of ``images``, uint8
+    ``files`` are the paths of ``images``, uint8
     (N, C, H, W) at the data set's size, ``labels``, int64 (N,), and ``table``: file, class, label,
     increment, a row per image, all by increment, then class, as in a set of our own. Where a set of
     our own says that its images hold several, each of these is a row, named FILE#0, FILE#1, ...
     Raises UserError for an image that does not decode.
     """
-    folder, image = Path(external["folder"]), seen.image
-    dataset = {"classes": seen.classes, "wnids": seen.wnids or []}
-    images = list_images(folder, dataset)
+    folder = Path(external.folder)
+    images = list_images(folder, names)
     table = pd.DataFrame(
         {
             "file": [path.relative_to(folder).as_posix() for path, _ in images],
-            "class": [seen.classes[label] for _, label in images],
+            "class": [names.names[label] for _, label in images],
             "label": [label for _, label in images],
-            "increment": increments_of(folder, images, external["increment"]),
+            "increment": increments_of(folder, images, external.increment),
         }
     ).sort_values("increment", kind="stable")
     paths, factor = [folder / file for file in table["file"]], formation_of(folder)
@@ -78,10 +80,10 @@ def read_set(
     )
     write_labels(Path(files["labels"]), table["label"].to_numpy(np.int64))
     write_csv(table, files["table"])
-    split = "manifest.csv" if manifest_of(folder) else f"file order, {external['increment']} each"
+    split = "manifest.csv" if manifest_of(folder) else f"file order, {external.increment} each"
     log(f"{len(images)} files, {len(table)} images, increments by {split}")
     sizes = table.groupby("increment").size()
-    left_out = summarise(list_left_out(folder, dataset))
+    left_out = summarise(list_left_out(folder, names))
     counts = {"images": len(table), "increments": sizes.tolist()}
     return counts | {"split": split, "left_out": left_out}
 

@@ -74,7 +74,7 @@ def load_shards(
     has other numbers of positions and candidates.
     """
     shards = [load_candidates(path, stored) for path in paths]
-    labels, drawn = list(range(len(stored.classes))), shards[0][0]["scores"].shape[1:]
+    labels, drawn = list(range(stored.classes)), shards[0][0]["scores"].shape[1:]
     for path, (tensors, metadata) in zip(paths, shards, strict=True):
         own, labels = labels[: len(metadata["labels"])], labels[len(metadata["labels"]) :]
         if metadata["labels"] != own or tensors["scores"].shape[1:] != drawn:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lgd_core.config.external import seed_images
 from lgd_core.config.kinds import image_sources
-from lgd_core.config.settings import DrawSettings, SeedSettings
+from lgd_core.config.settings import ClassNames, DrawSettings, SeedSettings
 from lgd_core.data.decoding import decode, fit
 from lgd_core.distill.context import Candidates, SourceContext, as_candidates, unguided_increment
 from lgd_core.distill.selection import draw
@@ -27,10 +27,12 @@ def draw_candidates(context: SourceContext[DrawSettings]) -> Candidates:
     return image_sources()[settings.source].make(replace(context, settings=settings.keys))
 
 
-def draw_seed(context: SourceContext[SeedSettings], folder: str | None) -> dict[str, Tensor]:
+def draw_seed(
+    context: SourceContext[SeedSettings], folder: str | None = None, names: ClassNames | None = None
+) -> dict[str, Tensor]:
     """Return increment 0 of a method, not shared with another, as candidates.
 
-    ``folder`` is that of the source folder.
+    ``folder`` and ``names`` of classes are those of the source folder.
     """
     settings = context.settings
     if settings.draw is not None:
@@ -39,21 +41,24 @@ def draw_seed(context: SourceContext[SeedSettings], folder: str | None) -> dict[
         spec = unguided_increment(settings.sampler, *context.drawn)
         return draw(context.prior, context.artifacts, spec, context.checkpoint)[0]
     through = bool(settings.through_autoencoder)
-    if folder is not None:
-        return folder_candidates(folder, context, through)
+    if folder is not None and names is not None:
+        return folder_candidates(folder, names, context, through)
     stored = StoredSettings(through_autoencoder=through)
     return image_sources()["real"].make(replace(context, settings=stored))[0]
 
 
 def folder_candidates(
-    folder: str | Path, context: SourceContext[SeedSettings], through_autoencoder: bool
+    folder: str | Path,
+    names: ClassNames,
+    context: SourceContext[SeedSettings],
+    through_autoencoder: bool,
 ) -> dict[str, Tensor]:
     """Return the first images by name of every class folder, resized and cropped to the data set.
 
     Raises UserError where folders or images are too few, see external.seed_images.
     """
     seen = context.seen
-    files = seed_images(folder, seen, context.ipc)
+    files = seed_images(folder, names, context.ipc)
     images = [fit(decode(file, seen.image.channels), seen.image.size) for file in files]
     ordered = torch.from_numpy(np.stack(images))
-    return as_candidates(ordered, len(seen.classes), through_autoencoder, context.prior)
+    return as_candidates(ordered, seen.classes, through_autoencoder, context.prior)

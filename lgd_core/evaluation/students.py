@@ -1,32 +1,40 @@
-"""Hard-label evaluation: students trained from scratch on a set, and on each increment alone."""
+"""Evaluation: students trained from scratch on a set, and networks on each increment alone."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from lgd_core.base.checkpoints import Checkpoint
 from lgd_core.base.seeding import Key
-from lgd_core.config.settings import NetworkSpec, TrainingSettings
+from lgd_core.config.protocols import protocols
+from lgd_core.config.settings import NetworkSpec, StudentSettings, TrainingSettings
 from lgd_core.networks.classifiers import build_network
 from lgd_core.networks.training import Images, accuracy, train_to_length
 
 
-def train_student(
-    spec: NetworkSpec,
-    data: Images,
-    test: Images,
-    validation: Images,
-    recipe: TrainingSettings,
-    key: Key,
-    checkpoint: Checkpoint,
-) -> dict[str, float | None]:
-    """Train a network from scratch, its weights and order of images by ``key``; return accuracies.
+@dataclass(frozen=True)
+class Lesson:
+    """What a student of a distilled set learns from and is tested on, and how.
 
-    In percent. Beside ``top1`` and ``best_top1`` on the test set, ``validation_top1`` after the
-    last epoch is the number to choose hyperparameters by; None where no real images are held out.
+    ``data`` is the distilled set, ``test`` and ``validation`` are real images, the latter perhaps
+    none. The student's weights and the order of images follow from ``key``.
     """
-    model = build_network(spec, *key).to(data.device)
-    result = train_to_length(model, data, test, recipe, key, checkpoint, "student")
-    held_out = accuracy(model, validation) if len(validation.labels) else None
-    return result | {"validation_top1": held_out}
+
+    spec: NetworkSpec
+    data: Images
+    test: Images
+    validation: Images
+    recipe: StudentSettings
+    key: Key
+    checkpoint: Checkpoint
+
+
+def train_student(lesson: Lesson) -> dict[str, float | None]:
+    """Train a network from scratch by the recipe's protocol; return accuracies in percent.
+
+    Beside ``top1`` and ``best_top1`` on the test set, ``validation_top1`` after the last epoch is
+    the number to choose hyperparameters by; None where no real images are held out.
+    """
+    return protocols()[lesson.recipe.protocol].train(lesson)
 
 
 def cross_accuracies(

@@ -84,7 +84,7 @@ def set_table(
     def loss_of(network: nn.Module, data: Images) -> Tensor:
         return losses(network, data).unflatten(0, (-1, factor**2)).mean(1)
 
-    classes = len(seen.classes)
+    classes = seen.classes
     memory = stack_memory(list(increments), classes)
     cosine, index = nearest_before(memory)
     positions = memory.shape[1] // len(increments)

@@ -1,14 +1,10 @@
 """What figures are laid out with: grids of panels, the spread over seeds, words where data lack."""
 
-import matplotlib as mpl
+import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-
-mpl.use("Agg")
-
-import matplotlib.pyplot as plt
 
 SMALL = 8
 

@@ -8,6 +8,9 @@ from lgd_core.config.schema import suggest
 # Okabe and Ito (2008), without yellow, which is lost on paper; grey belongs to real images.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = "osv^Dp*Xh"
+# One of each per colour.
+DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
+HATCHES = ("", "//", "..", "xx", "\\\\", "++", "oo")
 # Colour maps that every Matplotlib has; others are looked up, which takes half a second.
 UNIFORM = ("viridis", "plasma", "inferno", "magma", "cividis")
 REAL = "real"
@@ -24,6 +27,18 @@ def looks(methods: Sequence[str]) -> dict[str, dict]:
         method: {"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[i % len(MARKERS)]}
         for i, method in enumerate(methods)
     } | {REAL: REAL_LOOK}
+
+
+def line_style(index: int) -> dict:
+    """Return colour, marker and dash of the line with an index."""
+    series = index % len(COLOURS)
+    return {"color": COLOURS[series], "marker": MARKERS[series], "ls": DASHES[series]}
+
+
+def bar_style(index: int) -> dict:
+    """Return colour and hatch of the bars with an index; a second round has other hatches."""
+    hatch = (index + index // len(COLOURS)) % len(HATCHES)
+    return {"color": COLOURS[index % len(COLOURS)], "hatch": HATCHES[hatch]}
 
 
 def check_colormap(name: str, where: str) -> None:

@@ -24,7 +24,7 @@ def prepared_settings(wildcards):
         2,
         source=preparing_keys(source_of(wildcards)),
         image=dataset.image,
-        classes=dataset.class_names,
+        classes=dataset.wnids or dataset.class_names,
         wnids=dataset.wnids,
     )
 

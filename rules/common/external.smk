@@ -32,7 +32,8 @@ def set_settings(wildcards):
         "read_external",
         2,
         external={"dataset": external.dataset, "increment": external.increment},
-        network=seen_images(external_dataset(wildcards)),
+        stored=stored_images(external_dataset(wildcards)),
+        names=class_names(external_dataset(wildcards)),
     )
 
 
@@ -48,8 +49,8 @@ def set_images(external):
         outputs=[path.format(external=external) for path in SET_FILES.values()],
         recipe=set_settings(wildcards),
     )
-    seen = seen_images(external_dataset(wildcards))
-    arguments = (external, external_of(wildcards), seen)
+    names = class_names(external_dataset(wildcards))
+    arguments = (external, external_of(wildcards), names)
     return checked(made.identity, lambda: list_set(*arguments))
 
 

@@ -106,12 +106,23 @@ def real_difficulties(wildcards):
 
 def increment_images(wildcards):
     """Return the images that networks see of one increment of every method: all classes together."""
-    classes = len(dataset_of(wildcards).class_names)
+    classes = len(names_of(wildcards))
     return {
         method: classes
         * images_per_increment(checked(RECIPES.method, wildcards.dataset, method))
         for method in methods_of(wildcards)
     }
+
+
+def reported(path, label, caption, category="{dataset}", subcategory="IPC {ipc}{name}"):
+    """Return an output that stands in the report, under a label and with a caption of report/."""
+    return report(
+        path,
+        caption=f"../report/{caption}.rst",
+        category=category,
+        subcategory=subcategory,
+        labels={"artifact": label},
+    )
 
 
 def figure_settings(rule_name, version, wildcards, **keys):
@@ -125,9 +136,13 @@ def figure_settings(rule_name, version, wildcards, **keys):
     )
 
 
+def names_of(wildcards):
+    return dataset_of(wildcards).class_names
+
+
 def class_of(wildcards):
     """Return the class whose images lie in a folder of a distilled set."""
-    names = dataset_of(wildcards).class_names
+    names = names_of(wildcards)
     return names[checked(class_label, wildcards.class_folder, names)]
 
 

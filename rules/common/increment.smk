@@ -135,6 +135,7 @@ def seed_stage(wildcards):
         method=seed_settings(method_of(wildcards)),
         prior_labels=dataset_of(wildcards).prior.labels,
         network=drawn_images(dataset_of(wildcards), method_of(wildcards)),
+        names=class_names(dataset_of(wildcards)) if seed_folder(wildcards) else None,
     )
 
 
@@ -160,7 +161,7 @@ def seed_images(dataset, method, seed):
     count = method_of(wildcards).ipc_per_increment
     arguments = (
         folder,
-        seen_images(dataset_of(wildcards)),
+        class_names(dataset_of(wildcards)),
         count,
         f"method '{method}'",
     )

@@ -31,6 +31,12 @@ def real_to_compare(wildcards):
     return arrays("train", "validation")
 
 
+def names_of_prior(wildcards):
+    """Return the names that a prior has for a data set's classes; None where it knows their labels."""
+    dataset = dataset_of(wildcards)
+    return None if dataset.prior.labels else dataset.class_names
+
+
 def prior_source(wildcards):
     """Return where the prior comes from: folders or hub names, and revisions."""
     prior = dataset_of(wildcards).prior

@@ -13,7 +13,8 @@ from lgd_core.analysis.ablations import (
     redundancy_at,
 )
 from lgd_core.analysis.tables import PAPER_KEYS, held_out, read_paper
-from lgd_core.figures.charts import ablation_figure, cost_figure
+from lgd_core.figures.ablation import ablation_figure
+from lgd_core.figures.cost import cost_figure
 
 FAMILY = {
     "title": "Candidates",

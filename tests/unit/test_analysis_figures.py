@@ -10,13 +10,13 @@ import torch
 
 from lgd_core.analysis.analyses import complementarity_table, dynamics_table
 from lgd_core.analysis.difficulty import divergence_table
-from lgd_core.analysis.traces import PATHS, TRACE_COLUMNS
-from lgd_core.figures.analysis_figures import (
-    complementarity_figure,
-    dynamics_figure,
-    guidance_figure,
-)
-from lgd_core.figures.sample_figures import class_figure, difficulty_figure, in_distribution_figure
+from lgd_core.analysis.trace_tables import PATHS, TRACE_COLUMNS
+from lgd_core.figures.class_samples import class_figure
+from lgd_core.figures.complementarity import complementarity_figure
+from lgd_core.figures.difficulty import difficulty_figure
+from lgd_core.figures.dynamics import dynamics_figure
+from lgd_core.figures.guidance import guidance_figure
+from lgd_core.figures.in_distribution import in_distribution_figure
 from lgd_core.figures.styles import COLOURS, MARKERS, looks
 
 LOOK = looks(["dit", "lgd"])

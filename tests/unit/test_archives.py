@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from trees import WOOF, fastai_tree, read_split, recipe
+from trees import WOOF, fastai_tree, read_split, settings
 
 from lgd_core.base.errors import UserError
 from lgd_core.config.models.dataset import SourceConfig
@@ -53,7 +53,7 @@ def test_a_copy_on_disk_serves(tmp_path: Path, archive: Path, given: str) -> Non
         "folder of unpacked": tmp_path,
     }[given]
     facts = bring(folder, tmp_path / "raw")
-    asked = recipe("fastai", folder)
+    asked = settings("fastai", folder)
     root = images_root(asked.source, tmp_path / "raw")
     prepare("w", asked, root, tmp_path / "data", 1, print)
     assert read_split(tmp_path / "data", "train")[1].bincount().tolist() == [4] * 10
@@ -68,7 +68,7 @@ def test_a_download_is_checked_and_unpacked(
     monkeypatch.setattr(archives, "ADDRESS", f"file://{archive.parent}/{{}}.tgz")
     facts = bring(None, tmp_path / "raw")
     assert facts["served_by"].startswith("download file://")
-    root = images_root(recipe("fastai", None).source, tmp_path / "raw")
+    root = images_root(settings("fastai", None).source, tmp_path / "raw")
     assert (root / "train" / "n02111889").is_dir()
     assert [path.name for path in (tmp_path / "raw").iterdir()] == ["imagewoof2"]
 

@@ -10,16 +10,28 @@ from lgd_core.config.classes import (
     class_folders,
     class_label,
     imagenet_indices,
-    resolve_classes,
+    prior_labels,
 )
+from lgd_core.config.models.dataset import DatasetConfig
 
 DOGS = [
     {"wnid": "n02096294", "index": 193, "name": "Australian terrier"},
     {"wnid": "n02086240", "name": "Shih-Tzu"},
 ]
-PRIOR = {"source": "owner/name", "labels": []}
 NAMES = ["cat", "ant"]
 WNIDS = ["n02096294", "n02086240"]
+
+
+def data_set(
+    classes: list, labels: list[int] | None = None, source: str = "owner/name"
+) -> DatasetConfig:
+    return DatasetConfig(
+        classes=classes,
+        image={"size": 8, "channels": 3},
+        normalise={"mean": [0.5] * 3, "std": [0.5] * 3},
+        source={"kind": "folder"},
+        prior={"source": source, "labels": labels or []},
+    )
 
 
 def folders(root: Path, names: list[str]) -> Path:
@@ -36,20 +48,20 @@ def test_imagenet_has_a_thousand_indices_that_are_those_of_the_field() -> None:
 
 
 def test_names_and_labels_of_the_prior_come_from_the_mappings() -> None:
-    recipe = resolve_classes({"classes": DOGS, "prior": PRIOR}, "dogs.yaml")
-    assert recipe["classes"] == ["Australian terrier", "Shih-Tzu"]
-    assert recipe["wnids"] == WNIDS
-    assert recipe["prior"]["labels"] == [193, 155]
+    dogs = data_set(DOGS)
+    assert dogs.class_names == ["Australian terrier", "Shih-Tzu"]
+    assert dogs.wnids == WNIDS
+    assert prior_labels(dogs, "dogs.yaml") == [193, 155]
 
 
 def test_a_prior_trained_on_the_data_set_keeps_its_labels() -> None:
-    prior = PRIOR | {"source": "train"}
-    assert resolve_classes({"classes": DOGS, "prior": prior}, "d")["prior"]["labels"] == []
+    assert prior_labels(data_set(DOGS, source="train"), "dogs.yaml") == []
 
 
 def test_plain_names_stay_and_have_no_wnids() -> None:
-    recipe = {"classes": NAMES, "prior": PRIOR | {"labels": [3, 4]}}
-    assert resolve_classes(recipe, "pets.yaml") == recipe | {"wnids": []}
+    pets = data_set(NAMES, [3, 4])
+    assert (pets.class_names, pets.wnids) == (NAMES, [])
+    assert prior_labels(pets, "pets.yaml") == [3, 4]
 
 
 @pytest.mark.parametrize(
@@ -67,7 +79,7 @@ def test_classes_that_contradict_themselves_are_one_line(
     classes: list, labels: list[int], parts: list[str]
 ) -> None:
     with pytest.raises(UserError) as error:
-        resolve_classes({"classes": classes, "prior": PRIOR | {"labels": labels}}, "dogs.yaml")
+        prior_labels(data_set(classes, labels), "dogs.yaml")
     for part in ["dogs.yaml", *parts]:
         assert part in str(error.value)
     assert "\n" not in str(error.value)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 from trees import record_arrays
+from variations import changed
 
 from lgd_core.analysis.costs import COST_COLUMNS, cost_table, read_amounts
 from lgd_core.analysis.network_evaluations import (
@@ -25,8 +26,8 @@ from lgd_core.analysis.network_evaluations import (
 from lgd_core.base.checkpoints import Checkpoint
 from lgd_core.base.files import write_json
 from lgd_core.config.models.method import MethodConfig
-from lgd_core.config.schema import fill_defaults, merge, schema_of
-from lgd_core.config.stages import sampling_settings, seed_settings
+from lgd_core.config.schema import merge
+from lgd_core.config.stages import canonical, sampling_settings, seed_settings
 from lgd_core.diffusion.priors import Prior
 from lgd_core.distill import influence as influence_module
 from lgd_core.distill.condensation import Condenser
@@ -35,7 +36,6 @@ from lgd_core.distill.influence import Influence
 from lgd_core.distill.selection import Artifacts, Scorer
 from lgd_core.networks.training import Images
 
-SCHEMA = schema_of(MethodConfig)
 DATASET = {
     "classes": ["a", "b", "c"],
     "prior_labels": [],
@@ -92,8 +92,8 @@ RECIPES = {
 }
 
 
-def recipe(name: str, **changes: object) -> dict:
-    return fill_defaults(RECIPES[name] | changes, SCHEMA)
+def recipe(name: str, **changes: object) -> MethodConfig:
+    return MethodConfig(**RECIPES[name] | changes)
 
 
 def watch(module: nn.Module, name: str, seen: Counter) -> RemovableHandle:
@@ -196,12 +196,14 @@ def networks(
 
 
 @pytest.fixture
-def artifacts(scorer: Scorer, real: Path, influence: Influence) -> Callable[[dict], Artifacts]:
+def artifacts(
+    scorer: Scorer, real: Path, influence: Influence
+) -> Callable[[MethodConfig], Artifacts]:
     """Return a function that gives a method all it may need, and a scorer where it learns."""
 
-    def of(method: dict) -> Artifacts:
-        weight = method["learnability"]["reference_weight"]
-        learns = method["candidates"] > 1 or method["learnability"]["strength"]
+    def of(method: MethodConfig) -> Artifacts:
+        weight = method.learnability.reference_weight
+        learns = method.candidates > 1 or method.learnability.strength
         own = Scorer(scorer.learner, scorer.reference, scorer.preprocess, weight)
         return Artifacts(
             own if learns else None, MEMORY, real, influence, scorer.reference, modes=MEMORY
@@ -224,7 +226,7 @@ def test_passes_are_those_that_happen(
     fixed_prior: Prior, artifacts: Callable, networks: dict, dataset: dict, seen: Counter, name: str
 ) -> None:
     method = recipe(name)
-    settings = sampling_settings(method, 1)
+    settings = canonical(sampling_settings(method, 1))
     drawn = (fixed_prior, artifacts(method), dataset, settings, [0, 1, 2], (0, 1), Checkpoint(None))
     with counted(networks, seen):
         draw_candidates(*drawn)
@@ -238,7 +240,7 @@ def test_passes_of_a_shard(
 ) -> None:
     """What a job does for all classes at once is done again in every shard."""
     method, amounts = recipe(name), Amounts(1, 54, 16, 2)
-    settings = sampling_settings(method, 1)
+    settings = canonical(sampling_settings(method, 1))
     drawn = (fixed_prior, artifacts(method), dataset, settings, [2], (0, 1), Checkpoint(None))
     with counted(networks, seen):
         draw_candidates(*drawn)
@@ -275,13 +277,14 @@ def test_passes_of_increment_0(
     learnability = RECIPES[name].get("learnability", {}) | {"gradient": gradient}
     method = recipe(name, seed={"source": source}, learnability=learnability)
     before = dataclasses.replace(artifacts(method), scorer=None, memory=None)
+    settings = canonical(seed_settings(method))
     with counted(networks, seen):
-        draw_seed(fixed_prior, before, dataset, seed_settings(method), 0, Checkpoint(None))
+        draw_seed(fixed_prior, before, dataset, settings, 0, Checkpoint(None))
     assert per_image(seen) == pytest.approx(mean_evaluations(method, [0], AMOUNTS))
 
 
 def test_passes_of_the_paper_s_recipe() -> None:
-    lgd = fill_defaults({"candidates": 3, "learnability": {"strength": 15.0}}, SCHEMA)
+    lgd = MethodConfig(candidates=3, learnability={"strength": 15.0})
     assert drawing_evaluations(lgd, 1, AMOUNTS) == {
         "transformer_forward": 3 * 50 * 2,
         "decoder_forward": 3 * (36 + 1),
@@ -291,13 +294,13 @@ def test_passes_of_the_paper_s_recipe() -> None:
         "reference_forward": 3 * (36 + 1),
         "reference_backward": 3 * 36,
     }
-    assert not drawing_evaluations(lgd | {"seed": {"source": "dit"}}, 0, AMOUNTS), "made by dit"
-    late = merge(lgd, {"learnability": {"strength_by_increment": [0.0, 1.0]}})
+    assert not drawing_evaluations(changed(lgd, seed={"source": "dit"}), 0, AMOUNTS), "made by dit"
+    late = changed(lgd, learnability={"strength_by_increment": [0.0, 1.0]})
     assert mean_evaluations(late, [1, 2], AMOUNTS)["decoder_backward"] == 3 * 36 / 2
 
 
 def test_passes_of_influence_grow_with_the_checkpoints() -> None:
-    igd = fill_defaults({"window": [30, 45], "influence": {"strength": 5.0}}, SCHEMA)
+    igd = MethodConfig(window=[30, 45], influence={"strength": 5.0})
     for checkpoints in (1, 5):
         passes = mean_evaluations(igd, [1], dataclasses.replace(AMOUNTS, checkpoints=checkpoints))
         assert passes["surrogate_forward"] == 16 * checkpoints
@@ -328,7 +331,7 @@ def test_cost_sums_the_jobs_of_a_stage(tmp_path: Path) -> None:
     jobs = [benchmark(tmp_path / "b", 4.0, "300.0"), benchmark(tmp_path / "c", 6.0, "500.5")]
     curve = tmp_path / "learner.json"
     write_json(curve, {"images": 200, "curve": [{}] * 7})
-    chosen = {key: recipe("dit")[key] for key in RECIPE_KEYS}
+    chosen = recipe("dit").model_dump(include=set(RECIPE_KEYS))
     drawn = {"recipe": chosen, "increments": [1, 2], "classes": 1.5}
     stages = [
         {"stage": "train_reference", "method": "shared", "used_by": ["lgd", "lgd_omega0.25"]}

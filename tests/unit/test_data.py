@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from sklearn.datasets import load_digits
 from torch import Tensor
-from trees import WOOF, class_tree, read_split, recipe, shade, wanted
+from trees import WOOF, class_tree, read_split, settings, shade, wanted
 
 from lgd_core.base.errors import UserError
 from lgd_core.config.models.images import ImageConfig
@@ -185,7 +185,7 @@ def test_labels_come_from_the_wnid_never_from_the_place_of_a_folder(
 ) -> None:
     shipped = Recipes(ROOT / "config", {}).dataset("imagewoof")
     assert shipped.prior.labels == list(WOOF.values())
-    splits = prepared("imagewoof", recipe(kind, woof), tmp_path / "data")
+    splits = prepared("imagewoof", settings(kind, woof), tmp_path / "data")
     images, labels = splits["train"]
     assert len(labels) == 40
     for image, label in zip(images, labels, strict=True):
@@ -199,7 +199,7 @@ def test_every_image_is_stored_at_both_sizes_but_decoded_once(
     real = decoding.decode
     monkeypatch.setattr(decoding, "decode", lambda *args: decoded.append(args) or real(*args))
     image = ImageConfig(size=10, train_size=6, channels=3)
-    asked = recipe("imagenet", woof).model_copy(update={"image": image})
+    asked = settings("imagenet", woof).model_copy(update={"image": image})
     counts = prepare("woof", asked, woof, tmp_path, 2, print)["images"]
     assert len(decoded) == 60
     assert counts["train"] == {f"dog {index}": 4 for index in WOOF.values()}
@@ -215,7 +215,7 @@ def test_every_image_is_stored_at_both_sizes_but_decoded_once(
 def test_originals_of_one_size_are_the_training_images_themselves(
     tmp_path: Path, woof: Path
 ) -> None:
-    prepare("woof", recipe("imagenet", woof), woof, tmp_path, 1, print)
+    prepare("woof", settings("imagenet", woof), woof, tmp_path, 1, print)
     for kind in ("images", "labels"):
         files = [tmp_path / f"{split}_{kind}.npy" for split in ("train", "originals")]
         assert files[0].samefile(files[1])
@@ -229,13 +229,13 @@ def test_where_there_are_no_links_originals_are_a_copy(
         raise OSError("no links here")
 
     monkeypatch.setattr(os, "link", refuse)
-    prepare("woof", recipe("imagenet", woof), woof, tmp_path, 1, print)
+    prepare("woof", settings("imagenet", woof), woof, tmp_path, 1, print)
     pair = [read_split(tmp_path, split)[0] for split in ("train", "originals")]
     assert torch.equal(*pair)
 
 
 def test_nothing_held_out_is_a_split_without_images(tmp_path: Path, woof: Path) -> None:
-    prepare("woof", recipe("imagenet", woof), woof, tmp_path, 2, print)
+    prepare("woof", settings("imagenet", woof), woof, tmp_path, 2, print)
     images, labels = read_split(tmp_path, "validation")
     assert images.shape == (0, 3, 8, 8)
     assert images.dtype == torch.uint8
@@ -246,7 +246,7 @@ def test_nothing_held_out_is_a_split_without_images(tmp_path: Path, woof: Path) 
 def test_arrays_do_not_depend_on_threads_and_are_what_numpy_writes(
     tmp_path: Path, woof: Path
 ) -> None:
-    asked = recipe("imagenet", woof, validation_fraction=0.25)
+    asked = settings("imagenet", woof, validation_fraction=0.25)
     for threads in (1, 4):
         prepare("woof", asked, woof, tmp_path / str(threads), threads, print)
     for file in (tmp_path / "1").iterdir():
@@ -259,7 +259,7 @@ def test_a_broken_image_stops_the_run_by_its_name(tmp_path: Path, woof: Path) ->
     path = woof / "train" / "n02111889" / "n02111889_1.JPEG"
     path.write_bytes(path.read_bytes()[:50])
     with pytest.raises(UserError, match=r"found a broken image.*source\.skip_broken") as error:
-        prepare("woof", recipe("imagenet", woof), woof, tmp_path / "data", 2, print)
+        prepare("woof", settings("imagenet", woof), woof, tmp_path / "data", 2, print)
     assert str(path) in str(error.value)
     assert not list((tmp_path / "data").iterdir())
 
@@ -268,7 +268,7 @@ def test_broken_images_are_skipped_and_listed_where_asked_for(tmp_path: Path, wo
     broken = [sorted((woof / part / "n02111889").iterdir())[0] for part in ("train", "val")]
     for path in broken:
         path.write_bytes(path.read_bytes()[:50])
-    asked, log = recipe("imagenet", woof, skip_broken=True), []
+    asked, log = settings("imagenet", woof, skip_broken=True), []
     facts = prepare("woof", asked, woof, tmp_path / "data", 2, log.append)
     assert [line.split(": ")[0] for line in facts["skipped"]] == list(map(str, broken))
     assert all(any(str(path) in line for line in log) for path in broken)
@@ -283,13 +283,13 @@ def test_broken_images_are_skipped_and_listed_where_asked_for(tmp_path: Path, wo
 def test_a_class_of_broken_images_alone_is_refused(tmp_path: Path, woof: Path) -> None:
     for path in (woof / "train" / "n02111889").iterdir():
         path.write_bytes(b"")
-    asked = recipe("imagenet", woof, skip_broken=True)
+    asked = settings("imagenet", woof, skip_broken=True)
     with pytest.raises(UserError, match="train: found no image of dog 258 that decodes"):
         prepare("woof", asked, woof, tmp_path / "data", 2, print)
 
 
 def test_an_imagenet_class_with_too_few_images_for_an_increment(tmp_path: Path, woof: Path) -> None:
-    prepare("woof", recipe("imagenet", woof), woof, tmp_path, 1, print)
+    prepare("woof", settings("imagenet", woof), woof, tmp_path, 1, print)
     labels = read_split(tmp_path, "train")[1]
     assert real_increment(labels, 10, 2, 0, 1).shape == (10, 2)
     with pytest.raises(UserError, match="found 4 training images, expected at least 6"):

@@ -6,7 +6,7 @@ import sys
 import pandas as pd
 import pytest
 import torch
-from conftest import CPU, SEEN, SIZE, SPEC, changed
+from conftest import CLASSES, CPU, SEEN, SIZE, SPEC, changed
 
 from lgd_core.analysis import diagnosis
 from lgd_core.analysis.difficulty import difficulty_frame
@@ -15,8 +15,8 @@ from lgd_core.base.checkpoints import Checkpoint
 from lgd_core.config.models.dataset import AugmentConfig
 from lgd_core.config.settings import TrainingSettings
 from lgd_core.evaluation.students import cross_accuracies
-from lgd_core.figures.diagnosis_figure import diagnosis_figure
-from lgd_core.figures.set_figures import save_figure
+from lgd_core.figures.diagnose_external import diagnosis_figure
+from lgd_core.figures.making import save_figure
 from lgd_core.networks.features import nearest, pixel_vectors
 from lgd_core.networks.training import Images
 
@@ -119,12 +119,12 @@ def neighbours(reference) -> tuple[pd.DataFrame, float]:
     table = pd.DataFrame(
         {
             "file": [f"{i}.png" for i in range(6)],
-            "class": [SEEN.classes[label] for label in labels.tolist()],
+            "class": [CLASSES[label] for label in labels.tolist()],
             "label": labels.tolist(),
             "increment": [0, 0, 0, 1, 1, 1],
         }
     )
-    return neighbours_table(table, images, real, reference, UNFLIPPED, CPU)
+    return neighbours_table(table, images, real, reference, UNFLIPPED, CLASSES, CPU)
 
 
 def test_copies_of_real_images_are_found(neighbours):
@@ -195,7 +195,7 @@ def test_figure_shows_the_numbers_of_its_table(neighbours, tmp_path, increments)
 def test_a_diagnosis_needs_no_prior():
     code = (
         "import sys, lgd_core.analysis.diagnosis, lgd_core.analysis.neighbours, "
-        "lgd_core.data.external_sets, lgd_core.figures.diagnosis_figure; "
+        "lgd_core.data.external_sets, lgd_core.figures.diagnose_external; "
         "sys.exit('diffusers' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-W", "ignore", "-c", code]).returncode == 0

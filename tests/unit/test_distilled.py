@@ -36,7 +36,7 @@ def test_whoever_may_read_a_folder_may_read_its_tensors(tmp_path, folder, file):
 
 
 def stored(channels: int = 3) -> StoredImages:
-    return StoredImages(classes=NAMES, image=StoredImageConfig(size=8, channels=channels))
+    return StoredImages(classes=len(NAMES), image=StoredImageConfig(size=8, channels=channels))
 
 
 def increments(channels: int = 3, count: int = 2, positions: int = 2) -> list[dict[str, Tensor]]:
@@ -73,7 +73,7 @@ def test_torchvision_reads_the_folder_with_the_same_labels_and_pixels(tmp_path: 
 def test_a_folder_comes_back_in_the_order_it_was_written(tmp_path: Path, channels: int) -> None:
     written = increments(channels)
     write_folder(tmp_path / "set", written, NAMES, {"formation": 2})
-    images, labels, factor = read_folder(tmp_path / "set", stored(channels))
+    images, labels, factor = read_folder(tmp_path / "set", stored(channels), NAMES)
     assert factor == 2
     assert torch.equal(images, torch.cat([increment["images"] for increment in written]))
     assert torch.equal(labels, torch.cat([increment["labels"] for increment in written]))

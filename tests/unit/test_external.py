@@ -11,20 +11,23 @@ from PIL import Image, ImageDraw
 
 from lgd_core.base.errors import UserError
 from lgd_core.config.classes import imagenet_indices
-from lgd_core.config.external import increments_of, list_images, list_set, resolve_external
-from lgd_core.config.models.dataset import NormaliseConfig
-from lgd_core.config.settings import SeenImages
+from lgd_core.config.external import (
+    ExternalSet,
+    increments_of,
+    list_images,
+    list_set,
+    resolve_external,
+)
+from lgd_core.config.models.images import StoredImageConfig
+from lgd_core.config.models.run import RunConfig
+from lgd_core.config.settings import ClassNames, StoredImages
 from lgd_core.data.distilled import read_folder, write_folder
 from lgd_core.data.external_sets import read_set
 from lgd_core.data.multi_formation import unpack_stored
 
 WNIDS = ["n02096294", "n01440764", "n02111889"]
-DATASET = {
-    "classes": ["Australian terrier", "tench", "Samoyed"],
-    "wnids": WNIDS,
-    "image": {"size": 8, "channels": 3},
-}
-SEEN = SeenImages(normalise=NormaliseConfig(mean=[0.5] * 3, std=[0.3] * 3), **DATASET)
+NAMES = ClassNames(names=["Australian terrier", "tench", "Samoyed"], wnids=WNIDS)
+IMAGE = StoredImageConfig(size=8, channels=3)
 NUMBERED = [f"{label:05d}" for label in range(3)]
 
 
@@ -43,7 +46,7 @@ def write_set(root: Path, folders: list[str], count: int = 3) -> Path:
     "folders",
     [
         WNIDS,
-        DATASET["classes"],
+        NAMES.names,
         NUMBERED,
         ["0", "1", "2"],
         [str(imagenet_indices()[wnid]) for wnid in WNIDS],
@@ -52,14 +55,14 @@ def write_set(root: Path, folders: list[str], count: int = 3) -> Path:
 )
 def test_class_folders_of_every_kind(tmp_path, folders):
     root = write_set(tmp_path / "set", folders)
-    images = list_images(root, DATASET)
+    images = list_images(root, NAMES)
     assert [label for _, label in images] == [0] * 3 + [1] * 3 + [2] * 3
     assert {path.parent.name for path, label in images if label == 1} == {folders[1]}
 
 
 def test_unpadded_numbers_are_not_taken_as_sorted_text(tmp_path):
     root = write_set(tmp_path / "set", [str(label) for label in range(11)], count=1)
-    names = {"classes": [f"class {label}" for label in range(11)]}
+    names = ClassNames(names=[f"class {label}" for label in range(11)], wnids=[])
     labels = {path.parent.name: label for path, label in list_images(root, names)}
     assert labels == {str(label): label for label in range(11)}
 
@@ -74,7 +77,7 @@ def test_unpadded_numbers_are_not_taken_as_sorted_text(tmp_path):
 )
 def test_mismatch_lists_both_sides(tmp_path, folders, missing, extra):
     with pytest.raises(UserError) as error:
-        list_images(write_set(tmp_path / "set", folders), DATASET)
+        list_images(write_set(tmp_path / "set", folders), NAMES)
     assert f"missing: {missing}" in str(error.value)
     assert f"extra: {extra}" in str(error.value)
 
@@ -84,12 +87,12 @@ def test_class_without_images(tmp_path):
     for path in (root / WNIDS[1]).iterdir():
         path.rename(path.with_suffix(".txt"))
     with pytest.raises(UserError, match=r"n01440764: found no images"):
-        list_images(root, DATASET)
+        list_images(root, NAMES)
 
 
 def test_increments_by_file_order_count_numbers_as_numbers(tmp_path):
     root = write_set(tmp_path / "set", WNIDS, count=12)
-    images = list_images(root, DATASET)
+    images = list_images(root, NAMES)
     assert [path.stem for path, _ in images[:12]] == [f"sample{i}" for i in range(12)]
     assert increments_of(root, images, 5) == ([0] * 5 + [1] * 5 + [2] * 2) * 3
 
@@ -101,7 +104,7 @@ def write_manifest(root: Path, rows: list[tuple], columns: tuple = ("file", "inc
 
 def test_manifest_decides_increments(tmp_path):
     root = write_set(tmp_path / "set", NUMBERED)
-    images = list_images(root, DATASET)
+    images = list_images(root, NAMES)
     files = [path.relative_to(root).as_posix() for path, _ in images]
     write_manifest(root, [(file, i % 3) for i, file in enumerate(files)][::-1])
     assert increments_of(root, images, 1) == [0, 1, 2] * 3
@@ -118,7 +121,7 @@ def test_manifest_decides_increments(tmp_path):
 )
 def test_manifest_that_does_not_fit(tmp_path, change, parts):
     root = write_set(tmp_path / "set", NUMBERED)
-    images = list_images(root, DATASET)
+    images = list_images(root, NAMES)
     rows = [(path.relative_to(root).as_posix(), 0) for path, _ in images]
     write_manifest(root, change(rows))
     with pytest.raises(UserError) as error:
@@ -133,15 +136,15 @@ def test_manifest_of_other_columns(tmp_path):
     with pytest.raises(
         UserError, match=r"found columns name, label, expected .* columns file and increment"
     ):
-        increments_of(root, list_images(root, DATASET), 1)
+        increments_of(root, list_images(root, NAMES), 1)
 
 
 def test_images_are_read_at_the_size_of_the_data_set(tmp_path):
-    root = write_set(tmp_path / "set", DATASET["classes"])
+    root = write_set(tmp_path / "set", NAMES.names)
     files = {"images": "i.npy", "labels": "l.npy", "table": "t.csv"}
     files = {name: str(tmp_path / file) for name, file in files.items()}
     said = []
-    found = read_set({"folder": str(root), "increment": 2}, SEEN, files, 2, said.append)
+    found = read_set(ExternalSet(str(root), "woof", 2), IMAGE, NAMES, files, 2, said.append)
     expected = {"images": 9, "increments": [6, 3], "split": "file order, 2 each"}
     assert found == expected | {"left_out": {}}
     images = np.load(files["images"])
@@ -162,13 +165,13 @@ def test_images_that_a_set_of_our_own_holds_are_read_one_by_one(tmp_path):
         "positions": torch.arange(2).repeat(3),
         "scores": torch.zeros(6),
     }
-    names, root = DATASET["classes"], tmp_path / "set"
+    names, root = NAMES.names, tmp_path / "set"
     write_folder(root, [increment], names, {"formation": 2})
     files = {name: str(tmp_path / name) for name in ("images.npy", "labels.npy", "table")}
     files = {name.removesuffix(".npy"): path for name, path in files.items()}
-    found = read_set({"folder": str(root), "increment": 10}, SEEN, files, 1, print)
+    found = read_set(ExternalSet(str(root), "woof", 10), IMAGE, NAMES, files, 1, print)
     assert found["images"] == 24
-    stored, labels, factor = read_folder(root, SEEN)
+    stored, labels, factor = read_folder(root, StoredImages(classes=3, image=IMAGE), names)
     seen, of_seen = unpack_stored(stored, labels, factor)
     assert np.array_equal(np.load(files["images"]), seen.numpy())
     assert np.array_equal(np.load(files["labels"]), of_seen.numpy())
@@ -182,19 +185,19 @@ def test_broken_image_is_named(tmp_path):
     (root / WNIDS[0] / "sample1.png").write_bytes(b"no picture")
     files = {name: str(tmp_path / name) for name in ("images", "labels", "table")}
     with pytest.raises(UserError, match=r"sample1.png: found a broken image"):
-        read_set({"folder": str(root), "increment": 2}, SEEN, files, 1, print)
+        read_set(ExternalSet(str(root), "woof", 2), IMAGE, NAMES, files, 1, print)
 
 
-def resolved(external: dict, of_run: tuple = ("digits",)) -> dict:
-    config = {"external": external, "datasets": list(of_run)}
-    return resolve_external(config, ["digits", "fashionmnist"], ["dit", "lgd"])
+def resolved(external: dict, of_run: tuple = ("digits",)) -> dict[str, ExternalSet]:
+    run = RunConfig(external=external, datasets=list(of_run))
+    return resolve_external(run, ["digits", "fashionmnist"], ["dit", "lgd"])
 
 
 def test_a_folder_alone_or_a_mapping(tmp_path):
     own = {"folder": str(tmp_path), "dataset": "fashionmnist", "increment": 5}
     found = resolved({"plain": str(tmp_path), "full": own})
-    assert found["plain"] == {"folder": str(tmp_path), "dataset": "digits", "increment": 10}
-    assert found["full"] == own
+    assert found["plain"] == ExternalSet(str(tmp_path), "digits", 10)
+    assert found["full"] == ExternalSet(**own)
 
 
 @pytest.mark.parametrize(
@@ -220,13 +223,13 @@ def test_what_a_run_says_is_checked(external, of_run, parts):
 
 def test_a_data_set_must_not_be_called_external():
     with pytest.raises(UserError, match="'external' is reserved"):
-        resolve_external({"external": {}, "datasets": []}, ["external"], [])
+        resolve_external(RunConfig(), ["external"], [])
 
 
 def fault_of_set(root: Path) -> str:
     """Return the one line for a folder that a run names."""
     with pytest.raises(UserError) as error:
-        list_set("mine", {"folder": str(root), "increment": 2}, DATASET)
+        list_set("mine", ExternalSet(str(root), "woof", 2), NAMES)
     assert "\n" not in str(error.value)
     assert len(str(error.value)) < 400
     return str(error.value)
@@ -260,7 +263,7 @@ def test_a_broken_manifest_is_found_before_any_job(tmp_path, content, part):
 def test_a_manifest_of_a_spreadsheet_with_a_mark_of_its_encoding_is_read(tmp_path):
     root = write_set(tmp_path / "set", NUMBERED)
     (root / "manifest.csv").write_text(f"file,increment\n{ROWS}", encoding="utf-8-sig")
-    listing = list_set("mine", {"folder": str(root), "increment": 2}, DATASET)
+    listing = list_set("mine", ExternalSet(str(root), "woof", 2), NAMES)
     assert sorted(listing.files) == sorted([*FILES, "manifest.csv"])
 
 
@@ -270,7 +273,7 @@ def test_images_of_all_suffixes_are_read_and_the_rest_is_named(tmp_path):
     for name in ("00001/a.heic", "00002/Thumbs.db", "lonely.png"):
         (root / name).touch()
     files = {name: str(tmp_path / name) for name in ("images", "labels", "table")}
-    found = read_set({"folder": str(root), "increment": 2}, SEEN, files, 1, print)
+    found = read_set(ExternalSet(str(root), "woof", 2), IMAGE, NAMES, files, 1, print)
     assert found["images"] == 9
     assert {kind: group["first"] for kind, group in found["left_out"].items()} == {
         ".heic": ["00001/a.heic"],
@@ -283,7 +286,7 @@ def test_links_in_circles_and_dead_ones_are_refused(tmp_path):
     root = write_set(tmp_path / "set", NUMBERED)
     (root / "00001" / "gone.png").symlink_to("nowhere.png")
     with pytest.raises(UserError, match=r"gone\.png: cannot be read \(No such file"):
-        list_set("mine", {"folder": str(root), "increment": 2}, DATASET).facts()
+        list_set("mine", ExternalSet(str(root), "woof", 2), NAMES).facts()
     (root / "00001" / "loop").symlink_to("..")
     assert "loop: found the same folder as" in fault_of_set(root)
 

@@ -7,7 +7,10 @@ from PIL import Image
 
 from lgd_core.analysis.tables import curve_table, redundancy_table
 from lgd_core.base.errors import UserError
-from lgd_core.figures.set_figures import curves, heatmaps, image_grid, sample_grids, save_figure
+from lgd_core.figures.curve import curves
+from lgd_core.figures.making import save_figure
+from lgd_core.figures.redundancy_heatmap import heatmaps
+from lgd_core.figures.samples import image_grid, sample_grids
 from lgd_core.figures.styles import UNIFORM, check_colormap
 
 

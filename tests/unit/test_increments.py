@@ -17,7 +17,7 @@ from lgd_core.base.errors import UserError
 from lgd_core.config.complete import CompleteMethod
 from lgd_core.config.models.dataset import AugmentConfig, ImageConfig, NormaliseConfig
 from lgd_core.config.models.method import MethodConfig
-from lgd_core.config.settings import SeenImages
+from lgd_core.config.settings import ClassNames, SeenImages
 from lgd_core.config.stages import draw_settings
 from lgd_core.diffusion.priors import Prior
 from lgd_core.distill.context import SourceContext, prior_labels, unguided_increment
@@ -27,10 +27,11 @@ from lgd_core.distill.selection import Artifacts
 from lgd_core.distill.sources.prior import guided_increment
 
 SEEN = SeenImages(
-    classes=["red", "green", "blue"],
+    classes=3,
     image=ImageConfig(size=16, channels=3),
     normalise=NormaliseConfig(mean=[0.5, 0.4, 0.3], std=[0.2, 0.25, 0.3]),
 )
+NAMES = ClassNames(names=["red", "green", "blue"], wnids=[])
 METHOD = CompleteMethod.model_validate(
     {
         "ipc_per_increment": 2,
@@ -124,7 +125,7 @@ def test_a_folder_seed_is_labelled_by_name_or_else_in_order(
 ) -> None:
     shades = [(200, 0, 0), (0, 200, 0), (0, 0, 200)]
     root = colours(tmp_path / "seed", dict(zip(names, shades, strict=True)))
-    found = folder_candidates(root, context(fixed_prior), False)
+    found = folder_candidates(root, NAMES, context(fixed_prior), False)
     assert found["images"].shape == (3, 2, 1, 3, 16, 16)
     corner = found["images"][:, :, 0, :, 0, 0].tolist()
     assert corner == [[[r, g, b + i] for i in range(2)] for r, g, b in shades]
@@ -139,12 +140,12 @@ def test_a_folder_seed_of_imagenet_classes_is_labelled_by_wnid(
 ) -> None:
     shades = {"n02111889": (200, 0, 0), "n02086240": (0, 200, 0), "n02099601": (0, 0, 200)}
     root = colours(tmp_path / "seed", dict(sorted(shades.items())))
-    imagenet = context(fixed_prior, seen=changed(SEEN, wnids=list(shades)))
-    found = folder_candidates(root, imagenet, False)
+    imagenet = changed(NAMES, wnids=list(shades))
+    found = folder_candidates(root, imagenet, context(fixed_prior), False)
     assert found["images"][:, 0, 0, :, 0, 0].tolist() == [list(shade) for shade in shades.values()]
     colours(root, {"n01440764": (0, 0, 0)})
     with pytest.raises(UserError, match="extra: n01440764"):
-        folder_candidates(root, imagenet, False)
+        folder_candidates(root, imagenet, context(fixed_prior), False)
 
 
 @pytest.mark.parametrize(
@@ -159,7 +160,7 @@ def test_a_folder_seed_that_is_too_small_is_one_line(
 ) -> None:
     root = colours(tmp_path / "seed", dict.fromkeys(folders, (0, 0, 0)), count)
     with pytest.raises(UserError, match=message):
-        folder_candidates(root, context(fixed_prior), False)
+        folder_candidates(root, NAMES, context(fixed_prior), False)
 
 
 @pytest.mark.parametrize("through", [False, True])
@@ -223,9 +224,11 @@ def test_a_shard_holds_what_all_classes_together_do(
 def test_a_folder_seed_of_any_format_is_read(tmp_path: Path, fixed_prior: Prior) -> None:
     shades = {"red": (200, 0, 0), "green": (0, 200, 0), "blue": (0, 0, 200)}
     root = colours(tmp_path / "seed", shades)
-    before = folder_candidates(root, context(fixed_prior), False)["images"]
+    before = folder_candidates(root, NAMES, context(fixed_prior), False)["images"]
     for path in root.rglob("*.png"):
         with Image.open(path) as image:
             image.save(path.with_suffix(".bmp"))
         path.unlink()
-    assert torch.equal(folder_candidates(root, context(fixed_prior), False)["images"], before)
+    assert torch.equal(
+        folder_candidates(root, NAMES, context(fixed_prior), False)["images"], before
+    )

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from conftest import SEEN, SPEC
+from conftest import CLASSES, SEEN, SPEC
 from pydantic import ValidationError
 
 from lgd_core.base.checkpoints import Checkpoint
@@ -210,7 +210,7 @@ def test_an_assessment_killed_at_its_second_scale_ends_as_an_undisturbed_one(
 def test_settings_are_read_as_models(snakemake: Callable) -> None:
     from job import Job
 
-    stored = {"classes": SEEN.classes, "image": {"size": 16, "channels": 3}}
+    stored = {"classes": SEEN.classes, "names": CLASSES, "image": {"size": 16, "channels": 3}}
     job = Job(snakemake(settings=stored | {"stage": "any", "network": SEEN.model_dump()}))
     assert job.read("network", SeenImages) == SEEN
     assert job.pick(StoredImages) == StoredImages.model_validate(stored)

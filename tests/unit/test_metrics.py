@@ -5,12 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from lgd_core.analysis.metrics import (
-    frechet_distance,
-    mean_off_diagonal,
-    mean_std,
-    precision_recall,
-)
+from lgd_core.analysis.feature_distances import frechet_distance, precision_recall
+from lgd_core.analysis.metrics import mean_off_diagonal, mean_std
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from variations import changed
 
 from lgd_core.base.errors import UserError
 from lgd_core.base.folders import check_writable
@@ -16,14 +17,12 @@ from lgd_core.config.catalogue import MODELS
 from lgd_core.config.methods import (
     epochs_for_ipc,
     formation,
-    is_guided,
     mode_clusters,
     mode_increment,
     needs_influence,
-    needs_learner,
     prior_owner,
-    strength_at_increment,
 )
+from lgd_core.config.models.method import MethodConfig
 from lgd_core.config.recipes import Recipes
 from lgd_core.config.schema import schema_of
 
@@ -74,25 +73,29 @@ def test_more_shards_than_classes(folder):
 def test_shipped_configuration_is_accepted(folder):
     recipes = Recipes(folder, yaml.safe_load((folder / "config.yaml").read_text()))
     lgd = recipes.method("fashionmnist", "lgd")
-    assert lgd["sampler"]["steps"] == 25, "the data set's keys reach methods that extend dit"
-    assert lgd["learnability"]["norm"] == "relative"
-    assert lgd["candidates"] == 3
-    assert "extends" not in lgd
+    assert lgd.sampler.steps == 25, "the data set's keys reach methods that extend dit"
+    assert lgd.learnability.norm == "relative"
+    assert lgd.candidates == 3
+    assert lgd.extends is None
 
 
 def test_the_comparison_covers_every_shipped_method(folder):
     run = yaml.safe_load((folder / "config.yaml").read_text())
     comparison = yaml.safe_load((folder / "comparison.yaml").read_text())
     recipes = Recipes(folder, run | comparison)
-    assert sorted(recipes.config["methods"]) == recipes.catalogue.files("method")
-    for method in recipes.config["methods"]:
+    assert sorted(recipes.run.methods) == recipes.catalogue.files("method")
+    assert recipes.config["methods"] == recipes.run.methods
+    for method in recipes.run.methods:
         for ipc in comparison["ipc"]:
             assert recipes.increments("fashionmnist", method, ipc) == ipc // 10
 
 
 def test_methods_are_a_list_or_all(folder):
     assert "methods: found 'al', expected" in complaint(folder, {"methods": "al"})
-    assert Recipes(folder, {"methods": ["dit"]}).config["methods"] == ["dit"]
+    for methods in (["dit"], "all"):
+        recipes = Recipes(folder, {"methods": methods})
+        expected = recipes.catalogue.files("method") if methods == "all" else methods
+        assert recipes.run.methods == recipes.config["methods"] == expected
 
 
 def test_every_key_has_type_description_and_default_or_is_required():
@@ -121,24 +124,24 @@ def test_a_recipe_file_adds_a_method(folder):
         "extends: lgd\nlearnability: {strength: 0.01}\n"
     )
     recipe = Recipes(folder, {"methods": ["gentle"]}).method("fashionmnist", "gentle")
-    assert recipe["learnability"]["strength"] == 0.01
-    assert recipe["learnability"]["norm"] == "relative", "inherited from the data set's lgd"
-    assert recipe["seed"]["source"] == "dit", "so is its seed"
+    assert recipe.learnability.strength == 0.01
+    assert recipe.learnability.norm == "relative", "inherited from the data set's lgd"
+    assert recipe.seed.source == "dit", "so is its seed"
 
 
 def test_overrides_reach_methods_that_extend(folder):
     config = {"overrides": {"methods": {"lgd": {"candidates": 7}}}}
     recipes = Recipes(folder, config)
-    assert recipes.method("digits", "lgd_no_reference")["candidates"] == 7
-    assert recipes.method("digits", "lgd_no_ranking")["candidates"] == 1, "its own key wins"
-    assert recipes.method("digits", "dit")["candidates"] == 1
+    assert recipes.method("digits", "lgd_no_reference").candidates == 7
+    assert recipes.method("digits", "lgd_no_ranking").candidates == 1, "its own key wins"
+    assert recipes.method("digits", "dit").candidates == 1
 
 
 def test_command_line_values_inside_mappings_get_their_types_back(folder):
     words = {"ipc": ["20"], "overrides": {"methods": {"lgd": {"candidates": "5"}}}}
     recipes = Recipes(folder, {}, words)
-    assert recipes.config["ipc"] == [20]
-    assert recipes.method("digits", "lgd")["candidates"] == 5
+    assert recipes.run.ipc == recipes.config["ipc"] == [20]
+    assert recipes.method("digits", "lgd").candidates == 5
 
 
 def test_text_of_files_stays_text(folder):
@@ -150,8 +153,8 @@ def test_text_of_files_stays_text(folder):
         "overrides": {"datasets": {"fashionmnist": {"prior": prior | labels}}},
     }
     recipes = Recipes(folder, config)
-    assert recipes.external_set("mine")["folder"] == "run #2"
-    assert recipes.dataset("fashionmnist")["prior"].items() >= prior.items()
+    assert recipes.external_set("mine").folder == "run #2"
+    assert recipes.dataset("fashionmnist").prior.model_dump().items() >= prior.items()
 
 
 def test_keys_and_values_of_the_command_line_are_read_at_every_depth(folder):
@@ -165,22 +168,23 @@ def test_keys_and_values_of_the_command_line_are_read_at_every_depth(folder):
         },
     }
     recipes = Recipes(folder, {}, words)
+    assert recipes.run.gradient_checkpointing is True
     assert recipes.config["gradient_checkpointing"] is True
-    assert recipes.dataset("digits")["evaluation"]["epochs"] == {10: 30, 50: 60}
-    assert recipes.dataset("digits")["evaluation"]["batch"] == 16
+    assert recipes.dataset("digits").evaluation.epochs == {10: 30, 50: 60}
+    assert recipes.dataset("digits").evaluation.batch == 16
     method = recipes.method("digits", "lgd")
-    assert (method["learner"]["cutmix"], method["learner"]["lr"]) == (False, 0.01)
-    assert method["deviation"]["memory"] is None
+    assert (method.learner.cutmix, method.learner.lr) == (False, 0.01)
+    assert method.deviation.memory is None
     family = recipes.sweep("digits", "kappa")
-    assert family["title"] == "7"
-    assert [value for value, _ in family["variants"]][:2] == [2, 5]
+    assert family.title == "7"
+    assert [value for value, _ in family.variants][:2] == [2, 5]
 
 
 def test_the_command_line_is_laid_over_the_files(folder):
     epochs = {"datasets": {"digits": {"evaluation": {"epochs": {20: 40}}}}}
     words = {"datasets": {"digits": {"evaluation": {"epochs": {"20": "50"}}}}}
     recipes = Recipes(folder, {"overrides": epochs}, {"overrides": words})
-    assert recipes.dataset("digits")["evaluation"]["epochs"] == {10: 60, 20: 50, 50: 60}
+    assert recipes.dataset("digits").evaluation.epochs == {10: 60, 20: 50, 50: 60}
 
 
 @pytest.mark.parametrize(
@@ -265,11 +269,11 @@ def test_home_folders_and_variables_stand_in_every_path(folder, monkeypatch):
     }
     recipes = Recipes(folder, {"methods": ["dit"]} | config)
     dataset = recipes.dataset("fashionmnist")
-    assert dataset["prior"]["source"] == str(Path("priors/fashionmnist").absolute())
-    assert dataset["prior"]["vae"] == str(Path("home/vae").absolute())
-    assert dataset["source"]["folder"] == str(Path("priors").absolute())
-    seed = recipes.method("fashionmnist", "dit")["seed"]
-    assert seed["folder"] == str(Path("home/seed").absolute())
+    assert dataset.prior.source == str(Path("priors/fashionmnist").absolute())
+    assert dataset.prior.vae == str(Path("home/vae").absolute())
+    assert dataset.source.folder == str(Path("priors").absolute())
+    seed = recipes.method("fashionmnist", "dit").seed
+    assert seed.folder == str(Path("home/seed").absolute())
 
 
 @pytest.mark.parametrize(
@@ -332,7 +336,7 @@ def test_the_advice_on_a_number_is_a_number_to_yaml(folder, text):
 def test_keys_of_methods_outside_the_run_need_not_agree(folder):
     steps = {"overrides": {"methods": {"dit": {"sampler": {"steps": 4}}}}}
     recipes = Recipes(folder, run_of("dit") | steps)
-    assert recipes.method("digits", "dit")["sampler"]["steps"] == 4
+    assert recipes.method("digits", "dit").sampler.steps == 4
     with pytest.raises(UserError, match=r"method 'mgd3' .* window: found \[6, 9\].* < 4"):
         recipes.method("digits", "mgd3")
     with pytest.raises(UserError, match="window"):
@@ -354,7 +358,7 @@ def test_every_shipped_method_is_valid_on_every_shipped_data_set(folder):
     recipes = Recipes(folder, {})
     for dataset in recipes.catalogue.files("dataset"):
         for method in recipes.catalogue.files("method"):
-            assert recipes.method(dataset, method)["ipc_per_increment"] == 10
+            assert recipes.method(dataset, method).ipc_per_increment == 10
 
 
 def test_every_pattern_says_what_it_wants():
@@ -509,12 +513,12 @@ NETTE = [0, 217, 482, 491, 497, 566, 569, 571, 574, 701]
 def test_shipped_imagenet_subsets_are_the_field_s(folder, name, labels):
     recipes = Recipes(folder, {"datasets": [name], "ipc": [50, 100]})
     recipe = recipes.dataset(name)
-    assert recipe["prior"]["labels"] == labels
-    assert len(set(recipe["classes"])) == len(set(recipe["wnids"])) == 10
-    assert all(isinstance(class_name, str) for class_name in recipe["classes"])
-    assert recipes.method(name, "lgd")["learnability"]["strength"] == 15.0
+    assert recipe.prior.labels == labels
+    assert len(set(recipe.class_names)) == len(set(recipe.wnids)) == 10
+    assert all(isinstance(class_name, str) for class_name in recipe.class_names)
+    assert recipes.method(name, "lgd").learnability.strength == 15.0
     assert recipes.students(name) == ["ConvNet-6", "ResNetAP-10", "ResNet-18"]
-    assert recipes.dataset("digits")["wnids"] == []
+    assert recipes.dataset("digits").wnids == []
 
 
 def imagewoof(folder, item, **changes):
@@ -582,8 +586,8 @@ def test_the_data_of_a_run_are_looked_for_before_it(folder, monkeypatch):
     with pytest.raises(UserError, match="LGD_DATA: no folder nowhere/train"):
         recipes.list_source("imagenette")
     monkeypatch.setenv("LGD_DATA", "somewhere")
-    assert recipes.source_of("imagenette")["folder"] == "somewhere"
-    assert recipes.source_of("digits")["folder"] is None
+    assert recipes.source_of("imagenette").folder == "somewhere"
+    assert recipes.source_of("digits").folder is None
     assert recipes.list_source("digits") is None
 
 
@@ -661,20 +665,11 @@ def test_prior_classes_may_be_more_than_the_data_sets_if_labelled(folder):
 
 
 def test_needs_learner_and_strengths():
-    method = {
-        "source": "prior",
-        "candidates": 1,
-        "learnability": {"strength": 0.0, "strength_by_increment": []},
-    }
-    assert not needs_learner(method)
-    assert needs_learner(method | {"candidates": 2})
-    scheduled = method | {"learnability": {"strength": 0.0, "strength_by_increment": [0.1, 0.2]}}
-    assert needs_learner(scheduled)
-    assert [strength_at_increment(scheduled["learnability"], k) for k in (1, 2, 3)] == [
-        0.1,
-        0.2,
-        0.2,
-    ]
+    assert not MethodConfig().needs_learner()
+    assert MethodConfig(candidates=2).needs_learner()
+    scheduled = MethodConfig(learnability={"strength_by_increment": [0.1, 0.2]})
+    assert scheduled.needs_learner()
+    assert [scheduled.learnability.strength_at(k) for k in (1, 2, 3)] == [0.1, 0.2, 0.2]
 
 
 def test_needs_influence(folder):
@@ -685,42 +680,45 @@ def test_needs_influence(folder):
         if needs_influence(recipes.method("digits", name))
     }
     assert found == {"igd", "minimax_igd"}
-    assert not needs_influence(recipes.method("digits", "igd") | {"source": "real"})
+    assert not needs_influence(changed(recipes.method("digits", "igd"), source="real"))
 
 
 def test_the_seeds_of_lgd_and_its_ablations(folder):
     recipes = Recipes(folder, {})
     methods = ("lgd", "lgd_no_reference", "lgd_seed_dit", "lgd_seed_random", "lgd_cfg4")
-    seeds = [recipes.method("imagenette", method)["seed"]["source"] for method in methods]
+    seeds = [recipes.method("imagenette", method).seed.source for method in methods]
     assert seeds == ["igd", "igd", "dit", "random", "dit_cfg4"]
 
 
 def test_igd_has_its_paper_s_values(folder):
     recipe = Recipes(folder, {}).method("imagenette", "igd")
-    assert (recipe["influence"], recipe["window"]) == ({"strength": 5.0, "norm": "rms"}, [30, 45])
-    assert recipe["deviation"] == {"strength": 120.0, "norm": "raw", "memory": 64}
-    assert (recipe["seed"]["source"], recipe["candidates"]) == ("own", 1)
-    assert not needs_learner(recipe)
+    assert recipe.influence.model_dump() == {"strength": 5.0, "norm": "rms"}
+    assert recipe.window == [30, 45]
+    assert recipe.deviation.model_dump() == {"strength": 120.0, "norm": "raw", "memory": 64}
+    assert (recipe.seed.source, recipe.candidates) == ("own", 1)
+    assert not recipe.needs_learner()
 
 
 def test_modes_are_an_increment_s_own_or_shared():
-    method = {"modes": {"strength": 0.1, "clusters": None}, "ipc_per_increment": 10}
+    method = MethodConfig(modes={"strength": 0.1, "clusters": None}, ipc_per_increment=10)
     assert [mode_clusters(method), mode_increment(method, 3)] == [10, 3]
-    method["modes"]["clusters"] = 50
+    method = changed(method, modes={"clusters": 50})
     assert [mode_clusters(method), mode_increment(method, 3)] == [50, 0]
-    off = {"strength": 0.0, "strength_by_increment": []}
-    assert is_guided(method | dict.fromkeys(("learnability", "deviation", "influence"), off))
+    others = (method.learnability, method.deviation, method.influence)
+    assert not any(guidance.acts for guidance in others)
+    assert method.is_guided
 
 
 def test_a_tuned_prior_is_the_method_s_own_or_another_s(folder):
-    assert [prior_owner({"prior": prior}, "a") for prior in (None, "own", "b")] == [None, "a", "b"]
+    methods = [MethodConfig(prior=prior) for prior in (None, "own", "b")]
+    assert [prior_owner(method, "a") for method in methods] == [None, "a", "b"]
     recipes = Recipes(folder, {})
-    assert recipes.method("digits", "minimax_lgd")["prior"] == "minimax"
-    assert recipes.method("digits", "minimax_lgd")["finetune"] is None
+    assert recipes.method("digits", "minimax_lgd").prior == "minimax"
+    assert recipes.method("digits", "minimax_lgd").finetune is None
     tuned = recipes.finetune("digits", "minimax")
-    assert tuned["steps"] == 100, "the data set's"
-    assert tuned["lr"] == 1e-3, "the published value"
-    assert recipes.finetune("imagenette", "minimax")["steps"] == 12000
+    assert tuned.steps == 100, "the data set's"
+    assert tuned.lr == 1e-3, "the published value"
+    assert recipes.finetune("imagenette", "minimax").steps == 12000
     with pytest.raises(UserError, match="method 'dit' has no finetune on data set 'digits'"):
         recipes.finetune("digits", "dit")
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy.io import savemat
-from trees import WOOF, class_tree, fastai_tree, flatten, recipe
+from trees import WOOF, class_tree, fastai_tree, flatten, settings
+from variations import changed
 
 from lgd_core.base.errors import MissingFolderError, UserError
 from lgd_core.config.settings import SourceSettings
@@ -53,9 +54,9 @@ def solution(root: Path, wnids: list[str], place: str) -> None:
             writer.writerow([f"ILSVRC2012_val_{number:08d}", boxes])
 
 
-def refusal(kind: str, root: Path | None, **changes: object) -> str:
+def refusal(kind: str, root: Path | None) -> str:
     with pytest.raises(UserError) as error:
-        resolve_source(recipe(kind, root).model_copy(update=changes), "woof.yaml")
+        resolve_source(settings(kind, root), "woof.yaml")
     assert "\n" not in str(error.value)
     return str(error.value)
 
@@ -66,12 +67,12 @@ def test_an_imagenet_root_gives_the_images_of_its_classes_sorted(root: Path) -> 
     (root / "train" / "notes.txt").touch()
     (root / "val" / "n02086240" / "._n02086240_0.JPEG").touch()
     (root / "val" / "n02086240" / "Thumbs.db").touch()
-    train, test = list_images(recipe("imagenet", root), root)
+    train, test = list_images(settings("imagenet", root), root)
     assert (len(train), len(test)) == (40, 20)
     assert [path for path, _ in train] == sorted(path for path, _ in train)
     for path, label in train + test:
         assert Path(path).parent.name == list(WOOF)[label]
-    resolve_source(recipe("imagenet", root), "woof.yaml")
+    resolve_source(settings("imagenet", root), "woof.yaml")
 
 
 @pytest.mark.parametrize("place", [".", "devkit/data", "ILSVRC2012_devkit_t12/data"])
@@ -82,17 +83,15 @@ def test_a_flat_val_gets_its_classes_from_either_ground_truth(
     wnids = flatten(root)
     assert wnids != sorted(wnids)
     write(root, wnids, place)
-    resolve_source(recipe("imagenet", root), "woof.yaml")
-    _, test = list_images(recipe("imagenet", root), root)
+    resolve_source(settings("imagenet", root), "woof.yaml")
+    _, test = list_images(settings("imagenet", root), root)
     assert [list(WOOF)[label] for _, label in test] == wnids
     assert [int(Path(path).stem[-8:]) for path, _ in test] == list(range(1, 21))
 
 
-def test_a_flat_val_of_a_thousand_classes_gives_those_of_the_recipe(root: Path) -> None:
+def test_a_flat_val_of_a_thousand_classes_gives_those_of_the_settings(root: Path) -> None:
     solution(root, flatten(root), ".")
-    two = recipe("imagenet", root).model_copy(
-        update={"wnids": list(WOOF)[:2], "classes": ["a", "b"]}
-    )
+    two = changed(settings("imagenet", root), wnids=list(WOOF)[:2], classes=["a", "b"])
     _, test = list_images(two, root)
     assert sorted(label for _, label in test) == [0, 0, 1, 1]
 
@@ -102,7 +101,7 @@ def test_the_layout_of_kaggle_is_found(root: Path, tmp_path: Path) -> None:
     inner = tmp_path / "kaggle" / "ILSVRC" / "Data"
     inner.mkdir(parents=True)
     root.rename(inner / "CLS-LOC")
-    asked = recipe("imagenet", tmp_path / "kaggle")
+    asked = settings("imagenet", tmp_path / "kaggle")
     resolve_source(asked, "woof.yaml")
     assert [len(part) for part in list_images(asked, tmp_path / "kaggle")] == [40, 20]
 
@@ -131,7 +130,7 @@ def test_a_broken_ground_truth_is_one_line(root: Path, file: str, content: str) 
     devkit(root, flatten(root), ".")
     (root / file).write_bytes(content.encode(errors="surrogateescape"))
     with pytest.raises(UserError, match="cannot be read") as error:
-        list_source(recipe("imagenet", root), "woof.yaml")
+        list_source(settings("imagenet", root), "woof.yaml")
     assert "\n" not in str(error.value)
     assert str(root / file) in str(error.value)
 
@@ -139,7 +138,7 @@ def test_a_broken_ground_truth_is_one_line(root: Path, file: str, content: str) 
 def test_an_image_that_the_ground_truth_does_not_know_is_named(root: Path) -> None:
     devkit(root, flatten(root)[:-1], ".")
     with pytest.raises(UserError, match=r"ILSVRC2012_val_00000020\.JPEG: found no such image"):
-        list_images(recipe("imagenet", root), root)
+        list_images(settings("imagenet", root), root)
 
 
 @pytest.mark.parametrize("part", ["train", "val"])
@@ -159,7 +158,7 @@ def test_a_class_without_images_is_named(root: Path, part: str) -> None:
     for path in (root / part / "n02111889").iterdir():
         path.rename(path.with_suffix(".txt"))
     with pytest.raises(UserError, match=f"{part}: found no images of class n02111889"):
-        list_images(recipe("imagenet", root), root)
+        list_images(settings("imagenet", root), root)
 
 
 @pytest.mark.parametrize("kind", ["imagenet", "fastai", "folder"])
@@ -167,9 +166,9 @@ def test_the_variable_stands_in_for_a_folder(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     monkeypatch.setenv("LGD_DATA", str(root))
-    assert resolve_source(recipe(kind, None), "woof.yaml").folder == str(root)
+    assert resolve_source(settings(kind, None), "woof.yaml").folder == str(root)
     other = class_tree(tmp_path / "other", list(WOOF))
-    assert resolve_source(recipe(kind, other), "woof.yaml").folder == str(other)
+    assert resolve_source(settings(kind, other), "woof.yaml").folder == str(other)
     monkeypatch.setenv("LGD_DATA", str(tmp_path / "nowhere"))
     assert refusal(kind, None).startswith(f"LGD_DATA: {'' if kind == 'fastai' else 'no folder'}")
 
@@ -179,18 +178,18 @@ def test_without_folder_and_variable_the_line_names_both() -> None:
         text = refusal(kind, None)
         assert text.startswith("woof.yaml: source.folder: ")
         assert "LGD_DATA" in text
-    assert resolve_source(recipe("fastai", None), "woof.yaml").folder is None
+    assert resolve_source(settings("fastai", None), "woof.yaml").folder is None
 
 
 @pytest.mark.parametrize("kind", ["fashion-mnist", "digits"])
 def test_the_variable_is_nothing_to_other_kinds(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     monkeypatch.setenv("LGD_DATA", "/nowhere")
-    assert resolve_source(recipe(kind, None), "x.yaml") == recipe(kind, None).source
+    assert resolve_source(settings(kind, None), "x.yaml") == settings(kind, None).source
 
 
 def test_other_classes_are_let_be_in_imagenet_but_not_in_ones_own_folder(root: Path) -> None:
     (root / "train" / "n01440764").mkdir()
-    resolve_source(recipe("imagenet", root), "woof.yaml")
+    resolve_source(settings("imagenet", root), "woof.yaml")
     assert "extra: n01440764" in refusal("folder", root)
 
 
@@ -198,20 +197,20 @@ def test_other_classes_are_let_be_in_imagenet_but_not_in_ones_own_folder(root: P
 def test_ones_own_folder_has_a_test_or_a_val(root: Path, name: str) -> None:
     if name != "val":
         (root / "val").rename(root / name)
-    resolve_source(recipe("folder", root), "woof.yaml")
-    _, test = list_images(recipe("folder", root), root)
+    resolve_source(settings("folder", root), "woof.yaml")
+    _, test = list_images(settings("folder", root), root)
     assert {Path(path).parents[1].name for path, _ in test} == {name}
 
 
 def test_a_home_folder_is_understood(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(root.parent))
     monkeypatch.setenv("LGD_DATA", f"~/{root.name}")
-    assert resolve_source(recipe("imagenet", None), "woof.yaml").folder == str(root)
+    assert resolve_source(settings("imagenet", None), "woof.yaml").folder == str(root)
 
 
 def listing_refused(kind: str, root: Path, **source: object) -> str:
     with pytest.raises(UserError) as error:
-        list_source(recipe(kind, root, **source), "woof.yaml")
+        list_source(settings(kind, root, **source), "woof.yaml")
     assert "\n" not in str(error.value)
     assert str(error.value).startswith("woof.yaml: source.folder: ")
     return str(error.value)
@@ -234,7 +233,7 @@ def test_all_of_imagenet_is_recognised_by_names_and_numbers(tmp_path: Path, flat
     root = whole_tree(tmp_path)
     if flat:
         solution(root, flatten(root), ".")
-    listing = list_source(recipe("imagenet", root, complete=True), "woof.yaml")
+    listing = list_source(settings("imagenet", root, complete=True), "woof.yaml")
     assert len(listing.files) == 1300 + 9 * 732 + 500
     assert listing.published
 
@@ -247,7 +246,7 @@ def test_a_part_of_imagenet_is_told_from_all_of_it(tmp_path: Path, part: str) ->
     text = listing_refused("imagenet", root, complete=True)
     assert f"{number} images of class n02111889" in text
     assert "source.complete: false" in text
-    assert list_source(recipe("imagenet", root, complete=False), "woof.yaml")
+    assert list_source(settings("imagenet", root, complete=False), "woof.yaml")
 
 
 def test_fast_ai_s_tree_is_not_taken_for_imagenet(tmp_path: Path) -> None:
@@ -272,14 +271,16 @@ def test_images_of_another_class_in_a_class_folder_are_no_imagenet(root: Path) -
 def test_imagenet_is_not_taken_for_fast_ai_s(root: Path, tmp_path: Path) -> None:
     assert "source.kind is imagenet" in listing_refused("fastai", root)
     fastai = fastai_tree(tmp_path / "fastai", list(WOOF))
-    assert list_source(recipe("fastai", fastai), "woof.yaml").published
+    assert list_source(settings("fastai", fastai), "woof.yaml").published
 
 
 def test_the_paper_stands_beside_all_of_imagenet_alone() -> None:
     kinds = ("imagenet", "fastai", "folder", "digits")
-    beside = {kind: compares_with_paper(recipe(kind, None, complete=True).source) for kind in kinds}
+    beside = {
+        kind: compares_with_paper(settings(kind, None, complete=True).source) for kind in kinds
+    }
     assert beside == {"imagenet": True, "fastai": False, "folder": False, "digits": False}
-    assert not compares_with_paper(recipe("imagenet", None, complete=False).source)
+    assert not compares_with_paper(settings("imagenet", None, complete=False).source)
 
 
 def test_one_image_beside_class_folders_does_not_decide_for_all(root: Path) -> None:
@@ -311,20 +312,20 @@ def test_a_ground_truth_of_classes_that_are_not_imagenet_s(root: Path) -> None:
 def test_the_identity_of_files_does_not_depend_on_where_they_are(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = list_source(recipe("folder", root), "woof.yaml").facts()
+    before = list_source(settings("folder", root), "woof.yaml").facts()
     monkeypatch.chdir(tmp_path)
-    relative = list_source(recipe("folder", Path("imagenet")), "woof.yaml")
+    relative = list_source(settings("folder", Path("imagenet")), "woof.yaml")
     assert relative.facts() == before
     (root / "val").rename(root / "test")
-    assert list_source(recipe("folder", root), "woof.yaml").facts() == before
+    assert list_source(settings("folder", root), "woof.yaml").facts() == before
 
 
 def test_a_folder_that_is_not_there_is_told_from_a_wrong_one(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for kind in ("imagenet", "fastai", "folder", "fonts"):
         with pytest.raises(MissingFolderError):
-            resolve_source(recipe(kind, tmp_path / "nowhere"), "woof.yaml")
+            resolve_source(settings(kind, tmp_path / "nowhere"), "woof.yaml")
     for kind in ("imagenet", "fastai", "folder"):
         with pytest.raises(UserError) as error:
-            resolve_source(recipe(kind, tmp_path / "empty"), "woof.yaml")
+            resolve_source(settings(kind, tmp_path / "empty"), "woof.yaml")
         assert not isinstance(error.value, MissingFolderError)

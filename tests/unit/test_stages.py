@@ -1,6 +1,7 @@
 """What stages read of the recipes: what acts, and nothing else."""
 
 import pytest
+from variations import changed
 
 from lgd_core.config.recipes import Recipes
 from lgd_core.config.stages import (
@@ -19,10 +20,6 @@ def recipes() -> Recipes:
     return Recipes("config", {})
 
 
-def changed(method: dict, **parts: dict) -> dict:
-    return method | {name: method[name] | part for name, part in parts.items()}
-
-
 def test_settings_are_compared_by_content() -> None:
     one = {"b": [{"y": 1, "x": 2}], "a": {"d": (1, 2), "c": None}}
     other = {"a": {"c": None, "d": [1, 2]}, "b": [{"x": 2, "y": 1}]}
@@ -32,11 +29,11 @@ def test_settings_are_compared_by_content() -> None:
 
 def test_only_the_strength_of_an_increment_decides_it(recipes: Recipes) -> None:
     lgd = recipes.method("fashionmnist", "lgd")
-    schedule = lgd["learnability"]["strength_by_increment"]
+    schedule = lgd.learnability.strength_by_increment
     longer = changed(lgd, learnability={"strength_by_increment": [*schedule, 0.5]})
     for k in range(1, len(schedule) + 1):
         settings = sampling_settings(lgd, k)
-        assert settings["guidance"]["learnability"]["strength"] == schedule[k - 1]
+        assert settings["guidance"]["learnability"].strength == schedule[k - 1]
         assert settings == sampling_settings(longer, k)
     beyond = len(schedule) + 1
     assert sampling_settings(lgd, beyond) != sampling_settings(longer, beyond)
@@ -46,26 +43,28 @@ def test_keys_of_what_does_not_act_decide_nothing(recipes: Recipes) -> None:
     dit = recipes.method("fashionmnist", "dit")
     other = changed(
         dit,
-        influence={"norm": "raw"},
+        influence={"norm": "relative"},
         modes={"clusters": 7},
         learnability={"reference_weight": 0.1, "gradient": "full"},
         condensation={"steps": 3},
+        window=[0, 1],
+        through_autoencoder=True,
     )
-    other |= {"window": [0, 1], "through_autoencoder": True}
     assert sampling_settings(dit, 1) == sampling_settings(other, 1)
-    ranked = dit | {"candidates": 2}
-    assert sampling_settings(ranked, 1) != sampling_settings(other | {"candidates": 2}, 1)
+    ranking = {"candidates": 2, "seed": {"source": "real"}}
+    ranked = changed(dit, **ranking)
+    assert sampling_settings(ranked, 1) != sampling_settings(changed(other, **ranking), 1)
     random = recipes.method("fashionmnist", "random")
-    sampler = changed(random, sampler={"steps": 3}) | {"candidates": 5, "window": [0, 1]}
+    sampler = changed(random, sampler={"steps": 3}, candidates=5, window=[0, 1])
     assert sampling_settings(random, 1) == sampling_settings(sampler, 1)
     assert sampling_settings(random, 1) != sampling_settings(
-        random | {"through_autoencoder": True}, 1
+        changed(random, through_autoencoder=True), 1
     )
 
 
 def test_augmentation_decides_what_is_trained_alone(recipes: Recipes) -> None:
     plain = recipes.dataset("fashionmnist")
-    mirrored = plain | {"augment": plain["augment"] | {"flip": 0.25}}
+    mirrored = changed(plain, augment={"flip": 0.25})
     assert trained_images(plain) != trained_images(mirrored)
     for name in ("random", "dit", "lgd"):
         method = recipes.method("fashionmnist", name)
@@ -86,14 +85,14 @@ def test_a_trace_is_of_one_candidate_and_always_scored(recipes: Recipes) -> None
     trace = trace_settings(igd, 1)
     assert (trace["candidates"], trace["reference_weight"]) == (
         1,
-        igd["learnability"]["reference_weight"],
+        igd.learnability.reference_weight,
     )
 
 
 def test_a_student_has_the_epochs_of_its_images_per_class(recipes: Recipes) -> None:
     dataset, lgd = recipes.dataset("imagenette"), recipes.method("imagenette", "lgd")
-    known = dataset["evaluation"]["epochs"]
+    known = dataset.evaluation.epochs
     for increments in (1, 10):
-        found = evaluation_settings(dataset, lgd, increments)["epochs"]
+        found = evaluation_settings(dataset, lgd, increments).epochs
         assert found == known[min(ipc for ipc in known if ipc >= 10 * increments)]
-    assert "students" not in evaluation_settings(dataset, lgd, 1)
+    assert "students" not in canonical(evaluation_settings(dataset, lgd, 1))

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from variations import changed
 
 from lgd_core.base.errors import UserError
 from lgd_core.config.recipes import Recipes
@@ -39,19 +40,18 @@ def complaint(function, *arguments) -> str:
 
 
 def variants(dataset: str, name: str, config: dict | None = None) -> list[tuple]:
-    return Recipes("config", config or {}).sweep(dataset, name)["variants"]
+    return Recipes("config", config or {}).sweep(dataset, name).variants
 
 
 def test_a_variant_is_a_method_like_one_with_a_file(folder):
     recipes = Recipes(folder, {"methods": ["lgd_kappa10", "lgd_omega0.25"]})
     assert {"lgd_kappa10", "lgd_omega0.25", "lgd_learner_ResNet-18"} <= set(recipes.names("method"))
     lgd, ten = (recipes.method("fashionmnist", name) for name in ("lgd", "lgd_kappa10"))
-    assert ten["candidates"] == 10
-    same = ten.keys() - {"candidates", "description"}
-    assert {key: ten[key] for key in same} == {key: lgd[key] for key in same}
-    assert "kappa" not in ten["description"]
-    assert "candidates 10" in ten["description"]
-    assert recipes.method("digits", "lgd_omega0.25")["learnability"]["reference_weight"] == 0.25
+    assert ten.candidates == 10
+    assert changed(ten, candidates=lgd.candidates, description=lgd.description) == lgd
+    assert "kappa" not in ten.description
+    assert "candidates 10" in ten.description
+    assert recipes.method("digits", "lgd_omega0.25").learnability.reference_weight == 0.25
 
 
 def test_values_of_the_base_and_of_methods_with_files_are_these_methods(folder):
@@ -85,12 +85,12 @@ def test_which_method_a_value_is_follows_the_run(folder):
 def test_a_data_set_has_its_own_values_and_loses_its_schedule(folder):
     recipes = Recipes(folder, {})
     found = recipes.sweep("fashionmnist", "lambda")
-    assert found["variants"][0] == (0.03, "lgd_lambda0.03")
-    assert found["variants"][-1] == (None, "lgd"), "the schedule, which is none of the values"
-    assert found["ipc"] == [20, 50]
-    weak = recipes.method("fashionmnist", "lgd_lambda0.03")["learnability"]
-    assert (weak["strength"], weak["strength_by_increment"]) == (0.03, [])
-    assert weak["norm"] == "relative", "inherited from the data set's lgd"
+    assert found.variants[0] == (0.03, "lgd_lambda0.03")
+    assert found.variants[-1] == (None, "lgd"), "the schedule, which is none of the values"
+    assert found.ipc == [20, 50]
+    weak = recipes.method("fashionmnist", "lgd_lambda0.03").learnability
+    assert (weak.strength, weak.strength_by_increment) == (0.03, [])
+    assert weak.norm == "relative", "inherited from the data set's lgd"
 
 
 def test_another_s_double_is_refused_by_name(folder):
@@ -101,11 +101,11 @@ def test_another_s_double_is_refused_by_name(folder):
 
 def test_components_are_the_paper_s_rows(folder):
     recipes = Recipes(folder, {})
-    methods = [method for _, method in recipes.sweep("imagenette", "components")["variants"]]
+    methods = [method for _, method in recipes.sweep("imagenette", "components").variants]
     facts = [recipes.method("imagenette", method) for method in methods]
-    assert [f["learnability"]["strength"] for f in facts] == [0, 15, 15, 15]
-    assert [f["deviation"]["strength"] for f in facts] == [0, 0, 50, 50]
-    assert [f["candidates"] for f in facts] == [1, 1, 1, 3]
+    assert [f.learnability.strength for f in facts] == [0, 15, 15, 15]
+    assert [f.deviation.strength for f in facts] == [0, 0, 50, 50]
+    assert [f.candidates for f in facts] == [1, 1, 1, 3]
 
 
 @pytest.mark.parametrize("dataset", ["fashionmnist", "imagenette", "imagewoof"])
@@ -113,8 +113,8 @@ def test_every_shipped_family_is_whole_on_every_data_set_that_ships(folder, data
     recipes = Recipes(folder, {})
     for name in recipes.names("ablation"):
         found = recipes.sweep(dataset, name)
-        methods = [method for _, method in found["variants"]]
-        assert found["base"] in methods
+        methods = [method for _, method in found.variants]
+        assert found.base in methods
         assert len(set(methods)) == len(methods) >= 2, name
 
 
@@ -124,8 +124,8 @@ def test_overrides_reach_families(folder):
     assert "lgd_kappa7" in recipes.names("method")
     assert "lgd_kappa10" not in recipes.names("method")
     for dataset in ("digits", "fashionmnist"):
-        assert recipes.sweep(dataset, "kappa")["ipc"] == [10], "the run has the last word"
-    assert recipes.sweep("digits", "gamma")["variants"][1] == (0.03, "lgd")
+        assert recipes.sweep(dataset, "kappa").ipc == [10], "the run has the last word"
+    assert recipes.sweep("digits", "gamma").variants[1] == (0.03, "lgd")
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from lgd_core.analysis import traces
-from lgd_core.analysis.traces import Within, trace_frame, trace_guidance
+from lgd_core.analysis.trace_tables import trace_frame
+from lgd_core.analysis.traces import Within, trace_guidance
 from lgd_core.base.checkpoints import Checkpoint
 from lgd_core.config.models.guidance import LearnabilityConfig
 from lgd_core.config.models.method import SamplerConfig

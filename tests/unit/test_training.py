@@ -16,7 +16,7 @@ from lgd_core.base.seeding import generator
 from lgd_core.config.models.dataset import ImageConfig
 from lgd_core.config.settings import TrainingSettings
 from lgd_core.evaluation import students
-from lgd_core.evaluation.students import cross_accuracies, train_student
+from lgd_core.evaluation.students import Lesson, cross_accuracies, train_student
 from lgd_core.networks import training
 from lgd_core.networks.augment import augment, cutmix
 from lgd_core.networks.classifiers import build_network
@@ -120,7 +120,7 @@ def test_an_interrupted_student_ends_as_an_undisturbed_one(
 
 def test_validation_accuracy_is_that_of_other_images(bright: Images) -> None:
     recipe = changed(STUDENT, cutmix=False, epochs=30)
-    run = train_student(SPEC, bright, bright, relabelled(bright), recipe, ("key",), NOWHERE)
+    run = train_student(Lesson(SPEC, bright, bright, relabelled(bright), recipe, ("key",), NOWHERE))
     assert run["top1"] > 90
     assert run["validation_top1"] < 10
 
@@ -137,7 +137,7 @@ def test_runs_differ_in_weights_and_in_batches(
 
     monkeypatch.setattr(students, "train_to_length", remember)
     for run in range(2):
-        train_student(SPEC, bright, bright, bright, STUDENT, ("key", run), NOWHERE)
+        train_student(Lesson(SPEC, bright, bright, bright, STUDENT, ("key", run), NOWHERE))
     assert not same(*started)
     assert keys[0] != keys[1]
 
@@ -164,7 +164,7 @@ def test_a_run_of_two_methods_starts_alike_and_sees_the_same_order_and_augmentat
     other = dataclasses.replace(bright, images=255 - bright.images)
     results = [
         [
-            train_student(SPEC, data, bright, bright, STUDENT, ("student", 0, run), NOWHERE)
+            train_student(Lesson(SPEC, data, bright, bright, STUDENT, ("student", 0, run), NOWHERE))
             for run in range(2)
         ]
         for data in (bright, other)
@@ -285,13 +285,13 @@ def test_images_lie_on_the_device_at_the_size_of_networks(bright: Images, size: 
 def test_images_of_a_stage_that_does_not_train_cannot_be_trained_on(bright: Images) -> None:
     data = dataclasses.replace(bright, augment=None)
     with pytest.raises(ValueError, match="without augmentation"):
-        train_student(SPEC, data, bright, bright, STUDENT, ("key",), NOWHERE)
+        train_student(Lesson(SPEC, data, bright, bright, STUDENT, ("key",), NOWHERE))
     assert accuracy(student(), data) >= 0
 
 
 def test_students_without_held_out_images_have_no_accuracy_on_them(bright: Images) -> None:
     nothing = dataclasses.replace(bright, images=bright.images[:0], labels=bright.labels[:0])
     recipe = changed(STUDENT, epochs=1)
-    run = train_student(SPEC, bright, bright, nothing, recipe, ("key",), NOWHERE)
+    run = train_student(Lesson(SPEC, bright, bright, nothing, recipe, ("key",), NOWHERE))
     assert run["validation_top1"] is None
     assert run["top1"] >= 0

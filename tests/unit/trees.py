@@ -70,7 +70,7 @@ def flatten(root: Path) -> list[str]:
     return wnids
 
 
-def recipe(kind: str, root: Path | None, **source: object) -> SourceSettings:
+def settings(kind: str, root: Path | None, **source: object) -> SourceSettings:
     """Return the keys of ImageWoof's recipe that concern classes, images and source."""
     keys = {"kind": kind, "archive": "imagewoof2", "validation_fraction": 0, "complete": False}
     return wanted(

@@ -27,6 +27,7 @@ from lgd_core.config.models.images import (
     ImageConfig,
     NormaliseConfig,
 )
+from lgd_core.config.protocols import protocol_model
 
 # diffusers embeds positions by sine and cosine of two coordinates.
 EMBEDDED = 4
@@ -205,12 +206,9 @@ class ClassGradientsConfig(Config):
     )
 
 
-class ProtocolConfig(Config):
+class ProtocolConfig(protocol_model()):
     """How a student learns a distilled set."""
 
-    protocol: Literal["hard"] = Field(
-        "hard", description="How students learn; hard means class labels."
-    )
     epochs: dict[Count, Count] = Field(
         {10: 2000, 50: 1500, 100: 1000},
         min_length=1,

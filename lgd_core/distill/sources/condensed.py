@@ -58,7 +58,7 @@ def make(context: "SourceContext[CondensedSettings]") -> "Candidates":
     recipe, folder = settings.condensation, present(context.artifacts.real)
     images, known = load_split(folder, "originals")
     held = context.ipc * recipe.factor**2
-    rows = real_increment(known, len(seen.classes), held, *context.key)[labels]
+    rows = real_increment(known, seen.classes, held, *context.key)[labels]
     start = initial_pixels(images[rows.flatten()], len(labels), recipe.factor)
     # Real and synthetic images of a class share a batch.
     largest = context.prior.micro_batches.largest // (held + recipe.real_batch)

@@ -33,7 +33,7 @@ def make(context: "SourceContext[StoredSettings]") -> "Candidates":
     from lgd_core.distill.selection import present
 
     images, labels = load_split(present(context.artifacts.real), "originals")
-    classes = len(context.seen.classes)
+    classes = context.seen.classes
     rows = real_increment(labels, classes, context.ipc, *context.key)[context.labels]
     through = context.settings.through_autoencoder
     return as_candidates(images[rows.flatten()], len(context.labels), through, context.prior), {}

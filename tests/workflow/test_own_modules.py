@@ -1,4 +1,4 @@
-"""A new guidance, added to the product with the text that the README gives."""
+"""A new guidance and a new protocol, added to the product with the text that its pages give."""
 
 import re
 import shutil
@@ -8,27 +8,29 @@ import torch
 from conftest import TARGETS, Project, copy_of
 from miniature import ROOT
 
+from lgd_core.base.files import read_json
 from lgd_core.base.tensors import load_tensors
 
 INCREMENT = "results/digits/{}/s0/k1/increment.safetensors"
 RECIPE = "config/methods/brighter.yaml"
 
 
-def blocks() -> list[str]:
-    """Return the code of the README's section, block by block."""
-    text = (ROOT / "README.md").read_text()
-    section = text.split("## A method of your own\n")[1].split("\n## ")[0]
+def blocks(page: str, title: str) -> list[str]:
+    """Return the code of a page's section, block by block."""
+    section = (ROOT / page).read_text().split(f"## {title}\n")[1].split("\n## ")[0]
     return re.findall(r"```\w+\n(.*?)```", section, re.DOTALL)
 
 
 @pytest.fixture(scope="module")
 def extended(finished, tmp_path_factory) -> Project:
-    """A finished project with a copy of the library, and the README's additions to both."""
+    """A finished project with a copy of the library, and what the pages add to both."""
     project = copy_of(finished, tmp_path_factory.mktemp("extended") / "project")
     shutil.copytree(ROOT / "lgd_core", project.folder / "lgd_core")
-    module, recipe = blocks()
+    module, recipe = blocks("README.md", "A method of your own")
     (project.folder / "lgd_core/distill/guidances/brightness.py").write_text(module)
     (project.folder / RECIPE).write_text(recipe)
+    (protocol,) = blocks("docs/extending.md", "An evaluation protocol")
+    (project.folder / "lgd_core/evaluation/protocols/brief.py").write_text(protocol)
     return project
 
 
@@ -67,3 +69,17 @@ def test_its_window_must_fit_the_steps(extended):
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("error:")]
     assert "'brighter'" in line
     assert "window: found [30, 20]" in line
+
+
+def test_a_protocol_has_results_of_its_own(extended):
+    ours = "results/digits/random/s0/k1/evaluate/{}/ConvNet-3-w32/r0.json"
+    kept = (extended.folder / ours.format("hard")).read_bytes()
+    chosen = "overrides={datasets: {digits: {evaluation: {protocol: brief}}}}"
+    brief = ours.format("brief")
+    assert set(extended.planned("--config", chosen, "--", brief)) == {("evaluate", "random", "1")}
+    extended.make("--config", chosen, "--", brief)
+    stamp = read_json(extended.folder / brief)
+    assert stamp["recipe"]["evaluation"]["protocol"] == "brief"
+    assert (extended.folder / ours.format("hard")).read_bytes() == kept
+    refused = extended.run("-n", "--config", chosen.replace("brief", "breif"), "--", brief)
+    assert "did you mean 'brief'?" in refused.stderr

@@ -1,17 +1,64 @@
-"""The figure of a diagnosis: one panel per question, drawn from its tables alone."""
+"""All that was measured of a set of images from elsewhere: one panel per question."""
+
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from lgd_core.analysis import diagnosis
 from lgd_core.analysis.difficulty import ZONES
+from lgd_core.analysis.neighbours import distinct_pairs
+from lgd_core.base.csv_files import read_csv
+from lgd_core.base.files import read_json
+from lgd_core.data.real_images import load_set
+from lgd_core.figures.making import FigureJob
 
 # Okabe and Ito's colours, told apart by colour-blind eyes.
 BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 PAIRS = 4
+
+
+def make(job: FigureJob) -> Figure:
+    inputs, facts = job.inputs, read_json(job.inputs["facts"])
+    files = read_csv(inputs["table"], read_json(inputs["record"]))
+    difficulty = read_csv(inputs["difficulty"], read_json(inputs["measured"]))
+    neighbours, duplicates = (
+        read_csv(inputs[name], facts) for name in ("neighbours", "duplicates")
+    )
+    cross = read_json(inputs["matrix"])
+    table = diagnosis.diagnosis_table(
+        diagnosis.set_rows(files)
+        + diagnosis.accuracy_rows(_by_student(job.artifacts("runs")))
+        + diagnosis.redundancy_rows(cross["matrix"])
+        + diagnosis.complementarity_rows(cross["matrix"], cross["sizes"])
+        + diagnosis.difficulty_rows(difficulty)
+        + diagnosis.neighbour_rows(neighbours, facts["threshold"])
+    )
+    job.write(table)
+    pairs = _pairs(load_set(Path(inputs["images"]).parent)[0], files, duplicates)
+    name = f"{job.wildcards['external']}, evaluated as {job.settings['dataset']}"
+    parts = (table, difficulty, neighbours, pairs)
+    return diagnosis_figure(name, *parts, job.settings["zones"], job.settings["colormap"])
+
+
+def _by_student(runs: list[dict]) -> dict[str, list[dict]]:
+    students: dict[str, list[dict]] = {}
+    for run in runs:
+        students.setdefault(run["student"], []).append(run)
+    return students
+
+
+def _pairs(images: Tensor, files: pd.DataFrame, duplicates: pd.DataFrame) -> Tensor:
+    """Return the pairs that are most alike (P, 2, C, H, W); ``files`` names the images in order."""
+    shown = distinct_pairs(duplicates).head(PAIRS)
+    row_of = pd.Series(files.index, files["file"])
+    rows = row_of[shown[["file", "within_file"]].to_numpy().flatten()].to_numpy()
+    return images[torch.tensor(rows)].unflatten(0, (len(shown), 2))
 
 
 def diagnosis_figure(

@@ -1,36 +1,35 @@
-"""Charts of ablations and of cost, for print and for colour-blind eyes."""
+"""The accuracies of a family of methods, which differ in one key, and their redundancy."""
 
-import matplotlib as mpl
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lgd_core.analysis.network_evaluations import NETWORKS
-from lgd_core.analysis.tables import spread_over
-from lgd_core.figures.layout import SMALL, dodge
-from lgd_core.figures.styles import COLOURS, MARKERS
+from lgd_core.analysis.ablations import ablation_table, learner_runs
+from lgd_core.analysis.tables import read_paper, spread_over
+from lgd_core.figures.layout import SMALL
+from lgd_core.figures.making import FigureJob
+from lgd_core.figures.styles import bar_style, line_style
 
-mpl.use("Agg")
-
-import matplotlib.pyplot as plt
-
-# One of each per colour.
-DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
-HATCHES = ("", "//", "..", "xx", "\\\\", "++", "oo")
 COLUMNS = 3
 
 
-def style(index: int) -> dict:
-    """Return colour, marker and dash of the series with an index."""
-    series = index % len(COLOURS)
-    return {"color": COLOURS[series], "marker": MARKERS[series], "ls": DASHES[series]}
-
-
-def fill(index: int) -> dict:
-    """Return colour and hatch of the bars with an index; a second round has other hatches."""
-    hatch = (index + index // len(COLOURS)) % len(HATCHES)
-    return {"color": COLOURS[index % len(COLOURS)], "hatch": HATCHES[hatch]}
+def make(job: FigureJob) -> Figure:
+    family = job.settings["family"]
+    table = ablation_table(
+        job.wildcards["dataset"],
+        family,
+        job.settings["sizes"],
+        {
+            job.settings["protocol"]: job.artifacts("runs"),
+            "incremental": list(map(learner_runs, job.artifacts("learners"))),
+        },
+        job.artifacts("matrices"),
+        read_paper(job.inputs.get("paper", [])),
+    )
+    job.write(table)
+    return ablation_figure(table, family["title"], family["key"] or "method")
 
 
 def ablation_figure(table: pd.DataFrame, title: str, label: str) -> Figure:
@@ -68,7 +67,7 @@ def lines(
 ) -> None:
     """Draw a column over the value, a line per amount of images per class, with error bars."""
     for index, (ipc, rows) in enumerate(table.groupby("ipc", sort=False)):
-        look = style(index)
+        look = line_style(index)
         swept = rows[rows["value"].notna()]
         at = pd.to_numeric(swept["value"])
         spread = swept[std].fillna(0) if std else None
@@ -92,7 +91,7 @@ def bars(
         at = np.array([places.index(method) for method in rows["method"]])
         at = at + (index - (len(amounts) - 1) / 2) * width
         spread = rows[std].fillna(0) if std else None
-        look = {"ec": "w", "capsize": 3, "label": f"IPC {ipc}"} | fill(index)
+        look = {"ec": "w", "capsize": 3, "label": f"IPC {ipc}"} | bar_style(index)
         drawn = axis.bar(at, rows[mean], width, yerr=spread, **look)
         axis.bar_label(drawn, fmt="%.1f", fontsize=6, padding=1, rotation=90 if width < 0.3 else 0)
         if paper:
@@ -100,62 +99,6 @@ def bars(
     labels = [method if pd.isna(names[method]) else str(names[method]) for method in places]
     axis.set_xticks(range(len(places)), labels, rotation=20, ha="right", fontsize=8)
     axis.margins(y=0.15)
-
-
-def cost_figure(table: pd.DataFrame) -> Figure:
-    """Draw seconds by method and stage, and passes per image by method and network.
-
-    ``table`` as from costs.cost_table. Passes are those of the last drawing stage of a method: its
-    candidates where it has any, else its increment 0.
-    """
-    seconds = table.pivot_table("seconds", "method", "stage", "sum", sort=False)
-    height = max(4.4, 1.4 + 0.25 * len(seconds))
-    figure, (left, right) = plt.subplots(1, 2, figsize=(15, height), layout="constrained")
-    stacked(left, seconds)
-    left.set(xlabel="seconds")
-    networks = [column for column in table if column.endswith(("_forward", "_backward"))]
-    drawn = table.dropna(subset=networks, how="all").drop_duplicates("method", keep="last")
-    dots(right, drawn.set_index("method")[networks])
-    right.set(xlabel="passes per image")
-    return figure
-
-
-def dots(axis: Axes, table: pd.DataFrame) -> None:
-    """Draw passes as dots on a logarithmic axis, a line of them per row; backward ones are hollow.
-
-    Networks that are not passed have no dots.
-    """
-    places = np.arange(len(table))
-    for column in table:
-        network, direction = str(column).rsplit("_", 1)
-        used = (table[column].fillna(0) > 0).to_numpy()
-        if not used.any():
-            continue
-        index = NETWORKS.index(network)
-        look = style(index) | {"ls": "", "label": f"{network} {direction}"}
-        # Often about as many as forward: a ring around that dot.
-        look |= {"mfc": "none", "ms": 10} if direction == "backward" else {"ms": 6}
-        at = places + dodge(index, len(NETWORKS), 0.6)
-        axis.plot(table[column][used], at[used], **look)
-    for edge in places[1:] - 0.5:
-        axis.axhline(edge, color="0.85", lw=0.8, zorder=0)
-    axis.set_yticks(places, [str(name) for name in table.index])
-    axis.set_ylim(-0.5, len(table) - 0.5)
-    axis.set_xscale("log")
-    axis.grid(axis="x", alpha=0.3)
-    axis.invert_yaxis()
-    axis.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
-
-
-def stacked(axis: Axes, table: pd.DataFrame) -> None:
-    """Draw a horizontal bar per row of a table, its columns one after the other."""
-    names, start = [str(name) for name in table.index], np.zeros(len(table))
-    for index, (column, values) in enumerate(table.fillna(0).items()):
-        label = str(column).replace("_", " ")
-        axis.barh(names, values, left=start, ec="w", label=label, **fill(index))
-        start = start + values.to_numpy()
-    axis.invert_yaxis()
-    axis.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
 
 
 def _paper(axis: Axes, at: object, numbers: pd.Series, colour: str) -> None:

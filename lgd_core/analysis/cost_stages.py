@@ -1,0 +1,184 @@
+"""The stages that a comparison pays for, each with the methods that need it; free of pandas.
+
+What is shared stands there once. Which files tell the cost of a stage is for the workflow to say.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lgd_core.config.methods import (
+    SEED_SOURCES,
+    epochs_for_ipc,
+    images_per_increment,
+    needs,
+    prior_owner,
+)
+from lgd_core.config.models.method import MethodConfig
+
+SHARED = "shared"
+# A job of a stage before drawing: the stage, its method if it has one, its increment if it has one.
+Job = tuple[str, *tuple[str | int, ...]]
+
+
+@dataclass(frozen=True)
+class Drawer:
+    """A method that draws increments, how many, and how many jobs on average share one of them."""
+
+    recipe: MethodConfig
+    increments: int
+    shards: float = 1
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What decides which stages a comparison pays for, and how much of each.
+
+    ``owners`` maps the methods, in the run's order, to who makes their increment 0, see seed_owner;
+    all of them are in ``drawers``. ``behind`` has the jobs that the increments of a method are made
+    from. ``seeds`` counts sets per method, ``networks`` the students that judge a set, for as many
+    ``epochs`` as recipes have by images per class.
+    """
+
+    drawers: Mapping[str, Drawer]
+    owners: Mapping[str, str]
+    behind: Mapping[str, set[Job]]
+    classes: int
+    seeds: int
+    networks: int
+    epochs: Mapping[int, int]
+    trains_prior: bool = False
+
+    def users(self, *jobs: Job) -> list[str]:
+        """Return the methods whose increments are made from any of some jobs."""
+        return [method for method in self.owners if not self.behind[method].isdisjoint(jobs)]
+
+    def images(self, method: str, increments: int) -> int:
+        """Return the stored images of some increments of a method, over all classes and seeds."""
+        size = self.drawers[method].recipe.ipc_per_increment
+        return self.classes * size * increments * self.seeds
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage of a comparison: all its jobs of one method, or of none in particular.
+
+    ``increments`` are those that have a job of their own. ``images`` were made, or seen in
+    training; None where nobody counts them, or where the learners do. ``drawn`` is what the passes
+    of an image follow from.
+    """
+
+    name: str
+    method: str
+    used_by: list[str]
+    increments: Sequence[int] = ()
+    images: int | None = None
+    drawn: dict[str, Any] | None = None
+
+    def facts(self, **paths: list[str]) -> dict[str, Any]:
+        """Return a stage as costs.cost_table has it, with the paths of what its jobs have left."""
+        facts = {"stage": self.name, "method": self.method, "used_by": self.used_by}
+        known = {"images": self.images, "drawn": self.drawn}
+        return facts | paths | {key: value for key, value in known.items() if value is not None}
+
+
+def seed_owner(recipe_of: Callable[[str], MethodConfig], method: str) -> str:
+    """Return the method that makes a method's increment 0: itself unless it is shared."""
+    source = recipe_of(method).seed.source
+    return method if source in SEED_SOURCES else seed_owner(recipe_of, source)
+
+
+def comparison_stages(comparison: Comparison) -> list[Stage]:
+    """Return the stages that a comparison needs: first the shared, then those of each method."""
+    owners = comparison.owners
+    stages = [*_before_drawing(comparison), *_seeds(comparison)]
+    for method in owners:
+        stages += _of_method(comparison, method)
+    order = [SHARED, *dict.fromkeys([*owners, *owners.values()])]
+    places = {method: place for place, method in enumerate(order)}
+    # What belongs to one method stands together, methods in the run's order.
+    stages.sort(key=lambda stage: places.get(stage.method, len(order)))
+    return [stage for stage in stages if stage.used_by]
+
+
+def _before_drawing(comparison: Comparison) -> list[Stage]:
+    """Return the stages before any increment, each with the methods whose increments need it."""
+    trained = list(comparison.owners) if comparison.trains_prior else []
+    influence = comparison.users(("influence_gradients",))
+    clustered = [_clustering(comparison, drawer) for drawer in comparison.drawers]
+    encoded = {user for stage in clustered for user in stage.used_by}
+    return [
+        Stage("train_prior", SHARED, trained),
+        Stage("train_reference", SHARED, trained or comparison.users(("train_reference",))),
+        Stage("train_surrogate", SHARED, influence),
+        Stage("influence_gradients", SHARED, influence),
+        Stage("encode_dataset", SHARED, [m for m in comparison.owners if m in encoded]),
+        *clustered,
+        *_tuning(comparison),
+    ]
+
+
+def _clustering(comparison: Comparison, drawer: str) -> Stage:
+    """Return the clustering behind a method's increments, as far as any are drawn."""
+    jobs = {k: ("cluster_modes", drawer, k) for k in range(comparison.drawers[drawer].increments)}
+    made = [k for k, job in jobs.items() if comparison.users(job)]
+    return Stage("cluster_modes", drawer, comparison.users(*jobs.values()), made)
+
+
+def _tuning(comparison: Comparison) -> list[Stage]:
+    """Return the tuning of priors; another method than those compared may have tuned one."""
+    tuners = [prior_owner(drawer.recipe, name) for name, drawer in comparison.drawers.items()]
+    return [
+        Stage("finetune_prior", tuner, comparison.users(("finetune_prior", tuner)))
+        for tuner in dict.fromkeys(filter(None, tuners))
+    ]
+
+
+def _seeds(comparison: Comparison) -> list[Stage]:
+    """Return the increments 0, each with the methods that share it."""
+    users: dict[str, list[str]] = {}
+    for method, owner in comparison.owners.items():
+        users.setdefault(owner, []).append(method)
+    return [
+        Stage(
+            "seed_increment",
+            owner,
+            sharing,
+            images=comparison.images(owner, 1),
+            drawn=_drawn(comparison, owner, [0], 1),
+        )
+        for owner, sharing in users.items()
+    ]
+
+
+def _of_method(comparison: Comparison, method: str) -> list[Stage]:
+    drawer = comparison.drawers[method]
+    later, stages = list(range(1, drawer.increments)), []
+    if later:
+        drawn = _drawn(comparison, method, later, drawer.shards)
+        images = comparison.images(method, len(later))
+        stages.append(Stage("sample_candidates", method, [method], later, images, drawn))
+    if any("learner" in needs(drawer.recipe, k) for k in later):
+        # Those that drawing needs; the last increment's learner is for the curve alone.
+        stages.append(Stage("train_learner", method, [method], range(drawer.increments - 1)))
+    return [*stages, _evaluation(comparison, method)]
+
+
+def _evaluation(comparison: Comparison, method: str) -> Stage:
+    drawer = comparison.drawers[method]
+    ipc = drawer.increments * images_per_increment(drawer.recipe)
+    epochs = epochs_for_ipc(comparison.epochs, ipc)
+    images = comparison.classes * ipc * epochs * comparison.networks * comparison.seeds
+    return Stage("evaluate", method, [method], [drawer.increments - 1], images)
+
+
+def _drawn(
+    comparison: Comparison, method: str, increments: list[int], jobs: float
+) -> dict[str, Any]:
+    """Return what the passes of some increments follow from, each made by a number of jobs."""
+    recipe = comparison.drawers[method].recipe
+    return {
+        "recipe": recipe.model_dump(exclude={"description", "extends"}),
+        "increments": increments,
+        "classes": comparison.classes / jobs,
+    }

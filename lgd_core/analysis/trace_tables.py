@@ -1,0 +1,45 @@
+"""Traces of guidance as tables; apart from tracing, which needs the prior's libraries."""
+
+from collections.abc import Iterable
+
+import pandas as pd
+from torch import Tensor
+
+GUIDED, UNGUIDED = PATHS = ("guided", "unguided")
+TRACE_COLUMNS = ("path", "step", "alpha_bar", "quantity", "mean", "std", "n")
+# Prefix of the quantities |change| / |noise|, one per guidance.
+CHANGE = "change_"
+
+
+def trace_table(traces: Iterable[tuple[dict[str, Tensor], dict]]) -> pd.DataFrame:
+    """Return trace_frame of several increments, each with its metadata: method, seed and k."""
+    parts = [
+        trace_frame(tensors).assign(
+            method=metadata["method"], seed=metadata["seed"], increment=int(metadata["k"])
+        )
+        for tensors, metadata in traces
+    ]
+    columns = ["method", "seed", "increment", *TRACE_COLUMNS]
+    return pd.concat(parts)[columns] if parts else pd.DataFrame(columns=columns)
+
+
+def trace_frame(tensors: dict[str, Tensor]) -> pd.DataFrame:
+    """Return mean, standard deviation and n over images of every quantity at every step.
+
+    ``tensors`` as from traces.trace_guidance. ``step`` counts down to 0 as a window's indices do.
+    """
+    rows = []
+    for path in PATHS:
+        alpha_bars = tensors[f"{path}.alpha_bar"].tolist()
+        for name, values in tensors.items():
+            quantity = name.removeprefix(f"{path}.")
+            if quantity in (name, "alpha_bar"):
+                continue
+            means, stds = values.double().mean(1), values.double().std(1)
+            rows += [
+                (path, len(values) - 1 - i, alpha_bar, quantity, *pair, values.shape[1])
+                for i, (alpha_bar, *pair) in enumerate(
+                    zip(alpha_bars, means.tolist(), stds.tolist(), strict=True)
+                )
+            ]
+    return pd.DataFrame(rows, columns=list(TRACE_COLUMNS))

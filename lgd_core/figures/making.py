@@ -1,0 +1,66 @@
+"""How figures are made: a module for each, called as its rule is, with a function ``make``.
+
+``make`` takes a FigureJob, writes the tables behind the figure and returns what it has drawn.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib.figure import Figure
+
+from lgd_core.base.csv_files import parse_csv, write_csv
+from lgd_core.base.files import atomic, read_json
+from lgd_core.figures.styles import COLOURS, looks
+
+mpl.use("Agg")
+# Methods are drawn in the run's order, and so get here the colours that `looks` gives them.
+mpl.rcParams["axes.prop_cycle"] = mpl.cycler(color=COLOURS)
+
+
+@dataclass(frozen=True)
+class FigureJob:
+    """What a figure is made from, and where its tables go, by the names that its rule gives them.
+
+    ``settings`` are those of the rule: the methods and seeds ``compared``, and the figure's own.
+    """
+
+    inputs: Mapping[str, Any]
+    outputs: Mapping[str, str]
+    settings: Mapping[str, Any]
+    wildcards: Mapping[str, str]
+
+    @property
+    def looks(self) -> dict[str, dict]:
+        """Colour and marker of every method, and of real images."""
+        return looks(self.settings["compared"]["methods"])
+
+    def artifacts(self, name: str) -> list[dict]:
+        """Read the JSON artifacts among the inputs; none where the rule has no inputs of a name."""
+        return [read_json(path) for path in self.inputs.get(name, [])]
+
+    def learners(self) -> dict[tuple[str, int, int], dict]:
+        """Read the learners among the inputs, by method, seed and increment."""
+        return {(a["method"], int(a["seed"]), int(a["k"])): a for a in self.artifacts("learners")}
+
+    def write(self, table: pd.DataFrame, name: str = "table") -> pd.DataFrame:
+        """Write a table to the output of a name; return it as it lies there, with its digits."""
+        write_csv(table, self.outputs[name])
+        return parse_csv(self.outputs[name])
+
+
+def maker(name: str) -> Callable[[FigureJob], Figure]:
+    """Return the function that makes the figure of a name; imports what that figure needs."""
+    return import_module(f"lgd_core.figures.{name}").make
+
+
+def save_figure(figure: Figure, path: str | Path, dpi: int, facts: dict[str, str]) -> None:
+    """Write a PNG atomically, with facts in its text chunks, and close the figure."""
+    with atomic(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=dpi, metadata=facts, bbox_inches="tight")
+    plt.close(figure)
