@@ -39,8 +39,9 @@ class Wanted(Generic[Keys]):
 class Folder:
     """What ``source.folder`` is to a kind of data set."""
 
-    # After 'for KIND,' in the reference, and in messages.
+    # After 'for KIND,' in the reference.
     meaning: str
+    # What it has to be, for messages.
     expected: str
     # Whether there is no other way to the images.
     required: bool = False
@@ -60,6 +61,11 @@ class SourceKind(Generic[Keys]):
     # Which of the kind's own keys decide what is fetched, and which what arrays are made of it.
     fetched_by: tuple[str, ...] = ()
     prepared_by: tuple[str, ...] = ()
+
+    @property
+    def expected(self) -> str:
+        """What ``source.folder`` has to be, for messages."""
+        return self.folder.expected if self.folder else "no folder"
 
     def own(self, source: SourceKeys) -> Keys:
         """Return the keys of a source that concern its kind, without those of other kinds."""

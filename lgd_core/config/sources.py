@@ -50,7 +50,7 @@ def resolve_source(data: SourceSettings, where: str) -> SourceConfig:
         return source.model_copy(update={"folder": folder})
     if kind.folder and kind.folder.required:
         raise MissingFolderError(
-            f"{named}: found none and {VARIABLE} unset, expected {kind.folder.expected}"
+            f"{named}: found none and {VARIABLE} unset, expected {kind.expected}"
         )
     return source
 

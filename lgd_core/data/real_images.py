@@ -31,7 +31,7 @@ def prepare(
     read: Callable[[str | Path], bytes] = read_bytes,
 ) -> dict[str, Any]:
     """Write a data set's arrays into ``folder``; return its images per class, the skipped, what
-    lies beside images and is left out, and the number of font families where there are any.
+    lies beside images and is left out, and the number of families where images have any.
 
     Networks read the splits ``train``, ``validation`` and ``test``, at ``image.train_size`` where
     it is set and at ``image.size`` otherwise; ``originals`` are the images of ``train`` at

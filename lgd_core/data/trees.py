@@ -12,7 +12,7 @@ from lgd_core.base.errors import MissingFolderError, UserError
 from lgd_core.base.image_files import entries, is_image, walk
 from lgd_core.base.listings import Listing
 from lgd_core.config.classes import class_folders
-from lgd_core.config.data_kinds import Folder, Keys, Wanted
+from lgd_core.config.data_kinds import Keys, Wanted
 from lgd_core.config.models.base import DisagreementError
 from lgd_core.data.kind import DataKind, Files
 
@@ -30,7 +30,6 @@ class TreeKind(DataKind[Keys]):
     Files are read where they lie; a kind that fetches them says where in ``images_root``.
     """
 
-    folder: Folder
     # Names that the folder of test images may have beside ``train``, the first one there counts.
     tests: tuple[str, ...] = ("val",)
     # Whether classes are known by wnids, and folders of other classes are let be.
@@ -121,7 +120,7 @@ class TreeKind(DataKind[Keys]):
         for part in (base / "train", test):
             if not part.is_dir():
                 wrong = UserError if root.is_dir() else MissingFolderError
-                raise wrong(f"no folder {part}, expected {self.folder.expected}")
+                raise wrong(f"no folder {part}, expected {self.expected}")
         return base / "train", test
 
     def images(self, data: Wanted[Keys], root: Path) -> tuple[Labelled, Labelled]:

@@ -19,6 +19,7 @@ class SourceKeys(Config):
         ge=0,
         le=0.5,
         description=(
-            "Share of every class's training images, or of font families, held out for tuning."
+            "Share of every class's training images, or of families that are never split (of "
+            "fonts), held out for tuning."
         ),
     )

@@ -29,7 +29,7 @@ class Digits(DataKind[SourceKeys]):
 
         from lgd_core.data.parts import in_memory
 
-        digits = load_digits()
+        digits: Any = load_digits()
         images = (digits.images * (255 / 16)).round().astype(np.uint8)
         return in_memory(name, data, images, digits.target.astype(np.int64)).split(0.2, "test")
 

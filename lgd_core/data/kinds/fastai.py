@@ -96,8 +96,7 @@ class Fastai(TreeKind[FastaiKeys]):
         if (path / f"{name}.tgz").is_file():
             return path / f"{name}.tgz"
         wrong = UserError if path.is_dir() else MissingFolderError
-        expected = self.folder.expected
-        raise wrong(f"{path}: found neither {name} nor {name}.tgz, expected {expected}")
+        raise wrong(f"{path}: found neither {name} nor {name}.tgz, expected {self.expected}")
 
 
 KIND = Fastai()

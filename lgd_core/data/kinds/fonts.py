@@ -74,7 +74,7 @@ class Fonts(DataKind[FontKeys]):
 
     def check_folder(self, data: Wanted[FontKeys], root: Path) -> None:
         if not root.is_dir():
-            raise MissingFolderError(f"found no folder {root}, expected a folder of fonts")
+            raise MissingFolderError(f"found no folder {root}, expected {self.expected}")
 
     def list_files(self, data: Wanted[FontKeys], root: Path) -> Listing:
         return Listing({str(path.relative_to(root)): str(path) for path in list_fonts(root)})
