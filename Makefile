@@ -42,12 +42,12 @@ demo: install  ## Distil Fashion-MNIST at 50 images per class and show the table
 	$(SNAKEMAKE)
 	$(BIN)/python -m lgd_core.figures.summary $(DEMO)
 
-comparison: install  ## Compare all methods at 20 and 50 images per class: hours on two cores
+comparison: install  ## Compare all methods at 20 and 50 images per class: an hour and a half on two cores
 	$(SNAKEMAKE) --configfile config/comparison.yaml --config 'datasets=[$(DATASET)]'
 	$(BIN)/python -m lgd_core.figures.summary results/$(DATASET)_ipc20/comparison
 	$(BIN)/python -m lgd_core.figures.summary results/$(DATASET)_ipc50/comparison
 
-search: install  ## Search the most sensitive keys of each method on held-out images: hours on two cores
+search: install  ## Search the most sensitive keys of each method on held-out images: two hours on two cores
 	$(SNAKEMAKE) --configfile config/comparison.yaml -- \
 		$(SEARCHES:%=results/$(DATASET)/ablation/%.csv)
 
