@@ -3,7 +3,7 @@
 import sys
 import time
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 from tqdm import tqdm
 
@@ -24,7 +24,7 @@ class Bar(Protocol):
 
     def update(self, n: float = 1) -> object: ...
 
-    def set_postfix(self, *, refresh: bool = True, **facts: object) -> None: ...
+    def set_postfix(self, *, refresh: bool = True, **facts: Any) -> None: ...
 
 
 class _Output:
