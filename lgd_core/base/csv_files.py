@@ -2,21 +2,22 @@
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any, cast
 
-import pandas as pd
+import pandas as pd  # pyright: ignore[reportMissingTypeStubs]  # has types, but no py.typed
 
 from lgd_core.base.digests import check_file
 from lgd_core.base.errors import UserError
 from lgd_core.base.files import atomic
 
 
-def parse_csv(path: str | Path, columns: Iterable[str] = (), **options: object) -> pd.DataFrame:
+def parse_csv(path: str | Path, columns: Iterable[str] = (), **options: Any) -> pd.DataFrame:
     """Read a table; ``options`` are those of pandas.read_csv.
 
     Raises UserError naming the file where it is no table or lacks one of the columns.
     """
     try:
-        table = pd.read_csv(path, **options)
+        table = cast("pd.DataFrame", pd.read_csv(path, **options))
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}, expected a table") from error
     except ValueError as error:  # pandas' own errors, and text that is not UTF-8
@@ -30,7 +31,7 @@ def parse_csv(path: str | Path, columns: Iterable[str] = (), **options: object) 
     return table
 
 
-def read_csv(path: str | Path, record: dict) -> pd.DataFrame:
+def read_csv(path: str | Path, record: dict[str, Any]) -> pd.DataFrame:
     """Read a table that another job has written; ``record`` is the JSON artifact beside it, read.
 
     Raises UserError naming the file unless it is as the record has it.
@@ -42,7 +43,7 @@ def read_csv(path: str | Path, record: dict) -> pd.DataFrame:
 def write_csv(table: pd.DataFrame, path: str | Path) -> None:
     """Write a table with two decimals for accuracies and six significant digits otherwise."""
 
-    rounded = table.copy()
+    rounded = cast("Any", table.copy())  # of pandas' methods only some have whole types
     for column in rounded.columns:
         if "top1" in column or column.endswith("_std") or column.startswith(("diff_", "std_")):
             rounded[column] = rounded[column].astype(float).round(2)

@@ -1,5 +1,7 @@
 """Where tensors live, and in which precision they are computed there."""
 
+from typing import Any, cast
+
 import torch
 
 from lgd_core.base.errors import UserError
@@ -45,7 +47,8 @@ def cuda_cards() -> list[str]:
 
     Where torch knows no UUIDs, the index.
     """
-    cards = map(torch.cuda.get_device_properties, range(torch.cuda.device_count()))
+    cuda = cast("Any", torch.cuda)  # whose properties of a device have no types
+    cards = map(cuda.get_device_properties, range(torch.cuda.device_count()))
     return [str(getattr(card, "uuid", index)) for index, card in enumerate(cards)]
 
 

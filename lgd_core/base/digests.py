@@ -3,9 +3,9 @@
 import hashlib
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from lgd_core.base.errors import UserError
 
@@ -26,41 +26,52 @@ def digest(value: object) -> str:
     return found.hexdigest()
 
 
-def _parts(value: object) -> Iterator[bytes | memoryview]:
+def _parts(value: Any) -> Iterator[bytes | memoryview]:
     # There are no tensors where nobody has imported PyTorch, which takes seconds.
     torch = sys.modules.get("torch")
     if torch and isinstance(value, torch.Tensor):
-        yield f"tensor {value.dtype} {tuple(value.shape)}\0".encode()
-        yield memoryview(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+        yield from _tensor_parts(value)
     elif isinstance(value, Mapping):
-        yield f"mapping {len(value)}\0".encode()
-        for item in value.items():
-            yield from _parts(item)
+        yield from _nested("mapping", list(cast("Mapping[Any, Any]", value).items()))
     elif isinstance(value, list | tuple):
-        yield f"sequence {len(value)}\0".encode()
-        for part in value:
-            yield from _parts(part)
+        yield from _nested("sequence", cast("Sequence[Any]", value))
     else:
         yield f"{value!r}\0".encode()
 
 
-def seal(facts: dict, tensors: Mapping[str, "Tensor"] | None = None) -> dict:
+def _nested(kind: str, values: Sequence[Any]) -> Iterator[bytes | memoryview]:
+    yield f"{kind} {len(values)}\0".encode()
+    for value in values:
+        yield from _parts(value)
+
+
+def _tensor_parts(tensor: "Tensor") -> Iterator[bytes | memoryview]:
+    import torch  # there already, since there is a tensor
+
+    yield f"tensor {tensor.dtype} {tuple(tensor.shape)}\0".encode()
+    yield tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data
+
+
+def seal(facts: dict[str, Any], tensors: Mapping[str, "Tensor"] | None = None) -> dict[str, Any]:
     """Return JSON-able facts with the digest of themselves and of tensors under ``KEY``."""
     # As they will be read: JSON turns keys into text and tuples into lists.
     return facts | {KEY: _sealed(json.loads(json.dumps(facts)), tensors or {})}
 
 
-def unseal(path: str | Path, facts: object, tensors: Mapping[str, "Tensor"] | None = None) -> dict:
+def unseal(
+    path: str | Path, facts: object, tensors: Mapping[str, "Tensor"] | None = None
+) -> dict[str, Any]:
     """Return what was sealed; raises UserError naming the file unless it is what was written."""
     if not isinstance(facts, dict) or KEY not in facts:
         raise UserError(f"{path}: found no digest of its contents, {_remedy()}")
-    rest = {name: value for name, value in facts.items() if name != KEY}
-    if facts[KEY] != _sealed(rest, tensors or {}):
+    sealed = cast("dict[str, Any]", facts)
+    rest = {name: value for name, value in sealed.items() if name != KEY}
+    if sealed[KEY] != _sealed(rest, tensors or {}):
         raise UserError(f"{path}: found contents that do not match their digest, {_remedy()}")
     return rest
 
 
-def _sealed(facts: dict, tensors: Mapping[str, "Tensor"]) -> str:
+def _sealed(facts: dict[str, Any], tensors: Mapping[str, "Tensor"]) -> str:
     return digest([json.dumps(facts, sort_keys=True), sorted(tensors.items())])
 
 
@@ -79,7 +90,7 @@ def file_digests(paths: Iterable[str | Path]) -> dict[str, str]:
     return {Path(path).name: file_digest(path) for path in paths}
 
 
-def check_file(path: str | Path, record: dict) -> None:
+def check_file(path: str | Path, record: dict[str, Any]) -> None:
     """Raise UserError unless a file is as a JSON artifact, already read, has it in ``files``."""
     expected = record.get("files", {}).get(Path(path).name)
     try:

@@ -10,7 +10,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from lgd_core.base.errors import UserError
 
 
 @contextlib.contextmanager
-def atomic(path: str | Path) -> Iterator[Path]:
+def atomic(path: str | Path) -> Generator[Path, None, None]:
     """Yield a temporary path beside ``path`` (file or folder) and rename it there on success.
 
     On any error the temporary is removed and ``path`` stays as it was; what a killed process left
@@ -135,7 +135,7 @@ def read_json(path: str | Path) -> dict[str, Any]:
     return unseal(path, value)
 
 
-def scratch(beside: str | Path) -> tempfile.TemporaryDirectory:
+def scratch(beside: str | Path) -> tempfile.TemporaryDirectory[str]:
     """Return a temporary folder on the same file system as ``beside``."""
     Path(beside).parent.mkdir(parents=True, exist_ok=True)
     return tempfile.TemporaryDirectory(dir=Path(beside).parent, prefix=".")

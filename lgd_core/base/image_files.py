@@ -6,6 +6,7 @@ Free of PyTorch: it is read before every run, by every job.
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from lgd_core.base.errors import UserError
 
@@ -63,7 +64,7 @@ def file_status(path: str | Path) -> os.stat_result:
         raise unreadable(path, error) from error
 
 
-def entries(folder: str | Path) -> list[os.DirEntry]:
+def entries(folder: str | Path) -> list[os.DirEntry[str]]:
     """Return what a folder holds, by name; raises UserError where it cannot be read."""
     try:
         with os.scandir(folder) as found:
@@ -94,14 +95,16 @@ def walk(folder: str | Path, seen: dict[tuple[int, int], str] | None = None) -> 
     return [os.path.join(*pair) for pair in sorted(found)]
 
 
-def _is_folder(entry: os.DirEntry) -> bool:
+def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
     except OSError as error:
         raise unreadable(entry.path, error) from error
 
 
-def _refuse_twice(folder: str, seen: dict, above: dict) -> None:
+def _refuse_twice(
+    folder: str, seen: dict[tuple[int, int], str], above: dict[tuple[int, int], str]
+) -> None:
     identity = _identity(folder)
     if other := seen.get(identity) or above.get(identity):
         raise UserError(
@@ -121,7 +124,7 @@ def list_fonts(root: Path) -> list[Path]:
     return sorted(Path(path) for path in walk(root) if is_font(path))
 
 
-def summarise(left_out: Iterable[str]) -> dict[str, dict]:
+def summarise(left_out: Iterable[str]) -> dict[str, dict[str, Any]]:
     """Return the number and first names of files that are left out, by suffix; litter last."""
     groups: dict[str, list[str]] = {}
     for path in sorted(left_out, key=lambda path: (is_litter(path), path)):
@@ -130,7 +133,7 @@ def summarise(left_out: Iterable[str]) -> dict[str, dict]:
     return {kind: {"files": len(names), "first": names[:NAMED]} for kind, names in groups.items()}
 
 
-def describe(summary: dict[str, dict]) -> str:
+def describe(summary: dict[str, dict[str, Any]]) -> str:
     """Return what ``summarise`` found as one line."""
     return "; ".join(
         f"{group['files']} of {kind} ({', '.join(group['first'])}"

@@ -11,7 +11,7 @@ import stat
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -85,7 +85,9 @@ def lease_folder() -> Path:
 
 
 @contextlib.contextmanager
-def lease(cards: Sequence[str], folder: Path, log: Callable[[str], None]) -> Iterator[int]:
+def lease(
+    cards: Sequence[str], folder: Path, log: Callable[[str], None]
+) -> Generator[int, None, None]:
     """Hold a card that no other job holds and yield its index in ``cards``, waiting if need be.
 
     ``cards`` are names that mean the same card in every process. Each has a lock file in ``folder``

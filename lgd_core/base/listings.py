@@ -13,6 +13,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 from lgd_core.base.errors import MissingFolderError, UserError
 from lgd_core.base.image_files import file_status, read_bytes, unreadable
@@ -29,7 +30,7 @@ class Listing:
     files: Mapping[str, str]
     published: bool = False
 
-    def facts(self) -> dict[str, list]:
+    def facts(self) -> dict[str, list[int]]:
         """Return [size, mtime in ns] of every file; nothing of published ones but the names."""
         if self.published:
             return {name: [] for name in self.files}
@@ -46,7 +47,7 @@ class Made:
 
     record: str
     outputs: list[str]
-    recipe: dict
+    recipe: dict[str, Any]
 
     def identity(self, find: Callable[[], Listing | None]) -> str | None:
         """Return the identity of the files that ``find`` lists or, where they are gone, of those
@@ -74,7 +75,7 @@ class Reading:
 
     def __init__(self, listing: Listing | None) -> None:
         self.listing = listing
-        self.facts = listing.facts() if listing else {}
+        self.facts: dict[str, list[int]] = listing.facts() if listing else {}
         self.digests: dict[str, str] = {}
 
     def read(self, path: str | Path) -> bytes:
@@ -84,30 +85,32 @@ class Reading:
             self.digests[str(path)] = hashlib.sha256(contents).hexdigest()
         return contents
 
-    def note(self, identity: str, recipe: dict, record: str | Path) -> dict[str, str]:
+    def note(self, identity: str, recipe: dict[str, Any], record: str | Path) -> dict[str, str]:
         """Write the stage's record; return the digest of all contents, as a fact of the stage.
 
         Raises UserError where a file has changed since the reading began.
         """
-        if self.listing is None:
+        listing = self.listing
+        if listing is None:
             return {}
-        if self.listing.published:
+        if listing.published:
             _write(record, {"identity": identity, "recipe": recipe, "files": {}})
             return {"file_names": _digest(sorted(self.facts))}
-        files = {name: [*facts, self._sha256(name)] for name, facts in self.facts.items()}
-        self._check_unchanged()
+        files = {
+            name: [*facts, self._sha256(listing.files[name])] for name, facts in self.facts.items()
+        }
+        self._check_unchanged(listing)
         _write(record, {"identity": identity, "recipe": recipe, "files": files})
         return {"contents": _digest({name: entry[-1] for name, entry in files.items()})}
 
-    def _sha256(self, name: str) -> str:
-        path = self.listing.files[name]
+    def _sha256(self, path: str) -> str:
         return self.digests.get(path) or sha256(path)
 
-    def _check_unchanged(self) -> None:
-        for name, now in self.listing.facts().items():
+    def _check_unchanged(self, listing: Listing) -> None:
+        for name, now in listing.facts().items():
             if now != self.facts[name]:
                 raise UserError(
-                    f"{self.listing.files[name]}: changed while it was read, expected files that "
+                    f"{listing.files[name]}: changed while it was read, expected files that "
                     "stay as they are; run again"
                 )
 
@@ -130,7 +133,7 @@ def sha256(path: str | Path) -> str:
         raise unreadable(path, error) from error
 
 
-def _same(listing: Listing, facts: dict[str, list], known: dict[str, list]) -> bool:
+def _same(listing: Listing, facts: dict[str, list[int]], known: dict[str, list[Any]]) -> bool:
     """Whether files are those of a record; reads those that have another time of change."""
     if facts.keys() != known.keys():
         return False
@@ -140,7 +143,7 @@ def _same(listing: Listing, facts: dict[str, list], known: dict[str, list]) -> b
     return all(sha256(listing.files[name]) == known[name][2] for name in touched)
 
 
-def _remember_times(facts: dict[str, list], known: dict, record: str | Path) -> None:
+def _remember_times(facts: dict[str, list[int]], known: dict[str, Any], record: str | Path) -> None:
     """Bring the times of a record up to date, so that files that were touched are read once."""
     files = {name: [*facts[name], known["files"][name][2]] for name in facts}
     if files != known["files"]:
@@ -152,14 +155,15 @@ def _digest(facts: object) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _read_record(path: str | Path) -> dict | None:
+def _read_record(path: str | Path) -> dict[str, Any] | None:
     """Return a record; None where there is none, or none that a stage has written whole."""
     try:
         value = json.loads(Path(path).read_text())
     except (OSError, ValueError):
         return None
-    whole = isinstance(value, dict) and {"identity", "recipe", "files"} <= value.keys()
-    return value if whole else None
+    if isinstance(value, dict) and {"identity", "recipe", "files"} <= value.keys():
+        return cast("dict[str, Any]", value)
+    return None
 
 
 def _as_read(value: object) -> object:
@@ -167,7 +171,7 @@ def _as_read(value: object) -> object:
     return json.loads(json.dumps(value))
 
 
-def _write(path: str | Path, value: dict) -> None:
+def _write(path: str | Path, value: dict[str, Any]) -> None:
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:

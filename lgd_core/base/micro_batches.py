@@ -24,7 +24,8 @@ class MicroBatches:
 
         Raises UserError where a single sample does not fit.
         """
-        parts, start = [], 0
+        parts: list[Tensor] = []
+        start = 0
         while start < len(batch[0]):
             size = self.found.get(work, self.largest)
             chunk = [tensor[start : start + size] for tensor in batch]

@@ -2,17 +2,37 @@
 
 import sys
 import time
+from types import TracebackType
+from typing import Any, Protocol, Self
 
 from tqdm import tqdm
 
 LOG_SECONDS = 5.0
 
 
+class Bar(Protocol):
+    """A progress bar: what is used of tqdm's."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None: ...
+
+    def update(self, n: float = 1) -> object: ...
+
+    def set_postfix(self, *, refresh: bool = True, **facts: Any) -> None: ...
+
+
 class _Output:
     """Where tqdm writes: a bar on the terminal if there is one, lines now and then to the log."""
 
     def __init__(self) -> None:
-        self.terminal = sys.__stderr__ if sys.__stderr__.isatty() else None
+        terminal = sys.__stderr__
+        self.terminal = terminal if terminal is not None and terminal.isatty() else None
         self.log = sys.stderr
         self.last = -LOG_SECONDS
 
@@ -30,7 +50,7 @@ class _Output:
             self.terminal.flush()
 
 
-def progress(description: str, total: int, initial: int = 0) -> tqdm:
+def progress(description: str, total: int, initial: int = 0) -> Bar:
     """Return a progress bar; the log gets a line every few seconds, with rate and time left."""
     return tqdm(
         desc=description,

@@ -1,17 +1,34 @@
 """Tensors on disk: safetensors with JSON-able metadata and a digest of all of it."""
 
 import json
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, cast
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import (
+    save_file,  # pyright: ignore[reportUnknownVariableType]  # takes a PathLike of what is not said
+)
 from torch import Tensor
 
 from lgd_core.base.digests import seal, unseal
 from lgd_core.base.errors import UserError
 from lgd_core.base.files import atomic, share, system_error
+
+
+class _Opened(Protocol):
+    """An open file of tensors: what is used of safetensors' own, which has no types."""
+
+    def keys(self) -> list[str]: ...
+
+    def get_tensor(self, name: str, /) -> Tensor: ...
+
+    def metadata(self) -> dict[str, str] | None: ...
+
+
+def _open(path: str | Path) -> AbstractContextManager[_Opened]:
+    return cast("AbstractContextManager[_Opened]", safe_open(path, framework="pt"))
 
 
 def save_tensors(path: str | Path, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> None:
@@ -30,7 +47,7 @@ def save_tensors(path: str | Path, tensors: dict[str, Tensor], metadata: dict[st
 def load_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read tensors and metadata; raises UserError naming the file unless they are as written."""
     try:
-        with safe_open(path, framework="pt") as stream:
+        with _open(path) as stream:
             tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
             sealed = json.loads((stream.metadata() or {}).get("lgd", "{}"))
     except FileNotFoundError:

@@ -18,6 +18,9 @@ from lgd_core.data.decoding import fit
 # Images in flight per thread: enough to keep all of them busy, few enough for any memory.
 AHEAD = 16
 
+# What comes of one image: it at every size, or why it cannot be read.
+Fitted = list[np.ndarray] | BrokenFileError
+
 
 def write_images(
     files: dict[Path, int],
@@ -34,7 +37,7 @@ def write_images(
     the numbers of the images written.
     """
 
-    def make(number: int) -> list[np.ndarray] | BrokenFileError:
+    def make(number: int) -> Fitted:
         try:
             image = read(number)
         except BrokenFileError as error:
@@ -57,7 +60,7 @@ def write_images(
     return written
 
 
-def _ahead(make: Callable, count: int, threads: int) -> Iterator:
+def _ahead(make: Callable[[int], Fitted], count: int, threads: int) -> Iterator[Fitted]:
     """Yield make(0), make(1), ..., made in threads a bounded number ahead of who reads them."""
     window = AHEAD * threads
     with ThreadPoolExecutor(threads) as pool:

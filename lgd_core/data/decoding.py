@@ -65,4 +65,6 @@ def _eight_bits(image: Image.Image) -> Image.Image:
 
 def fit(image: Image.Image, size: int) -> np.ndarray:
     """Return uint8 (C, size, size): short side resized, bilinear with antialias, centre-cropped."""
-    return pil_to_tensor(center_crop(resize(image, [size]), [size, size])).numpy()
+    # torchvision says that it resizes tensors, but takes images too.
+    resized = resize(image, [size])  # pyright: ignore[reportArgumentType]
+    return pil_to_tensor(center_crop(resized, [size, size])).numpy()

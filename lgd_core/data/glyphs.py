@@ -6,10 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
-from scipy.sparse import tril
+from scipy.sparse import coo_matrix, tril
 from sklearn.neighbors import NearestNeighbors
 
 from lgd_core.base.errors import BrokenFileError, UserError
@@ -81,7 +82,7 @@ def draw_face(
     lacking = [c for c, ink in zip(characters, inks, strict=True) if ink is None or ink == missing]
     if lacking:
         return f"lacks {''.join(lacking)}"
-    images = np.stack([_fit(ink, size) for ink in inks])
+    images = np.stack([_fit(ink, size) for ink in inks if ink is not None])
     if len(np.unique(images, axis=0)) < len(characters):
         return "draws different characters alike"
     return images
@@ -93,7 +94,8 @@ def family_of(name: str) -> str:
     Weights, widths, optical sizes and the designs that share a name (Noto Sans, Noto Serif) are one
     family: too much is put together rather than too little.
     """
-    return (re.search(r"[^\W\d_]+", name) or re.search(r".*", name)).group().casefold()
+    word = re.search(r"[^\W\d_]+", name)
+    return (word.group() if word else name.partition("\n")[0]).casefold()
 
 
 def _faces(contents: bytes, em: int) -> Iterator[ImageFont.FreeTypeFont]:
@@ -139,4 +141,4 @@ def _far_from_earlier(images: np.ndarray, distance: float) -> np.ndarray:
     rows = images.reshape(len(images), -1).astype(np.float64)
     radius = distance * 255 * rows.shape[1] ** 0.5
     near = NearestNeighbors(radius=radius, algorithm="brute").fit(rows).radius_neighbors_graph()
-    return tril(near, -1).getnnz(axis=1) == 0
+    return cast("coo_matrix", tril(near, -1)).getnnz(axis=1) == 0

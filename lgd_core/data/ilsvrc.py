@@ -10,6 +10,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from lgd_core.base.errors import UserError
 from lgd_core.base.image_files import entries, is_image, is_litter, read_bytes
@@ -64,7 +65,9 @@ def flat_images(root: Path, val: Path, wnids: list[str], complete: bool) -> list
     return [(path, labels[truth[s]]) for s, path in stems.items() if truth[s] in labels]
 
 
-def check_ilsvrc(root: Path, parts: dict[str, list], wnids: list[str], complete: bool) -> None:
+def check_ilsvrc(
+    root: Path, parts: dict[str, list[tuple[str, int]]], wnids: list[str], complete: bool
+) -> None:
     """Raise UserError unless images are named and, where ``complete``, counted as ILSVRC-2012's.
 
     ``parts`` has (path, label) of all images of ``train`` and ``val``. Training images are named by
@@ -100,7 +103,7 @@ def _is_of(path: str, wnid: str) -> bool:
 
 
 def _check_counts(
-    root: Path, images: list, wnids: list[str], part: str, allowed: tuple[int, int]
+    root: Path, images: list[tuple[str, int]], wnids: list[str], part: str, allowed: tuple[int, int]
 ) -> None:
     """Raise UserError for the first class with other numbers of images than ILSVRC-2012 has."""
     counts, (fewest, most) = Counter(label for _, label in images), allowed
@@ -170,7 +173,7 @@ def _read_solution(file: Path) -> dict[str, str]:
         raise ValueError(str(error)) from error
 
 
-def _wnid(row: dict) -> str:
+def _wnid(row: dict[str, Any]) -> str:
     words = (row["PredictionString"] or "").split()
     if not words:
         raise ValueError(f"found {row['ImageId']} without a class")

@@ -134,7 +134,7 @@ def load_split(
     return images, labels
 
 
-def _mapped(path: Path, record: dict, dtype: type, axes: int) -> Tensor:
+def _mapped(path: Path, record: dict[str, Any], dtype: type, axes: int) -> Tensor:
     check_file(path, record)
     try:
         # Mode c maps privately: the tensor counts as writable, the file is never written.

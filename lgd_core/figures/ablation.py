@@ -1,5 +1,7 @@
 """The accuracies of a family of methods, which differ in one key, and their redundancy."""
 
+from typing import cast
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -8,7 +10,7 @@ from matplotlib.figure import Figure
 
 from lgd_core.analysis.ablations import ablation_table, learner_runs
 from lgd_core.analysis.tables import read_paper, spread_over
-from lgd_core.figures.layout import SMALL
+from lgd_core.figures.layout import SMALL, groups
 from lgd_core.figures.making import FigureJob
 from lgd_core.figures.styles import bar_style, line_style
 
@@ -38,7 +40,7 @@ def ablation_figure(table: pd.DataFrame, title: str, label: str) -> Figure:
     ``table`` as from ablations.ablation_table. Numbers become lines over the value, one for each
     amount of images per class; anything else becomes groups of bars.
     """
-    panels = list(table.groupby(["student", "protocol"], sort=False))
+    panels = groups(table, ["student", "protocol"])
     redundancy = table.dropna(subset="redundancy").drop_duplicates(["ipc", "method"])
     count = len(panels) + (not redundancy.empty)
     rows, columns = -(-count // COLUMNS), min(count, COLUMNS)
@@ -46,7 +48,8 @@ def ablation_figure(table: pd.DataFrame, title: str, label: str) -> Figure:
         rows, columns, figsize=(4.6 * columns, 3.8 * rows), squeeze=False, layout="constrained"
     )
     named = table["value"].dropna()
-    draw = lines if pd.to_numeric(named, errors="coerce").notna().all() else bars
+    numbers = cast("pd.Series", pd.to_numeric(named, errors="coerce"))
+    draw = lines if numbers.notna().all() else bars
     for axis, ((student, protocol), rows_of) in zip(axes.flat, panels, strict=False):
         draw(axis, rows_of, "top1_mean", "top1_std", "paper_top1")
         axis.set(title=f"{student}, {protocol}", xlabel=label, ylabel="test top-1 (%)")
@@ -68,8 +71,8 @@ def lines(
     """Draw a column over the value, a line per amount of images per class, with error bars."""
     for index, (ipc, rows) in enumerate(table.groupby("ipc", sort=False)):
         look = line_style(index)
-        swept = rows[rows["value"].notna()]
-        at = pd.to_numeric(swept["value"])
+        swept = rows.loc[rows["value"].notna()]
+        at = cast("pd.Series", pd.to_numeric(swept["value"]))
         spread = swept[std].fillna(0) if std else None
         axis.errorbar(at, swept[mean], spread, capsize=3, label=f"IPC {ipc}", **look)
         for height in rows.loc[rows["value"].isna(), mean]:
@@ -87,7 +90,7 @@ def bars(
     amounts = list(dict.fromkeys(table["ipc"]))
     width = 0.8 / len(amounts)
     for index, ipc in enumerate(amounts):
-        rows = table[table["ipc"] == ipc]
+        rows = table.loc[table["ipc"] == ipc]
         at = np.array([places.index(method) for method in rows["method"]])
         at = at + (index - (len(amounts) - 1) / 2) * width
         spread = rows[std].fillna(0) if std else None

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from lgd_core.data.distilled import read_class
-from lgd_core.figures.layout import SMALL
+from lgd_core.figures.layout import SMALL, groups
 from lgd_core.figures.making import FigureJob
 
 CELL = 0.55
@@ -33,7 +33,7 @@ def class_figure(table: pd.DataFrame, images: Tensor, title: str) -> Figure:
     ``table`` has ``method``, ``seed``, ``increment`` and ``score`` (or NaN) of the uint8 ``images``
     (N, C, H, W).
     """
-    rows = list(table.groupby(["method", "seed"], sort=False))
+    rows = groups(table, ["method", "seed"])
     widest = max(len(own) for _, own in rows)
     gaps = max(own["increment"].nunique() for _, own in rows) - 1
     figure, axes = plt.subplots(
@@ -43,7 +43,8 @@ def class_figure(table: pd.DataFrame, images: Tensor, title: str) -> Figure:
         squeeze=False,
         layout="constrained",
     )
-    seeds, above = table["seed"].nunique(), {}
+    seeds = table.loc[:, "seed"].nunique()
+    above: dict[int, float] = {}
     for axis, ((method, seed), own) in zip(axes[:, 0], rows, strict=True):
         centres = _class_row(axis, own, images)
         axis.set_xlim(0, widest + 0.3 * gaps)
@@ -60,7 +61,7 @@ def class_figure(table: pd.DataFrame, images: Tensor, title: str) -> Figure:
 def _class_row(axis: Axes, table: pd.DataFrame, images: Tensor) -> dict[int, float]:
     """Draw a row of images of side 1, a gap of 0.3 between increments; return their centres."""
     marks: dict[int, list[float]] = {}
-    for place, (index, row) in enumerate(table.iterrows()):
+    for place, (index, row) in enumerate(zip(table.index, table.to_dict("records"), strict=True)):
         left = place + 0.3 * len(marks.keys() - {row["increment"]})
         marks.setdefault(row["increment"], []).append(left + 0.5)
         pixels = images[index].permute(1, 2, 0).squeeze(2).numpy()

@@ -1,6 +1,7 @@
 """What a network trained on the first increment gets wrong of every later one (Fig. 8)."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -12,14 +13,14 @@ from lgd_core.figures.making import FigureJob
 
 def make(job: FigureJob) -> Figure:
     # Row 0 of the cross-increment matrix is that network; it is trained there and not again here.
-    accuracies: dict[str, list] = {}
+    accuracies: dict[str, list[list[float]]] = {}
     for artifact in job.artifacts("matrices"):
         accuracies.setdefault(artifact["method"], []).append(artifact["matrix"][0])
     table = job.write(complementarity_table(accuracies, job.settings["images"]))
     return complementarity_figure(table, job.looks)
 
 
-def complementarity_figure(table: pd.DataFrame, look: Mapping[str, dict]) -> Figure:
+def complementarity_figure(table: pd.DataFrame, look: Mapping[str, dict[str, Any]]) -> Figure:
     """Draw the share of every later increment that a network trained on the first gets wrong.
 
     ``table`` as from analyses.complementarity_table; ``look`` as from styles.looks.
@@ -36,7 +37,7 @@ def complementarity_figure(table: pd.DataFrame, look: Mapping[str, dict]) -> Fig
             [rows["wrong"] - rows["wrong_low"], rows["wrong_high"] - rows["wrong"]],
             capsize=3,
             label=f"{method} (n = {n} x {images} images)",
-            **look[method],
+            **look[str(method)],
         )
     axis.set(
         xlabel="later increment",

@@ -1,5 +1,7 @@
 """What the methods of a comparison cost: seconds by stage, passes through networks per image."""
 
+from typing import Any
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -34,7 +36,7 @@ def cost_figure(table: pd.DataFrame) -> Figure:
     left.set(xlabel="seconds")
     networks = [column for column in table if column.endswith(("_forward", "_backward"))]
     drawn = table.dropna(subset=networks, how="all").drop_duplicates("method", keep="last")
-    dots(right, drawn.set_index("method")[networks])
+    dots(right, drawn.set_index("method").loc[:, networks])
     right.set(xlabel="passes per image")
     return figure
 
@@ -51,7 +53,7 @@ def dots(axis: Axes, table: pd.DataFrame) -> None:
         if not used.any():
             continue
         index = NETWORKS.index(network)
-        look = line_style(index) | {"ls": "", "label": f"{network} {direction}"}
+        look: dict[str, Any] = line_style(index) | {"ls": "", "label": f"{network} {direction}"}
         # Often about as many as forward: a ring around that dot.
         look |= {"mfc": "none", "ms": 10} if direction == "backward" else {"ms": 6}
         at = places + dodge(index, len(NETWORKS), 0.6)

@@ -26,7 +26,7 @@ def curves(table: pd.DataFrame) -> Figure:
         after = over_seeds(rows, "increment", "top1")
         bars = {"marker": "o", "capsize": 3, "label": method}
         left.errorbar(after.index, after["mean"], after["std"], **bars)
-        first = rows[rows["seed"] == rows["seed"].iloc[0]].reset_index(drop=True)
+        first = rows.loc[rows["seed"] == rows["seed"].iloc[0]].reset_index(drop=True)
         line = right.plot(first["loss"].rolling(5, min_periods=1).mean(), lw=1, label=method)[0]
         for start in first.index[first["epoch"] == 0][1:]:
             right.axvline(start, color=line.get_color(), lw=0.5, ls=":")

@@ -1,6 +1,7 @@
 """All that was measured of a set of images from elsewhere: one panel per question."""
 
 from pathlib import Path
+from typing import Any, cast
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -46,8 +47,8 @@ def make(job: FigureJob) -> Figure:
     return diagnosis_figure(name, *parts, job.settings["zones"], job.settings["colormap"])
 
 
-def _by_student(runs: list[dict]) -> dict[str, list[dict]]:
-    students: dict[str, list[dict]] = {}
+def _by_student(runs: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    students: dict[str, list[dict[str, Any]]] = {}
     for run in runs:
         students.setdefault(run["student"], []).append(run)
     return students
@@ -57,8 +58,8 @@ def _pairs(images: Tensor, files: pd.DataFrame, duplicates: pd.DataFrame) -> Ten
     """Return the pairs that are most alike (P, 2, C, H, W); ``files`` names the images in order."""
     shown = distinct_pairs(duplicates).head(PAIRS)
     row_of = pd.Series(files.index, files["file"])
-    rows = row_of[shown[["file", "within_file"]].to_numpy().flatten()].to_numpy()
-    return images[torch.tensor(rows)].unflatten(0, (len(shown), 2))
+    rows = cast("pd.Series", row_of[shown[["file", "within_file"]].to_numpy().flatten()])
+    return images[torch.tensor(rows.to_numpy())].unflatten(0, (len(shown), 2))
 
 
 def diagnosis_figure(
@@ -67,7 +68,7 @@ def diagnosis_figure(
     difficulty: pd.DataFrame,
     neighbours: pd.DataFrame,
     pairs: Tensor,
-    zones: dict,
+    zones: dict[str, float],
     colormap: str,
 ) -> Figure:
     """Draw redundancy, complementarity, accuracy, difficulty, neighbours and near-duplicates.
@@ -77,12 +78,12 @@ def diagnosis_figure(
     are the limits that difficulty.difficulty_frame was given.
     """
     figure, axes = plt.subplots(2, 3, figsize=(13, 7.6), layout="constrained")
-    _redundancy(axes[0, 0], table[table["section"] == "redundancy"], colormap)
-    _complementarity(axes[0, 1], table[table["section"] == "complementarity"])
-    _accuracy(axes[0, 2], table[table["section"] == "accuracy"])
-    _difficulty(axes[1, 0], difficulty, table[table["section"] == "difficulty"], **zones)
+    _redundancy(axes[0, 0], table.loc[table["section"] == "redundancy"], colormap)
+    _complementarity(axes[0, 1], table.loc[table["section"] == "complementarity"])
+    _accuracy(axes[0, 2], table.loc[table["section"] == "accuracy"])
+    _difficulty(axes[1, 0], difficulty, table.loc[table["section"] == "difficulty"], **zones)
     _neighbours(axes[1, 1], neighbours, table)
-    _duplicates(axes[1, 2], pairs, table[table["section"] == "duplicates"])
+    _duplicates(axes[1, 2], pairs, table.loc[table["section"] == "duplicates"])
     figure.suptitle(name)
     return figure
 
@@ -114,7 +115,7 @@ def _complementarity(axis: Axes, rows: pd.DataFrame) -> None:
 
 
 def _accuracy(axis: Axes, rows: pd.DataFrame) -> None:
-    rows = rows[rows["metric"] == "top1"]
+    rows = rows.loc[rows["metric"] == "top1"]
     axis.errorbar(range(len(rows)), rows["value"], rows["std"].fillna(0), fmt="o", capsize=4,
                   color=BLUE)  # fmt: skip
     for x, (value, std) in enumerate(zip(rows["value"], rows["std"], strict=True)):
@@ -136,7 +137,7 @@ def _difficulty(
 ) -> None:
     shares = rows.set_index("subject")["value"]
     for zone, colour, marker in zip(ZONES, (GREEN, ORANGE, RED), "o^s", strict=True):
-        own = samples[samples["zone"] == zone]
+        own = samples.loc[samples["zone"] == zone]
         label = f"{zone}, {shares[zone]:.0f} %"
         axis.scatter("mu", "sigma2", 12, colour, data=own, marker=marker, alpha=0.6, label=label)
     axis.axhline(informative_variance, color="0.5", lw=0.8, ls=":")

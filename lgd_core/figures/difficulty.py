@@ -1,6 +1,7 @@
 """How easy images are to learn, beside real ones, and how far apart the sets are (Fig. 5)."""
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -26,7 +27,7 @@ def make(job: FigureJob) -> Figure:
 
 
 def difficulty_figure(
-    samples: pd.DataFrame, summary: pd.DataFrame, look: Mapping[str, dict]
+    samples: pd.DataFrame, summary: pd.DataFrame, look: Mapping[str, dict[str, Any]]
 ) -> Figure:
     """Draw every image's (mu, sigma2), a panel per set, and the sets' divergences from the real.
 
@@ -39,9 +40,10 @@ def difficulty_figure(
     rows = -(-len(names) // columns)
     width = max(2.5 * columns, 9.0)
     figure = plt.figure(figsize=(width, 2.7 * rows + 3.0), layout="constrained")
-    above, below = figure.subfigures(2, 1, height_ratios=[2.7 * rows, 3.0])
+    heights = [2.7 * rows, 3.0]
+    above, below = figure.subfigures(2, 1, squeeze=False, height_ratios=heights)[:, 0]
     _, axes = panels(len(names), columns, width / columns, 2.7, above)
-    for axis, (_, row) in zip(axes, summary.iterrows(), strict=True):
+    for axis, row in zip(axes, summary.to_dict("records"), strict=True):
         own = samples[samples["method"] == row["method"]]
         axis.scatter(own["mu"], own["sigma2"], s=7, alpha=0.4, lw=0, **look[row["method"]])
         axis.set(
@@ -64,7 +66,7 @@ def difficulty_figure(
     return figure
 
 
-def _shares(row: pd.Series) -> str:
+def _shares(row: Mapping[Hashable, Any]) -> str:
     return "\n" + ", ".join(f"{zone} {row[zone]:.0f}" for zone in ZONES) + " %"
 
 
@@ -88,10 +90,10 @@ def _zones_panel(axis: Axes, summary: pd.DataFrame) -> None:
 
 
 def _divergence_panel(
-    axis: Axes, summary: pd.DataFrame, name: str, look: Mapping[str, dict]
+    axis: Axes, summary: pd.DataFrame, name: str, look: Mapping[str, dict[str, Any]]
 ) -> None:
     """Draw estimates with intervals; a grey tick is what a sample of the real set would give."""
-    for place, (_, row) in enumerate(summary.iterrows()):
+    for place, row in enumerate(summary.to_dict("records")):
         interval = [[row[name] - row[f"{name}_low"]], [row[f"{name}_high"] - row[name]]]
         axis.errorbar(row[name], place, xerr=interval, capsize=3, **look[row["method"]])
         axis.plot(row[f"{name}_floor"], place, marker="|", ms=14, mew=2, color="0.6", zorder=0)

@@ -1,6 +1,7 @@
 """The learner's loss across increments, its spikes, and what each increment brings (Fig. 4)."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -17,7 +18,7 @@ def make(job: FigureJob) -> Figure:
     return dynamics_figure(table, job.looks)
 
 
-def dynamics_figure(table: pd.DataFrame, look: Mapping[str, dict]) -> Figure:
+def dynamics_figure(table: pd.DataFrame, look: Mapping[str, dict[str, Any]]) -> Figure:
     """Draw the learner's loss per epoch, and the spike, accuracy and gain of every increment.
 
     ``table`` as from analyses.dynamics_table. Losses and the spikes written at them are those of
@@ -27,15 +28,16 @@ def dynamics_figure(table: pd.DataFrame, look: Mapping[str, dict]) -> Figure:
     methods = list(table["method"].unique())
     rows = -(-len(methods) // 4)
     figure = plt.figure(figsize=(12, 2.4 * rows + 3.6), layout="constrained")
-    above, below = figure.subfigures(2, 1, height_ratios=[2.4 * rows, 3.6])
+    heights = [2.4 * rows, 3.6]
+    above, below = figure.subfigures(2, 1, squeeze=False, height_ratios=heights)[:, 0]
     _, axes = panels(len(methods), 4, 3, 2.4, above)
     highest = table["loss"].max()
     for axis, method in zip(axes, methods, strict=True):
-        _loss_panel(axis, table[table["method"] == method], look[method]["color"])
+        _loss_panel(axis, table.loc[table["method"] == method], look[method]["color"])
         axis.set(title=method, ylim=(0, 1.2 * highest))
     _, (spikes, accuracy, gains) = panels(3, 3, 4, 3.6, below)
     for index, method in enumerate(methods):
-        own = table[table["method"] == method]
+        own = table.loc[table["method"] == method]
         _increment_series(
             spikes, own, "spike", index, len(methods), look[method], "(mean spike {:+.2f})"
         )
@@ -57,9 +59,10 @@ def dynamics_figure(table: pd.DataFrame, look: Mapping[str, dict]) -> Figure:
 
 
 def _loss_panel(axis: Axes, table: pd.DataFrame, colour: str) -> None:
-    first = table[table["seed"] == table["seed"].iloc[0]]
+    first = table.loc[table["seed"] == table["seed"].iloc[0]]
     axis.plot(first["total_epoch"], first["loss"], lw=0.8, color=colour)
-    for _, start in first[(first["epoch"] == 0) & (first["increment"] > 0)].iterrows():
+    starts = first.loc[(first["epoch"] == 0) & (first["increment"] > 0)]
+    for start in starts.to_dict("records"):
         axis.axvline(start["total_epoch"], color="0.7", lw=0.6, ls=":", zorder=0)
         axis.annotate(
             f"{start['spike']:+.2f}",
@@ -80,7 +83,7 @@ def _increment_series(
     column: str,
     index: int,
     count: int,
-    look: dict,
+    look: dict[str, Any],
     suffix: str,
 ) -> None:
     """Draw one method's column over increments; its legend carries the mean over them."""

@@ -6,6 +6,7 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -117,7 +118,7 @@ def joined(sets: Mapping[tuple[str, int], pd.DataFrame]) -> pd.DataFrame:
         nearest = table["nearest"].where(table["nearest"] < 0, table["nearest"] + start)
         tables.append(table.assign(method=method, seed=seed, nearest=nearest))
         start += len(table)
-    return pd.concat(tables, ignore_index=True)[list(COLUMNS)]
+    return pd.concat(tables, ignore_index=True).loc[:, list(COLUMNS)]
 
 
 def reduced(images: Tensor, side: int) -> Tensor:
@@ -181,7 +182,7 @@ def _template(name: str) -> str:
     return files("lgd_core.figures").joinpath(name).read_text(encoding="utf-8").rstrip()
 
 
-def _columns(table: pd.DataFrame) -> dict[str, list]:
+def _columns(table: pd.DataFrame) -> dict[str, list[Any]]:
     """Return columns as JSON has them: null where there is no number."""
     numbers = ("score", "learner", "reference", "cosine")
     columns = {name: table[name].astype(int).tolist() for name in COLUMNS if name not in numbers}

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from itertools import cycle
+from typing import Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -13,7 +14,7 @@ from matplotlib.lines import Line2D
 
 from lgd_core.analysis.trace_tables import CHANGE, GUIDED, PATHS, UNGUIDED, trace_table
 from lgd_core.base.tensors import load_tensors
-from lgd_core.figures.layout import SMALL, legend_below, note
+from lgd_core.figures.layout import SMALL, groups, legend_below, note
 from lgd_core.figures.making import FigureJob
 
 QUANTITIES = {
@@ -30,7 +31,7 @@ def make(job: FigureJob) -> Figure:
     return guidance_figure(table, job.looks)
 
 
-def guidance_figure(table: pd.DataFrame, look: Mapping[str, dict]) -> Figure:
+def guidance_figure(table: pd.DataFrame, look: Mapping[str, dict[str, Any]]) -> Figure:
     """Draw along the sampling steps what networks make of the image on its way, and the changes.
 
     ``table`` as from trace_tables.trace_table: a column per method, a row per quantity. Increments
@@ -53,9 +54,9 @@ def guidance_figure(table: pd.DataFrame, look: Mapping[str, dict]) -> Figure:
     )
     dashes = change_dashes(table)
     for column, method in zip(axes.T, methods, strict=True):
-        own = table[table["method"] == method]
+        own = table.loc[table["method"] == method]
         for axis, quantity in zip(column, QUANTITIES, strict=False):
-            _quantity_panel(axis, own[own["quantity"] == quantity])
+            _quantity_panel(axis, own.loc[own["quantity"] == quantity])
         _changes_panel(column[-1], own, dashes)
         column[0].set_title(method, color=look[method]["color"])
         column[-1].set_xlabel("steps left")
@@ -74,7 +75,7 @@ def guidance_figure(table: pd.DataFrame, look: Mapping[str, dict]) -> Figure:
     return figure
 
 
-def shades(increments: list[int]) -> dict[int, tuple]:
+def shades(increments: list[int]) -> dict[int, tuple[float, float, float, float]]:
     """Return a colour per increment, from light to dark."""
     places = np.linspace(0.25, 1.0, len(increments))
     return dict(zip(increments, mpl.colormaps["viridis_r"](places), strict=True))
@@ -82,7 +83,7 @@ def shades(increments: list[int]) -> dict[int, tuple]:
 
 def _quantity_panel(axis: Axes, table: pd.DataFrame) -> None:
     colours = shades(sorted(table["increment"].unique()))
-    for (increment, path), rows in table.groupby(["increment", "path"]):
+    for (increment, path), rows in groups(table, ["increment", "path"], sort=True):
         drawn = _with_error(rows)
         axis.plot(drawn["mean"], DASHES[path], color=colours[increment], lw=1.2)
         axis.fill_between(
@@ -98,7 +99,7 @@ def _quantity_panel(axis: Axes, table: pd.DataFrame) -> None:
 def _changes_panel(axis: Axes, table: pd.DataFrame, dashes: dict[str, object]) -> None:
     """Draw the ratio of change to noise, means over increments, a line per guidance."""
     for quantity, dash in dashes.items():
-        acting = table[(table["quantity"] == quantity) & (table["mean"] > 0)]
+        acting = table.loc[(table["quantity"] == quantity) & (table["mean"] > 0)]
         axis.plot(acting.groupby("step")["mean"].mean(), ls=dash, color="k", lw=1.2)
 
 
@@ -113,7 +114,7 @@ def _with_error(rows: pd.DataFrame) -> pd.DataFrame:
 
     Images of one set share its learner and memory: with several seeds the set is the unit.
     """
-    if rows["seed"].nunique() == 1:
+    if rows.loc[:, "seed"].nunique() == 1:
         own = rows.set_index("step").sort_index()
         return pd.DataFrame({"mean": own["mean"], "error": own["std"] / np.sqrt(own["n"])})
     sets = rows.groupby("step")["mean"]

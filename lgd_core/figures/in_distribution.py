@@ -1,6 +1,7 @@
 """The reference's confidence in every image against how easily it is learned (Fig. 6)."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -17,7 +18,7 @@ def make(job: FigureJob) -> Figure:
     return in_distribution_figure(job.write(found.drop(columns=["sigma2", "zone"])), job.looks)
 
 
-def in_distribution_figure(samples: pd.DataFrame, look: Mapping[str, dict]) -> Figure:
+def in_distribution_figure(samples: pd.DataFrame, look: Mapping[str, dict[str, Any]]) -> Figure:
     """Draw the reference's confidence in every image's class against mu, a panel per set.
 
     ``samples`` as difficulty's, with ``confidence`` and ``misclassified`` (0 or 1). Crosses are

@@ -1,10 +1,14 @@
 """What figures are laid out with: grids of panels, the spread over seeds, words where data lack."""
 
+from collections.abc import Sequence
+from typing import Any, cast
+
 import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 SMALL = 8
 
@@ -45,7 +49,16 @@ def over_seeds(table: pd.DataFrame, by: str, column: str) -> pd.DataFrame:
     """Return ``mean``, ``std`` (0 for one seed) and ``count`` of a column for every value of
     ``by``."""
     known = table.dropna(subset=column)
-    return known.groupby(by, sort=False)[column].agg(["mean", "std", "count"]).fillna({"std": 0.0})
+    spread = known.groupby(by, sort=False)[column].agg(["mean", "std", "count"])
+    return cast("pd.DataFrame", spread).fillna({"std": 0.0})
+
+
+def groups(
+    table: pd.DataFrame, by: list[str], sort: bool = False
+) -> list[tuple[tuple[Any, ...], pd.DataFrame]]:
+    """Return the rows of a table by their values of several columns, which come first."""
+    found = list(table.groupby(by, sort=sort))
+    return cast("list[tuple[tuple[Any, ...], pd.DataFrame]]", found)
 
 
 def dodge(index: int, count: int, width: float = 0.2) -> float:
@@ -55,9 +68,9 @@ def dodge(index: int, count: int, width: float = 0.2) -> float:
 
 def whole_ticks(axis: Axes) -> None:
     """Put marks of the x axis at whole numbers only."""
-    axis.xaxis.get_major_locator().set_params(integer=True)
+    cast("MaxNLocator", axis.xaxis.get_major_locator()).set_params(integer=True)
 
 
-def legend_below(figure: Figure, handles: list[Artist], columns: int) -> None:
+def legend_below(figure: Figure, handles: Sequence[Artist], columns: int) -> None:
     """Put a legend below all panels, where it hides nothing."""
     figure.legend(handles=handles, loc="outside lower center", ncols=columns, fontsize=SMALL)

@@ -13,6 +13,7 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.rcsetup import cycler
 
 from lgd_core.base.csv_files import parse_csv, write_csv
 from lgd_core.base.files import atomic, read_json
@@ -20,7 +21,7 @@ from lgd_core.figures.styles import COLOURS, looks
 
 mpl.use("Agg")
 # Methods are drawn in the run's order, and so get here the colours that `looks` gives them.
-mpl.rcParams["axes.prop_cycle"] = mpl.cycler(color=COLOURS)
+mpl.rcParams["axes.prop_cycle"] = cycler(color=COLOURS)
 
 
 @dataclass(frozen=True)
@@ -36,15 +37,15 @@ class FigureJob:
     wildcards: Mapping[str, str]
 
     @property
-    def looks(self) -> dict[str, dict]:
+    def looks(self) -> dict[str, dict[str, Any]]:
         """Colour and marker of every method, and of real images."""
         return looks(self.settings["compared"]["methods"])
 
-    def artifacts(self, name: str) -> list[dict]:
+    def artifacts(self, name: str) -> list[dict[str, Any]]:
         """Read the JSON artifacts among the inputs; none where the rule has no inputs of a name."""
         return [read_json(path) for path in self.inputs.get(name, [])]
 
-    def learners(self) -> dict[tuple[str, int, int], dict]:
+    def learners(self) -> dict[tuple[str, int, int], dict[str, Any]]:
         """Read the learners among the inputs, by method, seed and increment."""
         return {(a["method"], int(a["seed"]), int(a["k"])): a for a in self.artifacts("learners")}
 

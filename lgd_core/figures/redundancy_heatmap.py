@@ -10,7 +10,7 @@ from lgd_core.figures.making import FigureJob
 
 
 def make(job: FigureJob) -> Figure:
-    matrices: dict[str, list] = {}
+    matrices: dict[str, list[list[list[float]]]] = {}
     for artifact in job.artifacts("matrices"):
         matrices.setdefault(artifact["method"], []).append(artifact["matrix"])
     table = redundancy_table(matrices)
@@ -26,7 +26,7 @@ def heatmaps(table: pd.DataFrame, colormap: str) -> Figure:
     """
     means = mean_redundancy(table)
     figure, axes = pictures(len(means), 3, 3.2, 3.4)
-    low = table["top1"].min()
+    low = table.loc[:, "top1"].min()
     for axis, (method, mean) in zip(axes, means.items(), strict=True):
         matrix = matrix_of(table, method).to_numpy()
         image = axis.imshow(matrix, vmin=low, vmax=100, cmap=colormap)

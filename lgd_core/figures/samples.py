@@ -35,7 +35,7 @@ def sample_grids(grids: dict[str, Tensor], classes: list[str]) -> Figure:
         cell_height, cell_width = images.shape[4] + 1, images.shape[2] * images.shape[5] + 1
         axis.imshow(picture.squeeze(), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
         axis.set_xticks(np.arange(images.shape[1]) * cell_width + cell_width / 2)
-        axis.set_xticklabels(range(images.shape[1]))
+        axis.set_xticklabels(list(map(str, range(images.shape[1]))))
         axis.set_yticks([])
         axis.set(title=method, xlabel="increment")
     centres = np.arange(len(classes)) * cell_height + cell_height / 2

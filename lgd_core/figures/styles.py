@@ -1,6 +1,7 @@
 """One look per method in every figure: told apart with any colour vision, and in grey."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from lgd_core.base.errors import UserError
 from lgd_core.config.schema import suggest
@@ -17,7 +18,7 @@ REAL = "real"
 REAL_LOOK = {"color": "#7F7F7F", "marker": "P"}
 
 
-def looks(methods: Sequence[str]) -> dict[str, dict]:
+def looks(methods: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Return colour and marker of every method, by its place in the run's list, and of real images.
 
     Seven methods have a colour of their own; up to 63 have a pair of colour and marker of their
@@ -29,13 +30,13 @@ def looks(methods: Sequence[str]) -> dict[str, dict]:
     } | {REAL: REAL_LOOK}
 
 
-def line_style(index: int) -> dict:
+def line_style(index: int) -> dict[str, Any]:
     """Return colour, marker and dash of the line with an index."""
     series = index % len(COLOURS)
     return {"color": COLOURS[series], "marker": MARKERS[series], "ls": DASHES[series]}
 
 
-def bar_style(index: int) -> dict:
+def bar_style(index: int) -> dict[str, Any]:
     """Return colour and hatch of the bars with an index; a second round has other hatches."""
     hatch = (index + index // len(COLOURS)) % len(HATCHES)
     return {"color": COLOURS[index % len(COLOURS)], "hatch": HATCHES[hatch]}

@@ -39,10 +39,10 @@ def readable(table: pd.DataFrame) -> pd.DataFrame:
 
     ``table`` as of tables.result_table.
     """
-    shown = table[["method", "student", "n"]].copy()
+    shown = table.loc[:, ["method", "student", "n"]].copy()
     for name, (mean, std) in SPREADS.items():
-        if table[mean].notna().any():
-            shown[name] = _written(table[mean]) + _written(table[std], " ± ")
+        if table.loc[:, mean].notna().any():
+            shown[name] = _written(table.loc[:, mean]) + _written(table.loc[:, std], " ± ")
     return shown
 
 
@@ -69,7 +69,7 @@ def summary(folder: Path) -> str:
     table = parse_csv(folder / "table.csv", TABLE_COLUMNS)
     lines = [readable(table).to_string(index=False), note(table)]
     matrix = parse_csv(folder / "redundancy.csv", REDUNDANCY_COLUMNS)
-    away = matrix[matrix["train_increment"] != matrix["test_increment"]]
+    away = matrix.loc[matrix["train_increment"] != matrix["test_increment"]]
     for method, mean in away.groupby("method", sort=False)["top1"].mean().items():
         lines.append(f"mean off-diagonal redundancy of {method}: {mean:.1f} %")
     pictures = ", ".join(str(path) for path in sorted(folder.glob("*.png")))

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import TypedDict
 
-from timm.utils import ModelEmaV3
+from timm.utils.model_ema import ModelEmaV3
 from torch import nn
 
 from lgd_core.base.checkpoints import Checkpoint

@@ -2,13 +2,15 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from lgd_core.config.data_kinds import Wanted
 from lgd_core.config.models.source import SourceKeys
 from lgd_core.data.kind import DataKind, Files
 
 if TYPE_CHECKING:
+    from sklearn.utils import Bunch
+
     from lgd_core.data.parts import Part
 
 
@@ -29,7 +31,7 @@ class Digits(DataKind[SourceKeys]):
 
         from lgd_core.data.parts import in_memory
 
-        digits: Any = load_digits()
+        digits = cast("Bunch", load_digits())
         images = (digits.images * (255 / 16)).round().astype(np.uint8)
         return in_memory(name, data, images, digits.target.astype(np.int64)).split(0.2, "test")
 
