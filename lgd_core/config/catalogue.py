@@ -5,22 +5,20 @@ from collections.abc import Sequence
 from copy import deepcopy
 from functools import cache, reduce
 from pathlib import Path
-from typing import Any
 
 from lgd_core.base.errors import UserError
 from lgd_core.config.complete import CompleteMethod
-from lgd_core.config.models.base import validated
+from lgd_core.config.models.base import Config, validated
 from lgd_core.config.models.dataset import DatasetConfig
 from lgd_core.config.models.run import RunConfig
 from lgd_core.config.models.sweep import SweepConfig
+from lgd_core.config.plain import Keys, Schema
 from lgd_core.config.schema import check, fill_defaults, load_yaml, merge, schema_of, suggest
 from lgd_core.config.sweeps import Variant, derive_variants, listed_methods
 from lgd_core.config.words import typed
 
-# Keys of a file, or of one laid over it, as they are read.
-Keys = dict[str, Any]
 KINDS = ("dataset", "method", "ablation")
-MODELS = {
+MODELS: dict[str, type[Config]] = {
     "config": RunConfig,
     "dataset": DatasetConfig,
     "method": CompleteMethod,
@@ -29,7 +27,7 @@ MODELS = {
 # Names stand in paths of results, which Snakemake matches by patterns.
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 # Folders beside those of data sets and of methods.
-RESERVED_NAMES = {
+RESERVED_NAMES: dict[str, tuple[str, ...]] = {
     "dataset": ("logs", "benchmarks"),
     "method": ("ablation", "data", "prior", "reference", "influence"),
     "ablation": (),
@@ -52,7 +50,7 @@ class Catalogue:
 
     def __init__(self, folder: str | Path, config: Keys, words: Keys | None = None) -> None:
         self.folder = Path(folder)
-        self.schemas = {name: schema_of(model) for name, model in MODELS.items()}
+        self.schemas: dict[str, Schema] = {name: schema_of(model) for name, model in MODELS.items()}
         config = merge(config, typed(words or {}, self._whole_schema()))
         check(config, self.schemas["config"], "config")
         self.config = fill_defaults(config, self.schemas["config"])
@@ -67,13 +65,14 @@ class Catalogue:
             self.sweeps, self.files("method"), lambda name: str(self.path("ablation", name))
         )
 
-    def _whole_schema(self) -> Keys:
+    def _whole_schema(self) -> Schema:
         """Return the schema of a run with those of the recipes where a run may change them."""
         whole, dataset = deepcopy(self.schemas["config"]), deepcopy(self.schemas["dataset"])
         dataset["properties"]["recipes"]["additionalProperties"] = self.schemas["method"]
         overrides = whole["properties"]["overrides"]["properties"]
-        for kind, schema in zip(KINDS, (dataset, *map(self.schemas.get, KINDS[1:])), strict=True):
-            overrides[f"{kind}s"]["additionalProperties"] = schema
+        schemas = self.schemas | {"dataset": dataset}
+        for kind in KINDS:
+            overrides[f"{kind}s"]["additionalProperties"] = schemas[kind]
         return whole
 
     def _files(self, kind: str) -> list[str]:

@@ -26,7 +26,7 @@ def imagenet_indices() -> dict[str, int]:
     file: importing timm would import torch, and configuration is read by every job.
     """
     path = distribution("timm").locate_file("timm/data/_info/imagenet_synsets.txt")
-    return {wnid: index for index, wnid in enumerate(sorted(Path(path).read_text().split()))}
+    return {wnid: index for index, wnid in enumerate(sorted(Path(str(path)).read_text().split()))}
 
 
 def prior_labels(dataset: "DatasetConfig", where: str) -> list[int]:

@@ -46,7 +46,7 @@ def resolve_external(
         raise UserError("datasets: the name 'external' is reserved, expected another file name")
     taken = dict.fromkeys(map(str.lower, datasets), "dataset")
     taken |= dict.fromkeys(map(str.lower, methods), "method")
-    resolved = {}
+    resolved: dict[str, ExternalSet] = {}
     for name, entry in run.external.items():
         where = f"config: external.{name}"
         if kind := taken.get(str(name).lower()):
@@ -92,7 +92,8 @@ def list_images(folder: str | Path, names: ClassNames) -> list[tuple[Path, int]]
     Folders are matched as classes.class_folders does. Raises UserError where folders do not match
     the classes or one has no image.
     """
-    images, walked = [], {}
+    images: list[tuple[Path, int]] = []
+    walked: dict[tuple[int, int], str] = {}
     folders = class_folders(folder, names.names, names.wnids)
     for label, path in enumerate(folders):
         found = sorted((Path(p) for p in walk(path, walked) if is_image(p)), key=_natural)
@@ -118,7 +119,7 @@ def seed_images(folder: str | Path, names: ClassNames, count: int) -> list[Path]
     Folders are matched as those of a data set are, see classes.class_folders. Raises UserError
     where folders or images are too few.
     """
-    images = []
+    images: list[Path] = []
     for path in class_folders(folder, names.names, names.wnids):
         found = [Path(e.path) for e in entries(path) if is_image(e.name) and not e.is_dir()]
         if len(found) < count:
@@ -138,7 +139,7 @@ def list_seed(folder: str, names: ClassNames, count: int, where: str) -> Listing
     return Listing({path.relative_to(folder).as_posix(): str(path) for path in images})
 
 
-def _natural(path: Path) -> list:
+def _natural(path: Path) -> list[int | str]:
     """Return a key that sorts numbers within names as numbers."""
     return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", str(path))]
 
@@ -166,7 +167,7 @@ def increments_of(folder: str | Path, images: list[tuple[Path, int]], size: int)
         files = [path.relative_to(folder).as_posix() for path, _ in images]
         return _from_manifest(manifest[0], files)
     positions: dict[int, int] = {}
-    increments = []
+    increments: list[int] = []
     for _, label in images:
         position = positions.get(label, 0)
         positions[label] = position + 1

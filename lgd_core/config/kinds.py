@@ -86,7 +86,7 @@ class ImageSource:
     make: Callable[[Any], tuple[dict[str, Any], dict[str, dict[int, float]]]]
     needs: Callable[[MethodConfig, int], set[str]]
     evaluations: Callable[[MethodConfig, int, Amounts], Mapping[str, float]]
-    sections: dict[str, type[Config]] = field(default_factory=dict)
+    sections: dict[str, type[Config]] = field(default_factory=dict[str, type[Config]])
     factor: Callable[[Any], int] = one_image
     architectures: Callable[[MethodConfig], dict[str, str]] = no_architectures
 

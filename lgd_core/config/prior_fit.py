@@ -10,6 +10,7 @@ from pathlib import Path
 
 from lgd_core.base.errors import UserError
 from lgd_core.config.models.images import StoredImageConfig
+from lgd_core.config.plain import Keys, is_list, is_mapping
 
 # What diffusers takes where a configuration lacks a key.
 TRANSFORMER = {
@@ -35,10 +36,10 @@ BETA_SCHEDULES = ("linear", "scaled_linear", "squaredcos_cap_v2", "sigmoid", "la
 class Config:
     """The configuration of a prior's part, over diffusers' defaults. Errors name its file."""
 
-    def __init__(self, path: Path, defaults: dict) -> None:
+    def __init__(self, path: Path, defaults: Keys) -> None:
         self.path = path
         try:
-            self.values = defaults | json.loads(path.read_text(encoding="utf-8"))
+            self.values: Keys = defaults | json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError, TypeError) as error:
             raise UserError(
                 f"{path}: cannot be read, expected a JSON object, the configuration of a component"
@@ -73,6 +74,7 @@ def check_fit(
     are the prior's class indices of the data set's ``classes``: none means that the prior has these
     classes, in this order. ``steps`` are the most sampling steps asked for.
     """
+    transformer = decoder = None
     if pipeline is not None:
         transformer = Config(pipeline / "transformer" / "config.json", TRANSFORMER)
         check_transformer(transformer)
@@ -83,7 +85,7 @@ def check_fit(
     if autoencoder is not None:
         decoder = Config(autoencoder / "config.json", AUTOENCODER)
         check_autoencoder(decoder, image.channels)
-    if pipeline is not None and autoencoder is not None:
+    if transformer is not None and decoder is not None:
         check_latents(transformer, decoder, image.size)
 
 
@@ -121,7 +123,7 @@ def check_classes(config: Config, classes: Sequence[str], labels: Sequence[int])
 def check_order(config: Config, classes: Sequence[str]) -> None:
     """Raise UserError where a pipeline names the data set's classes in another order."""
     names = config.values.get("id2label")
-    if not isinstance(names, dict):
+    if not is_mapping(names):
         return
     known = [names.get(str(label)) for label in range(len(classes))]
     if sorted(map(str, known)) == sorted(classes) and known != [*classes]:
@@ -158,7 +160,7 @@ def check_autoencoder(config: Config, channels: int) -> None:
     for key in ("shift_factor", "latents_mean", "latents_std"):
         config.require(key, values.get(key) is None, "null, since DiTPipeline does not apply it")
     widths = values["block_out_channels"]
-    config.require("block_out_channels", isinstance(widths, list) and bool(widths), "widths")
+    config.require("block_out_channels", is_list(widths) and bool(widths), "widths")
 
 
 def check_latents(transformer: Config, autoencoder: Config, size: int) -> None:

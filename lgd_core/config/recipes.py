@@ -9,7 +9,7 @@ from lgd_core.base.errors import UserError
 from lgd_core.base.folders import expand_path
 from lgd_core.base.listings import Listing
 from lgd_core.config.architectures import parse_architecture
-from lgd_core.config.catalogue import Catalogue, Keys
+from lgd_core.config.catalogue import Catalogue
 from lgd_core.config.checks import check_method
 from lgd_core.config.classes import prior_labels
 from lgd_core.config.complete import CompleteMethod
@@ -20,6 +20,7 @@ from lgd_core.config.models.base import validated
 from lgd_core.config.models.dataset import DatasetConfig, SourceConfig
 from lgd_core.config.models.method import FinetuneConfig, MethodConfig
 from lgd_core.config.models.sweep import ResolvedSweep, SweepConfig
+from lgd_core.config.plain import Keys
 from lgd_core.config.prior_files import check_prior
 from lgd_core.config.schema import check, fill_defaults, merge, suggest
 from lgd_core.config.sources import list_source, source_folder

@@ -3,10 +3,12 @@
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel
 
 from lgd_core.config.catalogue import MODELS
+from lgd_core.config.plain import Schema, is_list, is_mapping
 from lgd_core.config.schema import schema_of
 
 _BOUNDS = {
@@ -27,7 +29,7 @@ Every key of every YAML file under `config/`, written out of `lgd_core/config/mo
 """
 
 # Draft 7 is what editors know best; all words of ours are in it.
-_EDITORS = {
+_EDITORS: Schema = {
     "$schema": "http://json-schema.org/draft-07/schema#",
     "$comment": (
         "For editors alone. Written out of lgd_core/config/models by "
@@ -53,11 +55,11 @@ def editor_schema(model: type[BaseModel]) -> str:
     return json.dumps(_EDITORS | _with_text_keys(schema_of(model)), indent=1) + "\n"
 
 
-def _with_text_keys(node: object) -> object:
+def _with_text_keys(node: object) -> Any:
     """Return a schema in which numbers as keys are text, as editors read them."""
-    if isinstance(node, list):
+    if is_list(node):
         return [_with_text_keys(item) for item in node]
-    if not isinstance(node, dict):
+    if not is_mapping(node):
         return node
     changed = {word: _with_text_keys(rule) for word, rule in node.items()}
     if node.get("propertyNames", {}).get("type") == "integer":
@@ -71,7 +73,7 @@ def written_files() -> dict[str, str]:
     return files | {"docs/configuration.md": reference(MODELS)}
 
 
-def _rows(schema: dict, path: str = "") -> Iterator[tuple[str, str, str, str, str]]:
+def _rows(schema: Schema, path: str = "") -> Iterator[tuple[str, str, str, str, str]]:
     """Yield key, type, default, bounds and meaning of every key, depth first."""
     for name, key in schema.get("properties", {}).items():
         full = f"{path}{name}"
@@ -84,21 +86,21 @@ def _rows(schema: dict, path: str = "") -> Iterator[tuple[str, str, str, str, st
         yield from _rows(items, f"{full}[].")
 
 
-def _type(key: dict) -> str:
+def _type(key: Schema) -> str:
     kinds = key.get("type", "any")
-    kinds = kinds if isinstance(kinds, list) else [kinds]
+    kinds = kinds if is_list(kinds) else [kinds]
     if kinds == ["array"] and "type" in key.get("items", {}):
         return f"list of {_type(key['items'])}"
     return " or ".join(kinds)
 
 
-def _default(key: dict, required: bool) -> str:
+def _default(key: Schema, required: bool) -> str:
     if "default" in key:
         return f"`{json.dumps(key['default'], ensure_ascii=False)}`"
     return "required" if required else ""
 
 
-def _bounds(key: dict) -> str:
+def _bounds(key: Schema) -> str:
     bounds = [text.format(key[name]) for name, text in _BOUNDS.items() if name in key]
     if "enum" in key:
         words = ("null" if value is None else value for value in key["enum"])

@@ -9,8 +9,9 @@ from __future__ import annotations
 import difflib
 import inspect
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from copy import deepcopy
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import NoneType, UnionType
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_
 import yaml
 
 from lgd_core.base.errors import UserError
+from lgd_core.config.plain import Keys, Schema, is_list, is_mapping
 from lgd_core.config.yaml_loader import Loader
 
 if TYPE_CHECKING:
@@ -52,34 +54,37 @@ def _is_whole(_: object, value: object) -> bool:
 
 @cache
 def _validator() -> type[Draft202012Validator]:
-    from jsonschema import Draft202012Validator
-    from jsonschema.validators import extend
+    from jsonschema import Draft202012Validator, validators
 
     # JSON Schema takes 3.0 for an integer; what counts images or repeats loops must be one.
     types = Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_whole)
-    return extend(Draft202012Validator, type_checker=types)
+    # The stubs of jsonschema leave out what extend takes and returns, and what iter_errors takes.
+    return validators.extend(  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+        Draft202012Validator, type_checker=types
+    )
 
 
-def load_yaml(path: Path) -> dict:
+def load_yaml(path: Path) -> Keys:
     """Read a YAML mapping; raises UserError if the file is missing, broken or no mapping."""
     try:
-        value = yaml.load(path.read_bytes(), Loader)
+        value: object = yaml.load(path.read_bytes(), Loader)
     except FileNotFoundError:
         raise UserError(f"{path}: not found, expected a YAML file") from None
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}, expected a YAML file") from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        raise UserError(f"{path}: not YAML: {error.problem}, line {mark.line + 1}") from None
+        line = f", line {mark.line + 1}" if mark else ""
+        raise UserError(f"{path}: not YAML: {error.problem}{line}") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise UserError(f"{path}: not YAML: {error}") from None
-    if not isinstance(value, dict):
+    if not is_mapping(value):
         found = "nothing" if value is None else type(value).__name__
         raise UserError(f"{path}: found {found}, expected a mapping of keys")
     return value
 
 
-def check(value: dict, schema: dict, where: str, partial: bool = False) -> None:
+def check(value: Keys, schema: Schema, where: str, partial: bool = False) -> None:
     """Raise UserError for the first key that breaks the schema; ``where`` names file or key.
 
     ``partial`` accepts a layer that leaves out required keys.
@@ -87,41 +92,59 @@ def check(value: dict, schema: dict, where: str, partial: bool = False) -> None:
     for path, number in _numbers(value):
         if not abs(number) < LARGEST:
             raise UserError(f"{where}: {path}: found {shown(number)}, expected a finite number")
-    errors = _validator()(schema).iter_errors(value)
-    errors = [e for e in errors if not (partial and e.validator == "required")]
-    if errors:
-        raise UserError(f"{where}: {_explain(min(errors, key=lambda e: list(map(str, e.path))))}")
+    errors: Iterator[ValidationError]
+    errors = _validator()(schema).iter_errors(value)  # pyright: ignore[reportUnknownMemberType]
+    counted = [e for e in errors if not (partial and e.validator == "required")]
+    if counted:
+        first = min(counted, key=lambda e: list(map(str, e.path)))
+        raise UserError(f"{where}: {_explain(_fault(first))}")
 
 
 def _numbers(value: object, path: str = "") -> Iterator[tuple[str, float]]:
     """Yield all numbers, those among keys too, with their paths."""
     if isinstance(value, int | float):
         yield path, value
-    children = value.items() if isinstance(value, dict) else ()
-    children = enumerate(value) if isinstance(value, list) else children
+    children: Iterable[tuple[Any, Any]] = value.items() if is_mapping(value) else ()
+    children = enumerate(value) if is_list(value) else children
     for key, child in children:
         yield from _numbers(key, path) if isinstance(value, dict) else ()
         yield from _numbers(child, f"{path}.{key}" if path else str(key))
 
 
-def _explain(error: ValidationError) -> str:
+@dataclass(frozen=True)
+class _Fault:
+    """A value that a word of its schema refuses, such as ``minimum``, and what that word allows."""
+
+    path: str
+    value: Any
+    schema: Any
+    word: str
+    allowed: Any
+
+
+def _fault(error: ValidationError) -> _Fault:
     path = ".".join(map(str, error.absolute_path))
+    return _Fault(path, error.instance, error.schema, str(error.validator), error.validator_value)
+
+
+def _explain(fault: _Fault) -> str:
+    path = fault.path
     prefix = f"{path}: " if path else ""
-    if error.validator == "additionalProperties":
-        known = list(error.schema["properties"])
-        key = next(key for key in error.instance if key not in known)
+    if fault.word == "additionalProperties":
+        known = list(fault.schema["properties"])
+        key = next(key for key in fault.value if key not in known)
         return f"{path + '.' if path else ''}{key}: unknown key{suggest(key, known)}"
-    if error.validator == "required":
-        missing = next(key for key in error.validator_value if key not in error.instance)
+    if fault.word == "required":
+        missing = next(key for key in fault.allowed if key not in fault.value)
         return f"{path + '.' if path else ''}{missing}: missing, expected a value"
-    return f"{prefix}found {shown(error.instance)}, {_expected(error)}{_hint(error)}"
+    return f"{prefix}found {shown(fault.value)}, {_expected(fault)}{_hint(fault)}"
 
 
-def _expected(error: ValidationError) -> str:
+def _expected(fault: _Fault) -> str:
     """Say what a key should hold: in the schema's own words where a pattern would say nothing."""
-    if error.validator == "pattern":
-        return f"expected {error.schema['expected']}"
-    return _WORDS.get(error.validator, "expected {0}").format(_plain(error.validator_value))
+    if fault.word == "pattern":
+        return f"expected {fault.schema['expected']}"
+    return _WORDS.get(fault.word, "expected {0}").format(_plain(fault.allowed))
 
 
 def shown(value: object) -> str:
@@ -134,15 +157,15 @@ def shown(value: object) -> str:
 
 
 def _plain(value: object) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return ", ".join(map(str, value)) if is_list(value) else str(value)
 
 
-def _hint(error: ValidationError) -> str:
+def _hint(fault: _Fault) -> str:
     """Say how to write what was meant: a list of one item, or a number that YAML took for text."""
-    text = error.instance
-    if error.validator != "type" or not isinstance(text, str):
+    text = fault.value
+    if fault.word != "type" or not isinstance(text, str):
         return ""
-    if error.validator_value == "array":
+    if fault.allowed == "array":
         return f" (write [{text}])"
     try:
         number = float(text)
@@ -151,7 +174,7 @@ def _hint(error: ValidationError) -> str:
     if not math.isfinite(number):
         return ""
     quoted = not isinstance(yaml.load(text, Loader), str)
-    whole = "integer" in error.validator_value and number.is_integer() and number < 1e15
+    whole = "integer" in fault.allowed and number.is_integer() and number < 1e15
     written = str(int(number)) if whole else _with_point_and_sign(text.strip().lower())
     return f" ({'it is quoted' if quoted else 'YAML takes it for text'}; write {written})"
 
@@ -171,7 +194,7 @@ def suggest(word: str, known: list[str]) -> str:
     return f", did you mean '{near[0]}'?" if near else f", expected one of {', '.join(known)}"
 
 
-def fill_defaults(value: dict, schema: dict) -> dict:
+def fill_defaults(value: Keys, schema: Schema) -> Keys:
     """Return a copy of ``value`` with the schema's defaults for absent keys, at every level.
 
     Where the schema has numbers, ``0`` becomes ``0.0``: both are the same value, in one form.
@@ -185,10 +208,10 @@ def fill_defaults(value: dict, schema: dict) -> dict:
     return filled
 
 
-def _filled(value: object, rule: dict) -> object:
-    if isinstance(value, dict):
+def _filled(value: object, rule: Schema) -> object:
+    if is_mapping(value):
         return fill_defaults(value, rule)
-    if isinstance(value, list):
+    if is_list(value):
         return [_filled(item, rule.get("items", {})) for item in value]
     types = rule.get("type", ())
     types = [types] if isinstance(types, str) else types
@@ -197,30 +220,36 @@ def _filled(value: object, rule: dict) -> object:
     return float(value) if is_number and type(value) is int else value
 
 
-def merge(base: dict, changes: dict) -> dict:
+def merge(base: Keys, changes: Keys) -> Keys:
     """Return ``base`` with ``changes`` laid over it; mappings merge, all else is replaced."""
     merged = deepcopy(base)
     for key, value in changes.items():
-        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        both = is_mapping(value) and is_mapping(merged.get(key))
         merged[key] = merge(merged[key], value) if both else deepcopy(value)
     return merged
 
 
 # What annotations of models say, in the words of a schema.
-_TYPES = {str: "string", int: "integer", float: "number", bool: "boolean", NoneType: "null"}
+_TYPES: dict[Any, str] = {
+    str: "string",
+    int: "integer",
+    float: "number",
+    bool: "boolean",
+    NoneType: "null",
+}
 _BOUNDS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
 _SIZES = {"string": "Length", "array": "Items", "object": "Properties"}
 
 
 @cache
-def schema_of(model: type[BaseModel]) -> dict:
+def schema_of(model: type[BaseModel]) -> Schema:
     """Return the JSON schema of a model, models within it written out in their places.
 
     A key that may be null has a list of types, one of several types the rules of them all, and a
     pattern says in ``expected`` what it wants. Raises TypeError for a type that no key has yet.
     """
     fields = {field.alias or name: field for name, field in model.model_fields.items()}
-    schema = {"type": "object", "description": _text(inspect.getdoc(model))}
+    schema: Schema = {"type": "object", "description": _text(inspect.getdoc(model))}
     schema |= {"additionalProperties": False}
     schema["properties"] = {key: _key(field) for key, field in fields.items()}
     if required := [key for key, field in fields.items() if field.is_required()]:
@@ -232,7 +261,7 @@ def _text(lines: str | None) -> str:
     return " ".join((lines or "").split())
 
 
-def _key(field: FieldInfo) -> dict:
+def _key(field: FieldInfo) -> Schema:
     rule = _rule(field.annotation, [field])
     if field.default_factory is not None:
         return rule | {"default": {}}
@@ -242,7 +271,7 @@ def _key(field: FieldInfo) -> dict:
     return rule | {"default": field.default}
 
 
-def _rule(annotation: Any, told: list) -> dict:
+def _rule(annotation: Any, told: list[Any]) -> Schema:
     """Return the rule of a type; ``told`` is what the model says of it, the last word last."""
     while get_origin(annotation) is Annotated:
         annotation, *more = get_args(annotation)
@@ -256,7 +285,7 @@ def _rule(annotation: Any, told: list) -> dict:
     return rule
 
 
-def _bare(annotation: Any) -> dict:
+def _bare(annotation: Any) -> Schema:
     """Return the rule of a type of which nothing else is said."""
     origin, parts = get_origin(annotation), get_args(annotation)
     if origin in (Union, UnionType):
@@ -266,11 +295,10 @@ def _bare(annotation: Any) -> dict:
     if origin is list:
         return {"type": "array", "items": _rule(parts[0], [])}
     if origin is dict:
-        keys, values = (_rule(part, []) if part is not object else {} for part in parts)
-        rule = {"type": "object"} | ({} if keys == {"type": "string"} else {"propertyNames": keys})
+        keys, values = ({} if part in (object, Any) else _rule(part, []) for part in parts)
+        rule: Schema = {"type": "object"}
+        rule |= {"propertyNames": keys} if keys not in ({}, {"type": "string"}) else {}
         return rule | ({"additionalProperties": values} if values else {})
-    if annotation is dict:
-        return {"type": "object"}
     if hasattr(annotation, "model_fields"):
         return deepcopy(schema_of(annotation))
     if annotation not in _TYPES:
@@ -284,7 +312,7 @@ def _is_skipped(annotation: Any) -> bool:
     return any(type(part).__name__ == "SkipJsonSchema" for part in parts)
 
 
-def _any_of(rules: list[dict]) -> dict:
+def _any_of(rules: list[Schema]) -> Schema:
     """Return one rule for a value of any of some types, none of which two rules have.
 
     Each of their words is about values of one type alone, but for the list of known values.
@@ -296,7 +324,7 @@ def _any_of(rules: list[dict]) -> dict:
     return merged | {"type": types[0] if len(types) == 1 else types}
 
 
-def _limit(rule: dict, part: object) -> None:
+def _limit(rule: Schema, part: object) -> None:
     """Add what one piece of a model's metadata says of a type: a bound, a size or a pattern."""
     for name, word in _BOUNDS.items():
         if (bound := getattr(part, name, None)) is not None:

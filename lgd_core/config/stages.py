@@ -13,6 +13,7 @@ from lgd_core.config.methods import epochs_for_ipc, images_per_increment, needs
 from lgd_core.config.models.dataset import DatasetConfig, ProtocolConfig
 from lgd_core.config.models.images import StoredImageConfig
 from lgd_core.config.models.method import MethodConfig
+from lgd_core.config.plain import is_mapping, is_sequence
 from lgd_core.config.settings import (
     AloneSettings,
     ClassNames,
@@ -33,9 +34,9 @@ def canonical(value: object) -> Any:
     """
     if isinstance(value, BaseModel):
         return canonical(value.model_dump())
-    if isinstance(value, dict):
+    if is_mapping(value):
         return {key: canonical(value[key]) for key in sorted(value, key=str)}
-    if isinstance(value, list | tuple):
+    if is_sequence(value):
         return [canonical(item) for item in value]
     return value
 
@@ -119,8 +120,8 @@ def evaluation_settings(
 
 def student_settings(protocol: ProtocolConfig, ipc: int) -> StudentSettings:
     """Return the protocol of a student at an amount of images per class."""
-    epochs = epochs_for_ipc(protocol.epochs, ipc)
-    return StudentSettings(**protocol.model_dump() | {"epochs": epochs})
+    keys = protocol.model_dump(exclude={"epochs"})
+    return StudentSettings(**keys, epochs=epochs_for_ipc(protocol.epochs, ipc))
 
 
 def protocol_settings(dataset: DatasetConfig) -> ProtocolConfig:
@@ -130,8 +131,8 @@ def protocol_settings(dataset: DatasetConfig) -> ProtocolConfig:
 
 def redundancy_settings(dataset: DatasetConfig) -> AloneSettings:
     """Return the protocol of a network that is trained on one increment alone."""
-    keys = protocol_settings(dataset).model_dump() | dataset.redundancy.model_dump()
-    return AloneSettings(**keys | {"evaluations": 1})
+    keys = protocol_settings(dataset).model_dump(exclude={"evaluations"})
+    return AloneSettings(**keys | dataset.redundancy.model_dump(), evaluations=1)
 
 
 def difficulty_settings(dataset: DatasetConfig) -> WatchedSettings:

@@ -8,10 +8,10 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from typing import Any
 
 from lgd_core.base.errors import UserError
 from lgd_core.config.models.sweep import SweepConfig, SweptDatasetConfig
+from lgd_core.config.plain import Keys
 from lgd_core.config.schema import merge
 
 Value = int | float | str
@@ -21,7 +21,7 @@ Value = int | float | str
 class Variant:
     """The recipe of a variant, as a file of its name would hold it, and the sweep's file."""
 
-    recipe: dict[str, Any]
+    recipe: Keys
     origin: str
 
 
@@ -78,7 +78,7 @@ def variant_name(sweep: SweepConfig, value: Value) -> str:
     return f"{sweep.base}_{sweep.symbol}{text}"
 
 
-def derive(sweep: SweepConfig, value: Value) -> dict[str, Any]:
+def derive(sweep: SweepConfig, value: Value) -> Keys:
     """Return the recipe of a variant as a file of its name would hold it."""
     keys = sweep.with_ | {sweep.key: value}
     recipe = reduce(merge, (_nested(key.split("."), new) for key, new in keys.items()))
@@ -89,5 +89,5 @@ def derive(sweep: SweepConfig, value: Value) -> dict[str, Any]:
     }
 
 
-def _nested(path: list[str], value: object) -> dict[str, Any]:
+def _nested(path: list[str], value: object) -> Keys:
     return {path[0]: _nested(path[1:], value) if path[1:] else value}

@@ -1,6 +1,6 @@
 """YAML without its traps: no key twice, no anchor within itself, nothing but plain values."""
 
-from typing import ClassVar
+from typing import Any, ClassVar, cast
 
 import yaml
 from yaml.composer import ComposerError
@@ -33,9 +33,10 @@ class Loader(yaml.SafeLoader):
         # Anchors of the nodes around the present one, None for those without.
         self.around: list[str | None] = []
 
-    def compose_node(self, parent: yaml.Node | None, index: object) -> yaml.Node | None:
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         """Compose a node; raises ComposerError within 30 others and for a node within itself."""
-        event = self.peek_event()
+        # The stubs of PyYAML leave out what peek_event returns.
+        event = cast(yaml.NodeEvent, self.peek_event())  # pyright: ignore[reportUnknownMemberType]
         if isinstance(event, yaml.AliasEvent):
             if event.anchor in self.around:
                 problem = f"found *{event.anchor} within &{event.anchor} itself"
@@ -49,10 +50,11 @@ class Loader(yaml.SafeLoader):
         self.around.pop()
         return node
 
-    def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
+    # A text or None, but the stubs of PyYAML say that it is a dict.
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         """Compose a mapping; raises ComposerError for a key that stands in it twice."""
         node = super().compose_mapping_node(anchor)
-        seen = set()
+        seen: set[tuple[str, str]] = set()
         for key, _ in node.value:
             if not isinstance(key, yaml.ScalarNode):
                 raise ComposerError(None, None, "found a list or mapping as key", key.start_mark)

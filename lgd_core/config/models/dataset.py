@@ -1,6 +1,6 @@
 """Keys of a data set: files in config/datasets."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -41,43 +41,47 @@ class AutoencoderConfig(Config):
     """The autoencoder."""
 
     widths: list[Count] = Field(
-        [16, 32, 64],
+        default=[16, 32, 64],
         min_length=1,
         description="Channels per resolution; every width but the first halves it.",
     )
-    norm_groups: Count = Field(8, description="Groups of its group norms.")
-    latent_channels: Count = Field(8, description="Channels of a latent.")
-    kl_weight: Weight = Field(2.0e-5, description="Weight of the KL divergence per latent element.")
-    feature_weight: Weight = Field(
-        0.03, description="Weight of the distance in the reference model's feature maps."
+    norm_groups: Count = Field(default=8, description="Groups of its group norms.")
+    latent_channels: Count = Field(default=8, description="Channels of a latent.")
+    kl_weight: Weight = Field(
+        default=2.0e-5, description="Weight of the KL divergence per latent element."
     )
-    steps: Count = Field(3600, description="Training steps.")
-    batch: Count = Field(64, description="Images per step.")
-    lr: LearningRate = Field(2.0e-3, description="Highest learning rate.")
-    ema_decay: Decay = Field(0.999, description="Decay of the weight average that is kept.")
+    feature_weight: Weight = Field(
+        default=0.03, description="Weight of the distance in the reference model's feature maps."
+    )
+    steps: Count = Field(default=3600, description="Training steps.")
+    batch: Count = Field(default=64, description="Images per step.")
+    lr: LearningRate = Field(default=2.0e-3, description="Highest learning rate.")
+    ema_decay: Decay = Field(default=0.999, description="Decay of the weight average that is kept.")
 
 
 class TransformerConfig(Config):
     """The diffusion transformer."""
 
-    heads: Count = Field(6, description="Attention heads.")
-    head_dim: int = Field(32, ge=4, description="Width of a head.")
-    layers: Count = Field(5, description="Transformer blocks.")
-    patch_size: Count = Field(1, description="Latent pixels per token and side.")
-    label_dropout: Fraction = Field(0.1, description="Share of labels replaced by the null class.")
-    min_snr_gamma: float = Field(
-        5.0, gt=0, description="Cap of the signal-to-noise weight of the loss."
+    heads: Count = Field(default=6, description="Attention heads.")
+    head_dim: int = Field(default=32, ge=4, description="Width of a head.")
+    layers: Count = Field(default=5, description="Transformer blocks.")
+    patch_size: Count = Field(default=1, description="Latent pixels per token and side.")
+    label_dropout: Fraction = Field(
+        default=0.1, description="Share of labels replaced by the null class."
     )
-    steps: Count = Field(6000, description="Training steps.")
-    batch: Count = Field(128, description="Images per step.")
-    lr: LearningRate = Field(1.0e-3, description="Highest learning rate.")
-    ema_decay: Decay = Field(0.999, description="Decay of the weight average that is kept.")
+    min_snr_gamma: float = Field(
+        default=5.0, gt=0, description="Cap of the signal-to-noise weight of the loss."
+    )
+    steps: Count = Field(default=6000, description="Training steps.")
+    batch: Count = Field(default=128, description="Images per step.")
+    lr: LearningRate = Field(default=1.0e-3, description="Highest learning rate.")
+    ema_decay: Decay = Field(default=0.999, description="Decay of the weight average that is kept.")
 
 
 class TrainedPriorConfig(Config):
     """Training from scratch."""
 
-    seed: Natural = Field(0, description="Seed of the training.")
+    seed: Natural = Field(default=0, description="Seed of the training.")
     autoencoder: AutoencoderConfig = Field(default_factory=AutoencoderConfig)
     transformer: TransformerConfig = Field(default_factory=TransformerConfig)
 
@@ -86,23 +90,25 @@ class PriorConfig(Config):
     """The pretrained diffusion model."""
 
     source: str = Field(
-        "train",
+        default="train",
         description="A DiTPipeline folder, a hub name, or train to make one from prior.train.",
     )
-    revision: str | None = Field(None, description="Revision of a hub name.")
+    revision: str | None = Field(default=None, description="Revision of a hub name.")
     vae: str | None = Field(
-        None, description="Folder or hub name of another autoencoder than the prior's own."
+        default=None, description="Folder or hub name of another autoencoder than the prior's own."
     )
-    vae_revision: str | None = Field(None, description="Revision of the autoencoder's hub name.")
+    vae_revision: str | None = Field(
+        default=None, description="Revision of the autoencoder's hub name."
+    )
     frequency_shift: Literal[0, 1] | None = Field(
-        None,
+        default=None,
         description=(
             "Shift of the frequencies that embed timesteps. Weights of DiT's authors need 0, "
             "diffusers takes 1; null takes what the prior's own folder says."
         ),
     )
     labels: list[Natural] = Field(
-        [], description="The prior's class index of every class; empty means 0, 1, 2, ..."
+        default=[], description="The prior's class index of every class; empty means 0, 1, 2, ..."
     )
     train: TrainedPriorConfig = Field(default_factory=TrainedPriorConfig)
 
@@ -110,32 +116,34 @@ class PriorConfig(Config):
 class JitterConfig(Config):
     """Largest change of colours, as a share; 0 for none."""
 
-    brightness: Fraction = Field(0, description="Largest step towards or away from black.")
+    brightness: Fraction = Field(default=0, description="Largest step towards or away from black.")
     contrast: Fraction = Field(
-        0, description="Largest step towards or away from the image's mean grey."
+        default=0, description="Largest step towards or away from the image's mean grey."
     )
-    saturation: Fraction = Field(0, description="Largest step towards or away from the grey image.")
+    saturation: Fraction = Field(
+        default=0, description="Largest step towards or away from the grey image."
+    )
 
 
 class AugmentConfig(Config):
     """Training augmentation, drawn per image."""
 
     crop_scale: list[PositiveFraction] = Field(
-        [0.5, 1.0],
+        default=[0.5, 1.0],
         min_length=2,
         max_length=2,
         description="Least and greatest share of the area that a random crop keeps.",
     )
     crop_ratio: list[Annotated[float, Field(gt=0)]] = Field(
-        [0.75, 1.3333333],
+        default=[0.75, 1.3333333],
         min_length=2,
         max_length=2,
         description="Least and greatest aspect ratio of a crop.",
     )
-    flip: Fraction = Field(0.5, description="Probability of a horizontal flip.")
+    flip: Fraction = Field(default=0.5, description="Probability of a horizontal flip.")
     jitter: JitterConfig = Field(default_factory=JitterConfig)
     lighting: Fraction = Field(
-        0,
+        default=0,
         description="Standard deviation of shifts along ImageNet's colour components; 0 for none.",
     )
 
@@ -153,9 +161,9 @@ class AugmentConfig(Config):
 class NetworkConfig(Config):
     """A network that is trained on all real training images without CutMix."""
 
-    architecture: str = Field("ResNetAP-10", description="Architecture of the network.")
-    seed: Natural = Field(0, description="Seed of the network.")
-    epochs: Count = Field(300, description="Epochs over the real training images.")
+    architecture: str = Field(default="ResNetAP-10", description="Architecture of the network.")
+    seed: Natural = Field(default=0, description="Seed of the network.")
+    epochs: Count = Field(default=300, description="Epochs over the real training images.")
     batch: Batch = 64
     lr: AdamWRate = 1.0e-3
     weight_decay: AdamWDecay = 0.01
@@ -164,19 +172,20 @@ class NetworkConfig(Config):
 class ReferenceConfig(NetworkConfig):
     """The reference model, trained on all real training images without CutMix."""
 
-    architecture: str = Field("ResNetAP-10", description="Architecture of the reference.")
-    seed: Natural = Field(0, description="Seed of the reference.")
+    architecture: str = Field(default="ResNetAP-10", description="Architecture of the reference.")
+    seed: Natural = Field(default=0, description="Seed of the reference.")
     evaluations: Evaluations = 100
 
 
 class SurrogateConfig(NetworkConfig):
     """The network whose gradients are compared, trained without CutMix."""
 
-    architecture: str = Field("ConvNet-6", description="Architecture of the surrogate.")
+    architecture: str = Field(default="ConvNet-6", description="Architecture of the surrogate.")
     seed: Natural = Field(
-        0, description="Seed of the surrogate, and of the images that class gradients are taken of."
+        default=0,
+        description="Seed of the surrogate, and of the images that class gradients are taken of.",
     )
-    epochs: Count = Field(50, description="Most epochs over the real training images.")
+    epochs: Count = Field(default=50, description="Most epochs over the real training images.")
 
 
 class ClassGradientsConfig(Config):
@@ -186,7 +195,7 @@ class ClassGradientsConfig(Config):
 
     surrogate: SurrogateConfig = Field(default_factory=SurrogateConfig)
     threshold: float = Field(
-        0.7,
+        default=0.7,
         ge=-1,
         le=1,
         description=(
@@ -195,10 +204,11 @@ class ClassGradientsConfig(Config):
         ),
     )
     max_checkpoints: Count = Field(
-        5, description="Most checkpoints kept; the surrogate's training ends with the last of them."
+        default=5,
+        description="Most checkpoints kept; the surrogate's training ends with the last of them.",
     )
     gradient_images: Count = Field(
-        200,
+        default=200,
         description=(
             "Real images that the gradient of a class is averaged over; all of a class that has "
             "fewer."
@@ -210,7 +220,7 @@ class ProtocolConfig(protocol_model()):
     """How a student learns a distilled set."""
 
     epochs: dict[Count, Count] = Field(
-        {10: 2000, 50: 1500, 100: 1000},
+        default={10: 2000, 50: 1500, 100: 1000},
         min_length=1,
         description=(
             "Images per class to epochs; an amount between two takes the next greater one's."
@@ -218,13 +228,13 @@ class ProtocolConfig(protocol_model()):
     )
     batch: Batch = 64
     lr: LearningRate = Field(
-        1.0e-3,
+        default=1.0e-3,
         description=(
             "Learning rate of AdamW, times 0.2 after 2/3 and again after 5/6 of the epochs."
         ),
     )
     weight_decay: AdamWDecay = 0.01
-    cutmix: bool = Field(True, description="Whether students train with CutMix.")
+    cutmix: bool = Field(default=True, description="Whether students train with CutMix.")
     evaluations: Evaluations = 100
 
 
@@ -232,7 +242,7 @@ class EvaluationConfig(ProtocolConfig):
     """The protocol by which a distilled set is evaluated."""
 
     students: list[str] = Field(
-        ["ConvNet-6", "ResNetAP-10", "ResNet-18"],
+        default=["ConvNet-6", "ResNetAP-10", "ResNet-18"],
         min_length=1,
         description="Architectures trained on a distilled set unless the run names others.",
     )
@@ -242,9 +252,9 @@ class RedundancyConfig(Config):
     """The cross-increment analysis."""
 
     architecture: str = Field(
-        "ResNetAP-10", description="Architecture trained on one increment alone."
+        default="ResNetAP-10", description="Architecture trained on one increment alone."
     )
-    epochs: Count = Field(2000, description="Epochs on that increment.")
+    epochs: Count = Field(default=2000, description="Epochs on that increment.")
 
 
 class DifficultyConfig(Config):
@@ -252,13 +262,13 @@ class DifficultyConfig(Config):
     evaluation's rate and batch, and its probability of every image's class after each epoch.
     """
 
-    epochs: int = Field(50, ge=2, description="Epochs over the set.")
+    epochs: int = Field(default=50, ge=2, description="Epochs over the set.")
 
 
 class DatasetConfig(Config):
     """A data set with its prior, reference model and evaluation protocol."""
 
-    description: str = Field("", description="One line for tables and the report.")
+    description: str = Field(default="", description="One line for tables and the report.")
     classes: Distinct[Text | ClassConfig] = Field(
         min_length=2,
         description=(
@@ -276,8 +286,8 @@ class DatasetConfig(Config):
     evaluation: EvaluationConfig = Field(default_factory=EvaluationConfig)
     redundancy: RedundancyConfig = Field(default_factory=RedundancyConfig)
     difficulty: DifficultyConfig = Field(default_factory=DifficultyConfig)
-    recipes: dict[str, dict] = Field(
-        {},
+    recipes: dict[str, dict[Any, Any]] = Field(
+        default={},
         description=(
             "Method name to the keys that suit this data set, laid over the method's file and "
             "inherited by every method that extends it."

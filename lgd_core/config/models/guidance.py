@@ -14,7 +14,7 @@ Norm = Literal["rms", "relative"]
 class GuidanceConfig(Config):
     """Guidance of the samples; a section of a method is one if it has a strength."""
 
-    strength: Strength = Field(0.0, description="Guidance strength; 0 turns it off.")
+    strength: Strength = Field(default=0.0, description="Guidance strength; 0 turns it off.")
 
     @property
     def acts(self) -> bool:
@@ -34,24 +34,24 @@ class LearnabilityConfig(GuidanceConfig):
     """Learnability score and guidance (Eqs. 7 and 8)."""
 
     strength: Strength = Field(
-        0.0, description="Guidance strength (lambda); 0 turns guidance off, not the score."
+        default=0.0, description="Guidance strength (lambda); 0 turns guidance off, not the score."
     )
     strength_by_increment: list[Strength] = Field(
-        [],
+        default=[],
         description="Strength of increments 1, 2, ...; the last one goes on. Empty means strength.",
     )
     norm: Norm = Field(
-        "rms",
+        default="rms",
         description=(
             "rms scales by the root mean square of the noise, as the paper's numbers need; "
             "relative makes the strength a share of the noise norm, whatever the latent's size."
         ),
     )
     reference_weight: float = Field(
-        0.5, ge=0, le=10, description="Weight of the reference's loss in the score (omega)."
+        default=0.5, ge=0, le=10, description="Weight of the reference's loss in the score (omega)."
     )
     gradient: Literal["tweedie", "full"] = Field(
-        "tweedie",
+        default="tweedie",
         description="tweedie holds the noise constant; full also differentiates the transformer.",
     )
 

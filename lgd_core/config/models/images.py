@@ -17,7 +17,7 @@ class ClassConfig(Config):
         description="WordNet id, which is also the name of the class's folder.",
     )
     index: Annotated[int, Field(ge=0, le=999)] | Absent = Field(
-        None,
+        default=None,
         description="Index among ImageNet's 1000 classes, for the reader; checked, not needed.",
     )
     name: Text = Field(description="Name in tables and figures.")
@@ -36,7 +36,7 @@ class ImageConfig(StoredImageConfig):
     """Images as they are stored, and as networks see them."""
 
     train_size: Side | None = Field(
-        None,
+        default=None,
         description="Height and width that networks train and test at; null means size.",
     )
 

@@ -28,7 +28,7 @@ class SeedConfig(Config):
     """Increment 0."""
 
     source: str = Field(
-        "prior",
+        default="prior",
         description=(
             "own (made as the later increments are, by a method without a learner), prior (drawn "
             "without guidance), real (random training images), folder (class folders of images), "
@@ -36,7 +36,7 @@ class SeedConfig(Config):
         ),
     )
     folder: str | None = Field(
-        None,
+        default=None,
         description="Class folders, named or sorted like the classes, when the source is folder.",
     )
 
@@ -51,20 +51,20 @@ class SamplerConfig(Config):
     """Ancestral sampling (DDPM) over respaced steps."""
 
     steps: int = Field(
-        50, ge=2, le=1000, description="Sampling steps, spread evenly over the prior's own."
+        default=50, ge=2, le=1000, description="Sampling steps, spread evenly over the prior's own."
     )
     cfg_scale: float = Field(
-        4.0,
+        default=4.0,
         ge=0,
         le=100,
         description="Classifier-free guidance scale; 1 uses the class-conditional noise alone.",
     )
     cfg_channels: Count | None = Field(
-        3,
+        default=3,
         description="Latent channels that classifier-free guidance acts on; null means all.",
     )
     classes_per_batch: Count | None = Field(
-        1,
+        default=1,
         description=(
             "Classes that share a batch; null means all of a shard. With 1, results are the same "
             "bit for bit for any number of shards; more is faster for small priors, and differs "
@@ -76,32 +76,34 @@ class SamplerConfig(Config):
 class FinetuneConfig(Config):
     """Tuning of a prior by the minimax criteria; what is left out has the published value."""
 
-    seed: Natural = Field(0, description="Seed of the tuning.")
-    steps: Count = Field(12_000, description="Training steps.")
-    batch: Count = Field(8, description="Images per step.")
-    lr: LearningRate = Field(1.0e-3, description="Learning rate of AdamW, constant.")
+    seed: Natural = Field(default=0, description="Seed of the tuning.")
+    steps: Count = Field(default=12_000, description="Training steps.")
+    batch: Count = Field(default=8, description="Images per step.")
+    lr: LearningRate = Field(default=1.0e-3, description="Learning rate of AdamW, constant.")
     weight_decay: AdamWDecay = 0.0
     memory: Count = Field(
-        64,
+        default=64,
         description=(
             "Latest latents per class, real ones and drawn ones, that the criteria look at."
         ),
     )
     representativeness: Weight = Field(
-        0.002, description="Weight of the distance to the farthest real latent in memory."
+        default=0.002, description="Weight of the distance to the farthest real latent in memory."
     )
     diversity: Weight = Field(
-        0.008, description="Weight of the similarity to the nearest drawn latent in memory."
+        default=0.008, description="Weight of the similarity to the nearest drawn latent in memory."
     )
     ema_decay: Decay = Field(
-        0.9999,
+        default=0.9999,
         description=(
             "Decay of the weight average that is kept, which starts from the prior's weights."
         ),
     )
-    label_dropout: Fraction = Field(0.1, description="Share of labels replaced by the null class.")
+    label_dropout: Fraction = Field(
+        default=0.1, description="Share of labels replaced by the null class."
+    )
     trained: list[Text] = Field(
-        ["*.bias", "*norm?.weight", "*class_embedder*"],
+        default=["*.bias", "*norm?.weight", "*class_embedder*"],
         min_length=1,
         description=(
             "Patterns of the names of the transformer's parameters that are tuned, all others "
@@ -113,74 +115,78 @@ class FinetuneConfig(Config):
 class LearnerConfig(Config):
     """The learner, continued from increment to increment."""
 
-    architecture: str = Field("ResNetAP-10", description="Architecture of the learner.")
+    architecture: str = Field(default="ResNetAP-10", description="Architecture of the learner.")
     lr: AdamWRate = 1.0e-3
     weight_decay: AdamWDecay = 0.01
     batch: Batch = 64
     ema_decay: Decay = Field(
-        0.999, description="Decay of the weight average, which guides and scores."
+        default=0.999, description="Decay of the weight average, which guides and scores."
     )
     patience: Count = Field(
-        300, description="Epochs without a lower loss that end the plateau phase."
+        default=300, description="Epochs without a lower loss that end the plateau phase."
     )
     min_delta: Decay = Field(
-        0.0, description="Share by which a loss must be lower to count as lower."
+        default=0.0, description="Share by which a loss must be lower to count as lower."
     )
-    max_epochs: Count = Field(3000, description="Most epochs of the plateau phase.")
-    squeeze_epochs: Natural = Field(300, description="Epochs of cosine decay after the plateau.")
+    max_epochs: Count = Field(default=3000, description="Most epochs of the plateau phase.")
+    squeeze_epochs: Natural = Field(
+        default=300, description="Epochs of cosine decay after the plateau."
+    )
     min_lr_ratio: Fraction = Field(
-        0.01, description="Last learning rate of the squeeze as a share of the first."
+        default=0.01, description="Last learning rate of the squeeze as a share of the first."
     )
     monitor: Literal["training", "validation"] = Field(
-        "training",
+        default="training",
         description=(
             "Loss that the plateau is read from; validation is held out of the real training "
             "images, never of the test set."
         ),
     )
-    cutmix: bool = Field(True, description="Whether the learner trains with CutMix.")
+    cutmix: bool = Field(default=True, description="Whether the learner trains with CutMix.")
 
 
 class MethodConfig(Config):
     """A distillation method, as a recipe."""
 
-    description: str = Field("", description="One line for tables and the report.")
+    description: str = Field(default="", description="One line for tables and the report.")
     extends: str | Absent = Field(
-        None, description="The method whose keys this recipe starts from."
+        default=None, description="The method whose keys this recipe starts from."
     )
     # Plug-ins say which sources there are, and add sections: see config.complete.
     source: str = "prior"
     through_autoencoder: bool = Field(
-        False,
+        default=False,
         description=(
             "Not of the prior's own; store images as the prior's autoencoder gives them back."
         ),
     )
-    ipc_per_increment: Count = Field(10, description="Images per class of one increment (N).")
+    ipc_per_increment: Count = Field(
+        default=10, description="Images per class of one increment (N)."
+    )
     seed: SeedConfig = Field(default_factory=SeedConfig)
     sampler: SamplerConfig = Field(default_factory=SamplerConfig)
     window: list[Natural] = Field(
-        [10, 45],
+        default=[10, 45],
         min_length=2,
         max_length=2,
         description="First and last step index, counted down to 0, at which guidance acts.",
     )
     candidates: int = Field(
-        1,
+        default=1,
         ge=1,
         le=1000,
         description="Candidates per position (kappa); the one of highest learnability is kept.",
     )
     learnability: LearnabilityConfig = Field(default_factory=LearnabilityConfig)
     prior: str | None = Field(
-        None,
+        default=None,
         description=(
             "The prior that images are drawn from: null (the data set's), own (tuned as finetune "
             "says), or the name of the method whose tuned prior is shared."
         ),
     )
     finetune: FinetuneConfig | None = Field(
-        None,
+        default=None,
         description=(
             "Tuning of the data set's prior by the minimax criteria; null means none. An empty "
             "mapping takes the published values."

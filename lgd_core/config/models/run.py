@@ -1,6 +1,6 @@
 """Keys of a run: config/config.yaml, and files beside it that are laid over it."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -17,7 +17,7 @@ from lgd_core.config.models.base import (
 )
 
 # Names of recipes to keys that are laid over theirs, which are checked as those of files are.
-Overrides = dict[str, dict | None]
+Overrides = dict[str, dict[Any, Any] | None]
 
 
 class ExternalConfig(Config):
@@ -27,11 +27,12 @@ class ExternalConfig(Config):
         description="Folder with one folder per class, named by wnid, name or number."
     )
     dataset: str | None = Field(
-        None,
+        default=None,
         description="Data set that the classes belong to; null means the run's, if it has one.",
     )
     increment: Count = Field(
-        10, description="Images per class of an increment, where the folder has no manifest.csv."
+        default=10,
+        description="Images per class of an increment, where the folder has no manifest.csv.",
     )
 
 
@@ -47,16 +48,18 @@ ExternalName = Annotated[
 class PlotsConfig(Config):
     """How figures look; a change redraws them and nothing else."""
 
-    samples_per_cell: Count = Field(3, description="Images per class and increment in samples.png.")
+    samples_per_cell: Count = Field(
+        default=3, description="Images per class and increment in samples.png."
+    )
     gallery_side: int = Field(
-        96,
+        default=96,
         ge=16,
         le=512,
         description="Largest side in pixels of an image in gallery.html; larger ones are reduced.",
     )
-    dpi: int = Field(150, ge=50, le=600, description="Resolution of the figures.")
+    dpi: int = Field(default=150, ge=50, le=600, description="Resolution of the figures.")
     colormap: str = Field(
-        "viridis", description="Matplotlib colour map of the redundancy heatmaps."
+        default="viridis", description="Matplotlib colour map of the redundancy heatmaps."
     )
 
 
@@ -64,18 +67,18 @@ class AnalysesConfig(Config):
     """What the figures that explain methods are made with; students are not touched."""
 
     traced_positions: Count = Field(
-        3,
+        default=3,
         description="Positions per class and increment that are redrawn to see what guidance does.",
     )
     easy_mean: Fraction = Field(
-        0.5,
+        default=0.5,
         description=(
             "Least mean probability of the true class of an easy image; below it, an image is "
             "hard. Either only where the variance is small."
         ),
     )
     informative_variance: float = Field(
-        0.05,
+        default=0.05,
         ge=0,
         le=0.25,
         description=(
@@ -83,10 +86,10 @@ class AnalysesConfig(Config):
         ),
     )
     bins: int = Field(
-        10, ge=2, le=100, description="Bins per axis of the histogram of mean and variance."
+        default=10, ge=2, le=100, description="Bins per axis of the histogram of mean and variance."
     )
     bootstraps: int = Field(
-        1000, ge=2, le=100_000, description="Resamples behind the interval of a divergence."
+        default=1000, ge=2, le=100_000, description="Resamples behind the interval of a divergence."
     )
 
 
@@ -96,11 +99,12 @@ class OverridesConfig(Config):
     and config/ablations.
     """
 
-    datasets: Overrides = Field({}, description="Data set name to changed keys.")
+    datasets: Overrides = Field(default={}, description="Data set name to changed keys.")
     methods: Overrides = Field(
-        {}, description="Method name to changed keys, inherited by every method that extends it."
+        default={},
+        description="Method name to changed keys, inherited by every method that extends it.",
     )
-    ablations: Overrides = Field({}, description="Family name to changed keys.")
+    ablations: Overrides = Field(default={}, description="Family name to changed keys.")
 
 
 class RunConfig(Config):
@@ -113,14 +117,14 @@ class RunConfig(Config):
             "a name of letters, digits, _ and -, the first a letter or digit",
         ),
     ] = Field(
-        "",
+        default="",
         description=(
             "Name of the run, where its tables and figures should not replace those of another; "
             "they lie under results/DATASET_ipcN/NAME then."
         ),
     )
     datasets: Distinct[str] = Field(
-        ["fashionmnist"],
+        default=["fashionmnist"],
         min_length=1,
         description="Data sets of the default target; names of files in config/datasets.",
     )
@@ -128,27 +132,28 @@ class RunConfig(Config):
         Annotated[Distinct[str], Field(min_length=1)]
         | Annotated[str, matching("^all$", "all or a list such as [lgd]")]
     ) = Field(
-        ["random", "dit", "lgd"],
+        default=["random", "dit", "lgd"],
         description=(
             "Methods to compare, in the order of the table: names of files in config/methods, or "
             "all for every one of them."
         ),
     )
     students: Distinct[str] = Field(
-        [], description="Architectures to evaluate with; empty means the students of the data set."
+        default=[],
+        description="Architectures to evaluate with; empty means the students of the data set.",
     )
     ipc: Distinct[Count] = Field(
-        [50],
+        default=[50],
         min_length=1,
         description="Images per class of the default target; multiples of the increment.",
     )
     seeds: Distinct[Natural] = Field(
-        [0],
+        default=[0],
         min_length=1,
         description="Seeds of the distillation; each is a distilled set of its own.",
     )
     runs: int = Field(
-        3,
+        default=3,
         ge=1,
         le=1000,
         description=(
@@ -157,44 +162,44 @@ class RunConfig(Config):
         ),
     )
     device: Literal["auto", "cpu", "cuda"] = Field(
-        "auto", description="Where tensors live; auto takes a GPU if there is one."
+        default="auto", description="Where tensors live; auto takes a GPU if there is one."
     )
     shards: int = Field(
-        1,
+        default=1,
         ge=1,
         le=1000,
         description="Jobs that share the classes of one increment; never changes the noise drawn.",
     )
     max_batch: Count = Field(
-        64,
+        default=64,
         description=(
             "Images in one forward of the prior; never changes the noise drawn. Halved, and "
             "remembered for the job, where a GPU's memory runs out."
         ),
     )
     precision: Literal["auto", "fp32", "bf16"] = Field(
-        "auto",
+        default="auto",
         description=(
             "How the prior computes: fp32, or bf16 by autocast; auto is bf16 on a GPU, fp32 on a "
             "CPU. Scores, learners and students are always fp32 (TF32 on a GPU)."
         ),
     )
     compile: bool = Field(
-        False,
+        default=False,
         description=(
             "Compile the prior's transformer with torch.compile; pays on a GPU for long runs."
         ),
     )
     gradient_checkpointing: bool = Field(
-        False,
+        default=False,
         description="Recompute activations of the decoder, and of the transformer, to save memory.",
     )
     checkpoint_seconds: Weight = Field(
-        30,
+        default=30,
         description="Time between two checkpoints of a job, and so the most that a kill can lose.",
     )
     external: dict[ExternalName, Text | ExternalConfig] = Field(
-        {},
+        default={},
         description=(
             "Name to a folder of images from elsewhere, in class folders, to be diagnosed: see "
             "results/external/NAME/diagnosis.csv. A folder alone, or a mapping."

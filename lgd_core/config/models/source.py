@@ -9,13 +9,13 @@ class SourceKeys(Config):
     """Where the real images come from."""
 
     kind: str = Field(description="What the real images are.")
-    folder: str | None = Field(None, description="A local copy.")
+    folder: str | None = Field(default=None, description="A local copy.")
     skip_broken: bool = Field(
-        False,
+        default=False,
         description="Whether files that do not decode are left out, and listed, or stop the run.",
     )
     validation_fraction: float = Field(
-        0.1,
+        default=0.1,
         ge=0,
         le=0.5,
         description=(

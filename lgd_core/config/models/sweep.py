@@ -51,7 +51,7 @@ class SweepConfig(Config):
         description="Method that variants start from, and that all of them are compared with."
     )
     key: str = Field(
-        "",
+        default="",
         description=(
             "Dotted key of the method that is swept; empty where methods are compared as they are."
         ),
@@ -59,46 +59,48 @@ class SweepConfig(Config):
     symbol: Annotated[
         str, matching("^([A-Za-z][A-Za-z_]*)?$", "letters and _, the first a letter")
     ] = Field(
-        "",
+        default="",
         description=(
             "What stands between the base's name and the value in the name of a variant, as kappa "
             "in lgd_kappa10; given with a key."
         ),
     )
     with_: dict[str, object] = Field(
-        {},
+        default={},
         alias="with",
         description="Dotted keys of the method that every variant sets as well, to their values.",
     )
-    values: Values = Field([], description="Values of the key, in the order of the figure.")
+    values: Values = Field(default=[], description="Values of the key, in the order of the figure.")
     methods: Distinct[str] = Field(
-        [], description="Methods to compare, the base among them, instead of a key and its values."
+        default=[],
+        description="Methods to compare, the base among them, instead of a key and its values.",
     )
     ipc: Amounts = Field(description="Images per class at which variants are evaluated.")
     students: Distinct[str] = Field(
-        [],
+        default=[],
         description=(
             "Architectures that judge; empty means the students of the run or the data set."
         ),
     )
     redundancy: bool = Field(
-        False, description="Whether the mean off-diagonal cross-increment accuracy is measured too."
+        default=False,
+        description="Whether the mean off-diagonal cross-increment accuracy is measured too.",
     )
     learner: bool = Field(
-        False,
+        default=False,
         description=(
             "Whether the learner's own accuracy after each increment is given too, as protocol "
             "incremental."
         ),
     )
     paper: Distinct[str] = Field(
-        [],
+        default=[],
         description=(
             "Tables of config/paper whose numbers stand beside ours; the first that has one counts."
         ),
     )
     datasets: dict[str, SweptDatasetConfig] = Field(
-        {},
+        default={},
         description=(
             "Data set name to the values, methods, images per class or students that suit it."
         ),
