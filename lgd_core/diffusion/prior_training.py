@@ -11,7 +11,6 @@ from typing import Any, TypeVar, cast
 import torch
 import torch.nn.functional as F
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
-from diffusers.models.autoencoders.vae import DecoderOutput
 from diffusers.models.transformers.dit_transformer_2d import DiTTransformer2DModel
 from diffusers.optimization import get_cosine_schedule_with_warmup
 from diffusers.pipelines.dit.pipeline_dit import DiTPipeline
@@ -24,7 +23,13 @@ from lgd_core.base.checkpoints import Checkpoint, resumable_loop
 from lgd_core.base.files import share, system_error
 from lgd_core.base.seeding import epoch_batch, generator
 from lgd_core.config.models.dataset import AutoencoderConfig, TransformerConfig
-from lgd_core.diffusion.priors import channels_last, noise_schedule, on_device, posterior_of
+from lgd_core.diffusion.priors import (
+    channels_last,
+    decoded_by,
+    noise_schedule,
+    on_device,
+    posterior_of,
+)
 
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -146,7 +151,7 @@ def train_autoencoder(
         posterior = posterior_of(model, batch)
         noise = torch.randn(posterior.mean.shape, generator=generator(seed, "posterior", step))
         latents = posterior.mean + posterior.std * noise.to(device)
-        decoded = cast(DecoderOutput, model.decode(latents)).sample
+        decoded = decoded_by(model, latents)
         kl = posterior.kl().sum() / posterior.mean.numel()
         loss = F.mse_loss(decoded, batch) + recipe.kl_weight * kl
         if recipe.feature_weight:
@@ -227,14 +232,16 @@ def save_prior(
     schedule than DDPM's own. Raises OSError on a full disk.
     """
     learned = transformer.out_channels == 2 * transformer.config["in_channels"]
+    schedule = noise_schedule(
+        scheduler or {},
+        clip_sample=False,
+        variance_type="learned_range" if learned else "fixed_small",
+    )
     pipeline = DiTPipeline(
         transformer=transformer,
         vae=autoencoder,
-        scheduler=noise_schedule(
-            scheduler or {},
-            clip_sample=False,
-            variance_type="learned_range" if learned else "fixed_small",
-        ),
+        # Annotated as the names of schedulers.
+        scheduler=schedule,  # pyright: ignore[reportArgumentType]
     )
     if names is not None:
         pipeline.register_to_config(id2label={str(label): name for label, name in enumerate(names)})

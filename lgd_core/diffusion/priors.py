@@ -91,8 +91,9 @@ class Prior:
     def decode(self, latents: Tensor) -> Tensor:
         """Decode scaled latents (N, c, h, w) to images (N, C, H, W) on [0, 1], not clamped."""
         with self._autocast():
-            decoded = self.autoencoder.decode(latents / self.autoencoder.config["scaling_factor"])
-        return cast(DecoderOutput, decoded).sample.to(latents.dtype) / 2 + 0.5
+            unscaled = latents / self.autoencoder.config["scaling_factor"]
+            decoded = decoded_by(self.autoencoder, unscaled)
+        return decoded.to(latents.dtype) / 2 + 0.5
 
     @torch.inference_mode()
     def encode(self, images: Tensor) -> Tensor:
@@ -118,7 +119,7 @@ class Prior:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.half)
 
 
-def noise_schedule(config: dict[str, Any], **changes: object) -> DDPMScheduler:
+def noise_schedule(config: dict[str, Any], **changes: Any) -> DDPMScheduler:
     """Return the noise schedule of a config, some of whose keys are changed."""
     return cast(DDPMScheduler, DDPMScheduler.from_config(config, **changes))
 
@@ -126,6 +127,13 @@ def noise_schedule(config: dict[str, Any], **changes: object) -> DDPMScheduler:
 def posterior_of(autoencoder: AutoencoderKL, images: Tensor) -> DiagonalGaussianDistribution:
     """Return the distribution of the unscaled latents of images (N, C, H, W) on [-1, 1]."""
     return cast(AutoencoderKLOutput, autoencoder.encode(images)).latent_dist
+
+
+def decoded_by(autoencoder: AutoencoderKL, latents: Tensor) -> Tensor:
+    """Return the images (N, C, H, W) on [-1, 1] of unscaled latents, not clamped."""
+    # Of any precision and on any device, whatever diffusers' annotation says.
+    decoded = autoencoder.decode(cast(torch.FloatTensor, latents))
+    return cast(DecoderOutput, decoded).sample
 
 
 def to_uint8(images: Tensor) -> Tensor:
@@ -181,13 +189,14 @@ def load_component(cls: type[Model], source: str, part: str | None, device: torc
     """
     where = Path(source) / (part or "")
     try:
-        model, info = cls.from_pretrained(
+        found = cls.from_pretrained(
             source,
             subfolder=part,
             torch_dtype=torch.float32,
             low_cpu_mem_usage=False,
             output_loading_info=True,
         )
+        model, info = cast(tuple[Model, dict[str, Any]], found)  # since info is asked for
         if info["missing_keys"]:
             raise KeyError(f"no weights for {info['missing_keys'][0]}")
     except (OSError, ValueError, KeyError, RuntimeError) as error:

@@ -63,7 +63,7 @@ def class_modes(
         )
         counts = members.long().bincount(minlength=clusters)
         order = farthest_first(found, int(counts.argmax()))
-        centres.append(found[order].unflatten(1, latents.shape[1:]))
+        centres.append(torch.unflatten(found[order], 1, latents.shape[1:]))
         sizes.append(counts[order])
     return {"centres": torch.stack(centres), "sizes": torch.stack(sizes)}
 
