@@ -1,6 +1,7 @@
 """Tables of families: variants by images per class and student, the base and the paper beside."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -37,10 +38,10 @@ ABLATION_COLUMNS = (
 
 def ablation_table(
     dataset: str,
-    family: dict,
+    family: dict[str, Any],
     sizes: dict[str, int],
-    evaluations: dict[str, list[dict]],
-    matrices: list[dict],
+    evaluations: dict[str, list[dict[str, Any]]],
+    matrices: list[dict[str, Any]],
     paper: pd.DataFrame,
 ) -> pd.DataFrame:
     """Return a row per protocol, images per class, student and variant of a family, in its order.
@@ -76,7 +77,7 @@ def _in_order(runs: Iterable[tuple[str, str]], methods: Iterable[str]) -> list[t
     return [(m, s) for s in students for m in methods if (m, s) in runs]
 
 
-def learner_runs(artifact: dict) -> dict:
+def learner_runs(artifact: dict[str, Any]) -> dict[str, Any]:
     """Return a learner's accuracy in the shape of an evaluation."""
     top1 = artifact["top1"]
     return {
@@ -90,7 +91,9 @@ def learner_runs(artifact: dict) -> dict:
     }
 
 
-def redundancy_at(artifacts: Iterable[dict], method: str, increments: int) -> float | None:
+def redundancy_at(
+    artifacts: Iterable[dict[str, Any]], method: str, increments: int
+) -> float | None:
     """Return a method's mean off-diagonal accuracy over its first increments and its seeds.
 
     A network trained on an increment alone does not depend on how many others there are, so that
@@ -102,4 +105,5 @@ def redundancy_at(artifacts: Iterable[dict], method: str, increments: int) -> fl
         for artifact in artifacts
         if artifact["method"] == method
     ]
-    return float(np.mean(means)) if means and None not in means else None
+    known = [mean for mean in means if mean is not None]
+    return float(np.mean(known)) if known and len(known) == len(means) else None

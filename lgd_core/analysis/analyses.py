@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -70,7 +71,7 @@ def complementarity_table(
 
 def _complementarity_row(
     method: str, increment: int, images: int, networks: Sequence[Sequence[float]]
-) -> tuple:
+) -> tuple[str | int | float, ...]:
     # Accuracies are whole numbers of images, which floating point has only nearly.
     errors = [round((1 - row[increment] / 100) * images) for row in networks]
     wrong = 100 * sum(errors) / (images * len(errors))
@@ -80,7 +81,7 @@ def _complementarity_row(
     return method, increment, len(errors), images, *spread, wrong, 100 * low, 100 * high
 
 
-def dynamics_table(learners: Mapping[tuple[str, int, int], dict]) -> pd.DataFrame:
+def dynamics_table(learners: Mapping[tuple[str, int, int], dict[str, Any]]) -> pd.DataFrame:
     """Return the learner's loss per epoch over all increments, its spikes and gains (Fig. 4).
 
     As tables.curve_table, with ``total_epoch``, the epochs since the learner was new, and

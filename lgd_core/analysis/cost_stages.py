@@ -46,7 +46,7 @@ class Comparison:
     classes: int
     seeds: int
     networks: int
-    epochs: Mapping[int, int]
+    epochs: dict[int, int]
     trains_prior: bool = False
 
     def users(self, *jobs: Job) -> list[str]:

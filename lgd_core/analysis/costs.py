@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -26,7 +27,9 @@ COST_COLUMNS = (
 )
 
 
-def cost_table(dataset: str, ipc: int, stages: Iterable[dict], known: dict) -> pd.DataFrame:
+def cost_table(
+    dataset: str, ipc: int, stages: Iterable[dict[str, Any]], known: dict[str, Any]
+) -> pd.DataFrame:
     """Return one row per stage: time of all its jobs, peak memory of one, passes per image.
 
     A stage has a name, ``method`` ("shared" for none in particular), ``used_by``, the paths of its
@@ -63,7 +66,7 @@ def read_benchmark(path: str | Path) -> pd.DataFrame:
     return parse_csv(path, columns, sep="\t", na_values=["-", "NA"])
 
 
-def _measured(paths: list[str]) -> dict:
+def _measured(paths: list[str]) -> dict[str, Any]:
     jobs = pd.concat([read_benchmark(path) for path in paths])
     return {
         "jobs": len(jobs),
@@ -73,14 +76,14 @@ def _measured(paths: list[str]) -> dict:
     }
 
 
-def _images(stage: dict) -> int | None:
+def _images(stage: dict[str, Any]) -> int | None:
     if "curves" not in stage:
         return stage.get("images")
     learners = map(read_json, stage["curves"])
     return sum(learner["images"] * len(learner["curve"]) for learner in learners)
 
 
-def _passes(stage: dict, known: dict) -> dict[str, float]:
+def _passes(stage: dict[str, Any], known: dict[str, Any]) -> dict[str, float]:
     if "drawn" not in stage:
         return {}
     drawn = stage["drawn"]

@@ -5,11 +5,13 @@ Tensors in, frames out: nothing here asks how the set was made.
 
 import math
 from collections.abc import Sequence
+from typing import Any, cast
 
 import pandas as pd
 from torch import Tensor
 
 from lgd_core.analysis.difficulty import ZONES
+from lgd_core.analysis.frames import column
 from lgd_core.analysis.metrics import mean_off_diagonal, spread
 from lgd_core.analysis.tables import by_set
 
@@ -41,19 +43,20 @@ def duplicate_threshold(similarity: Tensor) -> float:
     return min(round(float(similarity.double().quantile(1 - TOLERATED)), 6), IDENTICAL)
 
 
-def set_rows(table: pd.DataFrame) -> list[dict]:
+def set_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
     """Return how many images, classes and increments a set has; ``table`` as of external_arrays."""
     rows = [
         _row("set", "images", len(table), unit="images"),
-        _row("set", "classes", table["label"].nunique(), unit="classes"),
+        _row("set", "classes", column(table, "label").nunique(), unit="classes"),
     ]
+    sizes = cast(pd.Series, table.groupby("increment").size())
     return rows + [
         _row("set", "images", size, increment=increment, unit="images")
-        for increment, size in table.groupby("increment").size().items()
+        for increment, size in sizes.items()
     ]
 
 
-def accuracy_rows(students: dict[str, list[dict]]) -> list[dict]:
+def accuracy_rows(students: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
     """Return mean and standard deviation of every student's accuracies after the last epoch.
 
     ``students`` maps an architecture to its runs on the one set there is, with ``top1`` and
@@ -68,7 +71,7 @@ def accuracy_rows(students: dict[str, list[dict]]) -> list[dict]:
     return rows
 
 
-def redundancy_rows(matrix: Sequence[Sequence[float]]) -> list[dict]:
+def redundancy_rows(matrix: Sequence[Sequence[float]]) -> list[dict[str, Any]]:
     """Return the cross-increment accuracies, percent, and their mean off the diagonal if K > 1."""
     rows = [
         _row("redundancy", "top1", value, increment=i, tested_on=j, n=1, unit="%")
@@ -81,7 +84,9 @@ def redundancy_rows(matrix: Sequence[Sequence[float]]) -> list[dict]:
     return rows
 
 
-def complementarity_rows(matrix: Sequence[Sequence[float]], sizes: Sequence[int]) -> list[dict]:
+def complementarity_rows(
+    matrix: Sequence[Sequence[float]], sizes: Sequence[int]
+) -> list[dict[str, Any]]:
     """Return the share of each later increment that the network of increment 0 gets wrong (Fig. 8).
 
     ``matrix`` as in redundancy_rows, ``sizes`` the images of each increment.
@@ -92,34 +97,35 @@ def complementarity_rows(matrix: Sequence[Sequence[float]], sizes: Sequence[int]
     ]
 
 
-def difficulty_rows(difficulty: pd.DataFrame) -> list[dict]:
+def difficulty_rows(difficulty: pd.DataFrame) -> list[dict[str, Any]]:
     """Return mean mu and sigma2 with their spread over images, and the zones' shares."""
-    n = len(difficulty)
+    n, zones = len(difficulty), column(difficulty, "zone")
+    measures = {metric: column(difficulty, metric) for metric in ("mu", "sigma2")}
     rows = [
-        _row("difficulty", metric, difficulty[metric].mean(), std=difficulty[metric].std(), n=n)
-        for metric in ("mu", "sigma2")
+        _row("difficulty", metric, values.mean(), std=values.std(), n=n)
+        for metric, values in measures.items()
     ]
     return rows + [
-        _share("difficulty", "zone", 100 * (difficulty["zone"] == zone).mean(), n, subject=zone)
+        _share("difficulty", "zone", 100 * (zones == zone).mean(), n, subject=zone)
         for zone in ZONES
     ]
 
 
-def neighbour_rows(neighbours: pd.DataFrame, threshold: float) -> list[dict]:
+def neighbour_rows(neighbours: pd.DataFrame, threshold: float) -> list[dict[str, Any]]:
     """Return how near real training images are, and how many images have a near-duplicate.
 
     ``neighbours`` as of neighbours.neighbours_table, ``threshold`` as of duplicate_threshold.
     """
     rows, n = [], len(neighbours)
     for space in ("reference", "pixels"):
-        nearest = neighbours[f"{space}_similarity"]
-        same = 100 * (neighbours[f"{space}_class"] == neighbours["class"]).mean()
+        nearest = column(neighbours, f"{space}_similarity")
+        same = 100 * (column(neighbours, f"{space}_class") == neighbours["class"]).mean()
         rows += [
             _row("neighbours", "similarity", nearest.mean(), subject=space, std=nearest.std(), n=n),
             _share("neighbours", "same_class", same, n, subject=space),
         ]
-    copies = 100 * (neighbours["pixels_similarity"] >= threshold).mean()
-    twins = 100 * (neighbours["within_similarity"] >= threshold).mean()
+    copies = 100 * (column(neighbours, "pixels_similarity") >= threshold).mean()
+    twins = 100 * (column(neighbours, "within_similarity") >= threshold).mean()
     return [
         *rows,
         _share("neighbours", "near_copies_of_real", copies, n, subject="pixels"),
@@ -128,17 +134,17 @@ def neighbour_rows(neighbours: pd.DataFrame, threshold: float) -> list[dict]:
     ]
 
 
-def diagnosis_table(rows: list[dict]) -> pd.DataFrame:
+def diagnosis_table(rows: list[dict[str, Any]]) -> pd.DataFrame:
     """Return all measurements as one tidy table, see COLUMNS and config/README.md."""
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     return table.astype({"increment": "Int64", "tested_on": "Int64", "n": "Int64"})
 
 
-def _row(section: str, metric: str, value: float, **others: object) -> dict:
+def _row(section: str, metric: str, value: float, **others: object) -> dict[str, Any]:
     return {"section": section, "metric": metric, "value": float(value)} | others
 
 
-def _share(section: str, metric: str, value: float, n: int, **others: object) -> dict:
+def _share(section: str, metric: str, value: float, n: int, **others: object) -> dict[str, Any]:
     """Return a share of n images in percent, with its binomial standard error."""
     error = math.sqrt(max(value * (100 - value), 0) / n)
     return _row(section, metric, value, std=error, n=n, unit="%") | others

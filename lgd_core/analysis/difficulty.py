@@ -14,6 +14,7 @@ import torch
 from scipy.special import rel_entr
 from torch import Tensor, nn
 
+from lgd_core.analysis.frames import column, rows_where
 from lgd_core.base.checkpoints import Checkpoint
 from lgd_core.base.errors import UserError
 from lgd_core.base.progress import progress
@@ -218,11 +219,12 @@ def divergence_table(
     each with a network of its own, ``images`` all images.
     """
     rows = []
-    of_real = dict(iter(samples[samples["method"] == real].groupby("seed")))
+    of_method = column(samples, "method")
+    of_real = dict(iter(rows_where(samples, of_method == real).groupby("seed")))
     for method in (*methods, real):
-        own = samples[samples["method"] == method]
-        shares = {zone: 100 * float((own["zone"] == zone).mean()) for zone in ZONES}
-        row = {"method": method, "n": own["seed"].nunique(), "images": len(own)} | shares
+        own = rows_where(samples, of_method == method)
+        shares = {zone: 100 * float((column(own, "zone") == zone).mean()) for zone in ZONES}
+        row = {"method": method, "n": column(own, "seed").nunique(), "images": len(own)} | shares
         if method != real:
             sets = [
                 divergence_row(images, of_real[seed], bins, bootstraps)

@@ -12,7 +12,7 @@ def frechet_distance(features: np.ndarray, others: np.ndarray) -> float:
     """
     means = [x.mean(0) for x in (features, others)]
     covariances = [np.cov(x, rowvar=False) for x in (features, others)]
-    root = sqrtm(covariances[0] @ covariances[1]).real
+    root = np.real(sqrtm(covariances[0] @ covariances[1]))
     trace = np.trace(covariances[0] + covariances[1] - 2 * root)
     return float(np.square(means[0] - means[1]).sum() + trace)
 

@@ -3,8 +3,12 @@
 import math
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
+
+Name = TypeVar("Name", bound=Hashable)
+Run = TypeVar("Run", bound=Hashable)
 
 
 def mean_std(values: Sequence[float]) -> tuple[float, float]:
@@ -44,8 +48,7 @@ def spread(sets: Iterable[Sequence[float]]) -> Spread:
 
 
 def paired_difference(
-    sets: Mapping[Hashable, Mapping[Hashable, float]],
-    others: Mapping[Hashable, Mapping[Hashable, float]],
+    sets: Mapping[Name, Mapping[Run, float]], others: Mapping[Name, Mapping[Run, float]]
 ) -> tuple[float, float]:
     """Return mean and standard error of ``sets - others``, each {set: {run: result}}.
 
@@ -67,7 +70,7 @@ def paired_difference(
     return found.mean, found.std / math.sqrt(found.n)
 
 
-def mean_off_diagonal(matrix: Sequence[Sequence[float]]) -> float | None:
+def mean_off_diagonal(matrix: Sequence[Sequence[float]] | np.ndarray) -> float | None:
     """Return the mean of a K x K matrix without its diagonal; None for K = 1."""
     square = np.asarray(matrix, dtype=float)
     away = ~np.eye(len(square), dtype=bool)

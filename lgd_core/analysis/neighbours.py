@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from lgd_core.analysis.diagnosis import duplicate_threshold
+from lgd_core.analysis.frames import column, columns, rows_where
 from lgd_core.config.settings import SeenImages
 from lgd_core.data.real_images import real_increment
 from lgd_core.networks.features import nearest, network_vectors, pixel_vectors
@@ -36,7 +37,7 @@ def neighbours_table(
     """
     labels = torch.tensor(table["label"].to_numpy())
     own = Images.on(device, images, labels, seen)
-    found = table[["file", "class", "increment"]].copy()
+    found = columns(table, ["file", "class", "increment"]).copy()
     spaces = {"reference": lambda data: network_vectors(network, data), "pixels": pixel_vectors}
     for space, vectors_of in spaces.items():
         parts = (vectors_of(part) for part in _parts(real, seen, device))
@@ -68,12 +69,12 @@ def _sample(labels: Tensor, classes: int) -> Tensor:
 
 def near_duplicates(neighbours: pd.DataFrame, threshold: float) -> pd.DataFrame:
     """Return the images with a near-duplicate in the set, the most alike first."""
-    alike = neighbours[neighbours["within_similarity"] >= threshold]
-    columns = ["file", "within_file", "within_similarity"]
-    return alike[columns].sort_values("within_similarity", ascending=False, kind="stable")
+    alike = rows_where(neighbours, column(neighbours, "within_similarity") >= threshold)
+    told = columns(alike, ["file", "within_file", "within_similarity"])
+    return told.sort_values("within_similarity", ascending=False, kind="stable")
 
 
 def distinct_pairs(duplicates: pd.DataFrame) -> pd.DataFrame:
     """Return near_duplicates with each pair once, whichever of the two stands first."""
-    pairs = duplicates[["file", "within_file"]].apply(frozenset, axis=1)
-    return duplicates[~pairs.duplicated()]
+    pairs = columns(duplicates, ["file", "within_file"]).apply(frozenset, axis=1)
+    return rows_where(duplicates, ~pairs.duplicated())

@@ -1,11 +1,13 @@
 """Tables of results, as data frames with fixed columns."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
+from lgd_core.analysis.frames import column
 from lgd_core.analysis.metrics import mean_off_diagonal, paired_difference, spread
 from lgd_core.base.csv_files import parse_csv
 
@@ -51,17 +53,19 @@ def read_paper(paths: Iterable[str | Path]) -> pd.DataFrame:
     return paper.rename(columns=columns)
 
 
-def runs_by_method(artifacts: Iterable[dict]) -> dict[tuple[str, str], list[dict]]:
+def runs_by_method(
+    artifacts: Iterable[dict[str, Any]],
+) -> dict[tuple[str, str], list[dict[str, Any]]]:
     """Gather evaluations, one student each, by (method, student)."""
-    runs: dict[tuple[str, str], list[dict]] = {}
+    runs: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for artifact in artifacts:
         runs.setdefault((artifact["method"], artifact["student"]), []).append(artifact)
     return runs
 
 
 def result_row(
-    dataset: str, ipc: int, method: str, student: str, protocol: str, runs: list[dict]
-) -> dict:
+    dataset: str, ipc: int, method: str, student: str, protocol: str, runs: list[dict[str, Any]]
+) -> dict[str, Any]:
     """Return one row of the accuracy table from runs with ``top1`` and ``best_top1`` in percent.
 
     Standard deviations are over ``n`` students of one set, or with several over ``n`` sets, see
@@ -86,7 +90,7 @@ def result_row(
     }
 
 
-def by_set(runs: Iterable[dict], key: str) -> list[list[float]]:
+def by_set(runs: Iterable[dict[str, Any]], key: str) -> list[list[float]]:
     """Return what runs have under a key, set by set, without those that have nothing.
 
     Runs of one ``seed`` share a distilled set; so do all that have no seed.
@@ -98,7 +102,7 @@ def by_set(runs: Iterable[dict], key: str) -> list[list[float]]:
     return list(sets.values())
 
 
-def held_out(runs: list[dict]) -> tuple[float, float]:
+def held_out(runs: list[dict[str, Any]]) -> tuple[float, float]:
     """Return mean and standard deviation of runs' ``validation_top1``; NaN where none has any.
 
     The deviation is over students or sets, as in result_row.
@@ -112,13 +116,13 @@ def held_out(runs: list[dict]) -> tuple[float, float]:
 
 def spread_over(table: pd.DataFrame) -> str:
     """Say in words what the standard deviations of a table with ``n_sets`` are over."""
-    if (table["n_sets"] > 1).any():
+    if (column(table, "n_sets") > 1).any():
         return "over n sets, each the mean of its students"
     return "over n students of one set"
 
 
 def differences(
-    runs: dict[tuple[str, str], list[dict]], baseline: str
+    runs: dict[tuple[str, str], list[dict[str, Any]]], baseline: str
 ) -> dict[tuple[str, str], tuple[float, float]]:
     """Return how far methods are above a baseline with the same student, run by run.
 
@@ -143,7 +147,7 @@ def differences(
     }
 
 
-def result_table(rows: list[dict], paper: pd.DataFrame) -> pd.DataFrame:
+def result_table(rows: list[dict[str, Any]], paper: pd.DataFrame) -> pd.DataFrame:
     """Return the accuracy table, the paper's numbers beside ours where it has them."""
     return with_paper(pd.DataFrame(rows), paper).reindex(columns=list(TABLE_COLUMNS))
 
@@ -175,7 +179,7 @@ def mean_redundancy(table: pd.DataFrame) -> dict[str, float | None]:
     return {m: mean_off_diagonal(matrix_of(table, m).to_numpy()) for m in table["method"].unique()}
 
 
-def curve_table(learners: dict[tuple[str, int, int], dict]) -> pd.DataFrame:
+def curve_table(learners: Mapping[tuple[str, int, int], dict[str, Any]]) -> pd.DataFrame:
     """Return one row per epoch of every learner, keyed by (method, seed, increment).
 
     ``top1`` is the learner's test accuracy after its increment, in its last row; ``spike`` in its

@@ -1,9 +1,12 @@
 """Traces of guidance as tables; apart from tracing, which needs the prior's libraries."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import pandas as pd
 from torch import Tensor
+
+from lgd_core.analysis.frames import columns
 
 GUIDED, UNGUIDED = PATHS = ("guided", "unguided")
 TRACE_COLUMNS = ("path", "step", "alpha_bar", "quantity", "mean", "std", "n")
@@ -11,7 +14,7 @@ TRACE_COLUMNS = ("path", "step", "alpha_bar", "quantity", "mean", "std", "n")
 CHANGE = "change_"
 
 
-def trace_table(traces: Iterable[tuple[dict[str, Tensor], dict]]) -> pd.DataFrame:
+def trace_table(traces: Iterable[tuple[dict[str, Tensor], dict[str, Any]]]) -> pd.DataFrame:
     """Return trace_frame of several increments, each with its metadata: method, seed and k."""
     parts = [
         trace_frame(tensors).assign(
@@ -19,8 +22,8 @@ def trace_table(traces: Iterable[tuple[dict[str, Tensor], dict]]) -> pd.DataFram
         )
         for tensors, metadata in traces
     ]
-    columns = ["method", "seed", "increment", *TRACE_COLUMNS]
-    return pd.concat(parts)[columns] if parts else pd.DataFrame(columns=columns)
+    names = ["method", "seed", "increment", *TRACE_COLUMNS]
+    return columns(pd.concat(parts), names) if parts else pd.DataFrame(columns=names)
 
 
 def trace_frame(tensors: dict[str, Tensor]) -> pd.DataFrame:

@@ -20,6 +20,7 @@ from lgd_core.distill.selection import (
     Scorer,
     draw_positions,
     guidances_for,
+    present,
 )
 
 PROBE = "probe"
@@ -148,7 +149,7 @@ def _follow(
     prior: Prior, artifacts: Artifacts, spec: IncrementSpec, guidances: dict[str, Guidance]
 ) -> dict[str, Tensor]:
     probe, trace = (
-        Probe(prior, artifacts.scorer, artifacts.memory.to(prior.device)),
+        Probe(prior, present(artifacts.scorer), present(artifacts.memory).to(prior.device)),
         GuidanceTrace(),
     )
     acting = guidances | {PROBE: probe}

@@ -14,10 +14,12 @@ import re
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
-from diffusers import AutoencoderKL, DiTTransformer2DModel
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.models.embeddings import PatchEmbed
+from diffusers.models.transformers.dit_transformer_2d import DiTTransformer2DModel
 from torch import Tensor
 
 from lgd_core.base.errors import UserError
@@ -153,7 +155,7 @@ def _unreadable(error: Exception) -> str:
     return f"a pickle that uses {forbidden[1]}" if forbidden else "a damaged file or another kind"
 
 
-def infer_config(checkpoint: Checkpoint, heads: int | None = None) -> dict[str, object]:
+def infer_config(checkpoint: Checkpoint, heads: int | None = None) -> dict[str, Any]:
     """Return the configuration of a ``DiTTransformer2DModel``, inferred from shapes.
 
     ``heads`` is needed where the width is not that of DiT-S, B, L or XL. The last row of the label
@@ -207,11 +209,12 @@ def read_transformer(path: str | Path, heads: int | None = None) -> DiTTransform
     return model.eval().requires_grad_(False)
 
 
-def _positions(checkpoint: Checkpoint, config: dict) -> Tensor:
+def _positions(checkpoint: Checkpoint, config: dict[str, Any]) -> Tensor:
     """Return diffusers' embedding of positions, found equal to the checkpoint's up to rounding."""
     size, patch = config["sample_size"], config["patch_size"]
     width = config["num_attention_heads"] * config["attention_head_dim"]
-    expected = PatchEmbed(size, size, patch, config["in_channels"], width).pos_embed
+    embedding = PatchEmbed(size, size, patch, config["in_channels"], width)
+    expected = embedding.get_buffer("pos_embed")
     found = checkpoint.use("pos_embed", expected.shape)
     tolerance = max(1e-5, torch.finfo(found.dtype).eps)
     if not torch.allclose(found.float(), expected, rtol=0, atol=tolerance):
@@ -224,7 +227,8 @@ def _translate(checkpoint: Checkpoint, model: DiTTransformer2DModel) -> dict[str
     weights = {}
     for name, parameter in model.state_dict().items():
         pattern = r"(?:transformer_blocks\.(\d+)\.)?(.+)\.(weight|bias)"
-        block, layer, kind = re.fullmatch(pattern, name).groups()
+        match = re.fullmatch(pattern, name)
+        block, layer, kind = match.groups() if match else (None, name, "")
         if layer not in SOURCES:
             raise checkpoint.error(f"no tensor for {name} of diffusers", "one for every parameter")
         part, parts = (QUERY_KEY_VALUE.index(layer), 3) if layer in QUERY_KEY_VALUE else (0, 1)
@@ -250,7 +254,7 @@ def convert(source_pt: str, folder: str, vae: str, heads: int | None = None) -> 
         raise UserError(f"{folder}: exists, expected the name of a new folder")
     transformer = read_transformer(source_pt, heads)
     autoencoder = load_component(AutoencoderKL, vae, None, torch.device("cpu"))
-    latent, channels = autoencoder.config.latent_channels, transformer.config.in_channels
+    latent, channels = autoencoder.config["latent_channels"], transformer.config["in_channels"]
     if latent != channels:
         raise UserError(f"{vae}: found {latent} latent channels, expected {channels} as the DiT's")
     with atomic(folder) as temporary:
@@ -260,7 +264,7 @@ def convert(source_pt: str, folder: str, vae: str, heads: int | None = None) -> 
 def main() -> None:
     """Convert by command line; where the user is at fault, end with one line and status 1."""
     parser = argparse.ArgumentParser(
-        prog="lgd_core.diffusion.dit_checkpoint", description=__doc__.splitlines()[0]
+        prog="lgd_core.diffusion.dit_checkpoint", description=(__doc__ or "").partition("\n")[0]
     )
     parser.add_argument("checkpoint", help="the .pt file")
     parser.add_argument("folder", help="the folder to write")

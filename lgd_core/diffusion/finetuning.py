@@ -7,8 +7,7 @@ import math
 from fnmatch import fnmatchcase
 
 import torch
-from diffusers import DDPMScheduler
-from timm.utils import ModelEmaV3
+from timm.utils.model_ema import ModelEmaV3
 from torch import Tensor, nn
 
 from lgd_core.base.checkpoints import Checkpoint, resumable_loop
@@ -17,7 +16,7 @@ from lgd_core.base.seeding import epoch_batch, generator
 from lgd_core.config.models.method import FinetuneConfig
 from lgd_core.diffusion.minimax import Memory, minimax_loss
 from lgd_core.diffusion.prior_training import encode
-from lgd_core.diffusion.priors import Prior
+from lgd_core.diffusion.priors import Prior, noise_schedule
 
 
 def tune_prior(
@@ -43,7 +42,7 @@ def tune_prior(
     ema = ModelEmaV3(tuned, decay=recipe.ema_decay)
     shape = (len(prior_labels), recipe.memory, math.prod(prior.latent_shape))
     real, drawn = (Memory(*shape).to(prior.device) for _ in range(2))
-    alphas = DDPMScheduler.from_config(prior.scheduler_config).alphas_cumprod.to(prior.device)
+    alphas = noise_schedule(prior.scheduler_config).alphas_cumprod.to(prior.device)
 
     def train_step(step: int) -> float:
         rows = epoch_batch(len(labels), recipe.batch, step, recipe.seed, "finetune")
@@ -94,7 +93,7 @@ def noisy_latents(prior: Prior, images: Tensor, flip: float, rng: torch.Generato
     images = torch.where(mirrored.view(-1, 1, 1, 1), images.flip(3), images)
     mean, std = encode(prior.autoencoder, images, prior.device)
     noise = torch.randn(mean.shape, generator=rng).to(mean.device)
-    return (mean + std * noise) * prior.autoencoder.config.scaling_factor
+    return (mean + std * noise) * prior.autoencoder.config["scaling_factor"]
 
 
 def denoising_loss(

@@ -75,10 +75,18 @@ def _download(name: str, revision: str | None, files: Sequence[str]) -> Path:
     raise UserError(f"prior '{name}': not in the hub's cache, and {reason}")
 
 
-def _snapshot(name: str, revision: str | None, files: Sequence[str], **options: bool) -> Path:
+def _snapshot(
+    name: str, revision: str | None, files: Sequence[str], local_files_only: bool = False
+) -> Path:
     from huggingface_hub import snapshot_download
 
-    return Path(snapshot_download(name, revision=revision, allow_patterns=list(files), **options))
+    folder = snapshot_download(
+        name,
+        revision=revision,
+        allow_patterns=list(files),
+        local_files_only=local_files_only,
+    )
+    return Path(folder)
 
 
 def _cause(error: Exception) -> Exception:

@@ -6,20 +6,32 @@ A small ``AutoencoderKL`` first, then a ``DiTTransformer2DModel`` on its latents
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import torch
 import torch.nn.functional as F
-from diffusers import AutoencoderKL, DDPMScheduler, DiTPipeline, DiTTransformer2DModel
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from diffusers.models.transformers.dit_transformer_2d import DiTTransformer2DModel
 from diffusers.optimization import get_cosine_schedule_with_warmup
+from diffusers.pipelines.dit.pipeline_dit import DiTPipeline
+from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 from safetensors import SafetensorError
-from timm.utils import ModelEmaV3
+from timm.utils.model_ema import ModelEmaV3
 from torch import Tensor, nn
 
 from lgd_core.base.checkpoints import Checkpoint, resumable_loop
 from lgd_core.base.files import share, system_error
 from lgd_core.base.seeding import epoch_batch, generator
 from lgd_core.config.models.dataset import AutoencoderConfig, TransformerConfig
+from lgd_core.diffusion.priors import (
+    channels_last,
+    decoded_by,
+    noise_schedule,
+    on_device,
+    posterior_of,
+)
+
+Model = TypeVar("Model", bound=nn.Module)
 
 
 def scale_images(images: Tensor) -> Tensor:
@@ -30,17 +42,21 @@ def scale_images(images: Tensor) -> Tensor:
 def build_autoencoder(recipe: AutoencoderConfig, channels: int, size: int) -> AutoencoderKL:
     """Build the autoencoder of a prior recipe; every width but the first halves the resolution."""
     widths = tuple(recipe.widths)
+    # Apart, since diffusers' annotations have tuples of one.
+    levels: dict[str, Any] = {
+        "down_block_types": ("DownEncoderBlock2D",) * len(widths),
+        "up_block_types": ("UpDecoderBlock2D",) * len(widths),
+        "block_out_channels": widths,
+    }
     return AutoencoderKL(
         in_channels=channels,
         out_channels=channels,
-        down_block_types=("DownEncoderBlock2D",) * len(widths),
-        up_block_types=("UpDecoderBlock2D",) * len(widths),
-        block_out_channels=widths,
         layers_per_block=1,
         latent_channels=recipe.latent_channels,
         norm_num_groups=recipe.norm_groups,
         sample_size=size,
         mid_block_add_attention=False,
+        **levels,
     )
 
 
@@ -52,10 +68,10 @@ def build_transformer(
     return DiTTransformer2DModel(
         num_attention_heads=recipe.heads,
         attention_head_dim=recipe.head_dim,
-        in_channels=config.latent_channels,
-        out_channels=config.latent_channels,
+        in_channels=config["latent_channels"],
+        out_channels=config["latent_channels"],
         num_layers=recipe.layers,
-        sample_size=config.sample_size // 2 ** (len(config.block_out_channels) - 1),
+        sample_size=config["sample_size"] // 2 ** (len(config["block_out_channels"]) - 1),
         patch_size=recipe.patch_size,
         num_embeds_ada_norm=classes,
         norm_type="ada_norm_zero",
@@ -64,12 +80,12 @@ def build_transformer(
 
 
 def optimise(
-    model: nn.Module,
+    model: Model,
     loss_at: Callable[[int], Tensor],
     recipe: AutoencoderConfig | TransformerConfig,
     name: str,
     checkpoint: Checkpoint,
-) -> tuple[nn.Module, float]:
+) -> tuple[Model, float]:
     """Minimise ``loss_at(step)`` with AdamW, warm-up and cosine decay; return EMA and last loss.
 
     ``loss_at`` must be a function of the step alone: then a resumed run ends where an undisturbed
@@ -92,7 +108,7 @@ def optimise(
 
     parts = {"model": model, "optimiser": optimiser, "schedule": schedule, "ema": ema.module}
     loss = resumable_loop(parts, train_step, steps, name, checkpoint)
-    return ema.module.eval(), loss
+    return cast(Model, ema.module).eval(), loss
 
 
 def feature_distance(network: nn.Module, images: Tensor, others: Tensor) -> Tensor:
@@ -126,15 +142,16 @@ def train_autoencoder(
     config.
     """
     torch.manual_seed(seed)
-    model = build_autoencoder(recipe, images.shape[1], images.shape[2]).to(device)
-    model = model.to(memory_format=torch.channels_last)
+    model = build_autoencoder(recipe, images.shape[1], images.shape[2])
+    model = channels_last(on_device(model, device))
 
     def loss_at(step: int) -> Tensor:
         rows = epoch_batch(len(images), recipe.batch, step, seed, "autoencoder")
         batch = scale_images(images[rows].to(device)).contiguous(memory_format=torch.channels_last)
-        posterior = model.encode(batch).latent_dist
+        posterior = posterior_of(model, batch)
         noise = torch.randn(posterior.mean.shape, generator=generator(seed, "posterior", step))
-        decoded = model.decode(posterior.mean + posterior.std * noise.to(device)).sample
+        latents = posterior.mean + posterior.std * noise.to(device)
+        decoded = decoded_by(model, latents)
         kl = posterior.kl().sum() / posterior.mean.numel()
         loss = F.mse_loss(decoded, batch) + recipe.kl_weight * kl
         if recipe.feature_weight:
@@ -155,8 +172,7 @@ def encode(
 ) -> tuple[Tensor, Tensor]:
     """Return posterior mean and standard deviation (N, c, h, w) of uint8 images, unscaled."""
     posteriors = [
-        autoencoder.encode(scale_images(part.to(device))).latent_dist
-        for part in images.split(batch)
+        posterior_of(autoencoder, scale_images(part.to(device))) for part in images.split(batch)
     ]
     return torch.cat([p.mean for p in posteriors]), torch.cat([p.std for p in posteriors])
 
@@ -177,12 +193,12 @@ def train_transformer(
     min-SNR weighting"), which spares small models the nearly noise-free steps.
     """
     torch.manual_seed(seed + 1)
-    model = build_transformer(recipe, autoencoder, classes).to(device)
+    model = on_device(build_transformer(recipe, autoencoder, classes), device)
     # Evaluation mode on purpose: in training mode each block drops labels by itself, and a label
     # dropped in one block but kept in another teaches neither. Labels are dropped below instead.
     model.eval()
     mean, std = encode(autoencoder, images, device)
-    scale = autoencoder.config.scaling_factor
+    scale = autoencoder.config["scaling_factor"]
     alphas = DDPMScheduler().alphas_cumprod.to(device)
     snr = alphas / (1 - alphas)
     weights = snr.clamp(max=recipe.min_snr_gamma) / snr
@@ -215,15 +231,17 @@ def save_prior(
     ``dtype`` None keeps the precision of every tensor, ``scheduler`` is the config of another noise
     schedule than DDPM's own. Raises OSError on a full disk.
     """
-    learned = transformer.out_channels == 2 * transformer.config.in_channels
+    learned = transformer.out_channels == 2 * transformer.config["in_channels"]
+    schedule = noise_schedule(
+        scheduler or {},
+        clip_sample=False,
+        variance_type="learned_range" if learned else "fixed_small",
+    )
     pipeline = DiTPipeline(
         transformer=transformer,
         vae=autoencoder,
-        scheduler=DDPMScheduler.from_config(
-            scheduler or {},
-            clip_sample=False,
-            variance_type="learned_range" if learned else "fixed_small",
-        ),
+        # Annotated as the names of schedulers.
+        scheduler=schedule,  # pyright: ignore[reportArgumentType]
     )
     if names is not None:
         pipeline.register_to_config(id2label={str(label): name for label, name in enumerate(names)})

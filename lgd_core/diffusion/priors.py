@@ -2,10 +2,16 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar, cast
 
 import torch
-from diffusers import AutoencoderKL, DDPMScheduler, DiTTransformer2DModel
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from diffusers.models.autoencoders.vae import DecoderOutput, DiagonalGaussianDistribution
 from diffusers.models.embeddings import Timesteps
+from diffusers.models.modeling_outputs import AutoencoderKLOutput
+from diffusers.models.modeling_utils import ModelMixin
+from diffusers.models.transformers.dit_transformer_2d import DiTTransformer2DModel
+from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 from torch import Tensor, nn
 
 from lgd_core.base.devices import computes_in_half
@@ -15,6 +21,9 @@ from lgd_core.base.micro_batches import MicroBatches
 
 # Private by its underscore: diffusers keeps such keys of a config without a warning.
 FREQUENCY_SHIFT = "_timestep_frequency_shift"
+
+Module = TypeVar("Module", bound=nn.Module)
+Model = TypeVar("Model", bound=ModelMixin)
 
 
 @dataclass(frozen=True)
@@ -27,7 +36,7 @@ class Prior:
 
     transformer: DiTTransformer2DModel
     autoencoder: AutoencoderKL
-    scheduler_config: dict
+    scheduler_config: dict[str, Any]
     micro_batches: MicroBatches
     half: bool = False
 
@@ -38,19 +47,19 @@ class Prior:
     @property
     def classes(self) -> int:
         """Number of classes; the null class of classifier-free guidance comes right after."""
-        return self.transformer.config.num_embeds_ada_norm
+        return self.transformer.config["num_embeds_ada_norm"]
 
     @property
     def latent_shape(self) -> tuple[int, int, int]:
         """Shape (c, h, w) of one latent."""
         config = self.transformer.config
-        return (config.in_channels, config.sample_size, config.sample_size)
+        return (config["in_channels"], config["sample_size"], config["sample_size"])
 
     @property
     def learned_sigma(self) -> bool:
         """Whether the transformer predicts the variance in a second set of channels."""
         config = self.transformer.config
-        return (config.out_channels or config.in_channels) == 2 * config.in_channels
+        return (config["out_channels"] or config["in_channels"]) == 2 * config["in_channels"]
 
     def scheduler(self, steps: int) -> DDPMScheduler:
         """Return ancestral sampling over ``steps`` steps, evenly spaced with both ends kept.
@@ -60,7 +69,7 @@ class Prior:
         known = self.scheduler_config.get("num_train_timesteps", steps)
         if steps > known:
             raise UserError(f"sampler.steps: found {steps}, expected at most the prior's {known}")
-        scheduler = DDPMScheduler.from_config(
+        scheduler = noise_schedule(
             self.scheduler_config,
             timestep_spacing="linspace",
             clip_sample=False,
@@ -82,8 +91,9 @@ class Prior:
     def decode(self, latents: Tensor) -> Tensor:
         """Decode scaled latents (N, c, h, w) to images (N, C, H, W) on [0, 1], not clamped."""
         with self._autocast():
-            decoded = self.autoencoder.decode(latents / self.autoencoder.config.scaling_factor)
-        return decoded.sample.to(latents.dtype) / 2 + 0.5
+            unscaled = latents / self.autoencoder.config["scaling_factor"]
+            decoded = decoded_by(self.autoencoder, unscaled)
+        return decoded.to(latents.dtype) / 2 + 0.5
 
     @torch.inference_mode()
     def encode(self, images: Tensor) -> Tensor:
@@ -91,11 +101,11 @@ class Prior:
 
         def forward(images: Tensor) -> Tensor:
             scaled = images.to(self.device).float() / 127.5 - 1
-            return self.autoencoder.encode(scaled).latent_dist.mean.cpu()
+            return posterior_of(self.autoencoder, scaled).mean.cpu()
 
         return (
             self.micro_batches.map("encoding", forward, images)
-            * self.autoencoder.config.scaling_factor
+            * self.autoencoder.config["scaling_factor"]
         )
 
     @torch.inference_mode()
@@ -107,6 +117,23 @@ class Prior:
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.half)
+
+
+def noise_schedule(config: dict[str, Any], **changes: Any) -> DDPMScheduler:
+    """Return the noise schedule of a config, some of whose keys are changed."""
+    return cast(DDPMScheduler, DDPMScheduler.from_config(config, **changes))
+
+
+def posterior_of(autoencoder: AutoencoderKL, images: Tensor) -> DiagonalGaussianDistribution:
+    """Return the distribution of the unscaled latents of images (N, C, H, W) on [-1, 1]."""
+    return cast(AutoencoderKLOutput, autoencoder.encode(images)).latent_dist
+
+
+def decoded_by(autoencoder: AutoencoderKL, latents: Tensor) -> Tensor:
+    """Return the images (N, C, H, W) on [-1, 1] of unscaled latents, not clamped."""
+    # Of any precision and on any device, whatever diffusers' annotation says.
+    decoded = autoencoder.decode(cast(torch.FloatTensor, latents))
+    return cast(DecoderOutput, decoded).sample
 
 
 def to_uint8(images: Tensor) -> Tensor:
@@ -137,7 +164,8 @@ def load_prior(
     component is missing or broken.
     """
     try:
-        scheduler = DDPMScheduler.load_config(source, subfolder="scheduler")
+        # A pair only where more than the config is asked for.
+        loaded = DDPMScheduler.load_config(source, subfolder="scheduler")
     except OSError as error:
         raise UserError(f"{Path(source) / 'scheduler'}: {_first_line(error)}") from error
     transformer = load_component(DiTTransformer2DModel, source, "transformer", device)
@@ -150,25 +178,25 @@ def load_prior(
     if compiled:
         transformer.compile()
     half = computes_in_half(precision, device.type)
+    scheduler = cast(dict[str, Any], loaded)
     return Prior(transformer, autoencoder, scheduler, MicroBatches(max_batch), half)
 
 
-def load_component(
-    cls: type[nn.Module], source: str, part: str | None, device: torch.device
-) -> nn.Module:
+def load_component(cls: type[Model], source: str, part: str | None, device: torch.device) -> Model:
     """Load a model in single precision from a folder or hub name, or from their subfolder ``part``.
 
     Raises UserError if it is missing or broken, or if a weight is not finite.
     """
     where = Path(source) / (part or "")
     try:
-        model, info = cls.from_pretrained(
+        found = cls.from_pretrained(
             source,
             subfolder=part,
             torch_dtype=torch.float32,
             low_cpu_mem_usage=False,
             output_loading_info=True,
         )
+        model, info = cast(tuple[Model, dict[str, Any]], found)  # since info is asked for
         if info["missing_keys"]:
             raise KeyError(f"no weights for {info['missing_keys'][0]}")
     except (OSError, ValueError, KeyError, RuntimeError) as error:
@@ -179,11 +207,21 @@ def load_component(
     return model.eval().requires_grad_(False)
 
 
-def place(model: nn.Module, device: torch.device) -> nn.Module:
+def place(model: Module, device: torch.device) -> Module:
     """Move a model to a device; on a GPU, laid out as half-precision convolutions want it."""
-    if device.type == "cuda":
-        return model.to(device, memory_format=torch.channels_last)
+    model = on_device(model, device)
+    return channels_last(model) if device.type == "cuda" else model
+
+
+def on_device(model: Module, device: torch.device) -> Module:
+    """Move a model to a device."""
     return model.to(device)
+
+
+def channels_last(model: Module) -> Module:
+    """Lay out a model's weights as convolutions in half precision, or on a CPU, want them."""
+    # torch's annotations leave out this way to call it.
+    return model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
 
 def set_time_frequencies(transformer: DiTTransformer2DModel, shift: int | None = None) -> None:

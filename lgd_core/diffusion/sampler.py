@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any, cast
 
 import torch
-from diffusers import DDPMScheduler
+from diffusers.schedulers.scheduling_ddpm import DDPMScheduler, DDPMSchedulerOutput
 from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 
@@ -99,8 +100,21 @@ def sample(
             guided = step.noise + _guide(step, active, trace, index)
             output = torch.cat([guided, output[:, x.shape[1] :]], dim=1)
         with torch.no_grad():
-            x = scheduler.step(output, t, x, generator=generators).prev_sample
+            x = _take(scheduler, t, x, output, generators)
     return x.detach()
+
+
+def _take(
+    scheduler: DDPMScheduler,
+    t: Tensor,
+    x: Tensor,
+    output: Tensor,
+    generators: list[torch.Generator],
+) -> Tensor:
+    """Return the next latents, each with noise of its own generator."""
+    # diffusers' annotation has no list of generators, which its noise is drawn from.
+    taken = scheduler.step(output, int(t), x, generator=cast(Any, generators))
+    return cast(DDPMSchedulerOutput, taken).prev_sample
 
 
 def denoising(
@@ -108,7 +122,7 @@ def denoising(
 ) -> DenoisingStep:
     """Return the step that a scheduler takes at ``t`` from ``x`` and the transformer's output."""
     noise, predicted = output[:, : x.shape[1]], output[:, x.shape[1] :].detach()
-    previous = scheduler.previous_timestep(t)
+    previous = scheduler.previous_timestep(int(t))
     alpha_bar = scheduler.alphas_cumprod[t].to(x.device)
     before = scheduler.alphas_cumprod[previous].to(x.device) if previous >= 0 else 1.0
     beta = 1 - alpha_bar / before

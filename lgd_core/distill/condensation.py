@@ -69,7 +69,7 @@ class Condenser:
             rows = epoch_batch(len(self.real.labels), recipe.batch, turn, *key)
             loss = loss_of(model, self.real, rows, recipe.cutmix, generator(*key, turn))
             optimiser.zero_grad(set_to_none=True)
-            loss.backward()
+            torch.autograd.backward(loss)
             optimiser.step()
 
     def gradients(self, model: nn.Module, pixels: Tensor, step: int) -> tuple[Tensor, float]:
@@ -81,7 +81,7 @@ class Condenser:
 
         def of_classes(positions: Tensor) -> Tensor:
             part = pixels[positions].detach().requires_grad_()
-            distances = self._distances(model, part, positions.tolist(), step)
+            distances = self._distances(model, part, positions, step)
             gradients[positions] = torch.autograd.grad(distances.sum(), part)[0]
             return distances.detach()
 
@@ -90,15 +90,14 @@ class Condenser:
         )
         return gradients, distances.mean().item()
 
-    def _distances(
-        self, model: nn.Module, pixels: Tensor, positions: list[int], step: int
-    ) -> Tensor:
+    def _distances(self, model: nn.Module, pixels: Tensor, positions: Tensor, step: int) -> Tensor:
         """Return the objective per class, all draws of a class keyed by it and by the step."""
-        labels = [self.classes[position] for position in positions]
+        labels = [self.classes[int(position)] for position in positions]
         rngs = [generator("condensation", *self.key, step, label) for label in labels]
         batches = map(self._real_batch, labels, rngs)
         images = unpack_grid(pixels.flatten(0, 1), self.recipe.factor)
-        images = resized(images, self.real.preprocess.size).unflatten(0, (len(labels), -1))
+        images = resized(images, self.real.preprocess.size)
+        images = torch.unflatten(images, 0, (len(labels), -1))
         views = siamese(torch.stack(list(batches)), images, self.real.augmentation, rngs)
         real, synthetic = map(self.real.preprocess, views)
         targets = torch.tensor(labels, device=pixels.device)
@@ -112,7 +111,8 @@ class Condenser:
 
 def initial_pixels(images: Tensor, classes: int, factor: int) -> Tensor:
     """Return where optimisation starts: class-major uint8 real images, combined, on [0, 1]."""
-    return pack_grid(images.float() / 255, factor).unflatten(0, (classes, -1)).clamp(0, 1)
+    stored = pack_grid(images.float() / 255, factor)
+    return torch.unflatten(stored, 0, (classes, -1)).clamp(0, 1)
 
 
 def condense(condenser: Condenser, start: Tensor, checkpoint: Checkpoint) -> Tensor:
@@ -128,7 +128,7 @@ def condense(condenser: Condenser, start: Tensor, checkpoint: Checkpoint) -> Ten
     keys = ("step", "pixels", "optimiser", "model", "trainer")
     state = checkpoint.load("condensation", *keys) or {"step": 0, "pixels": start}
     pixels = state["pixels"].clone().to(condenser.real.device).requires_grad_()
-    optimiser = torch.optim.SGD([pixels], lr=recipe.lr, momentum=recipe.momentum)
+    optimiser = _optimiser(pixels, recipe)
     model, trainer = condenser.network(0)
     parts = {"optimiser": optimiser, "model": model, "trainer": trainer}
     restore(parts, state)
@@ -145,9 +145,13 @@ def condense(condenser: Condenser, start: Tensor, checkpoint: Checkpoint) -> Ten
             pixels.data.clamp_(0, 1)
             turn = network.warm_up + age * network.steps
             condenser.train(model, trainer, step - age, range(turn, turn + network.steps))
-            bar.set_postfix(distance=f"{distance:.4g}", refresh=False)
+            bar.set_postfix_str(f"distance={distance:.4g}", refresh=False)
             bar.update()
             if checkpoint.due():
                 state = {"step": step + 1, "pixels": pixels.detach()}
                 checkpoint.save("condensation", snapshot(parts) | state)
     return pixels.detach().cpu()
+
+
+def _optimiser(pixels: Tensor, recipe: CondensationConfig) -> torch.optim.Optimizer:
+    return torch.optim.SGD([pixels], lr=recipe.lr, momentum=recipe.momentum)

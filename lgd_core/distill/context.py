@@ -1,7 +1,7 @@
 """What an increment is made from, and what all sources of images do with it."""
 
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from dataclasses import dataclass, replace
+from typing import Generic, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -19,6 +19,7 @@ from lgd_core.distill.selection import Artifacts, IncrementSpec
 Candidates = tuple[dict[str, Tensor], dict[str, dict[int, float]]]
 
 Keys = TypeVar("Keys", bound=Config)
+OtherKeys = TypeVar("OtherKeys", bound=Config)
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,10 @@ class SourceContext(Generic[Keys]):
     def drawn(self) -> tuple[list[int], list[int], int, tuple[int, int]]:
         """What is drawn: classes, what the prior calls all of them, images per class, the key."""
         return self.labels, self.prior_labels, self.ipc, self.key
+
+    def with_settings(self, settings: OtherKeys) -> "SourceContext[OtherKeys]":
+        """Return the same for a source with other settings."""
+        return cast("SourceContext[OtherKeys]", replace(self, settings=settings))
 
 
 def prior_labels(told: list[int], classes: int) -> list[int]:

@@ -70,7 +70,7 @@ def herding(points: Tensor, exists: Tensor, count: int) -> Tensor:
     to the class mean, here 0, hence the point nearest to minus the sum of those before it.
     """
     free, total = exists.clone(), torch.zeros_like(points[:, 0])
-    picks = []
+    picks: list[Tensor] = []
     for _ in range(count):
         away = squared_distances(points, -total).masked_fill(~free, torch.inf)
         picks.append(away.argmin(1))

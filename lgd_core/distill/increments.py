@@ -1,6 +1,5 @@
 """Increments as jobs make them: by a method's source of images, or for increment 0 by its seed."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +23,7 @@ def shard_classes(classes: int, shard: int, shards: int) -> list[int]:
 def draw_candidates(context: SourceContext[DrawSettings]) -> Candidates:
     """Return the candidates of an increment for the classes of a shard, and the guidance trace."""
     settings = context.settings
-    return image_sources()[settings.source].make(replace(context, settings=settings.keys))
+    return image_sources()[settings.source].make(context.with_settings(settings.keys))
 
 
 def draw_seed(
@@ -36,7 +35,7 @@ def draw_seed(
     """
     settings = context.settings
     if settings.draw is not None:
-        return draw_candidates(replace(context, settings=settings.draw))[0]
+        return draw_candidates(context.with_settings(settings.draw))[0]
     if settings.sampler is not None:
         spec = unguided_increment(settings.sampler, *context.drawn)
         return draw(context.prior, context.artifacts, spec, context.checkpoint)[0]
@@ -44,7 +43,7 @@ def draw_seed(
     if folder is not None and names is not None:
         return folder_candidates(folder, names, context, through)
     stored = StoredSettings(through_autoencoder=through)
-    return image_sources()["real"].make(replace(context, settings=stored))[0]
+    return image_sources()["real"].make(context.with_settings(stored))[0]
 
 
 def folder_candidates(
@@ -60,5 +59,5 @@ def folder_candidates(
     seen = context.seen
     files = seed_images(folder, names, context.ipc)
     images = [fit(decode(file, seen.image.channels), seen.image.size) for file in files]
-    ordered = torch.from_numpy(np.stack(images))
+    ordered = torch.as_tensor(np.stack(images))
     return as_candidates(ordered, seen.classes, through_autoencoder, context.prior)

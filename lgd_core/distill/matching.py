@@ -29,7 +29,8 @@ def distribution(network: nn.Module, real: Tensor, synthetic: Tensor, labels: Te
 
 
 def _mean_embedding(network: nn.Module, images: Tensor) -> Tensor:
-    return embed(network, images.flatten(0, 1))[0].unflatten(0, images.shape[:2]).mean(1)
+    embedded = embed(network, images.flatten(0, 1))[0]
+    return torch.unflatten(embedded, 0, images.shape[:2]).mean(1)
 
 
 def gradient(network: nn.Module, real: Tensor, synthetic: Tensor, labels: Tensor) -> Tensor:
@@ -66,5 +67,6 @@ def siamese(
     """
     both = torch.cat([real, synthetic], dim=1)
     views = [augment(images[None], recipe, rng) for images, rng in zip(both, rngs, strict=True)]
-    real, synthetic = torch.cat(views).split([real.shape[1], synthetic.shape[1]], dim=1)
+    lengths = [real.shape[1], synthetic.shape[1]]
+    real, synthetic = torch.split(torch.cat(views), lengths, dim=1)
     return real, synthetic

@@ -5,8 +5,11 @@ Chan-Santiago et al., "MGD3: Mode-guided dataset distillation using diffusion mo
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from lgd_core.base.checkpoints import Checkpoint
@@ -23,7 +26,8 @@ BLOCK = 1024
 
 def encode_images(prior: Prior, images: Tensor, checkpoint: Checkpoint) -> Tensor:
     """Return the scaled latent means (N, c, h, w) of uint8 images (N, C, H, W), on the CPU."""
-    blocks = (checkpoint.load("latents", "blocks") or {"blocks": []})["blocks"]
+    state = checkpoint.load("latents", "blocks") or {"blocks": []}
+    blocks: list[Tensor] = state["blocks"]
     done = sum(map(len, blocks))
     with progress("encoding", len(images), done) as bar:
         for start in range(done, len(images), BLOCK):
@@ -44,9 +48,8 @@ def class_modes(
     ``sizes`` (classes, clusters), the number of latents of each. Raises UserError where a class has
     fewer latents than clusters.
     """
-    from sklearn.cluster import KMeans  # takes a second that jobs which only sample do not need
-
-    centres, sizes = [], []
+    centres: list[Tensor] = []
+    sizes: list[Tensor] = []
     for label in range(classes):
         of_class = latents[labels == label]
         if len(of_class) < clusters:
@@ -55,14 +58,26 @@ def class_modes(
                 f"of training images of class {label}"
             )
         random_state = derive_seed("modes", *key, label) % 2**32
-        kmeans = KMeans(clusters, n_init="auto", random_state=random_state)
-        members = torch.from_numpy(kmeans.fit_predict(of_class.flatten(1).numpy()))
-        found = torch.from_numpy(kmeans.cluster_centers_)
+        found, members = map(
+            torch.as_tensor, k_means(of_class.flatten(1).numpy(), clusters, random_state)
+        )
         counts = members.long().bincount(minlength=clusters)
-        order = farthest_first(found, counts.argmax().item())
-        centres.append(found[order].unflatten(1, latents.shape[1:]))
+        order = farthest_first(found, int(counts.argmax()))
+        centres.append(torch.unflatten(found[order], 1, latents.shape[1:]))
         sizes.append(counts[order])
     return {"centres": torch.stack(centres), "sizes": torch.stack(sizes)}
+
+
+def k_means(
+    points: NDArray[np.float32], clusters: int, random_state: int
+) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    """Cluster points (N, d) by k-means; return the centres (clusters, d) and each point's (N,)."""
+    # Takes a second that jobs which only sample do not need; scikit-learn is not annotated.
+    from sklearn.cluster import KMeans  # pyright: ignore[reportMissingTypeStubs]
+
+    kmeans = cast(Any, KMeans(clusters, n_init="auto", random_state=random_state))
+    members = kmeans.fit_predict(points)
+    return kmeans.cluster_centers_, members
 
 
 def load_modes(path: str | Path, classes: int) -> Tensor:
@@ -88,7 +103,7 @@ def farthest_first(points: Tensor, first: int) -> Tensor:
     distances = torch.cdist(points, points[[first]])[:, 0]
     while len(order) < len(points):
         distances[order[-1]] = -1.0  # taken, and no tie can take it again
-        order.append(distances.argmax().item())
+        order.append(int(distances.argmax()))
         distances = distances.minimum(torch.cdist(points, points[order[-1:]])[:, 0])
     return torch.tensor(order)
 

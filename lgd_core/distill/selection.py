@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -54,7 +54,7 @@ class Artifacts:
     influence: Influence | None = None
     reference: nn.Module | None = None
     modes: Tensor | None = None
-    files: dict[str, list[str]] = field(default_factory=dict)
+    files: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
 
 
 Artifact = TypeVar("Artifact")
@@ -86,7 +86,7 @@ class IncrementSpec:
     key: tuple[int | str, int]
     classes_per_batch: int | None = 1
     first_position: int = 0
-    guidance: dict[str, GuidanceConfig] = field(default_factory=dict)
+    guidance: dict[str, GuidanceConfig] = field(default_factory=dict[str, GuidanceConfig])
 
     @property
     def sequential(self) -> bool:
@@ -132,9 +132,9 @@ def draw(
     ``scores`` (classes, positions, kappa), NaN without a scorer; and the guidance trace, per
     guidance and step index the mean ratio of change to noise. Saves after every round.
     """
-    nothing = {"latents": [], "images": [], "scores": [], "ratios": {}}
+    nothing: dict[str, Any] = {"latents": [], "images": [], "scores": [], "ratios": {}}
     state = checkpoint.load("candidates", *nothing) or nothing
-    parts = {name: state[name] for name in ("latents", "images", "scores")}
+    parts: dict[str, list[Tensor]] = {name: state[name] for name in ("latents", "images", "scores")}
     trace = GuidanceTrace(state["ratios"])
     done = sum(part.shape[1] for part in parts["scores"])
     with progress("candidates", spec.positions, done) as bar:
@@ -143,7 +143,7 @@ def draw(
             drawn = draw_positions(prior, artifacts.scorer, spec, positions, guidances, trace)
             for name, part in parts.items():
                 part.append(drawn[name])
-            bar.set_postfix(S=f"{_mean_best(drawn['scores']):.3f}", refresh=False)
+            bar.set_postfix_str(f"S={_mean_best(drawn['scores']):.3f}", refresh=False)
             bar.update(len(positions))
             checkpoint.save("candidates", parts | {"ratios": trace.ratios})
     tensors = {name: torch.cat(part, dim=1) for name, part in parts.items()}
@@ -223,7 +223,7 @@ def draw_positions(
     Returns ``latents``, ``images`` and ``scores`` (classes, positions, kappa, ...), as draw does.
     """
     shape = (len(spec.classes), len(positions), spec.candidates)
-    latents, images, scores = [], [], []
+    parts: dict[str, list[Tensor]] = {"latents": [], "images": [], "scores": []}
     for keys in batches(spec, positions, prior.micro_batches.largest):
         labels = torch.tensor([label for label, _, _ in keys])
         generators = [generator(*spec.key, *key) for key in keys]
@@ -241,11 +241,11 @@ def draw_positions(
             guidances,
             trace,
         )
-        latents.append(drawn.cpu())
-        images.append(prior.decode_images(drawn))
-        scores.append(_score(scorer, images[-1], labels, prior.device))
-    drawn = {"latents": latents, "images": images, "scores": scores}
-    return {name: torch.cat(part).unflatten(0, shape) for name, part in drawn.items()}
+        images = prior.decode_images(drawn)
+        parts["latents"].append(drawn.cpu())
+        parts["images"].append(images)
+        parts["scores"].append(_score(scorer, images, labels, prior.device))
+    return {name: torch.cat(part).unflatten(0, shape) for name, part in parts.items()}
 
 
 @torch.inference_mode()

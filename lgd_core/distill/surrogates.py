@@ -37,7 +37,7 @@ class Epoch(TypedDict):
 
 def class_rows(labels: Tensor, classes: int, count: int, seed: int) -> list[Tensor]:
     """Return ``count`` random rows of every class, or all of a class that has fewer."""
-    rows = []
+    rows: list[Tensor] = []
     for label in range(classes):
         own = (labels == label).nonzero().flatten()
         order = torch.randperm(len(own), generator=generator("class rows", seed, label))
@@ -110,7 +110,7 @@ def train_surrogate(
                     {name: tensor.cpu().clone() for name, tensor in model.state_dict().items()}
                 )
             curve.append({"loss": loss, "similarity": alike, "kept": turned})
-            bar.set_postfix(loss=f"{loss:.3f}", kept=len(kept), refresh=False)
+            bar.set_postfix_str(f"kept={len(kept)}, loss={loss:.3f}", refresh=False)
             bar.update()
             if checkpoint.due():
                 checkpoint.save(
@@ -131,7 +131,8 @@ def checkpoint_gradients(
 
     Leaves ``network`` with the last one's weights.
     """
-    gradients = (checkpoint.load("gradients", "gradients") or {"gradients": []})["gradients"]
+    state = checkpoint.load("gradients", "gradients") or {"gradients": []}
+    gradients: list[Tensor] = state["gradients"]
     total = len(next(iter(checkpoints.values())))
     with progress("checkpoints", total, len(gradients)) as bar:
         for index in range(len(gradients), total):

@@ -40,7 +40,7 @@ def evaluations(
 ) -> dict[str, float]:
     """Return the network evaluations of one guided step of one image."""
     # The score is a cosine of gradients: its own gradient goes through the surrogate twice.
-    surrogate = {
+    surrogate: dict[str, float] = {
         "surrogate_forward": amounts.checkpoints,
         "surrogate_backward": 2 * amounts.checkpoints,
     }

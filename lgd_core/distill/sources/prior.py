@@ -54,7 +54,7 @@ def settings(method: MethodConfig, increment: int) -> PriorSettings:
 
 def needs(method: MethodConfig, increment: int) -> set[str]:
     """Return the artifacts of an increment: those of its guidances, and of ranking candidates."""
-    ranking = {"learner", "reference"} if is_ranked(method) else set()
+    ranking: set[str] = {"learner", "reference"} if is_ranked(method) else set()
     return needs_of_guidances(method, increment) | ranking
 
 
