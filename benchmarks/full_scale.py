@@ -18,9 +18,11 @@ from lgd_core.base.checkpoints import Checkpoint
 from lgd_core.base.devices import describe, resolve_device
 from lgd_core.base.micro_batches import MicroBatches
 from lgd_core.base.provenance import stamp
+from lgd_core.config.models.guidance import LearnabilityConfig
 from lgd_core.config.settings import NetworkSpec
 from lgd_core.diffusion.priors import Prior, place
 from lgd_core.diffusion.sampler import Sampling
+from lgd_core.distill.guidances.deviation import DeviationConfig
 from lgd_core.distill.selection import Artifacts, IncrementSpec, Scorer, draw
 from lgd_core.networks.classifiers import Preprocess, build_network
 
@@ -110,8 +112,8 @@ def position(size: dict, classes_per_batch: int | None) -> IncrementSpec:
         key=(0, 1),
         classes_per_batch=classes_per_batch,
         guidance={
-            "learnability": {"strength": 15.0, "norm": "rms"},
-            "deviation": {"strength": 50.0, "norm": "raw", "memory": None},
+            "learnability": LearnabilityConfig(strength=15.0, norm="rms"),
+            "deviation": DeviationConfig(strength=50.0, norm="raw"),
         },
     )
 

@@ -145,7 +145,7 @@ def condense(condenser: Condenser, start: Tensor, checkpoint: Checkpoint) -> Ten
             pixels.data.clamp_(0, 1)
             turn = network.warm_up + age * network.steps
             condenser.train(model, trainer, step - age, range(turn, turn + network.steps))
-            bar.set_postfix_str(f"distance={distance:.4g}", refresh=False)
+            bar.set_postfix(distance=f"{distance:.4g}", refresh=False)
             bar.update()
             if checkpoint.due():
                 state = {"step": step + 1, "pixels": pixels.detach()}

@@ -143,7 +143,7 @@ def draw(
             drawn = draw_positions(prior, artifacts.scorer, spec, positions, guidances, trace)
             for name, part in parts.items():
                 part.append(drawn[name])
-            bar.set_postfix_str(f"S={_mean_best(drawn['scores']):.3f}", refresh=False)
+            bar.set_postfix(S=f"{_mean_best(drawn['scores']):.3f}", refresh=False)
             bar.update(len(positions))
             checkpoint.save("candidates", parts | {"ratios": trace.ratios})
     tensors = {name: torch.cat(part, dim=1) for name, part in parts.items()}

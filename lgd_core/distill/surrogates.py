@@ -110,7 +110,7 @@ def train_surrogate(
                     {name: tensor.cpu().clone() for name, tensor in model.state_dict().items()}
                 )
             curve.append({"loss": loss, "similarity": alike, "kept": turned})
-            bar.set_postfix_str(f"kept={len(kept)}, loss={loss:.3f}", refresh=False)
+            bar.set_postfix(loss=f"{loss:.3f}", kept=len(kept), refresh=False)
             bar.update()
             if checkpoint.due():
                 checkpoint.save(

@@ -18,30 +18,32 @@ from variations import changed
 from lgd_core.analysis.costs import COST_COLUMNS, cost_table, read_amounts
 from lgd_core.analysis.network_evaluations import (
     PASSES,
-    RECIPE_KEYS,
     Amounts,
     drawing_evaluations,
     mean_evaluations,
 )
 from lgd_core.base.checkpoints import Checkpoint
 from lgd_core.base.files import write_json
+from lgd_core.config.complete import CompleteMethod
+from lgd_core.config.models.images import ImageConfig, NormaliseConfig
 from lgd_core.config.models.method import MethodConfig
 from lgd_core.config.schema import merge
-from lgd_core.config.stages import canonical, sampling_settings, seed_settings
+from lgd_core.config.settings import DrawSettings, SeedSettings, SeenImages
+from lgd_core.config.stages import canonical, draw_settings, seed_settings
 from lgd_core.diffusion.priors import Prior
 from lgd_core.distill import influence as influence_module
 from lgd_core.distill.condensation import Condenser
+from lgd_core.distill.context import SourceContext
 from lgd_core.distill.increments import draw_candidates, draw_seed
 from lgd_core.distill.influence import Influence
 from lgd_core.distill.selection import Artifacts, Scorer
 from lgd_core.networks.training import Images
 
-DATASET = {
-    "classes": ["a", "b", "c"],
-    "prior_labels": [],
-    "image": {"size": 16, "channels": 3, "train_size": None},
-    "normalise": {"mean": [0.5] * 3, "std": [0.25] * 3},
-}
+SEEN = SeenImages(
+    classes=["a", "b", "c"],
+    image=ImageConfig(size=16, channels=3),
+    normalise=NormaliseConfig(mean=[0.5] * 3, std=[0.25] * 3),
+)
 COUNTS = (20, 18, 16)
 AMOUNTS = Amounts(classes=3, images=54, smallest_class=16, checkpoints=2)
 MEMORY = torch.randn(3, 2, 4, 8, 8, generator=torch.Generator().manual_seed(0))
@@ -93,7 +95,7 @@ RECIPES = {
 
 
 def recipe(name: str, **changes: object) -> MethodConfig:
-    return MethodConfig(**RECIPES[name] | changes)
+    return CompleteMethod.model_validate(RECIPES[name] | changes)
 
 
 def watch(module: nn.Module, name: str, seen: Counter) -> RemovableHandle:
@@ -213,8 +215,26 @@ def artifacts(
 
 
 @pytest.fixture
-def dataset(bright: Images) -> dict:
-    return DATASET | {"augment": bright.augment}
+def handed(
+    fixed_prior: Prior, artifacts: Callable, bright: Images
+) -> Callable[[MethodConfig, int, list[int]], SourceContext[DrawSettings]]:
+    """Return a function that gives what a job of a method is handed for some classes."""
+
+    def of(method: MethodConfig, increment: int, labels: list[int]) -> SourceContext[DrawSettings]:
+        settings = DrawSettings.model_validate(canonical(draw_settings(method, increment)))
+        return SourceContext(
+            prior=fixed_prior,
+            artifacts=artifacts(method),
+            seen=SEEN.model_copy(update={"augment": bright.augment}),
+            prior_labels=[0, 1, 2],
+            settings=settings,
+            ipc=settings.ipc_per_increment,
+            labels=labels,
+            key=(0, increment),
+            checkpoint=Checkpoint(None),
+        )
+
+    return of
 
 
 def per_image(seen: Counter, classes: int = 3) -> dict[str, float]:
@@ -223,27 +243,21 @@ def per_image(seen: Counter, classes: int = 3) -> dict[str, float]:
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_passes_are_those_that_happen(
-    fixed_prior: Prior, artifacts: Callable, networks: dict, dataset: dict, seen: Counter, name: str
+    handed: Callable, networks: dict, seen: Counter, name: str
 ) -> None:
     method = recipe(name)
-    settings = canonical(sampling_settings(method, 1))
-    drawn = (fixed_prior, artifacts(method), dataset, settings, [0, 1, 2], (0, 1), Checkpoint(None))
     with counted(networks, seen):
-        draw_candidates(*drawn)
+        draw_candidates(handed(method, 1, [0, 1, 2]))
     assert per_image(seen) == pytest.approx(mean_evaluations(method, [1], AMOUNTS))
     assert sum(seen.values()) > 0
 
 
 @pytest.mark.parametrize("name", ["lgd", "igd", "herding", "dm", "idc1"])
-def test_passes_of_a_shard(
-    fixed_prior: Prior, artifacts: Callable, networks: dict, dataset: dict, seen: Counter, name: str
-) -> None:
+def test_passes_of_a_shard(handed: Callable, networks: dict, seen: Counter, name: str) -> None:
     """What a job does for all classes at once is done again in every shard."""
     method, amounts = recipe(name), Amounts(1, 54, 16, 2)
-    settings = canonical(sampling_settings(method, 1))
-    drawn = (fixed_prior, artifacts(method), dataset, settings, [2], (0, 1), Checkpoint(None))
     with counted(networks, seen):
-        draw_candidates(*drawn)
+        draw_candidates(handed(method, 1, [2]))
     assert per_image(seen, 1) == pytest.approx(mean_evaluations(method, [1], amounts))
 
 
@@ -265,26 +279,20 @@ def test_passes_of_a_shard(
     ],
 )
 def test_passes_of_increment_0(
-    fixed_prior: Prior,
-    artifacts: Callable,
-    networks: dict,
-    dataset: dict,
-    seen: Counter,
-    name: str,
-    source: str,
-    gradient: str,
+    handed: Callable, networks: dict, seen: Counter, name: str, source: str, gradient: str
 ) -> None:
     learnability = RECIPES[name].get("learnability", {}) | {"gradient": gradient}
     method = recipe(name, seed={"source": source}, learnability=learnability)
-    before = dataclasses.replace(artifacts(method), scorer=None, memory=None)
-    settings = canonical(seed_settings(method))
+    given = handed(method, 0, [0, 1, 2])
+    before = dataclasses.replace(given.artifacts, scorer=None, memory=None)
+    settings = SeedSettings.model_validate(canonical(seed_settings(method)))
     with counted(networks, seen):
-        draw_seed(fixed_prior, before, dataset, settings, 0, Checkpoint(None))
+        draw_seed(dataclasses.replace(given, artifacts=before, settings=settings), None)
     assert per_image(seen) == pytest.approx(mean_evaluations(method, [0], AMOUNTS))
 
 
 def test_passes_of_the_paper_s_recipe() -> None:
-    lgd = MethodConfig(candidates=3, learnability={"strength": 15.0})
+    lgd = CompleteMethod.model_validate({"candidates": 3, "learnability": {"strength": 15.0}})
     assert drawing_evaluations(lgd, 1, AMOUNTS) == {
         "transformer_forward": 3 * 50 * 2,
         "decoder_forward": 3 * (36 + 1),
@@ -300,7 +308,7 @@ def test_passes_of_the_paper_s_recipe() -> None:
 
 
 def test_passes_of_influence_grow_with_the_checkpoints() -> None:
-    igd = MethodConfig(window=[30, 45], influence={"strength": 5.0})
+    igd = CompleteMethod.model_validate({"window": [30, 45], "influence": {"strength": 5.0}})
     for checkpoints in (1, 5):
         passes = mean_evaluations(igd, [1], dataclasses.replace(AMOUNTS, checkpoints=checkpoints))
         assert passes["surrogate_forward"] == 16 * checkpoints
@@ -331,7 +339,7 @@ def test_cost_sums_the_jobs_of_a_stage(tmp_path: Path) -> None:
     jobs = [benchmark(tmp_path / "b", 4.0, "300.0"), benchmark(tmp_path / "c", 6.0, "500.5")]
     curve = tmp_path / "learner.json"
     write_json(curve, {"images": 200, "curve": [{}] * 7})
-    chosen = recipe("dit").model_dump(include=set(RECIPE_KEYS))
+    chosen = recipe("dit").model_dump(exclude={"description", "extends"})
     drawn = {"recipe": chosen, "increments": [1, 2], "classes": 1.5}
     stages = [
         {"stage": "train_reference", "method": "shared", "used_by": ["lgd", "lgd_omega0.25"]}
