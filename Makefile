@@ -56,9 +56,10 @@ pictures: install  ## Make the pictures of the documentation anew
 		$(DEMO)/pictures/table.csv $(PICTURES:%=$(DEMO)/pictures/%.png)
 	cp $(PICTURES:%=$(DEMO)/pictures/%.png) docs/pictures/
 
-lint: install  ## Check style and workflow
+lint: install  ## Check style, types and workflow
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/snakemake --lint
 
