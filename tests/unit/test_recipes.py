@@ -14,17 +14,11 @@ from variations import changed
 from lgd_core.base.errors import UserError
 from lgd_core.base.folders import check_writable
 from lgd_core.config.catalogue import MODELS
-from lgd_core.config.methods import (
-    epochs_for_ipc,
-    formation,
-    mode_clusters,
-    mode_increment,
-    needs_influence,
-    prior_owner,
-)
-from lgd_core.config.models.method import MethodConfig
+from lgd_core.config.complete import CompleteMethod
+from lgd_core.config.methods import epochs_for_ipc, factor, is_guided, needs, prior_owner
 from lgd_core.config.recipes import Recipes
 from lgd_core.config.schema import schema_of
+from lgd_core.distill.guidances.modes import mode_settings
 
 ROOT = Path(__file__).parents[2]
 
@@ -460,12 +454,11 @@ def test_condensing_networks_must_take_the_images(folder):
 def test_only_condensed_images_hold_others(folder):
     recipes = Recipes(folder, {})
     held = {
-        name: formation(recipes.method("digits", name))
-        for name in recipes.catalogue.files("method")
+        name: factor(recipes.method("digits", name)) for name in recipes.catalogue.files("method")
     }
-    assert {name for name, factor in held.items() if factor > 1} == {"idc1"}
+    assert {name for name, held_by_one in held.items() if held_by_one > 1} == {"idc1"}
     override = {"methods": {"idc1": {"source": "real", "condensation": {"factor": 2}}}}
-    assert formation(Recipes(folder, {"overrides": override}).method("digits", "idc1")) == 1
+    assert factor(Recipes(folder, {"overrides": override}).method("digits", "idc1")) == 1
 
 
 @pytest.mark.parametrize("method", ["lgd", "igd"])
@@ -665,10 +658,10 @@ def test_prior_classes_may_be_more_than_the_data_sets_if_labelled(folder):
 
 
 def test_needs_learner_and_strengths():
-    assert not MethodConfig().needs_learner()
-    assert MethodConfig(candidates=2).needs_learner()
-    scheduled = MethodConfig(learnability={"strength_by_increment": [0.1, 0.2]})
-    assert scheduled.needs_learner()
+    assert "learner" not in needs(CompleteMethod(), 1)
+    assert "learner" in needs(CompleteMethod(candidates=2), 1)
+    scheduled = CompleteMethod(learnability={"strength_by_increment": [0.1, 0.2]})
+    assert "learner" in needs(scheduled, 1)
     assert [scheduled.learnability.strength_at(k) for k in (1, 2, 3)] == [0.1, 0.2, 0.2]
 
 
@@ -677,10 +670,11 @@ def test_needs_influence(folder):
     found = {
         name
         for name in recipes.catalogue.files("method")
-        if needs_influence(recipes.method("digits", name))
+        if "influence" in needs(recipes.method("digits", name), 1)
     }
     assert found == {"igd", "minimax_igd"}
-    assert not needs_influence(changed(recipes.method("digits", "igd"), source="real"))
+    real = changed(recipes.method("digits", "igd"), source="real")
+    assert "influence" not in needs(real, 1)
 
 
 def test_the_seeds_of_lgd_and_its_ablations(folder):
@@ -696,21 +690,21 @@ def test_igd_has_its_paper_s_values(folder):
     assert recipe.window == [30, 45]
     assert recipe.deviation.model_dump() == {"strength": 120.0, "norm": "raw", "memory": 64}
     assert (recipe.seed.source, recipe.candidates) == ("own", 1)
-    assert not recipe.needs_learner()
+    assert not any("learner" in needs(recipe, k) for k in range(3))
 
 
 def test_modes_are_an_increment_s_own_or_shared():
-    method = MethodConfig(modes={"strength": 0.1, "clusters": None}, ipc_per_increment=10)
-    assert [mode_clusters(method), mode_increment(method, 3)] == [10, 3]
+    method = CompleteMethod(modes={"strength": 0.1, "clusters": None}, ipc_per_increment=10)
+    assert mode_settings(method, 3).model_dump() == {"clusters": 10, "increment": 3}
     method = changed(method, modes={"clusters": 50})
-    assert [mode_clusters(method), mode_increment(method, 3)] == [50, 0]
+    assert mode_settings(method, 3).model_dump() == {"clusters": 50, "increment": 0}
     others = (method.learnability, method.deviation, method.influence)
     assert not any(guidance.acts for guidance in others)
-    assert method.is_guided
+    assert is_guided(method)
 
 
 def test_a_tuned_prior_is_the_method_s_own_or_another_s(folder):
-    methods = [MethodConfig(prior=prior) for prior in (None, "own", "b")]
+    methods = [CompleteMethod(prior=prior) for prior in (None, "own", "b")]
     assert [prior_owner(method, "a") for method in methods] == [None, "a", "b"]
     recipes = Recipes(folder, {})
     assert recipes.method("digits", "minimax_lgd").prior == "minimax"

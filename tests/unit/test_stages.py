@@ -4,11 +4,12 @@ import pytest
 from variations import changed
 
 from lgd_core.config.recipes import Recipes
+from lgd_core.config.settings import SeedSettings
 from lgd_core.config.stages import (
     canonical,
+    draw_settings,
     drawn_images,
     evaluation_settings,
-    sampling_settings,
     seed_settings,
     trace_settings,
     trained_images,
@@ -32,11 +33,11 @@ def test_only_the_strength_of_an_increment_decides_it(recipes: Recipes) -> None:
     schedule = lgd.learnability.strength_by_increment
     longer = changed(lgd, learnability={"strength_by_increment": [*schedule, 0.5]})
     for k in range(1, len(schedule) + 1):
-        settings = sampling_settings(lgd, k)
-        assert settings["guidance"]["learnability"].strength == schedule[k - 1]
-        assert settings == sampling_settings(longer, k)
+        settings = draw_settings(lgd, k)
+        assert settings.keys.guidance["learnability"].strength == schedule[k - 1]
+        assert settings == draw_settings(longer, k)
     beyond = len(schedule) + 1
-    assert sampling_settings(lgd, beyond) != sampling_settings(longer, beyond)
+    assert draw_settings(lgd, beyond) != draw_settings(longer, beyond)
 
 
 def test_keys_of_what_does_not_act_decide_nothing(recipes: Recipes) -> None:
@@ -50,16 +51,14 @@ def test_keys_of_what_does_not_act_decide_nothing(recipes: Recipes) -> None:
         window=[0, 1],
         through_autoencoder=True,
     )
-    assert sampling_settings(dit, 1) == sampling_settings(other, 1)
+    assert draw_settings(dit, 1) == draw_settings(other, 1)
     ranking = {"candidates": 2, "seed": {"source": "real"}}
     ranked = changed(dit, **ranking)
-    assert sampling_settings(ranked, 1) != sampling_settings(changed(other, **ranking), 1)
+    assert draw_settings(ranked, 1) != draw_settings(changed(other, **ranking), 1)
     random = recipes.method("fashionmnist", "random")
     sampler = changed(random, sampler={"steps": 3}, candidates=5, window=[0, 1])
-    assert sampling_settings(random, 1) == sampling_settings(sampler, 1)
-    assert sampling_settings(random, 1) != sampling_settings(
-        changed(random, through_autoencoder=True), 1
-    )
+    assert draw_settings(random, 1) == draw_settings(sampler, 1)
+    assert draw_settings(random, 1) != draw_settings(changed(random, through_autoencoder=True), 1)
 
 
 def test_augmentation_decides_what_is_trained_alone(recipes: Recipes) -> None:
@@ -75,18 +74,20 @@ def test_augmentation_decides_what_is_trained_alone(recipes: Recipes) -> None:
 
 def test_a_seed_depends_on_how_it_is_made(recipes: Recipes) -> None:
     lgd, igd = (recipes.method("fashionmnist", name) for name in ("lgd", "igd"))
-    assert seed_settings(lgd) == {"seed": {"source": "dit"}, "ipc_per_increment": 10}
-    assert seed_settings(igd).keys() >= {"guidance", "window", "sampler"}
+    assert seed_settings(lgd) == SeedSettings(source="dit", ipc_per_increment=10)
+    own = seed_settings(igd)
+    assert (own.source, own.draw) == ("own", draw_settings(igd, 0))
+    assert own.draw.keys.guidance
+    assert own.draw.keys.window == igd.window
+    assert own.draw.keys.sampler == igd.sampler
 
 
 def test_a_trace_is_of_one_candidate_and_always_scored(recipes: Recipes) -> None:
     igd = recipes.method("fashionmnist", "igd")
-    assert "reference_weight" not in sampling_settings(igd, 1)
+    assert draw_settings(igd, 1).reference_weight is None
     trace = trace_settings(igd, 1)
-    assert (trace["candidates"], trace["reference_weight"]) == (
-        1,
-        igd.learnability.reference_weight,
-    )
+    assert trace.keys.candidates == 1
+    assert trace.reference_weight == igd.learnability.reference_weight
 
 
 def test_a_student_has_the_epochs_of_its_images_per_class(recipes: Recipes) -> None:
