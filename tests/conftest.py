@@ -33,7 +33,7 @@ from lgd_core.networks.training import Images
 CLASSES = 3
 SIZE = 16
 CPU = torch.device("cpu")
-CLASSES = ["ant", "bee", "cat"]
+CLASS_NAMES = ["ant", "bee", "cat"]
 SEEN = SeenImages(
     classes=3,
     image=ImageConfig(size=SIZE, channels=3),

@@ -63,7 +63,7 @@ def check_prior(dataset: DatasetConfig, where: str, steps: int = 0) -> None:
         files = PIPELINE_FILES if prior.vae else PRIOR_FILES
         _check_files(source, files, f"{where}: prior.source", "DiTPipeline")
     own = None if source is None or prior.vae else source / "vae"
-    names = dataset.class_ids
+    names = dataset.class_names if prior.labels else dataset.class_ids
     check_contents(source, vae or own, dataset.image, names, prior.labels, steps)
 
 

@@ -4,6 +4,7 @@ import errno
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from lgd_core.base.errors import UserError
 from lgd_core.base.web import reachable
@@ -75,18 +76,10 @@ def _download(name: str, revision: str | None, files: Sequence[str]) -> Path:
     raise UserError(f"prior '{name}': not in the hub's cache, and {reason}")
 
 
-def _snapshot(
-    name: str, revision: str | None, files: Sequence[str], local_files_only: bool = False
-) -> Path:
+def _snapshot(name: str, revision: str | None, files: Sequence[str], **options: Any) -> Path:
     from huggingface_hub import snapshot_download
 
-    folder = snapshot_download(
-        name,
-        revision=revision,
-        allow_patterns=list(files),
-        local_files_only=local_files_only,
-    )
-    return Path(folder)
+    return Path(snapshot_download(name, revision=revision, allow_patterns=list(files), **options))
 
 
 def _cause(error: Exception) -> Exception:

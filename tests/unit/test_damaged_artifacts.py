@@ -23,7 +23,7 @@ from lgd_core.base.digests import digest
 from lgd_core.base.errors import UserError
 from lgd_core.base.files import read_json, write_json
 from lgd_core.base.tensors import load_tensors, save_tensors
-from lgd_core.config.models.dataset import StoredImageConfig
+from lgd_core.config.models.images import StoredImageConfig
 from lgd_core.config.settings import NetworkInput, NetworkSpec, StoredImages
 from lgd_core.data.distilled import load_increment, read_class, read_folder, read_grid, write_folder
 from lgd_core.data.real_images import load_split

@@ -6,7 +6,7 @@ import sys
 import pandas as pd
 import pytest
 import torch
-from conftest import CLASSES, CPU, SEEN, SIZE, SPEC, changed
+from conftest import CLASS_NAMES, CPU, SEEN, SIZE, SPEC, changed
 
 from lgd_core.analysis import diagnosis
 from lgd_core.analysis.difficulty import difficulty_frame
@@ -119,12 +119,12 @@ def neighbours(reference) -> tuple[pd.DataFrame, float]:
     table = pd.DataFrame(
         {
             "file": [f"{i}.png" for i in range(6)],
-            "class": [CLASSES[label] for label in labels.tolist()],
+            "class": [CLASS_NAMES[label] for label in labels.tolist()],
             "label": labels.tolist(),
             "increment": [0, 0, 0, 1, 1, 1],
         }
     )
-    return neighbours_table(table, images, real, reference, UNFLIPPED, CLASSES, CPU)
+    return neighbours_table(table, images, real, reference, UNFLIPPED, CLASS_NAMES, CPU)
 
 
 def test_copies_of_real_images_are_found(neighbours):

@@ -14,7 +14,7 @@ from lgd_core.base.errors import UserError
 from lgd_core.base.files import read_json
 from lgd_core.base.seeding import generator
 from lgd_core.base.tensors import load_tensors, save_tensors
-from lgd_core.config.models.dataset import StoredImageConfig
+from lgd_core.config.models.images import StoredImageConfig
 from lgd_core.config.settings import StoredImages
 from lgd_core.data.distilled import (
     class_folder,

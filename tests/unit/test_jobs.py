@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from conftest import CLASSES, SEEN, SPEC
+from conftest import CLASS_NAMES, SEEN, SPEC
 from pydantic import ValidationError
 
 from lgd_core.base.checkpoints import Checkpoint
@@ -183,6 +183,7 @@ def assessment(
         "prior_labels": None,
         "sampler": {"steps": 2, "cfg_scale": 4.0, "cfg_channels": None, "classes_per_batch": None},
         "network": SEEN.model_dump(),
+        "names": CLASS_NAMES,
     }
     named = {"reference": str(tmp_path / "r.safetensors"), "prior": str(tmp_path / "prior.json")}
     output = Files(metrics=str(tmp_path / "m.json"), grid=str(tmp_path / "g.png"))
@@ -210,7 +211,7 @@ def test_an_assessment_killed_at_its_second_scale_ends_as_an_undisturbed_one(
 def test_settings_are_read_as_models(snakemake: Callable) -> None:
     from job import Job
 
-    stored = {"classes": SEEN.classes, "names": CLASSES, "image": {"size": 16, "channels": 3}}
+    stored = {"classes": SEEN.classes, "image": {"size": 16, "channels": 3}}
     job = Job(snakemake(settings=stored | {"stage": "any", "network": SEEN.model_dump()}))
     assert job.read("network", SeenImages) == SEEN
     assert job.pick(StoredImages) == StoredImages.model_validate(stored)

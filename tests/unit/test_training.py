@@ -14,10 +14,9 @@ from torch import Tensor, nn
 from lgd_core.base.checkpoints import Checkpoint
 from lgd_core.base.seeding import generator
 from lgd_core.config.models.dataset import ImageConfig
-from lgd_core.config.settings import TrainingSettings
-from lgd_core.evaluation import students
+from lgd_core.config.settings import StudentSettings
 from lgd_core.evaluation.students import Lesson, cross_accuracies, train_student
-from lgd_core.networks import training
+from lgd_core.networks import classifiers, training
 from lgd_core.networks.augment import augment, cutmix
 from lgd_core.networks.classifiers import build_network
 from lgd_core.networks.training import (
@@ -31,8 +30,8 @@ from lgd_core.networks.training import (
     train_to_length,
 )
 
-STUDENT = TrainingSettings(
-    epochs=12, evaluations=4, batch=10, lr=0.01, weight_decay=0.01, cutmix=True
+STUDENT = StudentSettings(
+    protocol="hard", epochs=12, evaluations=4, batch=10, lr=0.01, weight_decay=0.01, cutmix=True
 )
 NOWHERE = Checkpoint(None)
 
@@ -135,7 +134,7 @@ def test_runs_differ_in_weights_and_in_batches(
         keys.append(args[3])
         return {"top1": 0.0, "best_top1": 0.0}
 
-    monkeypatch.setattr(students, "train_to_length", remember)
+    monkeypatch.setattr(training, "train_to_length", remember)
     for run in range(2):
         train_student(Lesson(SPEC, bright, bright, bright, STUDENT, ("key", run), NOWHERE))
     assert not same(*started)
@@ -147,7 +146,7 @@ def test_a_run_of_two_methods_starts_alike_and_sees_the_same_order_and_augmentat
 ) -> None:
     """What makes runs of two methods pairs: only the images differ."""
     started, drawn = [], []
-    real_build, real_loss = students.build_network, training.loss_of
+    real_build, real_loss = classifiers.build_network, training.loss_of
 
     def build(*args: object) -> nn.Module:
         started.append(copy.deepcopy(real_build(*args)))
@@ -159,7 +158,7 @@ def test_a_run_of_two_methods_starts_alike_and_sees_the_same_order_and_augmentat
         drawn.append((rows.tolist(), before, rng.get_state()))
         return value
 
-    monkeypatch.setattr(students, "build_network", build)
+    monkeypatch.setattr(classifiers, "build_network", build)
     monkeypatch.setattr(training, "loss_of", loss)
     other = dataclasses.replace(bright, images=255 - bright.images)
     results = [
