@@ -8,6 +8,7 @@ import pandas as pd
 
 from lgd_core.analysis.metrics import mean_off_diagonal
 from lgd_core.analysis.tables import differences, held_out, result_row, runs_by_method, with_paper
+from lgd_core.config.models.sweep import ResolvedSweep
 
 ABLATION_COLUMNS = (
     "value",
@@ -38,7 +39,7 @@ ABLATION_COLUMNS = (
 
 def ablation_table(
     dataset: str,
-    family: dict[str, Any],
+    family: ResolvedSweep,
     sizes: dict[str, int],
     evaluations: dict[str, list[dict[str, Any]]],
     matrices: list[dict[str, Any]],
@@ -52,14 +53,14 @@ def ablation_table(
     tables.differences, ``validation_mean`` the accuracy on held-out training images, to choose
     values by.
     """
-    values = {method: value for value, method in family["variants"]}
+    values = {method: value for value, method in family.variants}
     rows = []
     for protocol, artifacts in evaluations.items():
-        for ipc in family["ipc"]:
+        for ipc in family.ipc:
             runs = runs_by_method(
                 a for a in artifacts if (int(a["k"]) + 1) * sizes[a["method"]] == ipc
             )
-            above = differences(runs, family["base"])
+            above = differences(runs, family.base)
             for method, student in _in_order(runs, values):
                 each = runs[method, student]
                 row = result_row(dataset, ipc, method, student, protocol, each)

@@ -41,24 +41,15 @@ def read_set(
     """Write a tree's images and labels as arrays and a table of its files; return counts, and what
     lies beside images and is left out.
 
-    ``files`` are the paths of ``images``, uint8
-    (N, C, H, W) at the data set's size, ``labels``, int64 (N,), and ``table``: file, class, label,
-    increment, a row per image, all by increment, then class, as in a set of our own. Where a set of
-    our own says that its images hold several, each of these is a row, named FILE#0, FILE#1, ...
-    Raises UserError for an image that does not decode.
+    ``files`` are the paths of ``images``, uint8 (N, C, H, W) at the data set's size, ``labels``,
+    int64 (N,), and ``table``: file, class, label, increment, a row per image, all by increment,
+    then class, as in a set of our own. Where a set of our own says that its images hold several,
+    each of these is a row, named FILE#0, FILE#1, ... Raises UserError for an image that does not
+    decode.
     """
     folder = Path(external.folder)
-    images = list_images(folder, names)
-    table = pd.DataFrame(
-        {
-            "file": [path.relative_to(folder).as_posix() for path, _ in images],
-            "class": [names.names[label] for _, label in images],
-            "label": [label for _, label in images],
-            "increment": increments_of(folder, images, external.increment),
-        }
-    ).sort_values("increment", kind="stable")
-    paths, factor = [folder / file for file in table["file"]], formation_of(folder)
-    held = factor**2
+    table, factor = list_rows(external, names), formation_of(folder)
+    paths, held = [folder / file for file in table["file"]], factor**2
     if held > 1:
         table = table.loc[table.index.repeat(held)]
         table["file"] += [f"#{number % held}" for number in range(len(table))]
@@ -70,22 +61,29 @@ def read_set(
     def stop(error: BrokenFileError) -> None:
         raise error
 
-    write_images(
-        {Path(files["images"]): image.size},
-        read_image,
-        len(table),
-        image.channels,
-        threads,
-        stop,
-    )
+    sizes = {Path(files["images"]): image.size}
+    write_images(sizes, read_image, len(table), image.channels, threads, stop)
     write_labels(Path(files["labels"]), table["label"].to_numpy(np.int64))
     write_csv(table, files["table"])
     split = "manifest.csv" if manifest_of(folder) else f"file order, {external.increment} each"
-    log(f"{len(images)} files, {len(table)} images, increments by {split}")
-    sizes = table.groupby("increment").size()
+    log(f"{len(paths)} files, {len(table)} images, increments by {split}")
+    counts = table.groupby("increment").size().tolist()
     left_out = summarise(list_left_out(folder, names))
-    counts = {"images": len(table), "increments": sizes.tolist()}
-    return counts | {"split": split, "left_out": left_out}
+    return {"images": len(table), "increments": counts, "split": split, "left_out": left_out}
+
+
+def list_rows(external: ExternalSet, names: ClassNames) -> pd.DataFrame:
+    """Return file, class, label and increment of every file of a tree, increment by increment."""
+    folder = Path(external.folder)
+    images = list_images(folder, names)
+    return pd.DataFrame(
+        {
+            "file": [path.relative_to(folder).as_posix() for path, _ in images],
+            "class": [names.names[label] for _, label in images],
+            "label": [label for _, label in images],
+            "increment": increments_of(folder, images, external.increment),
+        }
+    ).sort_values("increment", kind="stable")
 
 
 def formation_of(folder: Path) -> int:

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from lgd_core.analysis.ablations import ablation_table, learner_runs
 from lgd_core.analysis.tables import read_paper, spread_over
+from lgd_core.config.models.sweep import ResolvedSweep
 from lgd_core.figures.layout import SMALL, groups
 from lgd_core.figures.making import FigureJob
 from lgd_core.figures.styles import bar_style, line_style
@@ -18,7 +19,7 @@ COLUMNS = 3
 
 
 def make(job: FigureJob) -> Figure:
-    family = job.settings["family"]
+    family = ResolvedSweep.model_validate(job.settings["family"])
     table = ablation_table(
         job.wildcards["dataset"],
         family,
@@ -31,7 +32,7 @@ def make(job: FigureJob) -> Figure:
         read_paper(job.inputs.get("paper", [])),
     )
     job.write(table)
-    return ablation_figure(table, family["title"], family["key"] or "method")
+    return ablation_figure(table, family.title, family.key or "method")
 
 
 def ablation_figure(table: pd.DataFrame, title: str, label: str) -> Figure:

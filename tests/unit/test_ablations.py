@@ -13,16 +13,21 @@ from lgd_core.analysis.ablations import (
     redundancy_at,
 )
 from lgd_core.analysis.tables import PAPER_KEYS, held_out, read_paper
+from lgd_core.config.models.sweep import ResolvedSweep
 from lgd_core.figures.ablation import ablation_figure
 from lgd_core.figures.cost import cost_figure
 
-FAMILY = {
-    "title": "Candidates",
-    "base": "lgd",
-    "key": "candidates",
-    "ipc": [10, 20],
-    "variants": [(1, "lgd_no_ranking"), (3, "lgd"), (10, "lgd_kappa10")],
-}
+FAMILY = ResolvedSweep(
+    title="Candidates",
+    base="lgd",
+    key="candidates",
+    ipc=[10, 20],
+    redundancy=False,
+    learner=True,
+    paper=[],
+    students=["ConvNet-3", "ConvNet-4"],
+    variants=[(1, "lgd_no_ranking"), (3, "lgd"), (10, "lgd_kappa10")],
+)
 SIZES = {"lgd": 10, "lgd_no_ranking": 10, "lgd_kappa10": 5}
 NO_PAPER = read_paper([])
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, Strict, model_validator
 
 from lgd_core.config.models.base import (
     Absent,
@@ -38,7 +38,8 @@ class ResolvedSweep(Config):
     learner: bool
     paper: list[str]
     students: list[str]
-    variants: list[tuple[int | float | str | None, str]]
+    # A job reads lists where a rule has tuples.
+    variants: list[Annotated[tuple[int | float | str | None, str], Strict(False)]]
 
 
 class SweepConfig(Config):
