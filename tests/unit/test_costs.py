@@ -40,7 +40,7 @@ from lgd_core.distill.selection import Artifacts, Scorer
 from lgd_core.networks.training import Images
 
 SEEN = SeenImages(
-    classes=["a", "b", "c"],
+    classes=3,
     image=ImageConfig(size=16, channels=3),
     normalise=NormaliseConfig(mean=[0.5] * 3, std=[0.25] * 3),
 )

@@ -168,7 +168,7 @@ def test_distilled_set_says_how_it_was_made(finished):
     assert (said["dataset"], said["method"], said["seed"], said["k"]) == ("digits", "lgd", "0", "1")
     seed, first = said["increments"]
     assert seed["method"] == "igd", "increment 0 is shared"
-    assert first["recipe"]["method"]["guidance"]["learnability"]["strength"] > 0
+    assert first["recipe"]["method"]["keys"]["guidance"]["learnability"]["strength"] > 0
     assert first["networks"]["learner"]["recipe"]["max_epochs"] > 0
     assert "influence" in seed["networks"]
     known = read_json(finished.folder / "results/digits/prior_source.json")

@@ -82,4 +82,4 @@ def test_a_protocol_has_results_of_its_own(extended):
     assert stamp["recipe"]["evaluation"]["protocol"] == "brief"
     assert (extended.folder / ours.format("hard")).read_bytes() == kept
     refused = extended.run("-n", "--config", chosen.replace("brief", "breif"), "--", brief)
-    assert "did you mean 'brief'?" in refused.stderr
+    assert "found 'breif', expected one of brief, hard" in refused.stderr

@@ -42,7 +42,8 @@ def test_every_baseline_has_a_row_and_a_recipe(baselines):
     for method in METHODS:
         images, metadata = images_of(baselines, method)
         assert images.shape == (100, 1, 8, 8)
-        assert ("condensation" in metadata["recipe"]["method"]) == (method in ("dm", "idc1"))
+        drawn = metadata["recipe"]["method"]["draw"] or {"keys": {}}
+        assert ("condensation" in drawn["keys"]) == (method in ("dm", "idc1"))
 
 
 def test_coresets_are_training_images_and_increments_share_none(baselines):

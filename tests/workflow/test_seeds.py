@@ -32,6 +32,7 @@ def plant(folder: Path) -> pd.DataFrame:
             facts = {"method": method, "seed": seed, "k": "1", "student": "ConvNet-2-w16"}
             path = folder / f"results/digits/{method}/s{seed}/k1/evaluate/hard/ConvNet-2-w16"
             path.mkdir(parents=True)
+            (folder / f"results/digits/{method}/s{seed}/k1/distilled").mkdir()
             for run in runs:
                 write_json(path / f"r{run['run']}.json", facts | run)
     return pd.DataFrame(rows)
