@@ -22,6 +22,7 @@ from lgd_core.config.models.dataset import (
     NormaliseConfig,
     TransformerConfig,
 )
+from lgd_core.config.schema import merge
 from lgd_core.config.settings import SeenImages
 from lgd_core.diffusion.prior_training import build_autoencoder, build_transformer, save_prior
 from lgd_core.diffusion.priors import Prior, load_prior
@@ -47,9 +48,9 @@ TRANSFORMER = TransformerConfig(heads=2, head_dim=8, layers=2, patch_size=2)
 Settings = TypeVar("Settings", bound=Config)
 
 
-def changed(settings: Settings, **changes: object) -> Settings:
-    """Return settings with some other values, which are not checked."""
-    return settings.model_copy(update=changes)
+def changed(settings: Settings, **parts: object) -> Settings:
+    """Return settings with some keys changed, mappings key by key, and validated anew."""
+    return settings.model_validate(merge(settings.model_dump(by_alias=True), parts))
 
 
 def toy_autoencoder() -> AutoencoderKL:

@@ -19,6 +19,7 @@ COLUMNS = 3
 
 
 def make(job: FigureJob) -> Figure:
+    """Draw the accuracies of a family of methods, beside the paper's where it has them."""
     family = ResolvedSweep.model_validate(job.settings["family"])
     table = ablation_table(
         job.wildcards["dataset"],

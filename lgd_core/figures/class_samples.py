@@ -18,6 +18,7 @@ LABEL_ROOM = 1.1
 
 
 def make(job: FigureJob) -> Figure:
+    """Draw one class's images, methods by increments, with the score S under each."""
     name, rows, images = job.settings["class_name"], [], []
     for folder in job.inputs["sets"]:
         method, seed = Path(folder).parts[2:4]

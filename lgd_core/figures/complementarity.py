@@ -12,6 +12,7 @@ from lgd_core.figures.making import FigureJob
 
 
 def make(job: FigureJob) -> Figure:
+    """Draw what a network trained on the first increment gets wrong of every later one."""
     # Row 0 of the cross-increment matrix is that network; it is trained there and not again here.
     accuracies: dict[str, list[list[float]]] = {}
     for artifact in job.artifacts("matrices"):

@@ -16,6 +16,7 @@ from lgd_core.figures.styles import bar_style, line_style
 
 
 def make(job: FigureJob) -> Figure:
+    """Draw what the methods cost: seconds, memory, and passes through networks per image."""
     known = read_amounts(job.inputs["prepared"], job.inputs.get("checkpoints"))
     dataset, ipc = job.wildcards["dataset"], int(job.wildcards["ipc"])
     table = cost_table(dataset, ipc, job.settings["stages"], known)

@@ -10,6 +10,7 @@ from lgd_core.figures.making import FigureJob
 
 
 def make(job: FigureJob) -> Figure:
+    """Draw the learner's accuracy after every increment and its training loss across them."""
     table = curve_table(job.learners())
     job.write(table)
     return curves(table)

@@ -25,6 +25,7 @@ PAIRS = 4
 
 
 def make(job: FigureJob) -> Figure:
+    """Draw all that was measured of a folder of images from elsewhere."""
     inputs, facts = job.inputs, read_json(job.inputs["facts"])
     files = read_csv(inputs["table"], read_json(inputs["record"]))
     difficulty = read_csv(inputs["difficulty"], read_json(inputs["measured"]))

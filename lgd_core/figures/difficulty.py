@@ -17,6 +17,7 @@ from lgd_core.figures.styles import REAL
 
 
 def make(job: FigureJob) -> Figure:
+    """Draw how easy images are to learn, beside real ones, and how far apart the sets are."""
     settings, methods = job.settings, job.settings["compared"]["methods"]
     paths = [*job.inputs["samples"], *job.inputs["real"]]
     found = measured_images(paths, settings["classes"], settings["zones"], REAL)

@@ -14,6 +14,7 @@ from lgd_core.figures.making import FigureJob
 
 
 def make(job: FigureJob) -> Figure:
+    """Draw the loss across increments, its spikes, and what each increment brings."""
     table = job.write(dynamics_table(job.learners()))
     return dynamics_figure(table, job.looks)
 

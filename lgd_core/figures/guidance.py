@@ -27,6 +27,7 @@ DASHES = {GUIDED: "-", UNGUIDED: "--"}
 
 
 def make(job: FigureJob) -> Figure:
+    """Draw what guidance does along the sampling steps, beside the same noise without it."""
     table = job.write(trace_table(map(load_tensors, job.inputs["traces"])))
     return guidance_figure(table, job.looks)
 

@@ -13,6 +13,7 @@ from lgd_core.figures.styles import REAL
 
 
 def make(job: FigureJob) -> Figure:
+    """Draw the reference's confidence in every image against how easily it is learned."""
     paths = [*job.inputs["samples"], *job.inputs["real"]]
     found = measured_images(paths, job.settings["classes"], job.settings["zones"], REAL)
     return in_distribution_figure(job.write(found.drop(columns=["sigma2", "zone"])), job.looks)

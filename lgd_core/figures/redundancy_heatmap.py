@@ -10,6 +10,7 @@ from lgd_core.figures.making import FigureJob
 
 
 def make(job: FigureJob) -> Figure:
+    """Draw the cross-increment accuracies of all methods side by side."""
     matrices: dict[str, list[list[list[float]]]] = {}
     for artifact in job.artifacts("matrices"):
         matrices.setdefault(artifact["method"], []).append(artifact["matrix"])

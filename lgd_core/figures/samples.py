@@ -12,6 +12,7 @@ from lgd_core.figures.making import FigureJob
 
 
 def make(job: FigureJob) -> Figure:
+    """Draw the images of every method in a grid of classes and increments."""
     classes, first_seed = job.settings["classes"], f"s{job.settings['compared']['seeds'][0]}"
     grids = {
         folder.parts[2]: read_grid(folder, classes, job.settings["per_cell"])

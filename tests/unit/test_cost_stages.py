@@ -121,7 +121,8 @@ def test_images_and_passes_of_a_method() -> None:
     assert stages["evaluate", "lgd"].images == 5 * 30 * 4 * 3 * 2
     drawn = stages["sample_candidates", "lgd"].drawn
     assert (drawn["increments"], drawn["classes"]) == ([1, 2], 5)
-    assert "description" not in drawn["recipe"]
+    assert CompleteMethod.model_validate(drawn["recipe"]) == RECIPES["lgd"]
+    assert drawn["recipe"].keys() == CompleteMethod.model_fields.keys() - {"description", "extends"}
 
 
 def test_students_see_all_that_a_stored_image_holds() -> None:

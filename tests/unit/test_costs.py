@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from conftest import changed
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 from trees import record_arrays
-from variations import changed
 
 from lgd_core.analysis.costs import COST_COLUMNS, cost_table, read_amounts
 from lgd_core.analysis.network_evaluations import (

@@ -3,11 +3,12 @@
 import dataclasses
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from conftest import CPU, changed
+from conftest import CPU
 from safetensors.torch import load_file, save_file
 from test_condensation import condenser, start
 from test_minimax import RECIPE
@@ -82,13 +83,13 @@ def test_candidates_are_not_chosen_by_such_scores(fixed_prior: Prior, scorer: Sc
 
 def test_students_and_learners_stop(bright: Images, tmp_path: Path) -> None:
     checkpoint = Checkpoint(tmp_path, interval=0)
-    recipe = changed(STUDENT, lr=math.inf)
+    recipe = STUDENT.model_copy(update={"lr": math.inf})
     text = complaint(
         lambda: train_to_length(student(), bright, bright, recipe, ("key",), checkpoint, "student")
     )
     assert text.startswith("loss of training: ")
     assert checkpoint.load("student") is None, "nothing to go on from is kept"
-    learner = changed(LearnerConfig(batch=10, max_epochs=3), lr=math.inf)
+    learner = LearnerConfig(batch=10, max_epochs=3).model_copy(update={"lr": math.inf})
     complaint(lambda: train_to_plateau(student(), bright, None, learner, ("key",), NOWHERE))
 
 
@@ -96,15 +97,16 @@ def test_training_and_tuning_of_priors_stop(bright: Images, fixed_folder: Path) 
     prior = load_prior(str(fixed_folder), CPU)
     rate = {"lr": math.inf, "steps": 3}
     data = (bright.images, bright.labels)
-    recipe = changed(RECIPE, **rate)
+    recipe = RECIPE.model_copy(update=rate)
     text = complaint(lambda: tune_prior(prior, *data, [0, 1, 2], 0.5, recipe, NOWHERE))
     assert text.startswith("finetune: loss of step 1: ")
-    rest = (3, changed(TRANSFORMER, **rate), 0, NOWHERE, CPU)
+    rest = (3, TRANSFORMER.model_copy(update=rate), 0, NOWHERE, CPU)
     text = complaint(lambda: train_transformer(prior.autoencoder, *data, *rest))
     assert text.startswith("transformer: loss of step ")
 
 
 def test_condensation_stops(bright: Images) -> None:
-    broken = condenser(bright, "distribution", lr=math.inf)
+    whole = condenser(bright, "distribution")
+    broken = replace(whole, recipe=whole.recipe.model_copy(update={"lr": math.inf}))
     text = complaint(lambda: condense(broken, start(), NOWHERE))
     assert "condensation.lr" in text

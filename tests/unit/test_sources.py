@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import changed
 from scipy.io import savemat
 from trees import WOOF, class_tree, fastai_tree, flatten, settings
-from variations import changed
 
 from lgd_core.base.errors import MissingFolderError, UserError
 from lgd_core.config.settings import SourceSettings

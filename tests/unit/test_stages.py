@@ -1,7 +1,7 @@
 """What stages read of the recipes: what acts, and nothing else."""
 
 import pytest
-from variations import changed
+from conftest import changed
 
 from lgd_core.config.recipes import Recipes
 from lgd_core.config.settings import SeedSettings

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from variations import changed
+from conftest import changed
 
 from lgd_core.base.errors import UserError
 from lgd_core.config.recipes import Recipes

@@ -1,13 +1,13 @@
 """Real training images that cover their class (greedy k-center; Sener and Savarese, 2018)."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from lgd_core.config.kinds import ImageSource
-from lgd_core.distill.sources.herding import evaluations, needs
-from lgd_core.distill.sources.real import StoredSettings, settings
+from lgd_core.distill.sources import herding
 
 if TYPE_CHECKING:
     from lgd_core.distill.context import Candidates, SourceContext
+    from lgd_core.distill.sources.real import StoredSettings
 
 
 def make(context: "SourceContext[StoredSettings]") -> "Candidates":
@@ -17,11 +17,9 @@ def make(context: "SourceContext[StoredSettings]") -> "Candidates":
     return coreset_candidates(context, kcenter)
 
 
-SOURCE = ImageSource(
+# Needs and costs what herding does: only the choice differs.
+SOURCE = replace(
+    herding.SOURCE,
     description="training images that cover their class, in the reference's features",
-    model=StoredSettings,
-    settings=settings,
     make=make,
-    needs=needs,
-    evaluations=evaluations,
 )
