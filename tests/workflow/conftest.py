@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections import Counter
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from filelock import FileLock
 from miniature import copy_product
 from PIL import Image
 from sklearn.datasets import load_digits
+from warm import Warm
 
 TARGETS = [
     f"results/digits_ipc20/{name}"
@@ -54,12 +56,11 @@ class Project:
 
     def run(self, *words: str, env: dict | None = None) -> subprocess.CompletedProcess:
         """Call Snakemake here and return what it printed."""
+        known = os.environ | (env or {})
+        if not known.get("LGD_COLD_TESTS"):
+            return warm().snakemake([*self.options, *words], self.folder, known)
         return subprocess.run(
-            self.command(*words),
-            cwd=self.folder,
-            capture_output=True,
-            text=True,
-            env=os.environ | (env or {}),
+            self.command(*words), cwd=self.folder, capture_output=True, text=True, env=known
         )
 
     def make(self, *words: str) -> str:
@@ -99,6 +100,17 @@ class Project:
             for path in sorted((self.folder / "results").rglob("*"))
             if path.is_file() and not any(part in skip for part in path.parts)
         }
+
+
+@cache
+def warm() -> Warm:
+    """The process whose forks run Snakemake, one for all tests of a worker."""
+    return Warm()
+
+
+def pytest_sessionfinish() -> None:
+    if warm.cache_info().currsize:
+        warm().close()
 
 
 def _line(block: str, key: str) -> str:
