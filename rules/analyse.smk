@@ -6,7 +6,7 @@ rule table:
     input:
         runs=over_methods(
             "results/{dataset}/{method}/s{seed}/k{k}/evaluate/{protocol}/{student}/r{run}.json",
-            protocol=protocol_of,
+            protocol=protocols_of,
             student=students_of,
             run=lambda wildcards: range(config["runs"]),
         ),
@@ -28,10 +28,9 @@ rule table:
     params:
         settings=lambda wildcards: stage(
             "table",
-            3,
+            4,
             compared=compared(wildcards),
             students=students_of(wildcards),
-            protocol=protocol_of(wildcards),
             reference=dataset_of(wildcards).reference.architecture,
         ),
     script:

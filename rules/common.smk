@@ -8,7 +8,6 @@ from lgd_core.base.errors import UserError
 from lgd_core.base.folders import check_writable
 from lgd_core.base.leases import has_gpu, why_no_gpu
 from lgd_core.config.catalogue import read_run
-from lgd_core.config.protocols import protocols
 from lgd_core.config.recipes import Recipes
 from lgd_core.config.stages import (
     canonical,
@@ -16,12 +15,11 @@ from lgd_core.config.stages import (
     difficulty_settings,
     draw_settings,
     drawn_images,
-    evaluation_settings,
-    protocol_settings,
     redundancy_settings,
     seed_settings,
     seen_images,
     stored_images,
+    student_images,
     trace_settings,
     trained_images,
 )
@@ -90,7 +88,7 @@ wildcard_constraints:
     dataset="|".join(map(re.escape, RECIPES.names("dataset"))),
     method="|".join(map(re.escape, RECIPES.names("method"))),
     family="|".join(map(re.escape, RECIPES.names("ablation"))),
-    protocol="|".join(map(re.escape, protocols())),
+    protocol="|".join(map(re.escape, RECIPES.names("protocol"))),
     student="[A-Za-z0-9-]+",
     run="[0-9]+",
     ipc="[0-9]+",
@@ -163,8 +161,8 @@ def over_methods(pattern, **values):
     return inputs
 
 
-def protocol_of(wildcards):
-    return dataset_of(wildcards).evaluation.protocol
+def protocols_of(wildcards):
+    return checked(RECIPES.protocols, wildcards.dataset)
 
 
 def students_of(wildcards):
@@ -183,6 +181,7 @@ def compared(wildcards):
 
 
 include: "common/data.smk"
+include: "common/evaluate.smk"
 include: "common/prior.smk"
 include: "common/increment.smk"
 include: "common/figures.smk"

@@ -1,10 +1,39 @@
 """How distilled sets are evaluated: by students, and by how redundant their increments are."""
 
 
+rule label_increments:
+    """Store a teacher's labels of a distilled set."""
+    input:
+        teacher="results/{dataset}/reference/model.safetensors",
+        increments=increments_up_to,
+    output:
+        labels="results/{dataset}/{method}/s{seed}/k{k}/labels/{protocol}.safetensors",
+    log:
+        "results/logs/label_increments/{dataset}_{method}_s{seed}_k{k}_{protocol}.log",
+    benchmark:
+        "results/benchmarks/label_increments/{dataset}_{method}_s{seed}_k{k}_{protocol}.tsv"
+    conda:
+        "../environment.yml"
+    threads: 1
+    resources:
+        gpu=GPU,
+    params:
+        settings=lambda wildcards: label_settings(1, wildcards, wildcards.dataset),
+    script:
+        "../workflow_scripts/label_increments.py"
+
+
 rule evaluate:
     """Train one student from scratch on a distilled set and test it."""
     input:
         arrays("validation", "test"),
+        unpack(
+            lambda wildcards: taught_by(
+                wildcards,
+                wildcards.dataset,
+                "results/{dataset}/{method}/s{seed}/k{k}".format(**wildcards),
+            )
+        ),
         increments=increments_up_to,
     output:
         run="results/{dataset}/{method}/s{seed}/k{k}/evaluate/{protocol}/{student}/r{run}.json",
@@ -20,11 +49,11 @@ rule evaluate:
     params:
         settings=lambda wildcards: stage(
             "evaluate",
-            1,
-            evaluation=evaluation_settings(
-                dataset_of(wildcards), method_of(wildcards), int(wildcards.k) + 1
+            2,
+            evaluation=lesson_settings(wildcards),
+            network=student_images(
+                dataset_of(wildcards), protocol_of(wildcards, wildcards.dataset)
             ),
-            network=trained_images(dataset_of(wildcards)),
         ),
     script:
         "../workflow_scripts/evaluate.py"

@@ -20,6 +20,30 @@ rule read_external:
         "../workflow_scripts/read_external.py"
 
 
+rule label_external:
+    """Store a teacher's labels of a folder's images."""
+    input:
+        teacher=external_real("reference/model.safetensors"),
+        images="results/external/{external}/set_images.npy",
+        labels="results/external/{external}/set_labels.npy",
+        record="results/external/{external}/set.json",
+    output:
+        labels="results/external/{external}/labels/{protocol}.safetensors",
+    log:
+        "results/logs/label_external/{external}_{protocol}.log",
+    conda:
+        "../environment.yml"
+    threads: 1
+    resources:
+        gpu=GPU,
+    params:
+        settings=lambda wildcards: label_settings(
+            1, wildcards, external_of(wildcards).dataset
+        ),
+    script:
+        "../workflow_scripts/label_external.py"
+
+
 rule evaluate_external:
     """Train one student from scratch on a folder's images and test it on the data set."""
     input:
@@ -30,6 +54,13 @@ rule evaluate_external:
                 for part in ("images", "labels")
             ),
             "data/prepared.json",
+        ),
+        unpack(
+            lambda wildcards: taught_by(
+                wildcards,
+                external_of(wildcards).dataset,
+                f"results/external/{wildcards.external}",
+            )
         ),
         images="results/external/{external}/set_images.npy",
         labels="results/external/{external}/set_labels.npy",
@@ -48,9 +79,12 @@ rule evaluate_external:
     params:
         settings=lambda wildcards: stage(
             "evaluate_external",
-            1,
-            evaluation=protocol_settings(external_dataset(wildcards)),
-            network=trained_images(external_dataset(wildcards)),
+            2,
+            evaluation=protocol_of(wildcards, external_of(wildcards).dataset),
+            network=student_images(
+                external_dataset(wildcards),
+                protocol_of(wildcards, external_of(wildcards).dataset),
+            ),
         ),
     script:
         "../workflow_scripts/evaluate_external.py"

@@ -274,7 +274,6 @@ use rule figure as ablation with:
             family=family_of(wildcards),
             sizes=family_sizes(wildcards),
             seeds=config["seeds"],
-            protocol=protocol_of(wildcards),
             dpi=config["plots"]["dpi"],
         ),
 
@@ -284,7 +283,7 @@ use rule figure as diagnose_external with:
     input:
         runs=lambda wildcards: expand(
             "results/external/{{external}}/evaluate/{protocol}/{student}/r{run}.json",
-            protocol=external_dataset(wildcards).evaluation.protocol,
+            protocol=checked(RECIPES.protocols, external_of(wildcards).dataset),
             student=checked(RECIPES.students, external_of(wildcards).dataset),
             run=range(config["runs"]),
         ),

@@ -3,28 +3,20 @@
 from pathlib import Path
 
 from job import running
+from lessons import taught
 
 from lgd_core.base.files import write_json
-from lgd_core.config.models.dataset import ProtocolConfig
+from lgd_core.config.models.protocol import ProtocolConfig
 from lgd_core.config.settings import SeenImages
 from lgd_core.config.stages import student_settings
-from lgd_core.data.real_images import load_set, load_split
-from lgd_core.evaluation.students import Lesson, train_student
-from lgd_core.networks.training import Images
+from lgd_core.data.real_images import load_set
+from lgd_core.evaluation.students import train_student
 
 with running(snakemake) as job:
-    seen, protocol = job.read("network", SeenImages), job.read("evaluation", ProtocolConfig)
+    protocol = job.read("evaluation", ProtocolConfig)
     images, labels = load_set(Path(snakemake.input.images).parent)
-    real = Path(snakemake.input[0]).parent
     # The protocol's epochs depend on the images per class; a class that lacks some counts as full.
-    ipc = -(-len(labels) // seen.classes)
-    lesson = Lesson(
-        seen.network(snakemake.wildcards.student),
-        Images.on(job.device, images, labels, seen),
-        Images.on(job.device, *load_split(real, "test"), seen),
-        Images.on(job.device, *load_split(real, "validation"), seen),
-        student_settings(protocol, ipc),
-        ("student", 0, int(snakemake.wildcards.run)),
-        job.checkpoint,
-    )
+    ipc = -(-len(labels) // job.read("network", SeenImages).classes)
+    recipe = student_settings(protocol, ipc, f"protocol '{snakemake.wildcards.protocol}'")
+    lesson = taught(job, (images, labels, 1), recipe, Path(snakemake.input[0]).parent, 0)
     write_json(snakemake.output.run, job.stamp(**train_student(lesson), ipc=ipc))

@@ -9,7 +9,6 @@ from typing import Any
 
 from lgd_core.config.methods import (
     SEED_SOURCES,
-    epochs_for_ipc,
     images_per_increment,
     needs,
     prior_owner,
@@ -36,8 +35,8 @@ class Comparison:
 
     ``owners`` maps the methods, in the run's order, to who makes their increment 0, see seed_owner;
     all of them are in ``drawers``. ``behind`` has the jobs that the increments of a method are made
-    from. ``seeds`` counts sets per method, ``networks`` the students that judge a set, for as many
-    ``epochs`` as recipes have by images per class.
+    from. ``seeds`` counts sets per method. ``seen`` gives the images that all students of a set see
+    in training, by the images per class of the set.
     """
 
     drawers: Mapping[str, Drawer]
@@ -45,8 +44,7 @@ class Comparison:
     behind: Mapping[str, set[Job]]
     classes: int
     seeds: int
-    networks: int
-    epochs: dict[int, int]
+    seen: Callable[[int], int]
     trains_prior: bool = False
 
     def users(self, *jobs: Job) -> list[str]:
@@ -167,8 +165,7 @@ def _of_method(comparison: Comparison, method: str) -> list[Stage]:
 def _evaluation(comparison: Comparison, method: str) -> Stage:
     drawer = comparison.drawers[method]
     ipc = drawer.increments * images_per_increment(drawer.recipe)
-    epochs = epochs_for_ipc(comparison.epochs, ipc)
-    images = comparison.classes * ipc * epochs * comparison.networks * comparison.seeds
+    images = comparison.seen(ipc) * comparison.seeds
     return Stage("evaluate", method, [method], [drawer.increments - 1], images)
 
 

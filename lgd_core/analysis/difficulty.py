@@ -22,7 +22,14 @@ from lgd_core.base.seeding import Key, derive_seed
 from lgd_core.base.tensors import expect, load_tensors
 from lgd_core.config.settings import NetworkSpec, WatchedSettings
 from lgd_core.networks.classifiers import build_network
-from lgd_core.networks.training import Images, optimiser_for, restore, snapshot, train_epoch
+from lgd_core.networks.training import (
+    Images,
+    class_loss,
+    optimiser_for,
+    restore,
+    snapshot,
+    train_epoch,
+)
 
 EASY, INFORMATIVE, HARD = ZONES = ("easy", "informative", "hard")
 # A probability's variance is at most that of a fair coin.
@@ -63,7 +70,7 @@ def probabilities_in_training(
     seen: list[Tensor] = state["seen"]
     with progress("difficulty", recipe.epochs, len(seen)) as bar:
         for epoch in range(len(seen), recipe.epochs):
-            train_epoch(model, optimiser, data, recipe.batch, mix=False, key=(*key, epoch))
+            train_epoch(model, optimiser, data, recipe.batch, class_loss(False), (*key, epoch))
             seen.append(of_true_class(class_probabilities(model, data), data.labels))
             bar.set_postfix(p=f"{seen[-1].mean():.3f}", refresh=False)
             bar.update()

@@ -29,6 +29,7 @@ TABLE_COLUMNS = (
     "std_within_sets",
     "best_top1_mean",
     "best_top1_std",
+    "label_bytes",
     "paper_top1",
     "paper_std",
     "diff_to_dit",
@@ -53,6 +54,14 @@ def read_paper(paths: Iterable[str | Path]) -> pd.DataFrame:
     return paper.rename(columns=columns)
 
 
+def by_protocol(artifacts: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """Gather evaluations by the protocol that their students learned by."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for artifact in artifacts:
+        found.setdefault(artifact["protocol"], []).append(artifact)
+    return found
+
+
 def runs_by_method(
     artifacts: Iterable[dict[str, Any]],
 ) -> dict[tuple[str, str], list[dict[str, Any]]]:
@@ -69,9 +78,11 @@ def result_row(
     """Return one row of the accuracy table from runs with ``top1`` and ``best_top1`` in percent.
 
     Standard deviations are over ``n`` students of one set, or with several over ``n`` sets, see
-    metrics.Spread; ``n_runs`` are all students.
+    metrics.Spread; ``n_runs`` are all students. ``label_bytes`` is the size of a set's stored
+    labels; None where a network has learned something else than a distilled set.
     """
     top1, best = (spread(by_set(runs, key)) for key in ("top1", "best_top1"))
+    sizes = [run["label_bytes"] for run in runs if "label_bytes" in run]
     return {
         "dataset": dataset,
         "ipc": ipc,
@@ -87,6 +98,7 @@ def result_row(
         "std_within_sets": top1.within,
         "best_top1_mean": best.mean,
         "best_top1_std": best.std,
+        "label_bytes": max(sizes, default=None),
     }
 
 
@@ -149,7 +161,8 @@ def differences(
 
 def result_table(rows: list[dict[str, Any]], paper: pd.DataFrame) -> pd.DataFrame:
     """Return the accuracy table, the paper's numbers beside ours where it has them."""
-    return with_paper(pd.DataFrame(rows), paper).reindex(columns=list(TABLE_COLUMNS))
+    table = with_paper(pd.DataFrame(rows), paper).reindex(columns=list(TABLE_COLUMNS))
+    return table.astype({"label_bytes": "Int64"})
 
 
 def with_paper(table: pd.DataFrame, paper: pd.DataFrame) -> pd.DataFrame:

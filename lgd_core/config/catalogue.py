@@ -10,6 +10,7 @@ from lgd_core.base.errors import UserError
 from lgd_core.config.complete import CompleteMethod
 from lgd_core.config.models.base import Config, validated
 from lgd_core.config.models.dataset import DatasetConfig
+from lgd_core.config.models.protocol import ProtocolConfig
 from lgd_core.config.models.run import RunConfig
 from lgd_core.config.models.sweep import SweepConfig
 from lgd_core.config.plain import Keys, Schema
@@ -17,11 +18,12 @@ from lgd_core.config.schema import check, fill_defaults, load_yaml, merge, schem
 from lgd_core.config.sweeps import Variant, derive_variants, listed_methods
 from lgd_core.config.words import typed
 
-KINDS = ("dataset", "method", "ablation")
+KINDS = ("dataset", "method", "protocol", "ablation")
 MODELS: dict[str, type[Config]] = {
     "config": RunConfig,
     "dataset": DatasetConfig,
     "method": CompleteMethod,
+    "protocol": ProtocolConfig,
     "ablation": SweepConfig,
 }
 # Names stand in paths of results, which Snakemake matches by patterns.
@@ -30,6 +32,8 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 RESERVED_NAMES: dict[str, tuple[str, ...]] = {
     "dataset": ("logs", "benchmarks"),
     "method": ("ablation", "data", "prior", "reference", "influence"),
+    # Names of learners' own accuracies and of the reference's in tables.
+    "protocol": ("incremental", "reference"),
     "ablation": (),
 }
 
@@ -69,6 +73,7 @@ class Catalogue:
         """Return the schema of a run with those of the recipes where a run may change them."""
         whole, dataset = deepcopy(self.schemas["config"]), deepcopy(self.schemas["dataset"])
         dataset["properties"]["recipes"]["additionalProperties"] = self.schemas["method"]
+        dataset["properties"]["protocols"]["additionalProperties"] = self.schemas["protocol"]
         overrides = whole["properties"]["overrides"]["properties"]
         schemas = self.schemas | {"dataset": dataset}
         for kind in KINDS:
@@ -76,7 +81,7 @@ class Catalogue:
         return whole
 
     def _files(self, kind: str) -> list[str]:
-        """Return the names of all recipe files of a kind: ``dataset``, ``method``, ``ablation``."""
+        """Return the names of all recipe files of a kind: one of KINDS."""
         paths = sorted((self.folder / f"{kind}s").glob("*.yaml"))
         for path in paths:
             if not NAME.fullmatch(path.stem):

@@ -15,16 +15,23 @@ from lgd_core.config.classes import prior_labels
 from lgd_core.config.complete import CompleteMethod
 from lgd_core.config.external import ExternalSet, resolve_external
 from lgd_core.config.kinds import image_sources
-from lgd_core.config.methods import SEED_SOURCES, check_formation, prior_owner
+from lgd_core.config.methods import (
+    SEED_SOURCES,
+    check_formation,
+    images_per_increment,
+    prior_owner,
+)
 from lgd_core.config.models.base import validated
 from lgd_core.config.models.dataset import DatasetConfig, SourceConfig
 from lgd_core.config.models.method import FinetuneConfig, MethodConfig
+from lgd_core.config.models.protocol import ProtocolConfig
 from lgd_core.config.models.sweep import ResolvedSweep, SweepConfig
 from lgd_core.config.plain import Keys
 from lgd_core.config.prior_files import check_prior
 from lgd_core.config.schema import check, fill_defaults, merge, suggest
+from lgd_core.config.settings import StudentSettings
 from lgd_core.config.sources import list_source, source_folder
-from lgd_core.config.stages import source_settings
+from lgd_core.config.stages import protocol_on, source_settings, student_settings
 from lgd_core.config.sweeps import Value, variant_name
 
 
@@ -43,7 +50,7 @@ class Recipes:
         self.dataset = cache(self._dataset)
         self.resolved = cache(self._method)
         self.content, self.unchecked = cache(self._content), cache(self._unchecked)
-        self.same_as = cache(self._same_as)
+        self.same_as, self.protocol = cache(self._same_as), cache(self._protocol)
         self.external = resolve_external(self.run, self.names("dataset"), self.names("method"))
         self._check_all()
 
@@ -59,6 +66,22 @@ class Recipes:
     def students(self, dataset: str) -> list[str]:
         """Return the architectures that judge distilled sets of a data set."""
         return self.run.students or self.dataset(dataset).evaluation.students
+
+    def protocols(self, dataset: str) -> list[str]:
+        """Return the protocols by which sets of a data set are evaluated."""
+        return self.run.protocols or self.dataset(dataset).evaluation.protocols
+
+    def lesson(self, dataset: str, protocol: str, student: str, ipc: int) -> StudentSettings:
+        """Return how a student learns a set of ``ipc`` images per class by a protocol.
+
+        Raises UserError where the protocol has no batch for that many.
+        """
+        where = f"protocol '{protocol}' on data set '{dataset}'"
+        return student_settings(self.protocol(dataset, protocol, student), ipc, where)
+
+    def labelling(self, dataset: str, protocol: str) -> ProtocolConfig:
+        """Return a protocol for what is the same for all students: its labels."""
+        return self.protocol(dataset, protocol, "")
 
     def external_set(self, name: str) -> ExternalSet:
         """Return a folder that the run names, by its name."""
@@ -107,10 +130,16 @@ class Recipes:
             self._check_students(dataset)
             for method in self.run.methods:
                 for ipc in self.run.ipc:
-                    self.increments(dataset, method, ipc)
+                    self._check_lessons(dataset, method, self.increments(dataset, method, ipc))
         for dataset in {entry.dataset for entry in self.external.values()}:
             self._check_students(dataset)
         self.catalogue.check_sweeps()
+
+    def _check_lessons(self, dataset: str, method: str, increments: int) -> None:
+        ipc = increments * images_per_increment(self.method(dataset, method))
+        for protocol in self.protocols(dataset):
+            for student in self.students(dataset):
+                self.lesson(dataset, protocol, student, ipc)
 
     def _check_students(self, dataset: str) -> None:
         of_run = self.run.students
@@ -118,6 +147,11 @@ class Recipes:
         where = "config: students" if of_run else f"{file}: evaluation.students"
         for student in self.students(dataset):
             self.check_input(student, dataset, where)
+        where = "config: protocols" if self.run.protocols else f"{file}: evaluation.protocols"
+        for protocol in self.protocols(dataset):
+            self.catalogue.check_known("protocol", protocol, where)
+            for student in self.students(dataset):
+                self.protocol(dataset, protocol, student)
 
     def _dataset(self, name: str) -> DatasetConfig:
         own, where = self.catalogue.file("dataset", name, "datasets"), self._where(name)
@@ -128,8 +162,12 @@ class Recipes:
         dataset = validated(DatasetConfig, keys, where)
         prior = dataset.prior.model_copy(update={"labels": prior_labels(dataset, where)})
         dataset = dataset.model_copy(update={"prior": prior})
-        for method, changes in dataset.recipes.items():
-            self.catalogue.layer("method", method, changes, f"{where}: recipes.{method}")
+        for kind, key, layers in (
+            ("method", "recipes", dataset.recipes),
+            ("protocol", "protocols", dataset.protocols),
+        ):
+            for layered, changes in layers.items():
+                self.catalogue.layer(kind, layered, changes, f"{where}: {key}.{layered}")
         for key, part in (
             ("reference", dataset.reference),
             ("redundancy", dataset.redundancy),
@@ -150,6 +188,30 @@ class Recipes:
                 f"{key}: '{name}' takes images of at least {smallest} pixels, "
                 f"but data set '{dataset}' has {size}"
             )
+
+    def _protocol(self, dataset: str, name: str, student: str) -> ProtocolConfig:
+        """Return a protocol as it is for a student on a data set.
+
+        The file comes first, then what the data set and the run change; what it has for the
+        student comes last.
+        """
+        schema = self.catalogue.schemas["protocol"]
+        recipe = self.catalogue.file("protocol", name, "protocols")
+        for changes in (
+            self.dataset(dataset).protocols.get(name),
+            self.catalogue.overrides("protocol", name),
+        ):
+            recipe = merge(recipe, changes or {})
+        own = recipe.pop("students", {})
+        where = str(self.catalogue.path("protocol", name))
+        for known, changes in own.items():
+            parse_architecture(known, f"{where}: students")
+            if "labels" in changes:
+                raise UserError(f"{where}: students.{known}.labels: expected the same for all")
+            self.catalogue.layer("protocol", name, changes, f"{where}: students.{known}")
+        recipe = fill_defaults(merge(recipe, own.get(student, {})), schema)
+        protocol = validated(ProtocolConfig, recipe, f"protocol '{name}' on data set '{dataset}'")
+        return protocol_on(protocol, self.dataset(dataset))
 
     def _content(self, dataset: str, name: str) -> Keys:
         """Return the keys of a method on a data set, complete but not checked against each other.

@@ -13,6 +13,7 @@ from lgd_core.config.models.base import Config
 from lgd_core.config.models.dataset import AugmentConfig, SourceConfig
 from lgd_core.config.models.images import ImageConfig, NormaliseConfig, StoredImageConfig
 from lgd_core.config.models.method import SamplerConfig
+from lgd_core.config.models.protocol import Decayed, LabelsConfig, OptimiserName, ScheduleConfig
 
 
 class ClassNames(Config):
@@ -104,20 +105,31 @@ class NetworkSpec(NetworkInput):
 
 
 class TrainingSettings(Config):
-    """Training of a classifier to a fixed length, see training.train_to_length."""
+    """Training of a classifier to a fixed length, see training.train_to_length.
 
-    epochs: int
+    ``epochs`` are cut off after ``steps``, where those are given. Evaluations are ``evaluations``
+    in number, or ``every`` so many epochs, after a share of the epochs.
+    """
+
+    epochs: int | None
     batch: int
     lr: float
     weight_decay: float
     cutmix: bool
-    evaluations: int
+    evaluations: int | None
+    steps: int | None = None
+    optimiser: OptimiserName = "adamw"
+    decayed: Decayed = "all"
+    schedule: ScheduleConfig = ScheduleConfig()
+    every: int | None = None
+    after: float = 0.0
 
 
 class StudentSettings(TrainingSettings):
-    """How a student learns a distilled set, and by which protocol."""
+    """How a student learns a distilled set; ``shuffle`` and ``labels`` as in ProtocolConfig."""
 
-    protocol: str
+    labels: LabelsConfig = LabelsConfig()
+    shuffle: int = 1
 
 
 class WatchedSettings(Config):
@@ -134,7 +146,6 @@ class AloneSettings(TrainingSettings):
     """Training of a network on one increment alone, see students.cross_accuracies."""
 
     architecture: str
-    protocol: str
 
 
 class DrawSettings(Config):

@@ -4,15 +4,17 @@ Snakemake runs a job again when its settings change, so that these functions dec
 repeats. A key that does not act, such as the keys of a guidance of strength 0, is left out.
 """
 
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
+from lgd_core.base.errors import UserError
 from lgd_core.config.kinds import image_sources
-from lgd_core.config.methods import epochs_for_ipc, images_per_increment, needs
-from lgd_core.config.models.dataset import DatasetConfig, ProtocolConfig
+from lgd_core.config.methods import epochs_for_ipc, needs
+from lgd_core.config.models.dataset import DatasetConfig
 from lgd_core.config.models.images import StoredImageConfig
 from lgd_core.config.models.method import MethodConfig
+from lgd_core.config.models.protocol import ProtocolConfig
 from lgd_core.config.plain import is_mapping, is_sequence
 from lgd_core.config.settings import (
     AloneSettings,
@@ -25,6 +27,8 @@ from lgd_core.config.settings import (
     StudentSettings,
     WatchedSettings,
 )
+
+Value = TypeVar("Value")
 
 
 def canonical(value: object) -> Any:
@@ -110,28 +114,87 @@ def seed_settings(method: MethodConfig) -> SeedSettings:
     )
 
 
-def evaluation_settings(
-    dataset: DatasetConfig, method: MethodConfig, increments: int
-) -> StudentSettings:
-    """Return the protocol of a student at the images per class that some increments make."""
-    protocol = protocol_settings(dataset)
-    return student_settings(protocol, increments * images_per_increment(method))
+def protocol_on(protocol: ProtocolConfig, dataset: DatasetConfig) -> ProtocolConfig:
+    """Return a protocol in which what it leaves to the data set is filled in."""
+    own, optimiser, times = dataset.evaluation, protocol.optimiser, protocol.evaluations
+    timed = protocol.steps is not None
+    spread = times.every is None and times.count is None
+    return protocol.model_copy(
+        update={
+            "epochs": None if timed else _or(protocol.epochs, own.epochs),
+            "batch": _or(protocol.batch, own.batch),
+            "cutmix": _or(protocol.cutmix, own.cutmix),
+            "augment": _or(protocol.augment, dataset.augment),
+            "evaluations": times.model_copy(
+                update={"count": own.evaluations if spread else times.count}
+            ),
+            "optimiser": optimiser.model_copy(
+                update={
+                    "lr": _or(optimiser.lr, own.lr),
+                    "weight_decay": _or(optimiser.weight_decay, own.weight_decay),
+                }
+            ),
+        }
+    )
 
 
-def student_settings(protocol: ProtocolConfig, ipc: int) -> StudentSettings:
-    """Return the protocol of a student at an amount of images per class."""
-    keys = protocol.model_dump(exclude={"epochs"})
-    return StudentSettings(**keys, epochs=epochs_for_ipc(protocol.epochs, ipc))
+def _or(value: Value | None, other: Value) -> Value:
+    return other if value is None else value
 
 
-def protocol_settings(dataset: DatasetConfig) -> ProtocolConfig:
-    """Return how a student learns; which others there are does not decide it."""
-    return ProtocolConfig(**dataset.evaluation.model_dump(exclude={"students"}))
+def student_settings(protocol: ProtocolConfig, ipc: int, where: str) -> StudentSettings:
+    """Return how a student learns a set of ``ipc`` images per class by a protocol of protocol_on.
+
+    Raises UserError, for ``where``, if the protocol has no batch for that many.
+    """
+    batch, optimiser, times = protocol.batch, protocol.optimiser, protocol.evaluations
+    if isinstance(batch, dict):
+        if ipc not in batch:
+            known = ", ".join(map(str, sorted(batch)))
+            raise UserError(
+                f"{where}: batch: found none for {ipc} images per class, expected a batch for "
+                f"that many beside those for {known}"
+            )
+        batch = batch[ipc]
+    epochs = None if protocol.epochs is None else epochs_for_ipc(protocol.epochs, ipc)
+    # Validated, since what protocol_on has filled in may be None to a type checker.
+    return StudentSettings.model_validate(
+        {
+            "epochs": epochs,
+            "steps": protocol.steps,
+            "batch": batch,
+            "lr": optimiser.lr,
+            "weight_decay": optimiser.weight_decay,
+            "optimiser": optimiser.name,
+            "decayed": optimiser.decayed,
+            "schedule": protocol.schedule,
+            "cutmix": protocol.cutmix,
+            "evaluations": times.count,
+            "every": times.every,
+            "after": times.after,
+            "labels": protocol.labels,
+            "shuffle": protocol.shuffle,
+        }
+    )
+
+
+def images_trained_on(lesson: StudentSettings, size: int) -> int:
+    """Return the images that a student sees in training on a set of ``size`` images."""
+    size *= lesson.labels.regions**2
+    if lesson.steps is None:
+        return (lesson.epochs or 0) * size
+    epochs, steps = divmod(lesson.steps, -(-size // lesson.batch))
+    return epochs * size + steps * lesson.batch
+
+
+def student_images(dataset: DatasetConfig, protocol: ProtocolConfig) -> SeenImages:
+    """Return what a protocol of protocol_on shows students of a data set's images."""
+    return seen_images(dataset).model_copy(update={"augment": protocol.augment})
 
 
 def redundancy_settings(dataset: DatasetConfig) -> AloneSettings:
     """Return the protocol of a network that is trained on one increment alone."""
-    keys = protocol_settings(dataset).model_dump(exclude={"evaluations"})
+    keys = dataset.evaluation.model_dump(include={"batch", "lr", "weight_decay", "cutmix"})
     return AloneSettings(**keys | dataset.redundancy.model_dump(), evaluations=1)
 
 

@@ -16,6 +16,7 @@ from lgd_core.base.seeding import Key, generator
 from lgd_core.config.models.dataset import ClassGradientsConfig
 from lgd_core.networks.training import (
     Images,
+    class_loss,
     optimiser_for,
     restore,
     schedule_for,
@@ -88,7 +89,7 @@ def train_surrogate(
     """
     surrogate = recipe.surrogate
     optimiser = optimiser_for(model, surrogate.lr, surrogate.weight_decay)
-    schedule = schedule_for(optimiser, surrogate.epochs)
+    schedule, loss_on = schedule_for(optimiser, surrogate.epochs), class_loss(mix=False)
     parts = {"model": model, "optimiser": optimiser, "schedule": schedule}
     keys = (*parts, "curve", "kept", "last")
     state = checkpoint.load("surrogate", *keys) or {"curve": [], "kept": []}
@@ -99,7 +100,7 @@ def train_surrogate(
     with progress("surrogate", surrogate.epochs, len(curve)) as bar:
         while len(curve) < surrogate.epochs and len(kept) < recipe.max_checkpoints:
             epoch_key = (*key, len(curve))
-            loss = train_epoch(model, optimiser, data, surrogate.batch, False, epoch_key)
+            loss = train_epoch(model, optimiser, data, surrogate.batch, loss_on, epoch_key)
             schedule.step()
             now = class_gradients(model, data, rows, micro_batches)
             alike = None if last is None else similarity(now, last)

@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from torch import nn
+
 from lgd_core.base.checkpoints import Checkpoint
 from lgd_core.base.seeding import Key
-from lgd_core.config.protocols import protocols
 from lgd_core.config.settings import NetworkSpec, StudentSettings, TrainingSettings
+from lgd_core.evaluation.soft_labels import StoredLabels, student_loss
 from lgd_core.networks.classifiers import build_network
 from lgd_core.networks.training import Images, accuracy, train_to_length
 
@@ -16,7 +18,8 @@ class Lesson:
     """What a student of a distilled set learns from and is tested on, and how.
 
     ``data`` is the distilled set, ``test`` and ``validation`` are real images, the latter perhaps
-    none. The student's weights and the order of images follow from ``key``.
+    none. The student's weights and the order of images follow from ``key``. ``teacher`` and
+    ``stored`` labels are there if the recipe asks for them.
     """
 
     spec: NetworkSpec
@@ -26,15 +29,32 @@ class Lesson:
     recipe: StudentSettings
     key: Key
     checkpoint: Checkpoint
+    teacher: nn.Module | None = None
+    stored: StoredLabels | None = None
 
 
 def train_student(lesson: Lesson) -> dict[str, float | None]:
-    """Train a network from scratch by the recipe's protocol; return accuracies in percent.
+    """Train a network from scratch by the recipe; return accuracies in percent.
 
     Beside ``top1`` and ``best_top1`` on the test set, ``validation_top1`` after the last epoch is
-    the number to choose hyperparameters by; None where no real images are held out.
+    the number to choose hyperparameters by; None where no real images are held out. Stored labels
+    count in ``label_bytes``; those made for every batch take none.
     """
-    return protocols()[lesson.recipe.protocol].train(lesson)
+    model = build_network(lesson.spec, *lesson.key).to(lesson.data.device)
+    stored = lesson.stored and lesson.stored.to(lesson.data.device)
+    result = train_to_length(
+        model,
+        lesson.data,
+        lesson.test,
+        lesson.recipe,
+        lesson.key,
+        lesson.checkpoint,
+        "student",
+        student_loss(lesson.recipe, lesson.teacher, stored),
+    )
+    held_out = lesson.validation
+    validation = accuracy(model, held_out) if len(held_out.labels) else None
+    return {**result, "validation_top1": validation, "label_bytes": stored.bytes if stored else 0}
 
 
 def cross_accuracies(

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lgd_core.analysis.ablations import ablation_table, learner_runs
-from lgd_core.analysis.tables import read_paper, spread_over
+from lgd_core.analysis.tables import by_protocol, read_paper, spread_over
 from lgd_core.config.models.sweep import ResolvedSweep
 from lgd_core.figures.layout import SMALL, groups
 from lgd_core.figures.making import FigureJob
@@ -25,10 +25,8 @@ def make(job: FigureJob) -> Figure:
         job.wildcards["dataset"],
         family,
         job.settings["sizes"],
-        {
-            job.settings["protocol"]: job.artifacts("runs"),
-            "incremental": list(map(learner_runs, job.artifacts("learners"))),
-        },
+        by_protocol(job.artifacts("runs"))
+        | {"incremental": list(map(learner_runs, job.artifacts("learners")))},
         job.artifacts("matrices"),
         read_paper(job.inputs.get("paper", [])),
     )

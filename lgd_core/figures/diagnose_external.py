@@ -49,9 +49,12 @@ def make(job: FigureJob) -> Figure:
 
 
 def _by_student(runs: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """Return runs by student, and by protocol too where there are several."""
     students: dict[str, list[dict[str, Any]]] = {}
+    several = len({run["protocol"] for run in runs}) > 1
     for run in runs:
-        students.setdefault(run["student"], []).append(run)
+        name = f"{run['student']}, {run['protocol']}" if several else run["student"]
+        students.setdefault(name, []).append(run)
     return students
 
 

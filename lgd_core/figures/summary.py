@@ -37,9 +37,12 @@ th, td {{ padding: 4px 16px 4px 0; text-align: left; border-bottom: 1px solid #8
 def readable(table: pd.DataFrame) -> pd.DataFrame:
     """Return the accuracy table with means and standard deviations joined, empty columns left out.
 
-    ``table`` as of tables.result_table.
+    ``table`` as of tables.result_table. Protocols are shown where sets were evaluated by several.
     """
-    shown = table.loc[:, ["method", "student", "n"]].copy()
+    protocols = table.loc[:, "protocol"]
+    several = protocols[protocols != "reference"].nunique() > 1
+    named = ["method", "student", *(["protocol"] if several else []), "n"]
+    shown = table.loc[:, named].copy()
     for name, (mean, std) in SPREADS.items():
         if table.loc[:, mean].notna().any():
             shown[name] = _written(table.loc[:, mean]) + _written(table.loc[:, std], " ± ")

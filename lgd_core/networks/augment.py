@@ -78,6 +78,27 @@ def _sample_points(start: Tensor, length: Tensor, size: int) -> Tensor:
     return points.clamp(start + 0.5, start + length - 0.5) * 2 / size - 1
 
 
+def shuffle_patches(images: Tensor, factor: int, rng: torch.Generator) -> Tensor:
+    """Put ``factor`` columns, then as many rows of images (N, C, H, W) into random order.
+
+    Whole columns and rows move, in every image in an order of its own (RDED, Sun et al., 2024).
+    They are as wide as H and W allow; pixels beyond the last whole one stay where they are.
+    """
+    if factor == 1:
+        return images
+    for axis in (3, 2):
+        length = images.shape[axis]
+        width = length // factor
+        order = torch.rand(len(images), factor, generator=rng).argsort(1)
+        places = order[:, :, None] * width + torch.arange(width)
+        rest = torch.arange(width * factor, length).expand(len(images), -1)
+        places = torch.cat([places.flatten(1), rest], 1).to(images.device)
+        shape = [len(images), 1, 1, 1]
+        shape[axis] = length
+        images = images.gather(axis, places.view(shape).expand(images.shape))
+    return images
+
+
 def random_flip(images: Tensor, probability: float, rng: torch.Generator) -> Tensor:
     """Mirror every image (N, ..., C, H, W) left to right with the given probability."""
     flipped = (torch.rand(len(images), generator=rng) < probability).to(images.device)

@@ -1,9 +1,11 @@
-"""Learners, reference models and students: networks with affine instance normalisation.
+"""Learners, reference models and students: networks with affine instance or batch normalisation.
 
-The normalisation is ``GroupNorm`` with one group per channel: the same in training and in
+Instance normalisation is ``GroupNorm`` with one group per channel: the same in training and in
 evaluation, with no running statistics, so that a network can guide while it is trained on little.
+Batch normalisation is what the networks of ImageNet-1K's tables have.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +26,20 @@ def instance_norm(channels: int) -> nn.GroupNorm:
     return nn.GroupNorm(channels, channels)
 
 
+Norm = Callable[[int], nn.Module]
+
+
+def norm_of(architecture: Architecture) -> Norm:
+    """Return the normalisation of an architecture, by its number of channels."""
+    return nn.BatchNorm2d if architecture.batch_norm else instance_norm
+
+
 def build_network(spec: NetworkSpec, *key: int | str) -> nn.Module:
     """Build a network for normalised images (N, channels, size, size), initialised by its key.
 
     It returns logits (N, classes). Raises UserError where its name is no architecture's.
     """
-    builders = {"ConvNet": ConvNet, "ResNetAP": ResNetAP, "ResNet": resnet_in}
+    builders = {"ConvNet": ConvNet, "ResNetAP": ResNetAP, "ResNet": build_resnet}
     architecture = parse_architecture(spec.name)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed("initialise", *key))
@@ -57,17 +67,17 @@ class AveragePool(nn.Module):
 
 
 class ConvNet(nn.Sequential):
-    """Blocks of 3x3 convolution, instance norm, ReLU and 2x2 average pooling, then one layer.
+    """Blocks of 3x3 convolution, norm, ReLU and 2x2 average pooling, then one layer.
 
     The classifier reads the flattened last feature map, so a network fits one input size.
     """
 
     def __init__(self, architecture: Architecture, channels: int, size: int, classes: int) -> None:
-        width, depth = architecture.width, architecture.depth
+        width, depth, norm = architecture.width, architecture.depth, norm_of(architecture)
         blocks = [
             nn.Sequential(
                 nn.Conv2d(channels if i == 0 else width, width, 3, padding=1),
-                instance_norm(width),
+                norm(width),
                 nn.ReLU(inplace=True),
                 AveragePool(2),
             )
@@ -80,17 +90,17 @@ class ConvNet(nn.Sequential):
 class AveragePoolBlock(nn.Module):
     """Residual block of stride-1 convolutions that halves the resolution by average pooling."""
 
-    def __init__(self, channels: int, width: int, halve: bool) -> None:
+    def __init__(self, channels: int, width: int, halve: bool, norm: Norm) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(channels, width, 3, padding=1, bias=False)
-        self.norm1 = instance_norm(width)
+        self.norm1 = norm(width)
         self.pool = AveragePool(2) if halve else nn.Identity()
         self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
-        self.norm2 = instance_norm(width)
+        self.norm2 = norm(width)
         self.shortcut = nn.Identity()
         if halve or channels != width:
             conv = nn.Conv2d(channels, width, 1, bias=False)
-            self.shortcut = nn.Sequential(conv, self.pool, instance_norm(width))
+            self.shortcut = nn.Sequential(conv, self.pool, norm(width))
 
     def forward(self, x: Tensor) -> Tensor:
         inner = self.pool(F.relu(self.norm1(self.conv1(x))))
@@ -105,17 +115,17 @@ class ResNetAP(nn.Sequential):
     """
 
     def __init__(self, architecture: Architecture, channels: int, size: int, classes: int) -> None:
-        width = architecture.width
+        width, norm = architecture.width, norm_of(architecture)
         kernel, pool = (7, 4) if size > 128 else (3, 2) if size > 64 else (3, 1)
         stem = nn.Sequential(
             nn.Conv2d(channels, width, kernel, padding=kernel // 2, bias=False),
-            instance_norm(width),
+            norm(width),
             nn.ReLU(inplace=True),
             AveragePool(pool),
         )
         widths = [width * 2**i for i in range(4)]
         stages = [
-            AveragePoolBlock(before, after, halve=i > 0)
+            AveragePoolBlock(before, after, i > 0, norm)
             for i, (before, after) in enumerate(zip([width, *widths], widths, strict=False))
         ]
         head = (nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(widths[-1], classes))
@@ -123,12 +133,13 @@ class ResNetAP(nn.Sequential):
         _initialise_convolutions(self)
 
 
-def resnet_in(architecture: Architecture, channels: int, size: int, classes: int) -> nn.Module:
-    """Return torchvision's ResNet with instance norm; smaller inputs get a smaller stem."""
+def build_resnet(architecture: Architecture, channels: int, size: int, classes: int) -> nn.Module:
+    """Return torchvision's ResNet; smaller inputs get a smaller stem."""
     from torchvision.models import resnet  # two seconds that the other networks do not need
 
     layers = {10: [1, 1, 1, 1], 18: [2, 2, 2, 2]}[architecture.depth]
-    model = resnet.ResNet(resnet.BasicBlock, layers, num_classes=classes, norm_layer=instance_norm)
+    norm = norm_of(architecture)
+    model = resnet.ResNet(resnet.BasicBlock, layers, num_classes=classes, norm_layer=norm)
     kernel, stride = (7, 2) if size > 128 else (3, 1)
     model.conv1 = nn.Conv2d(channels, 64, kernel, stride, padding=kernel // 2, bias=False)
     if size <= 64:

@@ -13,6 +13,7 @@ from lgd_core.base.seeding import Key
 from lgd_core.config.models.method import LearnerConfig
 from lgd_core.networks.training import (
     Images,
+    class_loss,
     mean_loss,
     optimiser_for,
     restore,
@@ -44,6 +45,7 @@ def train_to_plateau(
     training, or of ``held_out`` real training images if given. The curve has one row per epoch.
     """
     optimiser = optimiser_for(model, recipe.lr, recipe.weight_decay)
+    loss_on = class_loss(recipe.cutmix)
     ema = ModelEmaV3(model, decay=recipe.ema_decay, use_warmup=True)
     parts = {"model": model, "optimiser": optimiser, "ema": ema.module}
     state = checkpoint.load("learner", *parts, "step", "curve") or {"step": 0, "curve": []}
@@ -61,9 +63,7 @@ def train_to_plateau(
             for group in optimiser.param_groups:
                 group["lr"] = rate
             epoch_key = (*key, len(curve))
-            loss = train_epoch(
-                model, optimiser, data, recipe.batch, recipe.cutmix, epoch_key, after_step
-            )
+            loss = train_epoch(model, optimiser, data, recipe.batch, loss_on, epoch_key, after_step)
             monitored = loss if held_out is None else mean_loss(model, held_out)
             curve.append({"phase": phase, "loss": loss, "monitored": monitored})
             bar.set_postfix(phase=phase, loss=f"{loss:.3f}", refresh=False)

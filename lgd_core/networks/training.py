@@ -1,6 +1,7 @@
 """Training of classifiers to a fixed length: students, references, redundancy networks."""
 
 import copy
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,9 +15,10 @@ from lgd_core.base.finite import require_finite
 from lgd_core.base.progress import progress
 from lgd_core.base.seeding import Key, generator
 from lgd_core.config.models.dataset import AugmentConfig
+from lgd_core.config.models.protocol import Decayed, OptimiserName, ScheduleConfig
 from lgd_core.config.settings import SeenImages, TrainingSettings
 from lgd_core.data.multi_formation import unpack_stored
-from lgd_core.networks.augment import augment, cutmix
+from lgd_core.networks.augment import augment, cutmix, shuffle_patches
 from lgd_core.networks.classifiers import Preprocess, resized
 
 
@@ -83,12 +85,34 @@ def resize_stored(images: Tensor, size: int, device: torch.device, batch: int = 
     return torch.cat([part.clamp(0, 255).round().to(torch.uint8) for part in parts])
 
 
+# The loss of a network on some rows of a set, augmented by a generator.
+BatchLoss = Callable[[nn.Module, Images, Tensor, torch.Generator], Tensor]
+
+
+def class_loss(mix: bool, shuffle: int = 1) -> BatchLoss:
+    """Return the loss of training on labels of classes, see loss_of."""
+    return lambda model, data, rows, rng: loss_of(model, data, rows, mix, rng, shuffle)
+
+
+def training_batch(
+    data: Images, rows: Tensor, rng: torch.Generator, shuffle: int = 1
+) -> tuple[Tensor, Tensor]:
+    """Return rows of a set as networks see them in training, shuffled and augmented; labels."""
+    images, labels = data.batch(rows)
+    images = shuffle_patches(images, shuffle, rng)
+    return data.preprocess(augment(images, data.augmentation, rng)), labels
+
+
 def loss_of(
-    model: nn.Module, data: Images, rows: Tensor, mix: bool, rng: torch.Generator
+    model: nn.Module,
+    data: Images,
+    rows: Tensor,
+    mix: bool,
+    rng: torch.Generator,
+    shuffle: int = 1,
 ) -> Tensor:
     """Return the mean cross-entropy of one augmented batch, with CutMix if ``mix``."""
-    images, labels = data.batch(rows)
-    images = data.preprocess(augment(images, data.augmentation, rng))
+    images, labels = training_batch(data, rows, rng, shuffle)
     if not mix:
         return F.cross_entropy(model(images), labels)
     images, order, own = cutmix(images, rng)
@@ -102,25 +126,28 @@ def train_epoch(
     optimiser: torch.optim.Optimizer,
     data: Images,
     batch: int,
-    mix: bool,
+    loss_on: BatchLoss,
     key: Key,
     after_step: Callable[[], None] = lambda: None,
+    steps: int | None = None,
 ) -> float:
     """Train one epoch, shuffled and augmented by its key; return the mean training loss.
 
-    Raises UserError where the loss is not finite.
+    The epoch ends after ``steps``, if they are given. Raises UserError where the loss is not
+    finite.
     """
     model.train()
     rng = generator("epoch", *key)
-    total = torch.zeros((), device=data.device)
-    for rows in torch.randperm(len(data.labels), generator=rng).split(batch):
-        loss = loss_of(model, data, rows, mix, rng)
+    total, seen = torch.zeros((), device=data.device), 0
+    for rows in torch.randperm(len(data.labels), generator=rng).split(batch)[:steps]:
+        loss = loss_on(model, data, rows, rng)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
         after_step()
         total += loss.detach() * len(rows)
-    loss = total.item() / len(data.labels)
+        seen += len(rows)
+    loss = total.item() / seen
     require_finite(loss, "loss of training", "a lower lr")
     return loss
 
@@ -147,24 +174,63 @@ def mean_loss(model: nn.Module, data: Images, batch: int = 250) -> float:
     return total.item() / len(data.labels)
 
 
-def optimiser_for(model: nn.Module, lr: float, weight_decay: float) -> torch.optim.AdamW:
-    """Return AdamW with betas (0.9, 0.999) for all parameters of a model."""
+def optimiser_for(
+    model: nn.Module,
+    lr: float,
+    weight_decay: float,
+    name: OptimiserName = "adamw",
+    decayed: Decayed = "all",
+) -> torch.optim.Adam:
+    """Return AdamW, or Adam, with betas (0.9, 0.999) for all parameters of a model.
+
+    ``decayed`` says which of them decay: all, or those of two or more dimensions.
+    """
+    kind = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}[name]
+    groups: list[dict[str, Any]] = [{"params": list(model.parameters())}]
+    if decayed == "matrices":
+        parts = [[p for p in model.parameters() if (p.dim() > 1) == wide] for wide in (True, False)]
+        groups = [{"params": parts[0]}, {"params": parts[1], "weight_decay": 0.0}]
     # Fused: one kernel for all parameters; small networks spend most of their step here otherwise.
-    return torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=weight_decay, fused=True)
+    return kind(groups, lr=lr, weight_decay=weight_decay, fused=True)
 
 
 def schedule_for(
-    optimiser: torch.optim.Optimizer, epochs: int
+    optimiser: torch.optim.Optimizer, epochs: int, schedule: ScheduleConfig | None = None
 ) -> torch.optim.lr_scheduler.LRScheduler:
-    """Return the schedule of a fixed length: times 0.2 after 2/3 and again after 5/6 of it."""
-    milestones = [max(1, 2 * epochs // 3), max(1, 5 * epochs // 6)]
-    return torch.optim.lr_scheduler.MultiStepLR(optimiser, milestones, gamma=0.2)
+    """Return a schedule of a fixed number of epochs, as ScheduleConfig describes it.
+
+    Without one it is that of steps: times 0.2 after 2/3 and again after 5/6 of the epochs.
+    """
+    if schedule is None or schedule.kind == "steps":
+        milestones = [max(1, 2 * epochs // 3), max(1, 5 * epochs // 6)]
+        return torch.optim.lr_scheduler.MultiStepLR(optimiser, milestones, gamma=0.2)
+    length = schedule.smoothing * epochs
+    return torch.optim.lr_scheduler.LambdaLR(
+        optimiser, lambda epoch: (1 + math.cos(math.pi * epoch / length)) / 2
+    )
 
 
-def evaluation_epochs(epochs: int, evaluations: int) -> set[int]:
-    """Return the epochs (counted from 1) that end with an evaluation; the last always does."""
-    every = max(1, epochs // evaluations)
-    return set(range(epochs, 0, -every))
+def evaluation_epochs(
+    epochs: int, count: int | None, every: int | None = None, after: float = 0.0
+) -> set[int]:
+    """Return the epochs (counted from 1) that end with an evaluation; the last always does.
+
+    They are ``every`` so many epochs, or evenly spread and ``count`` in number; none is before the
+    share ``after`` of all.
+    """
+    spread = every or max(1, epochs // (count or 1))
+    return {epoch for epoch in range(epochs, 0, -spread) if epoch > after * epochs}
+
+
+def epochs_of(recipe: TrainingSettings, images: int) -> tuple[int, int | None]:
+    """Return the epochs of a training on so many images, and the steps of the last one.
+
+    The steps are None where the recipe counts epochs.
+    """
+    if recipe.steps is None:
+        return recipe.epochs or 0, None
+    whole, rest = divmod(recipe.steps, -(-images // recipe.batch))
+    return (whole + 1, rest) if rest else (whole, None)
 
 
 def train_to_length(
@@ -175,23 +241,30 @@ def train_to_length(
     key: Key,
     checkpoint: Checkpoint,
     name: str,
+    loss_on: BatchLoss | None = None,
 ) -> dict[str, float]:
-    """Train for the recipe's epochs, the rate times 0.2 after 2/3 and again after 5/6 of them.
+    """Train for the recipe's epochs or steps; without ``loss_on``, on labels of classes.
 
     Changes ``model`` in place. Returns accuracies in percent: ``top1`` after the last epoch, the
     number to report, and ``best_top1`` over the evaluations, as the field reports it.
     """
-    epochs = recipe.epochs
-    optimiser = optimiser_for(model, recipe.lr, recipe.weight_decay)
-    schedule = schedule_for(optimiser, epochs)
+    epochs, last_steps = epochs_of(recipe, len(data.labels))
+    loss_on = loss_on or class_loss(recipe.cutmix)
+    optimiser = optimiser_for(
+        model, recipe.lr, recipe.weight_decay, recipe.optimiser, recipe.decayed
+    )
+    schedule = schedule_for(optimiser, epochs, recipe.schedule)
     parts = {"model": model, "optimiser": optimiser, "schedule": schedule}
     state = checkpoint.load(name, *parts, "epoch", "history") or {"epoch": 0, "history": []}
     restore(parts, state)
     history = state["history"]
-    evaluated = evaluation_epochs(epochs, recipe.evaluations)
+    evaluated = evaluation_epochs(epochs, recipe.evaluations, recipe.every, recipe.after)
     with progress(name, epochs, state["epoch"]) as bar:
         for epoch in range(state["epoch"], epochs):
-            loss = train_epoch(model, optimiser, data, recipe.batch, recipe.cutmix, (*key, epoch))
+            steps = last_steps if epoch + 1 == epochs else None
+            loss = train_epoch(
+                model, optimiser, data, recipe.batch, loss_on, (*key, epoch), steps=steps
+            )
             schedule.step()
             if epoch + 1 in evaluated:
                 history.append(accuracy(model, test))

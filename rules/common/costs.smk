@@ -1,5 +1,6 @@
 """Where the stages of a comparison leave what they cost."""
 
+from lgd_core.config.stages import images_trained_on
 from lgd_core.analysis.cost_stages import (
     Comparison,
     Drawer,
@@ -61,7 +62,7 @@ def job_values(wildcards, paid):
         "method": paid.method,
         "seed": config["seeds"],
         "k": paid.increments,
-        "protocol": protocol_of(wildcards),
+        "protocol": protocols_of(wildcards),
         "student": students_of(wildcards),
         "run": range(config["runs"]),
     }
@@ -87,7 +88,6 @@ def comparison_of(wildcards):
         for name in dict.fromkeys([*owners.values(), *owners])
     }
     artifacts = artifacts_before(wildcards, drawers)
-    dataset = dataset_of(wildcards)
     return Comparison(
         drawers=drawers,
         owners=owners,
@@ -97,10 +97,20 @@ def comparison_of(wildcards):
         },
         classes=len(names_of(wildcards)),
         seeds=len(config["seeds"]),
-        networks=len(students_of(wildcards)) * config["runs"],
-        epochs=dataset.evaluation.epochs,
-        trains_prior=dataset.prior.source == "train",
+        seen=lambda ipc: images_seen(wildcards, ipc),
+        trains_prior=dataset_of(wildcards).prior.source == "train",
     )
+
+
+def images_seen(wildcards, ipc):
+    """Return the images that all students of a set of so many images per class train on."""
+    size = ipc * len(names_of(wildcards))
+    lessons = [
+        checked(RECIPES.lesson, wildcards.dataset, protocol, student, ipc)
+        for protocol in protocols_of(wildcards)
+        for student in students_of(wildcards)
+    ]
+    return config["runs"] * sum(images_trained_on(lesson, size) for lesson in lessons)
 
 
 def recipes_of(wildcards):

@@ -48,7 +48,7 @@ def family_inputs(wildcards):
 
     inputs["runs"] = files(
         "evaluate/{protocol}/{student}/r{run}.json",
-        protocol=protocol_of(wildcards),
+        protocol=protocols_of(wildcards),
         student=family.students,
         run=range(config["runs"]),
     )

@@ -67,7 +67,7 @@ def test_editors_find_nothing_wrong_with_what_ships(recipe: Path) -> None:
     first = recipe.read_text().splitlines()[0]
     named = re.fullmatch(r"# yaml-language-server: \$schema=(\S+)", first)[1]
     folder = recipe.relative_to(ROOT / "config").parts[0]
-    kind = folder.removesuffix("s") if folder in ("datasets", "methods", "ablations") else "config"
+    kind = folder.removesuffix("s") if folder.removesuffix("s") in MODELS else "config"
     path = ROOT / "config" / "schemas" / f"{kind}.schema.json"
     assert (recipe.parent / named).resolve() == path
     # To an editor all keys are text, as in JSON.

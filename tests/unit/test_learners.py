@@ -185,3 +185,26 @@ def test_at_the_smallest_input_logits_still_depend_on_the_image(name: str) -> No
     logits = model(images)
     assert (logits[0] - logits[1]).abs().max() > 1e-3
     assert torch.allclose(model(images[:1]), logits[:1], atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["ConvNet-2-w8-bn", "ResNetAP-10-w16-bn", "ResNet-18-bn"])
+def test_batch_norm_networks_keep_running_statistics(name: str, tmp_path: Path) -> None:
+    wanted = spec(name, 32, classes=4)
+    network = build_network(wanted, 0)
+    kinds = {type(module) for module in network.modules()}
+    assert nn.BatchNorm2d in kinds
+    assert nn.GroupNorm not in kinds
+    images = torch.rand(6, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    network.train()(images + 1)
+    save_network(tmp_path / "network.safetensors", network, wanted, {})
+    loaded = load_network(tmp_path / "network.safetensors", torch.device("cpu"), wanted)
+    assert torch.equal(loaded(images), network.eval()(images))
+    assert not torch.equal(loaded(images), build_network(wanted, 0).eval()(images))
+
+
+def test_resnet_18_with_batch_norm_has_the_weights_of_torchvision() -> None:
+    wanted = spec("ResNet-18-bn", 224, classes=1000)
+    ours, theirs = build_network(wanted, 0), resnet18(weights=None)
+    ours.load_state_dict(theirs.state_dict())
+    images = torch.rand(2, 3, 224, 224, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(ours.eval()(images), theirs.eval()(images))

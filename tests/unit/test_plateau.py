@@ -14,7 +14,7 @@ from lgd_core.config.models.method import LearnerConfig
 from lgd_core.networks import learner as plateau
 from lgd_core.networks.classifiers import build_network
 from lgd_core.networks.learner import plateaued, train_to_plateau
-from lgd_core.networks.training import Images, optimiser_for, train_epoch
+from lgd_core.networks.training import Images, class_loss, optimiser_for, train_epoch
 
 LEARNER = LearnerConfig(
     lr=0.01,
@@ -107,7 +107,7 @@ def test_the_learner_s_weights_are_an_average_with_warm_up(bright: Images) -> No
 
     optimiser = optimiser_for(model, recipe.lr, recipe.weight_decay)
     for epoch in range(4):
-        train_epoch(model, optimiser, bright, 10, False, ("key", epoch), follow)
+        train_epoch(model, optimiser, bright, 10, class_loss(False), ("key", epoch), follow)
     assert steps == 12
     for name, weights in found.state_dict().items():
         assert torch.allclose(weights, average[name], atol=1e-5)

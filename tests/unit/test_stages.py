@@ -9,7 +9,6 @@ from lgd_core.config.stages import (
     canonical,
     draw_settings,
     drawn_images,
-    evaluation_settings,
     seed_settings,
     trace_settings,
     trained_images,
@@ -88,12 +87,3 @@ def test_a_trace_is_of_one_candidate_and_always_scored(recipes: Recipes) -> None
     trace = trace_settings(igd, 1)
     assert trace.keys.candidates == 1
     assert trace.reference_weight == igd.learnability.reference_weight
-
-
-def test_a_student_has_the_epochs_of_its_images_per_class(recipes: Recipes) -> None:
-    dataset, lgd = recipes.dataset("imagenette"), recipes.method("imagenette", "lgd")
-    known = dataset.evaluation.epochs
-    for increments in (1, 10):
-        found = evaluation_settings(dataset, lgd, increments).epochs
-        assert found == known[min(ipc for ipc in known if ipc >= 10 * increments)]
-    assert "students" not in canonical(evaluation_settings(dataset, lgd, 1))

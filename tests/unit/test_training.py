@@ -10,11 +10,13 @@ import torch
 import torch.nn.functional as F
 from conftest import SEEN, SPEC, changed
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from lgd_core.base.checkpoints import Checkpoint
 from lgd_core.base.seeding import generator
 from lgd_core.config.models.dataset import ImageConfig
 from lgd_core.config.settings import StudentSettings
+from lgd_core.evaluation import students
 from lgd_core.evaluation.students import Lesson, cross_accuracies, train_student
 from lgd_core.networks import classifiers, training
 from lgd_core.networks.augment import augment, cutmix
@@ -22,6 +24,7 @@ from lgd_core.networks.classifiers import build_network
 from lgd_core.networks.training import (
     Images,
     accuracy,
+    class_loss,
     evaluation_epochs,
     loss_of,
     mean_loss,
@@ -31,7 +34,7 @@ from lgd_core.networks.training import (
 )
 
 STUDENT = StudentSettings(
-    protocol="hard", epochs=12, evaluations=4, batch=10, lr=0.01, weight_decay=0.01, cutmix=True
+    epochs=12, evaluations=4, batch=10, lr=0.01, weight_decay=0.01, cutmix=True
 )
 NOWHERE = Checkpoint(None)
 
@@ -78,9 +81,9 @@ def rates(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     seen: list[float] = []
     real = training.train_epoch
 
-    def spy(model: nn.Module, optimiser: torch.optim.Optimizer, *args: object) -> float:
+    def spy(model: nn.Module, optimiser: Optimizer, *args: object, **more: object) -> float:
         seen.append(optimiser.param_groups[0]["lr"])
-        return real(model, optimiser, *args)
+        return real(model, optimiser, *args, **more)
 
     monkeypatch.setattr(training, "train_epoch", spy)
     return seen
@@ -134,7 +137,7 @@ def test_runs_differ_in_weights_and_in_batches(
         keys.append(args[3])
         return {"top1": 0.0, "best_top1": 0.0}
 
-    monkeypatch.setattr(training, "train_to_length", remember)
+    monkeypatch.setattr(students, "train_to_length", remember)
     for run in range(2):
         train_student(Lesson(SPEC, bright, bright, bright, STUDENT, ("key", run), NOWHERE))
     assert not same(*started)
@@ -152,13 +155,15 @@ def test_a_run_of_two_methods_starts_alike_and_sees_the_same_order_and_augmentat
         started.append(copy.deepcopy(real_build(*args)))
         return real_build(*args)
 
-    def loss(model: nn.Module, data: Images, rows: Tensor, mix: bool, rng: object) -> Tensor:
+    def loss(
+        model: nn.Module, data: Images, rows: Tensor, mix: bool, rng: object, *more: int
+    ) -> Tensor:
         before = rng.get_state()
-        value = real_loss(model, data, rows, mix, rng)
+        value = real_loss(model, data, rows, mix, rng, *more)
         drawn.append((rows.tolist(), before, rng.get_state()))
         return value
 
-    monkeypatch.setattr(classifiers, "build_network", build)
+    monkeypatch.setattr(students, "build_network", build)
     monkeypatch.setattr(training, "loss_of", loss)
     other = dataclasses.replace(bright, images=255 - bright.images)
     results = [
@@ -212,7 +217,7 @@ def test_an_epoch_is_shuffled_by_its_key_and_sees_every_image(bright: Images) ->
     model = student()
     model.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0][:, 0, 8, 8] * 255))
     for key in (("a", 0), ("a", 0), ("a", 1)):
-        train_epoch(model, optimiser_for(model, 0.01, 0.01), data, 10, False, key)
+        train_epoch(model, optimiser_for(model, 0.01, 0.01), data, 10, class_loss(False), key)
     assert [len(batch) for batch in seen] == [10, 10, 4] * 3
     orders = [torch.cat(seen[i : i + 3]).round().int().tolist() for i in (0, 3, 6)]
     assert all(sorted(order) == list(range(24)) for order in orders)
@@ -231,7 +236,9 @@ def test_an_epoch_s_loss_is_the_mean_over_images_not_batches(bright: Images) -> 
     plain = changed(bright.augment, crop_scale=[1.0, 1.0], crop_ratio=[1.0, 1.0], flip=0.0)
     data = dataclasses.replace(bright, augment=plain)
     model = Fixed()
-    found = train_epoch(model, optimiser_for(model, 0.0, 0.01), data, 10, False, ("key",))
+    found = train_epoch(
+        model, optimiser_for(model, 0.0, 0.01), data, 10, class_loss(False), ("key",)
+    )
     assert found == pytest.approx(mean_loss(model, data), rel=1e-5)
 
 

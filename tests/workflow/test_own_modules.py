@@ -30,7 +30,7 @@ def extended(finished, tmp_path_factory) -> Project:
     (project.folder / "lgd_core/distill/guidances/brightness.py").write_text(module)
     (project.folder / RECIPE).write_text(recipe)
     (protocol,) = blocks("docs/extending.md", "An evaluation protocol")
-    (project.folder / "lgd_core/evaluation/protocols/brief.py").write_text(protocol)
+    (project.folder / "config/protocols/brief.yaml").write_text(protocol)
     return project
 
 
@@ -73,13 +73,12 @@ def test_its_window_must_fit_the_steps(extended):
 
 def test_a_protocol_has_results_of_its_own(extended):
     ours = "results/digits/random/s0/k1/evaluate/{}/ConvNet-3-w32/r0.json"
-    kept = (extended.folder / ours.format("hard")).read_bytes()
-    chosen = "overrides={datasets: {digits: {evaluation: {protocol: brief}}}}"
-    brief = ours.format("brief")
-    assert set(extended.planned("--config", chosen, "--", brief)) == {("evaluate", "random", "1")}
-    extended.make("--config", chosen, "--", brief)
+    kept, brief = (extended.folder / ours.format("hard")).read_bytes(), ours.format("brief")
+    assert set(extended.planned("--", brief)) == {("evaluate", "random", "1")}
+    extended.make("--", brief)
     stamp = read_json(extended.folder / brief)
-    assert stamp["recipe"]["evaluation"]["protocol"] == "brief"
+    assert (stamp["protocol"], stamp["recipe"]["evaluation"]["steps"]) == ("brief", 10)
     assert (extended.folder / ours.format("hard")).read_bytes() == kept
-    refused = extended.run("-n", "--config", chosen.replace("brief", "breif"), "--", brief)
-    assert "found 'breif', expected one of brief, hard" in refused.stderr
+    refused = extended.run("-n", "--config", "protocols=[breif]")
+    assert "unknown protocol 'breif'" in refused.stderr
+    assert "did you mean 'brief'?" in refused.stderr

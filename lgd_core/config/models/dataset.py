@@ -27,7 +27,6 @@ from lgd_core.config.models.images import (
     ImageConfig,
     NormaliseConfig,
 )
-from lgd_core.config.protocols import protocol_model
 
 # diffusers embeds positions by sine and cosine of two coordinates.
 EMBEDDED = 4
@@ -216,9 +215,24 @@ class ClassGradientsConfig(Config):
     )
 
 
-class ProtocolConfig(protocol_model()):
-    """How a student learns a distilled set."""
+class EvaluationConfig(Config):
+    """How distilled sets are evaluated: by which protocols and students, and what protocols take
+    of the data set.
+    """
 
+    protocols: Distinct[str] = Field(
+        default=["hard"],
+        min_length=1,
+        description=(
+            "Protocols of this data set unless the run names others: names of files in "
+            "config/protocols."
+        ),
+    )
+    students: list[str] = Field(
+        default=["ConvNet-6", "ResNetAP-10", "ResNet-18"],
+        min_length=1,
+        description="Architectures trained on a distilled set unless the run names others.",
+    )
     epochs: dict[Count, Count] = Field(
         default={10: 2000, 50: 1500, 100: 1000},
         min_length=1,
@@ -227,25 +241,10 @@ class ProtocolConfig(protocol_model()):
         ),
     )
     batch: Batch = 64
-    lr: LearningRate = Field(
-        default=1.0e-3,
-        description=(
-            "Learning rate of AdamW, times 0.2 after 2/3 and again after 5/6 of the epochs."
-        ),
-    )
+    lr: LearningRate = Field(default=1.0e-3, description="Highest learning rate.")
     weight_decay: AdamWDecay = 0.01
     cutmix: bool = Field(default=True, description="Whether students train with CutMix.")
     evaluations: Evaluations = 100
-
-
-class EvaluationConfig(ProtocolConfig):
-    """The protocol by which a distilled set is evaluated."""
-
-    students: list[str] = Field(
-        default=["ConvNet-6", "ResNetAP-10", "ResNet-18"],
-        min_length=1,
-        description="Architectures trained on a distilled set unless the run names others.",
-    )
 
 
 class RedundancyConfig(Config):
@@ -286,6 +285,12 @@ class DatasetConfig(Config):
     evaluation: EvaluationConfig = Field(default_factory=EvaluationConfig)
     redundancy: RedundancyConfig = Field(default_factory=RedundancyConfig)
     difficulty: DifficultyConfig = Field(default_factory=DifficultyConfig)
+    protocols: dict[str, dict[Any, Any]] = Field(
+        default={},
+        description=(
+            "Protocol name to the keys that suit this data set, laid over the protocol's file."
+        ),
+    )
     recipes: dict[str, dict[Any, Any]] = Field(
         default={},
         description=(

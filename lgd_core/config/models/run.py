@@ -95,8 +95,8 @@ class AnalysesConfig(Config):
 
 class OverridesConfig(Config):
     """Changes laid over recipe files without editing them, checked like the files themselves:
-    datasets.NAME, methods.NAME and ablations.NAME hold keys of config/datasets, config/methods
-    and config/ablations.
+    datasets.NAME holds keys of config/datasets/NAME.yaml, and so do methods, protocols and
+    ablations.
     """
 
     datasets: Overrides = Field(default={}, description="Data set name to changed keys.")
@@ -104,6 +104,7 @@ class OverridesConfig(Config):
         default={},
         description="Method name to changed keys, inherited by every method that extends it.",
     )
+    protocols: Overrides = Field(default={}, description="Protocol name to changed keys.")
     ablations: Overrides = Field(default={}, description="Family name to changed keys.")
 
 
@@ -141,6 +142,13 @@ class RunConfig(Config):
     students: Distinct[str] = Field(
         default=[],
         description="Architectures to evaluate with; empty means the students of the data set.",
+    )
+    protocols: Distinct[str] = Field(
+        default=[],
+        description=(
+            "Protocols by which students learn, in the order of the table: names of files in "
+            "config/protocols. Empty means those of the data set."
+        ),
     )
     ipc: Distinct[Count] = Field(
         default=[50],

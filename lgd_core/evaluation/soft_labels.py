@@ -1,0 +1,159 @@
+"""Labels of a teacher: distributions over classes, stored per image or made for every batch.
+
+Stored labels are kept with an image or a region of it, as their largest probabilities in half
+precision (FKD, Shen and Xing, 2022; LPQLD, 2024). Labels made for a batch are those of exactly the
+augmented and mixed images that the student sees (RDED, Sun et al., 2024).
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lgd_core.base.digests import digest
+from lgd_core.base.errors import UserError
+from lgd_core.base.tensors import load_tensors, save_tensors
+from lgd_core.config.models.protocol import LabelsConfig
+from lgd_core.config.settings import StudentSettings
+from lgd_core.networks.augment import cutmix
+from lgd_core.networks.training import BatchLoss, Images, class_loss, training_batch
+
+
+@dataclass(frozen=True)
+class StoredLabels:
+    """Labels of N images over ``count`` classes: ``log_probabilities`` (N, k) in half precision.
+
+    ``classes`` (N, k) says which classes they are of, where k is less than ``count``; what is left
+    of a label is then spread evenly over the others. None where labels are whole.
+    """
+
+    log_probabilities: Tensor
+    classes: Tensor | None
+    count: int
+
+    @property
+    def bytes(self) -> int:
+        """Size of the labels in bytes."""
+        return sum(part.numel() * part.element_size() for part in self.tensors().values())
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return what is stored."""
+        parts = {"log_probabilities": self.log_probabilities}
+        return parts if self.classes is None else parts | {"classes": self.classes}
+
+    def to(self, device: torch.device) -> "StoredLabels":
+        """Return the labels on a device."""
+        parts = {name: part.to(device) for name, part in self.tensors().items()}
+        return StoredLabels(parts["log_probabilities"], parts.get("classes"), self.count)
+
+    def probabilities(self, rows: Tensor) -> Tensor:
+        """Return the distributions (B, count) of some rows, each with a sum of 1."""
+        full = self.log_probabilities[rows].float().exp()
+        if self.classes is not None:
+            rest = (1 - full.sum(1, keepdim=True)).clamp(min=0) / (self.count - full.shape[1])
+            classes = self.classes[rows].long()
+            full = rest.repeat(1, self.count).scatter(1, classes, full)
+        return full / full.sum(1, keepdim=True)
+
+
+@torch.inference_mode()
+def label_images(
+    teacher: nn.Module, data: Images, labels: LabelsConfig, batch: int = 250
+) -> StoredLabels:
+    """Return a teacher's distributions for images as they are, without augmentation."""
+    found = [
+        F.log_softmax(teacher(data.preprocess(data.batch(rows)[0])) / labels.temperature, 1)
+        for rows in torch.arange(len(data.labels)).split(batch)
+    ]
+    count = found[0].shape[1]
+    if labels.top is None or labels.top >= count:
+        return StoredLabels(torch.cat(found).half().cpu(), None, count)
+    values, classes = torch.cat(found).topk(labels.top)
+    narrow = torch.int16 if count < 2**15 else torch.int32
+    return StoredLabels(values.half().cpu(), classes.to(narrow).cpu(), count)
+
+
+def save_labels(
+    path: str | Path, labels: StoredLabels, data: Images, metadata: dict[str, Any]
+) -> None:
+    """Write labels with a digest of the images that they belong to."""
+    facts = {"labelled": image_digest(data), "classes": labels.count}
+    save_tensors(path, labels.tensors(), metadata | facts)
+
+
+def load_labels(path: str | Path, data: Images) -> StoredLabels:
+    """Read the labels of a set; raises UserError where they belong to other images."""
+    tensors, metadata = load_tensors(path)
+    found, expected = metadata["labelled"], image_digest(data)
+    if found != expected:
+        raise UserError(
+            f"{path}: labelled: found {found}, expected {expected}, the digest of the set's "
+            "images; delete the file and run again"
+        )
+    return StoredLabels(tensors["log_probabilities"], tensors.get("classes"), metadata["classes"])
+
+
+def image_digest(data: Images) -> str:
+    """Return a digest of a set's images as networks see them, and of their classes."""
+    return digest([data.images, data.labels])
+
+
+def student_loss(
+    settings: StudentSettings, teacher: nn.Module | None, stored: StoredLabels | None
+) -> BatchLoss:
+    """Return the loss by which a student learns: of classes, or of a teacher's distributions.
+
+    The latter is the Kullback-Leibler divergence of the student's distribution from the label, both
+    at the temperature, summed over classes and averaged over the batch, without a factor of the
+    squared temperature (RDED). Raises ValueError where the teacher or the labels are not given that
+    the settings ask for.
+    """
+    source, temperature = settings.labels.source, settings.labels.temperature
+    if source == "class":
+        return class_loss(settings.cutmix, settings.shuffle)
+    if source == "online" and teacher is not None:
+        return _OnlineLoss(teacher, settings.cutmix, settings.shuffle, temperature)
+    if source == "stored" and stored is not None:
+        return _StoredLoss(stored, settings.cutmix, settings.shuffle, temperature)
+    raise ValueError(f"{source} labels: found neither teacher nor labels, expected them")
+
+
+@dataclass(frozen=True)
+class _OnlineLoss:
+    teacher: nn.Module
+    mix: bool
+    shuffle: int
+    temperature: float
+
+    def __call__(
+        self, model: nn.Module, data: Images, rows: Tensor, rng: torch.Generator
+    ) -> Tensor:
+        images, _ = training_batch(data, rows, rng, self.shuffle)
+        if self.mix:
+            images, _, _ = cutmix(images, rng)
+        with torch.no_grad():
+            labels = F.log_softmax(self.teacher(images) / self.temperature, 1)
+        found = F.log_softmax(model(images) / self.temperature, 1)
+        return F.kl_div(found, labels, reduction="batchmean", log_target=True)
+
+
+@dataclass(frozen=True)
+class _StoredLoss:
+    stored: StoredLabels
+    mix: bool
+    shuffle: int
+    temperature: float
+
+    def __call__(
+        self, model: nn.Module, data: Images, rows: Tensor, rng: torch.Generator
+    ) -> Tensor:
+        images, _ = training_batch(data, rows, rng, self.shuffle)
+        labels = self.stored.probabilities(rows.to(data.device))
+        if self.mix:
+            images, order, own = cutmix(images, rng)
+            labels = own * labels + (1 - own) * labels[order.to(labels.device)]
+        found = F.log_softmax(model(images) / self.temperature, 1)
+        return F.kl_div(found, labels, reduction="batchmean")

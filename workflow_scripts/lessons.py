@@ -1,0 +1,50 @@
+"""What the jobs have in common that train students, and those that label sets for them."""
+
+from pathlib import Path
+
+from artifacts import paths_of
+from job import Job
+from torch import Tensor, nn
+
+from lgd_core.config.settings import SeenImages, StudentSettings
+from lgd_core.data.real_images import load_split
+from lgd_core.evaluation.soft_labels import load_labels
+from lgd_core.evaluation.students import Lesson
+from lgd_core.networks.classifiers import load_network
+from lgd_core.networks.training import Images
+
+# Images, classes and the factor by which a stored image holds several, as load_increments has them.
+Stored = tuple[Tensor, Tensor, int]
+
+
+def regions_of(job: Job, stored: Stored, regions: int) -> Images:
+    """Return a set's images as students see them, each cut into ``regions`` x ``regions``."""
+    images, labels, factor = stored
+    seen = job.read("network", SeenImages)
+    return Images.of_set(job.device, images, labels, factor * regions, seen)
+
+
+def teacher_of(job: Job) -> nn.Module:
+    """Return the network that labels images, an input of the rule."""
+    seen = job.read("network", SeenImages)
+    # One file, or a list of one where an input function has named it.
+    (path,) = paths_of(job.snakemake.input.teacher)
+    return load_network(path, job.device, seen.network_input)
+
+
+def taught(job: Job, stored: Stored, recipe: StudentSettings, real: Path, seed: int) -> Lesson:
+    """Return what a student of a set learns; ``real`` is the folder of the data set's arrays."""
+    seen, wildcards = job.read("network", SeenImages), job.snakemake.wildcards
+    data = regions_of(job, stored, recipe.labels.regions)
+    labels = job.snakemake.input.get("soft_labels")
+    return Lesson(
+        spec=seen.network(wildcards.student),
+        data=data,
+        test=Images.on(job.device, *load_split(real, "test"), seen),
+        validation=Images.on(job.device, *load_split(real, "validation"), seen),
+        recipe=recipe,
+        key=("student", seed, int(wildcards.run)),
+        checkpoint=job.checkpoint,
+        teacher=teacher_of(job) if job.snakemake.input.get("teacher") else None,
+        stored=load_labels(labels, data) if labels else None,
+    )
