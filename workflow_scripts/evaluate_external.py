@@ -16,7 +16,7 @@ with running(snakemake) as job:
     seen, protocol = job.read("network", SeenImages), job.read("evaluation", ProtocolConfig)
     images, labels = load_set(Path(snakemake.input.images).parent)
     real = Path(snakemake.input[0]).parent
-    # The protocol's epochs depend on the images per class; a class that lacks some counts as full.
+    # The protocol's epochs depend on the images per class, here the mean over classes, rounded up.
     ipc = -(-len(labels) // seen.classes)
     lesson = Lesson(
         seen.network(snakemake.wildcards.student),
