@@ -1,7 +1,7 @@
 """Measure sampling at ImageNette's size: DiT-XL/2, Stable Diffusion's autoencoder, ResNetAP-10.
 
 Weights are random, which changes neither speed nor memory. ``python benchmarks/full_scale.py``
-wants a GPU; without one, ``--small`` shows on a CPU that it runs.
+needs a GPU; ``--small`` runs small networks on a CPU, as a test of the script.
 """
 
 import argparse
@@ -48,7 +48,7 @@ SMALL = FULL | {
     "network": "ResNetAP-10-w16",
     "train_size": 32,
 }
-POSITIONS_OF_IPC_100 = 90  # of nine guided increments of ten
+POSITIONS_OF_IPC_100 = 90  # nine guided increments of ten positions each
 
 
 def build_prior(size: dict, device: torch.device, options: argparse.Namespace) -> Prior:
@@ -102,7 +102,7 @@ def seconds(work: Callable[[], object], device: torch.device, repeats: int = 5) 
 
 
 def position(size: dict, classes_per_batch: int | None) -> IncrementSpec:
-    """Describe one position of ten classes with three candidates, as the recipe lgd has it."""
+    """Describe one position of ten classes with three candidates, as in the recipe lgd."""
     return IncrementSpec(
         classes=list(range(10)),
         prior_labels=list(range(0, 1000, 100)),
@@ -148,11 +148,11 @@ def parts_of_a_step(
 
 
 def main() -> None:
-    """Print what one position takes, its shares, its memory, and the hours that follow, as JSON."""
+    """Print time, shares and memory of one position, and the hours for IPC 100, as JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--small", action="store_true", help="small networks, for a CPU")
     parser.add_argument("--compile", action="store_true", help="compile the transformer")
-    parser.add_argument("--max-batch", type=int, default=64, help="images in one forward")
+    parser.add_argument("--max-batch", type=int, default=64, help="images in one forward pass")
     parser.add_argument("--classes-per-batch", type=int, default=1, help="0 for all")
     options = parser.parse_args()
     device, size = resolve_device("auto"), SMALL if options.small else FULL

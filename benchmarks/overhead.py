@@ -1,6 +1,6 @@
-"""Measure what share of a finished run went into imports and into building the DAG.
+"""Measure the share of a finished run spent on imports, and the time for building the DAG.
 
-``python benchmarks/overhead.py TARGET``, where the run's results are.
+``python benchmarks/overhead.py TARGET``, in the folder that contains the run's ``results``.
 """
 
 import argparse
@@ -40,7 +40,7 @@ def recorded(rule: str) -> list[float]:
 
 
 def main() -> None:
-    """Print one line per rule, the share of imports in all of them, and the time of the DAG."""
+    """Print one line per rule, the share of imports in all jobs, and the time of the DAG."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("target", help="a file of the finished run, for the time of its DAG")
     target = parser.parse_args().target

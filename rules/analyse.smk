@@ -1,8 +1,8 @@
-"""The table of accuracies that every run ends with."""
+"""The accuracy table, the main result of every run."""
 
 
 rule table:
-    """Gather the accuracies of all methods and students, beside the paper's where it has them."""
+    """Gather the accuracies of all methods and students, with the paper's if it has them."""
     input:
         runs=over_methods(
             "results/{dataset}/{method}/s{seed}/k{k}/evaluate/{protocol}/{student}/r{run}.json",
@@ -11,7 +11,7 @@ rule table:
             run=lambda wildcards: range(config["runs"]),
         ),
         reference="results/{dataset}/reference/metrics.json",
-        # The sets are made with the table, which does not read them.
+        # Not read, but a table should be made together with the sets as images.
         sets=ancient(over_methods("results/{dataset}/{method}/s{seed}/k{k}/distilled")),
         paper=lambda wildcards: paper_tables(wildcards, ["table_1", "table_5"]),
     output:

@@ -1,4 +1,4 @@
-"""Configuration, and what rules of several stages need to name their inputs and settings."""
+"""Configuration, and functions that name the inputs and settings of rules of several stages."""
 
 import os
 import re
@@ -25,11 +25,12 @@ from lgd_core.config.stages import (
 )
 from lgd_core.figures.styles import check_colormap
 
-# The run, before files and values that the command line names.
+# The default run; files and values on the command line are added to it.
 RUN = "config/config.yaml"
 
-# glibc hands large tensors back to the kernel after every step and faults them in again at the next;
-# kept, a training step on the CPU takes a third less time. Jobs inherit the setting.
+# By default glibc returns the memory of large tensors to the kernel after every step and requests
+# it again at the next. If it keeps the memory, a training step on the CPU takes a third less time.
+# Jobs inherit this setting.
 MALLOC = {
     "MALLOC_MMAP_MAX_": "0",
     "MALLOC_TRIM_THRESHOLD_": str(10**11),
@@ -38,14 +39,14 @@ MALLOC = {
 for name, value in MALLOC.items():
     os.environ.setdefault(name, value)
 
-# Threads of the prior's own jobs and of decoding; Snakemake scales it down to --cores.
+# Threads of the prior's jobs and of decoding; Snakemake reduces them to --cores.
 ALL_CORES = 1024
 
-# Threads of sampling and of the reference. A job that claims all cores starts only when nothing else
-# runs, so that on a small machine increments would wait for every evaluation.
+# Threads of sampling and of the reference. A job with all cores starts only when no other job runs,
+# so on a small machine increments would wait for every evaluation.
 HALF_THE_CORES = max(1, os.cpu_count() // 2)
 
-# Increments wait for one another, evaluations for nobody: who is ahead of whom for a free core.
+# Priority for free cores: increments depend on one another, but no job waits for evaluations.
 INCREMENTS_FIRST = 1
 
 # Download first, so that missing data fail early.
@@ -53,7 +54,7 @@ FETCHING_FIRST = 2
 
 
 def checked(function, *arguments):
-    """Call a function; where the user is at fault, end with its one line and nothing else."""
+    """Call a function; a UserError ends the run with its one line."""
     try:
         return function(*arguments)
     except UserError as error:
@@ -62,8 +63,9 @@ def checked(function, *arguments):
 
 checked(check_writable, "results")
 
-# Read from the files themselves: Snakemake's own reading has lost which values were typed as text in
-# a file, and which on the command line, where all is text; nor does it see a key that stands twice.
+# The files are read here once more. After Snakemake's reading it is unknown which values are from a
+# file, with types, and which from the command line, where all are text. Snakemake also accepts keys
+# that occur twice.
 RUN_FILES = [RUN, *workflow.overwrite_configfiles]
 if workflow.config_settings.replace_workflow_config:
     RUN_FILES.remove(RUN)
@@ -72,15 +74,15 @@ RECIPES = checked(
 )
 
 
-# For the report. What is in force is what has been read above.
+# Only for the report; the configuration in use is the one read above.
 configfile: RUN
 
 
 config.update(RECIPES.config)
 checked(check_colormap, config["plots"]["colormap"], "config: plots.colormap")
 
-# GPUs per job; none where tensors live on the CPU, so that such jobs may run side by side. `cuda` is
-# not questioned here: on a cluster this machine may have no GPU while those that run the jobs do.
+# GPUs per job; 0 on the CPU, so that several such jobs may run at once. `cuda` is not checked here:
+# on a cluster this machine may have no GPU, while those that run the jobs have.
 GPU = int(config["device"] == "cuda" or (config["device"] == "auto" and has_gpu()))
 
 
@@ -111,20 +113,20 @@ def method_of(wildcards):
 
 
 def stage(name, version, **settings):
-    """Return what decides a stage's result beside its inputs, as one value that reruns it.
+    """Return the settings of a stage as one value; its jobs run again when the value changes.
 
-    A new version invalidates what the stage has made; editing code alone does not.
+    A new version invalidates the stage's results. Editing code alone does not.
     """
     return canonical({"stage": name, "version": version} | settings)
 
 
 def named():
-    """Return the folder of the run's tables and figures in that of a data set; empty without."""
+    """Return the subfolder of a named run's tables and figures; empty without a name."""
     return os.sep + config["name"] if config["name"] else ""
 
 
 def methods_of(wildcards):
-    """Return the methods that a run compares; ends where a target is not one of this run."""
+    """Return the methods that the run compares; ends with an error for another run's target."""
     folder = f"results/{wildcards.dataset}_ipc{wildcards.ipc}"
     if wildcards.name != named():
         found, expected = f"{folder}{wildcards.name}", f"{folder}{named()}"
@@ -135,7 +137,7 @@ def methods_of(wildcards):
 
 
 def last_increment(wildcards, method):
-    """Return the index of the last increment of a target's images per class."""
+    """Return the index of the last increment for a target's number of images per class."""
     return (
         checked(RECIPES.increments, wildcards.dataset, method, int(wildcards.ipc)) - 1
     )

@@ -1,15 +1,15 @@
-"""Real images: fetched, and prepared as arrays that all later stages read."""
+"""Fetching real images, and preparing the arrays that all later stages read."""
 
 
 rule fetch_dataset:
-    """Bring the raw files of a data set from the first source that works."""
+    """Fetch the raw files of a data set from the first source that works."""
     output:
         facts="results/{dataset}/data/source.json",
         raw=directory("results/{dataset}/data/raw"),
     log:
         "results/logs/fetch_dataset/{dataset}.log",
     priority: FETCHING_FIRST
-    # On a cluster only the login node may have a way to the internet.
+    # On a cluster only the login node may have internet access.
     localrule: True
     conda:
         "../environment.yml"
@@ -20,14 +20,14 @@ rule fetch_dataset:
             source=fetching_keys(source_of(wildcards)),
         ),
         images=lambda wildcards: source_images(wildcards.dataset),
-        # What asks for threads is no reason to run again: a folder may lie anywhere.
+        # A function with `threads` does not trigger reruns: a folder may be moved.
         source=lambda wildcards, threads: canonical(source_of(wildcards)),
     script:
         "../workflow_scripts/fetch_dataset.py"
 
 
 rule prepare_dataset:
-    """Split real images into training, validation and test arrays that are memory-mapped later."""
+    """Split real images into training, validation and test arrays, which jobs memory-map."""
     input:
         facts="results/{dataset}/data/source.json",
         raw="results/{dataset}/data/raw",
@@ -42,7 +42,7 @@ rule prepare_dataset:
     params:
         settings=prepared_settings,
         images=lambda wildcards: source_images(wildcards.dataset),
-        # What asks for threads is no reason to run again: a folder may lie anywhere.
+        # A function with `threads` does not trigger reruns: a folder may be moved.
         source=lambda wildcards, threads: canonical(source_of(wildcards)),
         record=SOURCE_RECORD,
     script:

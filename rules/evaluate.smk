@@ -1,4 +1,4 @@
-"""How distilled sets are evaluated: by students, and by how redundant their increments are."""
+"""Evaluation of distilled sets: accuracy of students, and redundancy of increments."""
 
 
 rule label_increments:

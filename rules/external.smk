@@ -1,4 +1,4 @@
-"""Folders of images from elsewhere: read, evaluated and measured; no prior is needed."""
+"""Reading, evaluating and measuring folders of images from elsewhere, without a prior."""
 
 
 rule read_external:
@@ -13,7 +13,7 @@ rule read_external:
     params:
         settings=set_settings,
         images=lambda wildcards: set_images(wildcards.external),
-        # What asks for threads is no reason to run again: a folder may lie anywhere.
+        # A function with `threads` does not trigger reruns: a folder may be moved.
         folder=lambda wildcards, threads: external_of(wildcards).folder,
         record=SET_RECORD,
     script:

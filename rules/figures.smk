@@ -1,6 +1,6 @@
-"""Figures, each drawn from the table of numbers beside it.
+"""Figures, and the tables that they are drawn from.
 
-A figure is a rule here, a module of its name in lgd_core/figures, and a caption in report/.
+A figure has a rule here, a module of the same name in lgd_core/figures and a caption in report/.
 """
 
 
@@ -23,7 +23,7 @@ rule analyses:
 
 
 rule figure:
-    """What all figures share. Ask for the file of a figure instead."""
+    """The common part of all figures, not a target. To draw a figure, ask for its file."""
     log:
         "results/logs/figure/{dataset}_ipc{ipc}{name}.log",
     conda:
@@ -32,7 +32,7 @@ rule figure:
         "../workflow_scripts/figure.py"
 
 
-# ---- What every run ends with, beside its table ----
+# ---- Figures of every run ----
 use rule figure as redundancy_heatmap with:
     """Draw the cross-increment accuracies of all methods side by side."""
     input:
@@ -93,9 +93,9 @@ use rule figure as samples with:
         ),
 
 
-# ---- What explains the methods ----
+# ---- Figures that explain the methods ----
 use rule figure as complementarity with:
-    """Draw what a network trained on the first increment gets wrong of every later one."""
+    """Draw the errors of a network trained on the first increment, on every later one."""
     input:
         matrices=over_methods(
             "results/{dataset}/{method}/s{seed}/k{k}/cross_increment.json"
@@ -116,7 +116,7 @@ use rule figure as complementarity with:
 
 
 use rule figure as dynamics with:
-    """Draw the loss across increments, its spikes, and what each increment brings."""
+    """Draw the loss across increments, its spikes, and the gain of each increment."""
     input:
         learners=over_increments("results/{dataset}/{method}/s{seed}/k{k}/learner.json"),
     output:
@@ -133,7 +133,7 @@ use rule figure as dynamics with:
 
 
 use rule figure as difficulty with:
-    """Draw how easy images are to learn, beside real ones, and how far apart the sets are."""
+    """Draw the difficulty of distilled and real images, and the divergences from the real set."""
     input:
         samples=over_methods(
             "results/{dataset}/{method}/s{seed}/k{k}/difficulty.safetensors"
@@ -162,7 +162,7 @@ use rule figure as difficulty with:
 
 
 use rule figure as in_distribution with:
-    """Draw the reference's confidence in every image against how easily it is learned."""
+    """Draw the reference's confidence in every image against mu, how easily it is learned."""
     input:
         samples=over_methods(
             "results/{dataset}/{method}/s{seed}/k{k}/difficulty.safetensors"
@@ -188,7 +188,7 @@ use rule figure as in_distribution with:
 
 
 use rule figure as guidance with:
-    """Draw what guidance does along the sampling steps, beside the same noise without it."""
+    """Draw the effect of guidance along the sampling steps, and the same noise without it."""
     input:
         traces=over_increments(
             "results/{dataset}/{method}/s{seed}/k{k}/guidance_trace.safetensors",
@@ -233,9 +233,9 @@ use rule figure as class_samples with:
         ),
 
 
-# ---- What methods cost, what their parts do, what other sets are like ----
+# ---- Costs, ablations, sets from elsewhere ----
 use rule figure as cost with:
-    """Draw what the methods cost: seconds, memory, and passes through networks per image."""
+    """Draw the costs of the methods: seconds by stage, passes through networks per image."""
     input:
         unpack(cost_inputs),
     output:
@@ -254,7 +254,7 @@ use rule figure as cost with:
 
 
 use rule figure as ablation with:
-    """Draw the accuracies of a family of methods, beside the paper's where it has them."""
+    """Draw the accuracies of a family of methods, and the paper's if it has them."""
     input:
         unpack(family_inputs),
     output:
@@ -279,7 +279,7 @@ use rule figure as ablation with:
 
 
 use rule figure as diagnose_external with:
-    """Draw all that was measured of a folder of images from elsewhere."""
+    """Draw all measurements of a folder of images from elsewhere."""
     input:
         runs=lambda wildcards: expand(
             "results/external/{{external}}/evaluate/{protocol}/{student}/r{run}.json",

@@ -1,8 +1,8 @@
-"""Increments: what they are made from, how they are drawn, chosen, merged and learned."""
+"""Increments: drawing candidates, selecting, merging, and training the learner."""
 
 
 rule cluster_modes:
-    """Find the modes of every class's real latents that an increment's images are pulled to."""
+    """Find the modes of every class's real latents, for mode guidance."""
     input:
         arrays("originals"),
         latents="results/{dataset}/latents.safetensors",
@@ -15,7 +15,7 @@ rule cluster_modes:
     priority: INCREMENTS_FIRST
     conda:
         "../environment.yml"
-    # More would add the threads' sums in any order: a rerun must give the same bytes.
+    # One thread, since the order of sums over threads varies and a rerun must give the same bytes.
     threads: 1
     params:
         settings=lambda wildcards: stage(
@@ -29,7 +29,7 @@ rule cluster_modes:
 
 
 rule seed_increment:
-    """Make increment 0: as the later ones, or of the prior, real images, a folder, another method."""
+    """Make increment 0: like later ones, or from prior, real images, a folder, another method."""
     input:
         unpack(seed_inputs),
     output:
@@ -49,7 +49,7 @@ rule seed_increment:
         images=lambda wildcards: seed_images(
             wildcards.dataset, wildcards.method, wildcards.seed
         ),
-        # What asks for threads is no reason to run again: a folder may lie anywhere.
+        # A function with `threads` does not trigger reruns: a folder may be moved.
         folder=lambda wildcards, threads: seed_folder(wildcards),
         record=SEED_RECORD,
     script:
@@ -87,7 +87,7 @@ rule sample_candidates:
 
 
 rule select_increment:
-    """Keep the candidate of highest learnability at every position, over all shards."""
+    """Keep the candidate with the highest learnability score at every position, over all shards."""
     input:
         candidate_shards,
     output:

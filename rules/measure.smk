@@ -1,4 +1,4 @@
-"""Measurements behind the figures that explain a method; drawn in figures.smk."""
+"""Measurements for the figures that explain the methods, see figures.smk."""
 
 
 rule measure_difficulty:
@@ -30,7 +30,7 @@ rule measure_difficulty:
 
 
 rule measure_real_difficulty:
-    """Measure how fast a new network learns each of as many real training images."""
+    """Measure how fast a new network learns real training images, as many as a set has."""
     input:
         arrays("train"),
         reference="results/{dataset}/reference/model.safetensors",
@@ -57,7 +57,7 @@ rule measure_real_difficulty:
 
 
 rule trace_guidance:
-    """Redraw a few positions of an increment, guided and unguided, and watch every step."""
+    """Redraw a few positions of an increment, guided and unguided, and measure every step."""
     input:
         unpack(trace_inputs),
     output:

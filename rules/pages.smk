@@ -1,8 +1,8 @@
-"""Pages to read and to look at: the table, the gallery of images."""
+"""HTML pages: the accuracy table and the gallery of images."""
 
 
 rule table_page:
-    """Write the accuracy table as a page to read."""
+    """Write the accuracy table as a page."""
     input:
         table="results/{dataset}_ipc{ipc}{name}/table.csv",
         record="results/{dataset}_ipc{ipc}{name}/table.json",
@@ -23,7 +23,7 @@ rule table_page:
 
 
 rule gallery:
-    """Write one page to look at the images of every method: filter, sort, click for details."""
+    """Write a page for looking at the images of all methods: filter, sort, click for details."""
     input:
         unpack(gallery_inputs),
         reference="results/{dataset}/reference/model.safetensors",

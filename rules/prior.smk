@@ -1,8 +1,8 @@
-"""Priors: trained or fetched, tuned, assessed, and the real images in their latent space."""
+"""Priors: training or fetching, tuning, assessing, and encoding real images."""
 
 
 rule train_prior:
-    """Train a latent diffusion transformer from scratch, in the folder format of DiTPipeline."""
+    """Train a latent diffusion transformer from scratch and write it as a DiTPipeline folder."""
     input:
         arrays("originals"),
         reference="results/{dataset}/reference/model.safetensors",
@@ -31,7 +31,7 @@ rule train_prior:
 
 
 rule fetch_prior:
-    """Find the prior's files, or download them, and note what they are."""
+    """Find or download the prior's files, and record their digest."""
     input:
         prior_files,
     output:
@@ -39,7 +39,7 @@ rule fetch_prior:
     log:
         "results/logs/fetch_prior/{dataset}.log",
     priority: FETCHING_FIRST
-    # On a cluster only the login node may have a way to the internet.
+    # On a cluster only the login node may have internet access.
     localrule: True
     conda:
         "../environment.yml"
@@ -112,7 +112,7 @@ rule encode_dataset:
 
 
 rule finetune_prior:
-    """Tune the data set's prior towards representative and diverse samples, as a method has it."""
+    """Tune the data set's prior for representative and diverse samples, by a method's recipe."""
     input:
         arrays("originals"),
         prior="results/{dataset}/prior_source.json",

@@ -1,4 +1,4 @@
-"""The reference model, which understands the real images."""
+"""The reference model, trained on the real images."""
 
 
 rule train_reference:

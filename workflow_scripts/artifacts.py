@@ -1,4 +1,4 @@
-"""What a job that makes increments reads beside the prior."""
+"""Reads the inputs of jobs that make increments."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,10 +26,10 @@ def source_context(
     labels: list[int],
     reference_weight: float | None = None,
 ) -> SourceContext[Keys]:
-    """Return what the classes ``labels`` of an increment are made from.
+    """Return the inputs of the classes ``labels`` of an increment.
 
-    ``settings`` are what the job reads of the method, ``ipc`` the images per class, and
-    ``reference_weight`` is that of the score, if anything is scored.
+    ``settings`` are those of the method that the job depends on, ``ipc`` the images per class.
+    ``reference_weight`` is the reference's weight in the score, None if nothing is scored.
     """
     seen = job.read("network", SeenImages)
     return SourceContext(
@@ -48,7 +48,7 @@ def source_context(
 def load_artifacts(
     job: Job, seen: SeenImages, ipc: int, reference_weight: float | None
 ) -> Artifacts:
-    """Load whatever the job's rule has listed among its inputs; arguments as source_context's."""
+    """Load the artifacts among the inputs of the job's rule; arguments as in source_context."""
     inputs = job.snakemake.input
     scorer = memory = real = influence = reference = modes = None
     preprocess, expected = preprocessor(seen).to(job.device), seen.network_input
@@ -76,12 +76,12 @@ def load_artifacts(
 
 
 def paths_of(path: str | Sequence[str]) -> list[str]:
-    """Return the paths of one input, be they one or several."""
+    """Return the path or paths of one input as a list."""
     return [path] if isinstance(path, str) else list(path)
 
 
 def _networks(inputs: Any) -> dict[str, dict[str, Any]]:
-    """Return the recipes and fingerprints of the networks that judge what is drawn."""
+    """Return the recipes and fingerprints of the networks that guide or score images."""
     stamps = {
         name: load_tensors(inputs[name])[1]
         for name in ("learner", "reference", "influence")

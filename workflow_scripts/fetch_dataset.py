@@ -1,4 +1,4 @@
-"""Bring the raw files of a data set."""
+"""Fetch the raw files of a data set."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Find the prior's files, or download them, and see that they fit the data set."""
+"""Find or download the prior's files, and check that they fit the data set."""
 
 from pathlib import Path
 

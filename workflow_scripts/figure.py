@@ -1,10 +1,10 @@
-"""Make the figure that the rule is called after, and write the tables behind it."""
+"""Make the figure with the name of the rule, and write the tables behind it."""
 
 from job import running
 
 from lgd_core.figures.making import FigureJob, maker, save_figure
 
-# Imports come before the job begins, which gives PyTorch its threads where a figure needs it.
+# Import before the job begins: it sets PyTorch's threads if PyTorch has been imported.
 make = maker(snakemake.rule)
 
 with running(snakemake) as job:

@@ -25,7 +25,7 @@ with running(snakemake) as job:
             prior.transformer,
             prior.autoencoder,
             settings["names"],
-            dtype=None,  # half precision would round the small changes away
+            dtype=None,  # small changes would be lost in half precision
             scheduler=prior.scheduler_config,
         )
     folders = {"pipeline": output.folder}

@@ -1,4 +1,4 @@
-"""Write the page to look at distilled sets."""
+"""Write the page for looking at distilled sets."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What every script of the workflow shares: log, threads, device, resumption, one-line errors."""
+"""The common part of all scripts: log, threads, device, resumption, one-line errors."""
 
 import contextlib
 import shutil
@@ -19,7 +19,7 @@ from lgd_core.base.image_files import describe as describe_files
 from lgd_core.base.leases import lease, lease_folder
 from lgd_core.base.provenance import COMPUTING_PACKAGES, processor, stamp, versions
 
-# PyTorch takes seconds that jobs which only gather or draw do not need.
+# Importing PyTorch takes seconds, and jobs that only gather results or draw do not need it.
 if TYPE_CHECKING:
     import torch
 
@@ -31,10 +31,10 @@ Model = TypeVar("Model", bound="Config")
 
 @dataclass
 class Job:
-    """A Snakemake job as the library sees it; ``settings`` hold what decides its result.
+    """A Snakemake job; ``settings`` are the parameters that its result depends on.
 
-    ``held`` ends with the script, and what the job holds, such as its GPU, with it. ``origins`` is
-    what the job was made with, as far as its stamp should say: the prior, networks.
+    At the end of the script ``held`` releases what the job holds, such as its GPU. ``origins`` has
+    the prior and the networks that the job uses, for the stamp of its outputs.
     """
 
     snakemake: object
@@ -46,16 +46,16 @@ class Job:
         return self.snakemake.params.settings
 
     def read(self, key: str, model: type[Model]) -> Model:
-        """Return what the settings have under a key, as a model of lgd_core.config."""
+        """Return the settings under a key as a model of lgd_core.config."""
         return model.model_validate(self.settings[key])
 
     def pick(self, model: type[Model]) -> Model:
-        """Return a model of keys that stand among others in the settings."""
+        """Return a model made from those keys of the settings that it has."""
         return model.model_validate({key: self.settings[key] for key in model.model_fields})
 
     @cached_property
     def device(self) -> "torch.device":
-        """Where tensors live. A GPU is this job's alone from the first use on: may wait for one."""
+        """The device for tensors; its first use reserves a GPU, after waiting for one if needed."""
         import torch
 
         from lgd_core.base.devices import cuda_cards, resolve_device
@@ -65,14 +65,14 @@ class Job:
             index = self.held.enter_context(lease(cuda_cards(), lease_folder(), self.log))
             device = torch.device("cuda", index)
             torch.cuda.set_device(device)
-            torch.set_float32_matmul_precision("high")  # TF32, as convolutions have by default
+            torch.set_float32_matmul_precision("high")  # TF32, the default of convolutions
             torch.backends.cudnn.deterministic = True  # a resumed job must give the same bytes
         self.log(f"device: {device}")
         return device
 
     @cached_property
     def fingerprint(self) -> str:
-        """Digest of rule, wildcards, parameters, inputs and threads: what decides the result."""
+        """Digest of what the result depends on: rule, wildcards, settings, inputs, threads."""
         facts = {
             "rule": self.snakemake.rule,
             "wildcards": dict(self.snakemake.wildcards.items()),
@@ -83,7 +83,7 @@ class Job:
 
     @property
     def precision(self) -> dict:
-        """Return in which precision networks and a prior compute; no GPU is leased to know it."""
+        """Return the precision of networks and of a prior, without reserving a GPU."""
         from lgd_core.base.devices import computes_in_half, device_kind, network_precision
 
         config = self.snakemake.config
@@ -94,16 +94,16 @@ class Job:
 
     @property
     def checkpoints(self) -> Path:
-        """Where this job's checkpoints lie, of whatever parameters: all go when it has its result.
+        """Folder of this job's checkpoints for any parameters, named by rule and wildcards.
 
-        Named by rule and wildcards.
+        It is deleted when the job has its result.
         """
         wildcards = (f"{name}={value}" for name, value in self.snakemake.wildcards.items())
         return Path("results/.resume") / ",".join([self.snakemake.rule, *wildcards])
 
     @cached_property
     def checkpoint(self) -> "Checkpoint":
-        """State of what decides the result, and of what decides its last bits."""
+        """Checkpoint for this fingerprint, kind of device, precision and package versions."""
         from lgd_core.base.checkpoints import Checkpoint
         from lgd_core.base.devices import device_kind
 
@@ -120,7 +120,7 @@ class Job:
         print(f"{time.strftime('%H:%M:%S')} {message}", file=sys.stderr, flush=True)
 
     def stamp(self, **facts: object) -> dict:
-        """Return the evidence an artifact carries; no times, so that reruns give equal bytes."""
+        """Return the record of how an artifact was made; no times, so reruns give equal bytes."""
         recipe = {"recipe": self.settings, "fingerprint": self.fingerprint}
         own = recipe | self.origins | dict(self.snakemake.wildcards.items()) | facts
         stamped = stamp(**self._place(), **own)
@@ -129,12 +129,12 @@ class Job:
         return stamped
 
     def _place(self) -> dict[str, str]:
-        """Return where the job has computed, as stamps have it."""
+        """Return the device, hardware and precision for the stamp."""
         if "device" in vars(self):
             from lgd_core.base.devices import describe
 
             return describe(self.device)
-        # A job that never asked for the device worked on the CPU, and needs no GPU to say so.
+        # A job that has not used the device has computed on the CPU; a use now might reserve a GPU.
         return {
             "device": "cpu",
             "hardware": processor(self.snakemake.threads),
@@ -142,7 +142,7 @@ class Job:
         }
 
 
-# What a prior's file says of where it comes from; a tuned one, of the prior it was tuned from.
+# Keys of a prior's record about its origin; ``prior`` is the one that a tuned prior started from.
 PRIOR_ORIGIN = ("recipe", "contents", "frequency_shift", "prior")
 
 
@@ -154,9 +154,9 @@ def prior_contents(folders: dict[str, str]) -> str:
 
 
 def open_prior(job: Job):
-    """Load the prior that fetch_prior found, as the run's configuration wants it computed.
+    """Load the prior that fetch_prior found, with the run's precision, batch size etc.
 
-    Raises UserError where its files are not those that were found.
+    Raises UserError if its files have changed since then.
     """
     from lgd_core.diffusion.priors import (
         load_prior,  # diffusers takes seconds that other jobs do not need
@@ -166,9 +166,9 @@ def open_prior(job: Job):
     facts = read_json(job.snakemake.input.prior)
     if prior_contents(facts["folders"]) != facts["contents"]:
         raise UserError(
-            f"{facts['folders']['pipeline']}: found other files than {job.snakemake.input.prior} "
-            "knows, expected the prior as it was; delete both, or the latter alone if the prior is "
-            "what it should be, and run again"
+            f"{facts['folders']['pipeline']}: found other files than those recorded in "
+            f"{job.snakemake.input.prior}, expected the prior unchanged; delete both, or the "
+            "latter alone if the prior is correct, and run again"
         )
     job.origins["prior"] = {key: facts[key] for key in PRIOR_ORIGIN if key in facts}
     return load_prior(
@@ -184,13 +184,13 @@ def open_prior(job: Job):
 
 
 def note(job: Job, text: str) -> None:
-    """Say something that must not be overlooked: in the log, and on the terminal."""
+    """Print an important message to the log and to the terminal."""
     job.log(text)
     print(f"note: {text}", file=sys.__stderr__)
 
 
 def note_left_out(job: Job, summary: dict[str, dict]) -> None:
-    """Say which files beside images are not read; on the terminal, unless all is litter."""
+    """Print which files beside images are not read; also to the terminal, unless all is litter."""
     if text := describe_files(summary):
         say = job.log if set(summary) == {LITTER_KIND} else partial(note, job)
         say(f"{job.snakemake.rule}: left out {text}")
@@ -198,7 +198,7 @@ def note_left_out(job: Job, summary: dict[str, dict]) -> None:
 
 @contextlib.contextmanager
 def running(snakemake: object) -> Iterator[Job]:
-    """Run a script's body as a job; where the user is at fault, end with one line and status 1."""
+    """Run a script's body as a job; a UserError ends it with one line and status 1."""
     job = Job(snakemake)
     if torch := sys.modules.get("torch"):
         torch.set_num_threads(snakemake.threads)

@@ -1,4 +1,4 @@
-"""Measure how fast a new network learns each of as many real training images."""
+"""Measure how fast a new network learns real training images, as many as a set has."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ with running(snakemake) as job:
     seed, ipc = int(snakemake.wildcards.seed), int(snakemake.wildcards.ipc)
     classes = seen.classes
     images, labels = load_split(Path(snakemake.input[0]).parent, "train")
-    # A shuffle of its own: the method `random` shall not be compared with its own images.
+    # Another shuffle than that of the method `random`, so that it is compared with other images.
     rows = real_increment(labels, classes, ipc, derive_seed("difficulty", seed), 0).flatten()
     measured = measure(
         seen.network(recipe.architecture),

@@ -1,4 +1,4 @@
-"""Split real images into arrays."""
+"""Write real images as arrays, split into training, validation and test images."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Write the accuracy table as a page, which the report shows where it would download a CSV."""
+"""Write the accuracy table as a page, since the report shows pages but only downloads CSV."""
 
 from job import running
 

@@ -1,4 +1,4 @@
-"""Redraw a few positions of an increment, guided and unguided, and watch every step."""
+"""Redraw a few positions of an increment, guided and unguided, and measure every step."""
 
 from dataclasses import replace
 

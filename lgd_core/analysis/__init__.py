@@ -1,1 +1,1 @@
-"""Tables and measurements of sets, learners and costs."""
+"""Tables and measurements of sets, learners, priors and costs."""

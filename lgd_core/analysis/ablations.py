@@ -1,4 +1,4 @@
-"""Tables of families: variants by images per class and student, the base and the paper beside."""
+"""Tables of families: variants by images per class and student, with the base and the paper."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -45,13 +45,13 @@ def ablation_table(
     matrices: list[dict[str, Any]],
     paper: pd.DataFrame,
 ) -> pd.DataFrame:
-    """Return a row per protocol, images per class, student and variant of a family, in its order.
+    """Return one row per protocol, images per class, student and variant of a family, in its order.
 
     ``family`` as from recipes.Recipes.sweep, ``sizes`` the images per class of an increment by
-    method. ``evaluations`` maps a protocol to artifacts, a student each, with method, student,
-    seed, k, run and top1; ``matrices`` are those of cross_increment. ``diff_to_base`` is that of
-    tables.differences, ``validation_mean`` the accuracy on held-out training images, to choose
-    values by.
+    method. ``evaluations`` maps a protocol to artifacts, one per student, with method, student,
+    seed, k, run and top1; ``matrices`` are those of cross_increment. ``diff_to_base`` is from
+    tables.differences. ``validation_mean``, for choosing values, is the accuracy on held-out
+    training images.
     """
     values = {method: value for value, method in family.variants}
     rows = []
@@ -73,7 +73,7 @@ def ablation_table(
 
 
 def _in_order(runs: Iterable[tuple[str, str]], methods: Iterable[str]) -> list[tuple[str, str]]:
-    """Sort (method, student) by student as they came, then by method as given."""
+    """Sort (method, student) by student in order of appearance, then by method as given."""
     students = list(dict.fromkeys(student for _, student in runs))
     return [(m, s) for s in students for m in methods if (m, s) in runs]
 
@@ -97,9 +97,9 @@ def redundancy_at(
 ) -> float | None:
     """Return a method's mean off-diagonal accuracy over its first increments and its seeds.
 
-    A network trained on an increment alone does not depend on how many others there are, so that
-    the matrix of fewer increments is the corner of that of more. None for a single increment or
-    where there is no matrix.
+    A network trained on one increment alone does not depend on the number of other increments, so
+    the matrix for fewer increments is a corner of the matrix for more. None for a single increment
+    or without a matrix.
     """
     means = [
         mean_off_diagonal(np.asarray(artifact["matrix"])[:increments, :increments])

@@ -1,4 +1,4 @@
-"""What increments bring and how a learner takes them: complementarity and training dynamics."""
+"""Complementarity of increments, and training dynamics of the learner."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -25,9 +25,10 @@ Z95 = 1.959964
 
 
 def wilson_interval(errors: float, images: float) -> tuple[float, float]:
-    """Return the 95 % interval of a share of which ``errors`` of ``images`` were seen.
+    """Return the 95 % interval of the share ``errors`` / ``images``.
 
-    Wilson (1927); it stays within [0, 1] and is not empty where no or all images are wrong.
+    Wilson (1927). It lies within [0, 1], and has a length above 0 even if no or all images are
+    wrong.
     """
     share, z2 = errors / images, Z95**2
     centre = (share + z2 / (2 * images)) / (1 + z2 / images)
@@ -36,11 +37,12 @@ def wilson_interval(errors: float, images: float) -> tuple[float, float]:
 
 
 def effective_images(errors: Sequence[int], images: int) -> float:
-    """Return how many independent images the errors of networks on ``images`` each are worth.
+    """Return the effective number of independent images behind the errors of networks.
 
-    All of them for one network, whose interval then is that of its images alone. Where the shares
-    of several differ by more than chance does, their images are worth less by the design effect
-    (Kish, 1965): the variance of the mean share over that of as many independent images.
+    ``errors`` has one number per network, each on ``images`` images. For one network all of its
+    images count. If the shares of several networks differ by more than chance, the total number of
+    images is divided by the design effect (Kish, 1965): the variance of the mean share, divided
+    by its variance for as many independent images.
     """
     total = images * len(errors)
     share = sum(errors) / total
@@ -54,12 +56,13 @@ def effective_images(errors: Sequence[int], images: int) -> float:
 def complementarity_table(
     accuracies: Mapping[str, Sequence[Sequence[float]]], images: Mapping[str, int]
 ) -> pd.DataFrame:
-    """Return what a network trained on increment 0 gets wrong of every later one (Fig. 8).
+    """Return the errors on every later increment of a network trained on increment 0 (Fig. 8).
 
     ``accuracies`` maps a method to one row per network: its accuracy in percent on increments 0,
-    1, ...; ``images`` maps it to the images of an increment. A network belongs to a set of its own.
-    ``errors`` are images, mean and standard deviation over n networks; ``wrong`` is their share in
-    percent with its 95 % interval, see effective_images. No rows for K = 1.
+    1, ... Each network belongs to another set. ``images`` maps a method to the number of images in
+    an increment. ``errors`` are numbers of images, mean and standard deviation over n networks;
+    ``wrong`` is their share in percent with its 95 % interval, see effective_images. No rows for
+    K = 1.
     """
     rows = [
         _complementarity_row(method, increment, images[method], networks)
@@ -72,7 +75,7 @@ def complementarity_table(
 def _complementarity_row(
     method: str, increment: int, images: int, networks: Sequence[Sequence[float]]
 ) -> tuple[str | int | float, ...]:
-    # Accuracies are whole numbers of images, which floating point has only nearly.
+    # Accuracies stand for whole numbers of images, except for rounding errors.
     errors = [round((1 - row[increment] / 100) * images) for row in networks]
     wrong = 100 * sum(errors) / (images * len(errors))
     effective = effective_images(errors, images)
@@ -84,10 +87,10 @@ def _complementarity_row(
 def dynamics_table(learners: Mapping[tuple[str, int, int], dict[str, Any]]) -> pd.DataFrame:
     """Return the learner's loss per epoch over all increments, its spikes and gains (Fig. 4).
 
-    As tables.curve_table, with ``total_epoch``, the epochs since the learner was new, and
-    ``top1_gain``, the points of test accuracy that an increment brought, beside ``top1``.
-    ``spike`` is the mean training loss of the first epoch with an increment minus that of the last
-    epoch without it.
+    As tables.curve_table, with two more columns: ``total_epoch`` counts the epochs over all
+    increments, and ``top1_gain`` is the gain of test accuracy by an increment, in points. ``spike``
+    is the mean training loss of the first epoch with an increment minus that of the last epoch
+    without it.
     """
     table = curve_table(learners)
     by_learner = table.groupby(["method", "seed"], sort=False)

@@ -1,6 +1,7 @@
-"""The stages that a comparison pays for, each with the methods that need it; free of pandas.
+"""The stages whose costs a comparison counts, each with the methods that need it.
 
-What is shared stands there once. Which files tell the cost of a stage is for the workflow to say.
+A shared stage is listed once. The workflow adds the files with the costs of each stage. Does not
+import pandas.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +23,7 @@ Job = tuple[str, *tuple[str | int, ...]]
 
 @dataclass(frozen=True)
 class Drawer:
-    """A method that draws increments, how many, and how many jobs on average share one of them."""
+    """A method that draws increments, their number, and the mean number of jobs per increment."""
 
     recipe: MethodConfig
     increments: int
@@ -31,12 +32,12 @@ class Drawer:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What decides which stages a comparison pays for, and how much of each.
+    """The facts from which the stages of a comparison and their amounts follow.
 
-    ``owners`` maps the methods, in the run's order, to who makes their increment 0, see seed_owner;
-    all of them are in ``drawers``. ``behind`` has the jobs that the increments of a method are made
-    from. ``seeds`` counts sets per method. ``seen`` gives the images that all students of a set see
-    in training, by the images per class of the set.
+    ``owners`` maps the methods, in the run's order, to the method that makes their increment 0, see
+    seed_owner; all of them are in ``drawers``. ``behind`` has the jobs that a method's increments
+    depend on. ``seeds`` is the number of sets per method. ``seen`` gives the number of images that
+    all students of a set see in training, by the images per class of the set.
     """
 
     drawers: Mapping[str, Drawer]
@@ -48,22 +49,22 @@ class Comparison:
     trains_prior: bool = False
 
     def users(self, *jobs: Job) -> list[str]:
-        """Return the methods whose increments are made from any of some jobs."""
+        """Return the methods whose increments depend on any of the jobs."""
         return [method for method in self.owners if not self.behind[method].isdisjoint(jobs)]
 
     def images(self, method: str, increments: int) -> int:
-        """Return the stored images of some increments of a method, over all classes and seeds."""
+        """Return the number of stored images in increments of a method, over classes and seeds."""
         size = self.drawers[method].recipe.ipc_per_increment
         return self.classes * size * increments * self.seeds
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage of a comparison: all its jobs of one method, or of none in particular.
+    """A stage of a comparison: all its jobs for one method, or shared by several.
 
-    ``increments`` are those that have a job of their own. ``images`` were made, or seen in
-    training; None where nobody counts them, or where the learners do. ``drawn`` is what the passes
-    of an image follow from.
+    ``increments`` are those with a job of their own. ``images`` is the number of images made, or
+    seen in training; None if they are not counted, or counted from the learners' curves. ``drawn``
+    has the facts from which the passes per image are computed.
     """
 
     name: str
@@ -74,14 +75,14 @@ class Stage:
     drawn: dict[str, Any] | None = None
 
     def facts(self, **paths: list[str]) -> dict[str, Any]:
-        """Return a stage as costs.cost_table has it, with the paths of what its jobs have left."""
+        """Return a stage in the form for costs.cost_table, with the paths of its jobs' records."""
         facts = {"stage": self.name, "method": self.method, "used_by": self.used_by}
         known = {"images": self.images, "drawn": self.drawn}
         return facts | paths | {key: value for key, value in known.items() if value is not None}
 
 
 def seed_owner(recipe_of: Callable[[str], MethodConfig], method: str) -> str:
-    """Return the method that makes a method's increment 0: itself unless it is shared."""
+    """Return the method that makes a method's increment 0: itself, unless its seed is another's."""
     source = recipe_of(method).seed.source
     return method if source in SEED_SOURCES else seed_owner(recipe_of, source)
 
@@ -94,7 +95,7 @@ def comparison_stages(comparison: Comparison) -> list[Stage]:
         stages += _of_method(comparison, method)
     order = [SHARED, *dict.fromkeys([*owners, *owners.values()])]
     places = {method: place for place, method in enumerate(order)}
-    # What belongs to one method stands together, methods in the run's order.
+    # Stages of one method are together, and methods are in the run's order.
     stages.sort(key=lambda stage: places.get(stage.method, len(order)))
     return [stage for stage in stages if stage.used_by]
 
@@ -117,14 +118,14 @@ def _before_drawing(comparison: Comparison) -> list[Stage]:
 
 
 def _clustering(comparison: Comparison, drawer: str) -> Stage:
-    """Return the clustering behind a method's increments, as far as any are drawn."""
+    """Return the clustering for those of a method's increments that any method uses."""
     jobs = {k: ("cluster_modes", drawer, k) for k in range(comparison.drawers[drawer].increments)}
     made = [k for k, job in jobs.items() if comparison.users(job)]
     return Stage("cluster_modes", drawer, comparison.users(*jobs.values()), made)
 
 
 def _tuning(comparison: Comparison) -> list[Stage]:
-    """Return the tuning of priors; another method than those compared may have tuned one."""
+    """Return the tuning of priors, possibly by a method that is not in the comparison."""
     tuners = [prior_owner(drawer.recipe, name) for name, drawer in comparison.drawers.items()]
     return [
         Stage("finetune_prior", tuner, comparison.users(("finetune_prior", tuner)))
@@ -157,7 +158,7 @@ def _of_method(comparison: Comparison, method: str) -> list[Stage]:
         images = comparison.images(method, len(later))
         stages.append(Stage("sample_candidates", method, [method], later, images, drawn))
     if any("learner" in needs(drawer.recipe, k) for k in later):
-        # Those that drawing needs; the last increment's learner is for the curve alone.
+        # Only the learners that drawing needs: the last increment's learner is for the curve alone.
         stages.append(Stage("train_learner", method, [method], range(drawer.increments - 1)))
     return [*stages, _evaluation(comparison, method)]
 
@@ -172,7 +173,7 @@ def _evaluation(comparison: Comparison, method: str) -> Stage:
 def _drawn(
     comparison: Comparison, method: str, increments: list[int], jobs: float
 ) -> dict[str, Any]:
-    """Return what the passes of some increments follow from, each made by a number of jobs."""
+    """Return the facts from which the passes of increments are computed; ``jobs`` made each."""
     recipe = comparison.drawers[method].recipe
     return {
         "recipe": recipe.model_dump(exclude={"description", "extends"}),

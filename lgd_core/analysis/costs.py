@@ -1,4 +1,4 @@
-"""What a comparison costs: benchmarks of its jobs, passes per image, as one table."""
+"""The costs of a comparison as one table: benchmarks of its jobs, passes per image."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -32,11 +32,11 @@ def cost_table(
 ) -> pd.DataFrame:
     """Return one row per stage: time of all its jobs, peak memory of one, passes per image.
 
-    A stage has a name, ``method`` ("shared" for none in particular), ``used_by``, the paths of its
-    jobs' ``benchmarks`` and ``images``: those it made, or those it was trained on, over all epochs.
-    Where ``curves``, paths of learner.json, are given, they are counted there. A stage that makes
-    images has ``drawn``: its ``recipe``, ``increments`` and ``classes`` of one job; ``known`` is
-    from read_amounts. Memory is the main memory of the largest process tree, in MB.
+    A stage has a name, ``method`` ("shared" for several), ``used_by``, the paths of its jobs'
+    ``benchmarks`` and ``images``: the number it made, or saw in training over all epochs. If it has
+    ``curves``, paths of learner.json, images are counted from these. A stage that makes images has
+    ``drawn``: its ``recipe``, ``increments`` and the ``classes`` of one job. ``known`` is from
+    read_amounts. Memory is the main memory of the largest process tree, in MB.
     """
     rows = [
         {"dataset": dataset, "ipc": ipc, "stage": stage["stage"], "method": stage["method"]}
@@ -50,10 +50,10 @@ def cost_table(
 
 
 def read_amounts(prepared: str | Path, checkpoints: str | Path | None) -> dict[str, int]:
-    """Return what passes.Amounts wants and no recipe says.
+    """Return the arguments of Amounts that do not follow from recipes.
 
     ``prepared`` is the path of prepared.json, ``checkpoints`` that of the surrogate's
-    checkpoints.json, None where no method has a surrogate.
+    checkpoints.json, None if no method has a surrogate.
     """
     counts = read_json(prepared)["images"]["train"].values()
     kept = read_json(checkpoints)["epochs_kept"] if checkpoints else []
@@ -61,7 +61,7 @@ def read_amounts(prepared: str | Path, checkpoints: str | Path | None) -> dict[s
 
 
 def read_benchmark(path: str | Path) -> pd.DataFrame:
-    """Read Snakemake's benchmark of a job; what a short job has no value for is NaN."""
+    """Read Snakemake's benchmark of a job; values missing for short jobs are NaN."""
     columns = ("s", "cpu_time", "max_rss")
     return parse_csv(path, columns, sep="\t", na_values=["-", "NA"])
 

@@ -1,6 +1,6 @@
-"""What can be measured of any set of images: difficulty, neighbours, near-duplicates, in one table.
+"""Measurements of any set of images in one table: difficulty, neighbours, near-duplicates, ...
 
-Tensors in, frames out: nothing here asks how the set was made.
+They do not depend on how the set was made.
 """
 
 import math
@@ -15,9 +15,9 @@ from lgd_core.analysis.frames import column
 from lgd_core.analysis.metrics import mean_off_diagonal, spread
 from lgd_core.analysis.tables import by_set
 
-# Share of real images whose nearest other real image is a near-duplicate by definition.
+# Share of real images that, by definition, have a near-duplicate among the real images.
 TOLERATED = 0.001
-# Rounding leaves the cosine of equal vectors a little below 1.
+# By rounding, the cosine of equal vectors can be a little below 1.
 IDENTICAL = 1 - 1e-5
 
 COLUMNS = (
@@ -36,15 +36,15 @@ COLUMNS = (
 def duplicate_threshold(similarity: Tensor) -> float:
     """Return the pixel correlation from which on two images are near-duplicates.
 
-    ``similarity`` (M,) is that of random real images to the nearest other of the training split:
-    only one in a thousand has a nearer one. What counts as alike thus follows from the data: digits
+    ``similarity`` (M,) is that of random real images to their nearest other image in the training
+    split. The result is exceeded by one in a thousand of them. It depends on the data, since digits
     resemble one another far more than photographs do.
     """
     return min(round(float(similarity.double().quantile(1 - TOLERATED)), 6), IDENTICAL)
 
 
 def set_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return how many images, classes and increments a set has; ``table`` as of external_arrays."""
+    """Return the numbers of images and classes; ``table`` as from external_sets.read_set."""
     rows = [
         _row("set", "images", len(table), unit="images"),
         _row("set", "classes", column(table, "label").nunique(), unit="classes"),
@@ -57,10 +57,10 @@ def set_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def accuracy_rows(students: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
-    """Return mean and standard deviation of every student's accuracies after the last epoch.
+    """Return mean and standard deviation of every student's last and best accuracies.
 
-    ``students`` maps an architecture to its runs on the one set there is, with ``top1`` and
-    ``best_top1`` in percent.
+    ``students`` maps an architecture to its runs on the set, with ``top1`` and ``best_top1`` in
+    percent.
     """
     rows = []
     for student, runs in students.items():
@@ -87,7 +87,7 @@ def redundancy_rows(matrix: Sequence[Sequence[float]]) -> list[dict[str, Any]]:
 def complementarity_rows(
     matrix: Sequence[Sequence[float]], sizes: Sequence[int]
 ) -> list[dict[str, Any]]:
-    """Return the share of each later increment that the network of increment 0 gets wrong (Fig. 8).
+    """Return the errors on each later increment of the network trained on increment 0 (Fig. 8).
 
     ``matrix`` as in redundancy_rows, ``sizes`` the images of each increment.
     """
@@ -98,7 +98,7 @@ def complementarity_rows(
 
 
 def difficulty_rows(difficulty: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return mean mu and sigma2 with their spread over images, and the zones' shares."""
+    """Return means of mu and sigma2 with standard deviations over images, and shares of zones."""
     n, zones = len(difficulty), column(difficulty, "zone")
     measures = {metric: column(difficulty, metric) for metric in ("mu", "sigma2")}
     rows = [
@@ -112,9 +112,9 @@ def difficulty_rows(difficulty: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def neighbour_rows(neighbours: pd.DataFrame, threshold: float) -> list[dict[str, Any]]:
-    """Return how near real training images are, and how many images have a near-duplicate.
+    """Return the similarity to the nearest real images, and shares of near-duplicates.
 
-    ``neighbours`` as of neighbours.neighbours_table, ``threshold`` as of duplicate_threshold.
+    ``neighbours`` as from neighbours.neighbours_table, ``threshold`` as from duplicate_threshold.
     """
     rows, n = [], len(neighbours)
     for space in ("reference", "pixels"):

@@ -1,4 +1,4 @@
-"""Difficulty of images: the probability of their class while a network trains on them.
+"""Difficulty of images: the probability of their true class while a network trains on them.
 
 Dataset cartography (Swayamdipta et al., 2020): mean and variance over the epochs of the probability
 of the true class; paper, Section 5.4 and Fig. 5.
@@ -32,9 +32,9 @@ from lgd_core.networks.training import (
 )
 
 EASY, INFORMATIVE, HARD = ZONES = ("easy", "informative", "hard")
-# A probability's variance is at most that of a fair coin.
+# The largest variance of values in [0, 1].
 LARGEST_VARIANCE = 0.25
-# Added to every cell where a divergence would be infinite otherwise; of an image.
+# In images; added to every cell of a histogram if its divergence could be infinite.
 PSEUDOCOUNT = 0.5
 
 
@@ -59,8 +59,8 @@ def probabilities_in_training(
 ) -> Tensor:
     """Train a new network on images; return their true class's probability (N, epochs).
 
-    Constant rate, no CutMix: a label that is mixed has no true class. Measured on unaugmented
-    images after each of the recipe's epochs.
+    The learning rate is constant. There is no CutMix, since a mixed image has no true class. The
+    probability is measured on unaugmented images after each of the recipe's epochs.
     """
     model = build_network(spec, *key).to(data.device)
     optimiser = optimiser_for(model, recipe.lr, recipe.weight_decay)
@@ -87,11 +87,11 @@ def measure(
     seed: int,
     checkpoint: Checkpoint,
 ) -> dict[str, Tensor]:
-    """Return what is known of every image of a set: ``probabilities`` (N, epochs) and others (N,).
+    """Return the measurements of every image of a set: ``probabilities`` (N, epochs), others (N,).
 
-    ``labels``, and by the reference ``confidence`` in the true class and the class ``predicted``.
-    The network's first weights and the order of images depend on the seed alone, the same for
-    every set.
+    The others are ``labels``, the reference's ``confidence`` in the true class and the class that
+    it ``predicted``. The network's first weights and the order of images depend on the seed alone,
+    not on the set.
     """
     of_reference = class_probabilities(reference, data)
     watched = probabilities_in_training(spec, data, recipe, ("difficulty", seed), checkpoint)
@@ -106,7 +106,7 @@ def measure(
 def load_measured(path: str | Path, classes: int) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read what measure found, with ``positions`` and ``increments`` (N,), and the metadata.
 
-    Raises UserError naming the file where shapes do not fit or a label is none of ``classes``.
+    Raises UserError naming the file if shapes do not fit or labels are not below ``classes``.
     """
     tensors, metadata = load_tensors(path)
     expect(path, tensors, "probabilities", torch.float32, None, None)
@@ -125,8 +125,8 @@ def difficulty_frame(
 ) -> pd.DataFrame:
     """Return ``mu``, ``sigma2`` and ``zone`` of every image from probabilities (N, epochs).
 
-    A variance from ``informative_variance`` on is informative: the network changed its mind. Of
-    the rest, a mean from ``easy_mean`` on is easy, and hard below.
+    An image is informative if its variance is at least ``informative_variance``. Of the others, an
+    image is easy if its mean is at least ``easy_mean``, and hard if it is below.
     """
     mu = probabilities.double().mean(1).numpy()
     sigma2 = probabilities.double().var(1, correction=0).numpy()
@@ -136,7 +136,7 @@ def difficulty_frame(
 
 
 def histogram(samples: pd.DataFrame, bins: int) -> np.ndarray:
-    """Return the number of images per cell of (mu, sigma2), flat: bins x bins cells."""
+    """Return the number of images per cell of (mu, sigma2), as a vector of bins x bins cells."""
     limits = ((0, 1), (0, LARGEST_VARIANCE))
     return np.histogram2d(samples["mu"], samples["sigma2"], bins, limits)[0].flatten()
 
@@ -152,8 +152,9 @@ def jensen_shannon(counts: np.ndarray, others: np.ndarray) -> np.ndarray:
 def symmetric_kl(counts: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Return the mean in bits of the two Kullback-Leibler divergences of histograms (..., cells).
 
-    Unbounded. Half an image is added to every cell, or one empty cell would make it infinite; its
-    size depends on that choice, so compare values of equal numbers of images and bins only.
+    It is unbounded. Half an image is added to every cell, since an empty cell would make it
+    infinite. The value depends on this choice, so compare only values for the same numbers of
+    images and bins.
     """
     p, q = (x + PSEUDOCOUNT for x in (counts, others))
     p, q = (x / x.sum(-1, keepdims=True) for x in (p, q))
@@ -167,11 +168,12 @@ HIGHEST = {"js": 1.0, "kl": np.inf}
 def divergence_row(
     samples: pd.DataFrame, real: pd.DataFrame, bins: int, bootstraps: int
 ) -> dict[str, float]:
-    """Return how far the (mu, sigma2) of one set are from those of real images, with intervals.
+    """Return the divergences of one set's (mu, sigma2) from those of real images, with intervals.
 
-    Per divergence the estimate, its 95 % interval (1.96 bootstrap standard errors, over images of
-    both sets, within the divergence's range), and ``_floor``: the mean between resamples of the
-    real set of the two sizes, below which nothing can be told from sampling noise.
+    The row has, per divergence, the estimate and its 95 % interval: 1.96 bootstrap standard errors,
+    over images of both sets, cut to the divergence's range. ``_floor`` is the mean divergence
+    between two resamples of the real set with the sizes of the two sets. Values below it cannot be
+    distinguished from sampling noise.
     """
     counts, others = histogram(samples, bins), histogram(real, bins)
     resampled, first, second = (
@@ -192,7 +194,7 @@ def divergence_row(
 
 
 def mean_divergence(rows: Sequence[dict[str, float]]) -> dict[str, float]:
-    """Return the mean of several sets' divergence_row, with 1.96 standard errors over the sets."""
+    """Return the mean divergence_row of several sets, with 1.96 standard errors over the sets."""
     table = pd.DataFrame(rows)
     row = table.mean().to_dict()
     for name in DIVERGENCES:
@@ -218,12 +220,12 @@ def _resample(counts: np.ndarray, size: int, times: int, name: str) -> np.ndarra
 def divergence_table(
     samples: pd.DataFrame, real: str, methods: Sequence[str], bins: int, bootstraps: int
 ) -> pd.DataFrame:
-    """Return shares of the zones in percent and divergences from the real set, a row per method.
+    """Return shares of the zones in percent and divergences from the real set, one row per method.
 
-    ``samples`` as from difficulty_frame, with ``method`` and ``seed``, of which ``real`` is the
-    name of the real set. Shares are of the images of all seeds. Divergences are from the real
-    images of the same seed; with several seeds they are those of mean_divergence. ``n`` are sets,
-    each with a network of its own, ``images`` all images.
+    ``samples`` as from difficulty_frame, with ``method`` and ``seed``; ``real`` is the method's
+    name in the rows of the real set. Shares are over the images of all seeds. Divergences are from
+    the real images of the same seed; with several seeds they are those of mean_divergence. ``n`` is
+    the number of sets, each with its own network, and ``images`` the number of all images.
     """
     rows = []
     of_method = column(samples, "method")

@@ -1,4 +1,4 @@
-"""How far apart two sets of features are; apart from metrics, since scikit-learn takes seconds."""
+"""Distances between sets of features; not in metrics, since scikit-learn takes seconds."""
 
 import numpy as np
 from scipy.linalg import sqrtm
@@ -8,7 +8,7 @@ from sklearn.neighbors import NearestNeighbors
 def frechet_distance(features: np.ndarray, others: np.ndarray) -> float:
     """Return the Frechet distance between Gaussians fitted to features (N, d) and (M, d).
 
-    Heusel et al. (2017), in the features at hand: not comparable with Inception's.
+    Heusel et al. (2017). Values in these features are not comparable with those in Inception's.
     """
     means = [x.mean(0) for x in (features, others)]
     covariances = [np.cov(x, rowvar=False) for x in (features, others)]
@@ -22,8 +22,9 @@ def precision_recall(
 ) -> tuple[float, float]:
     """Return precision and recall of drawn features (M, d) against real ones (N, d).
 
-    Kynkaanniemi et al. (2019): the share of each set within the k-nearest-neighbour balls of the
-    other.
+    Kynkaanniemi et al. (2019): precision is the share of drawn features within the
+    k-nearest-neighbour balls of the real ones, recall the share of real ones within the balls of
+    the drawn ones.
     """
     return _covered(drawn, real, neighbours), _covered(real, drawn, neighbours)
 

@@ -1,4 +1,4 @@
-"""Parts of data frames, by the types that pandas' own annotations leave open."""
+"""Parts of data frames, with types that pandas' annotations lack."""
 
 from typing import cast
 

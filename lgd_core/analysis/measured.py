@@ -10,10 +10,10 @@ from lgd_core.analysis.difficulty import difficulty_frame, load_measured
 def measured_images(
     paths: Iterable[str], classes: Sequence[str], zones: Mapping[str, float], real: str
 ) -> pd.DataFrame:
-    """Return one row per image of every set: where it stands, and what was measured of it.
+    """Return one row per image of every set: its place in the set, and its measurements.
 
-    ``paths`` are those of difficulty.load_measured, ``zones`` where difficulty.difficulty_frame
-    parts them. The real set, which no method has made, is called ``real``.
+    ``paths`` are files for difficulty.load_measured, ``zones`` the limits for
+    difficulty.difficulty_frame. ``real`` is the method's name in the rows of the real set.
     """
     return pd.concat([_of_set(path, classes, zones, real) for path in paths], ignore_index=True)
 

@@ -1,4 +1,4 @@
-"""Numbers about sets of images: spread over runs and sets, redundancy."""
+"""Statistics of results: spread over runs and sets, paired differences, redundancy."""
 
 import math
 from collections.abc import Hashable, Iterable, Mapping, Sequence
@@ -20,11 +20,10 @@ def mean_std(values: Sequence[float]) -> tuple[float, float]:
 class Spread:
     """Mean of a method's results and their sample standard deviations at two levels.
 
-    Students of one set have its images in common, so that they say nothing of what another set of
-    the same method would give. ``std`` is over ``n`` units: the students where there is one set;
-    with several the sets, each the mean of its students. ``between`` is the deviation of the sets'
-    means, ``within`` that of the students of a set, pooled over sets. NaN where a level has one
-    member only.
+    Students of one set do not show the variation between sets of the same method. ``std`` is over
+    ``n`` units: the students if there is one set, otherwise the sets, each with the mean of its
+    students. ``between`` is the standard deviation of the sets' means, ``within`` that of the
+    students of a set, pooled over sets. A deviation over one unit is NaN.
     """
 
     mean: float
@@ -52,9 +51,9 @@ def paired_difference(
 ) -> tuple[float, float]:
     """Return mean and standard error of ``sets - others``, each {set: {run: result}}.
 
-    Differences are taken run by run within the sets of one name and are averaged over a set. The
-    error is over these means, or over the runs where both sides have one set. NaN for fewer than
-    two of them.
+    Differences are taken run by run between sets of the same name, and averaged over each set. The
+    standard error is over these averages or, if both sides have one set, over the runs. NaN for
+    fewer than two of them.
     """
     pairs = [
         [runs[run] - others[name][run] for run in runs if run in others[name]]

@@ -1,4 +1,4 @@
-"""Nearest real images of a set, and its images' nearest among themselves."""
+"""The nearest real images of a set's images, and their nearest neighbours within the set."""
 
 from collections.abc import Iterator
 
@@ -14,7 +14,7 @@ from lgd_core.networks.features import nearest, network_vectors, pixel_vectors
 from lgd_core.networks.training import Images
 
 REAL_BATCH = 1000
-# Real images by whose nearest others near-duplicates are told, the same for every set.
+# Number of real images for the threshold of near-duplicates; they are the same for every set.
 REAL_SAMPLE = 1000
 
 
@@ -27,13 +27,14 @@ def neighbours_table(
     names: list[str],
     device: torch.device,
 ) -> tuple[pd.DataFrame, float]:
-    """Return the nearest images of every image of a set, and what counts as a near-duplicate.
+    """Return the nearest images of every image of a set, and the threshold of near-duplicates.
 
-    ``table`` has ``file``, ``class`` and ``label`` of the set's uint8 ``images`` (N, C, H, W),
-    ``real`` the images and labels of the training split, which may be memory-mapped: they pass by
-    in parts; ``names`` are those of classes. Nearest by cosine of the network's features
-    (``reference``) and by correlation of pixels (``pixels``): the row in the training split, its
-    class and the similarity; ``within`` is the nearest other image of the set, by pixels.
+    ``table`` has ``file``, ``class`` and ``label`` of the set's uint8 ``images`` (N, C, H, W).
+    ``real`` has the images and labels of the training split; they are read in parts, so they may be
+    memory-mapped. ``names`` are the names of the classes. The nearest real image is found by cosine
+    of the network's features (``reference``) and by correlation of pixels (``pixels``). For each
+    the result has its row in the training split, its class and the similarity. ``within`` is the
+    nearest other image of the set, by pixels.
     """
     labels = torch.tensor(table["label"].to_numpy())
     own = Images.on(device, images, labels, seen)
@@ -61,20 +62,20 @@ def _parts(real: tuple[Tensor, Tensor], seen: SeenImages, device: torch.device) 
 
 
 def _sample(labels: Tensor, classes: int) -> Tensor:
-    """Return rows of about 1,000 random real images, as many of every class."""
+    """Return rows of about 1,000 random real images, equally many of every class."""
     scarcest = int(labels.bincount(minlength=classes).min())
     size = max(1, min(REAL_SAMPLE // classes, scarcest))
     return real_increment(labels, classes, size, 0, 0).flatten()
 
 
 def near_duplicates(neighbours: pd.DataFrame, threshold: float) -> pd.DataFrame:
-    """Return the images with a near-duplicate in the set, the most alike first."""
+    """Return the images with a near-duplicate in the set, the most similar first."""
     alike = rows_where(neighbours, column(neighbours, "within_similarity") >= threshold)
     told = columns(alike, ["file", "within_file", "within_similarity"])
     return told.sort_values("within_similarity", ascending=False, kind="stable")
 
 
 def distinct_pairs(duplicates: pd.DataFrame) -> pd.DataFrame:
-    """Return near_duplicates with each pair once, whichever of the two stands first."""
+    """Return near_duplicates with each pair once, in whichever order."""
     pairs = columns(duplicates, ["file", "within_file"]).apply(frozenset, axis=1)
     return rows_where(duplicates, ~pairs.duplicated())

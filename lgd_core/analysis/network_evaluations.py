@@ -1,4 +1,4 @@
-"""Forward and backward passes that making an image takes, from the recipe; free of PyTorch."""
+"""Forward and backward passes for making an image, from the recipe. Does not import PyTorch."""
 
 from collections.abc import Mapping, Sequence
 
@@ -21,11 +21,11 @@ def drawing_evaluations(
 ) -> Mapping[str, float]:
     """Return the passes per kept image of an increment, by names of PASSES.
 
-    One image in one forward of one network counts as one: both branches of classifier-free
-    guidance, every candidate of a position with its decoding and scoring, every checkpoint of the
-    surrogate; so do real images, shared out among the kept ones. A gradient of gradients counts as
-    two backward passes. What gradient checkpointing recomputes is not counted again. Empty where
-    increment 0 is another method's.
+    One image in one forward pass of one network counts as one. The passes include both branches of
+    classifier-free guidance, every candidate of a position with its decoding and scoring, and every
+    checkpoint of the surrogate. Passes of real images are divided among the kept images. A gradient
+    of gradients counts as two backward passes. Recomputation by gradient checkpointing is not
+    counted. The result is empty if increment 0 is another method's.
     """
     made = "own" if increment else method.seed.source
     if made == "own":
@@ -38,6 +38,6 @@ def drawing_evaluations(
 def mean_evaluations(
     method: MethodConfig, increments: Sequence[int], amounts: Amounts
 ) -> dict[str, float]:
-    """Return the mean of drawing_evaluations over increments of one size; 0 without any."""
+    """Return the mean of drawing_evaluations over increments of one size; 0 for unused networks."""
     drawn = [drawing_evaluations(method, k, amounts) for k in increments]
     return {name: sum(each.get(name, 0) for each in drawn) / len(increments) for name in PASSES}

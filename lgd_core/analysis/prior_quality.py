@@ -1,4 +1,4 @@
-"""How good a prior is: what its autoencoder loses, what its samples look like to a classifier."""
+"""Quality of a prior: reconstruction by its autoencoder, and samples compared by a classifier."""
 
 import torch
 from torch import Tensor, nn
@@ -16,18 +16,18 @@ from lgd_core.networks.features import penultimate
 from lgd_core.networks.training import Images
 
 PER_CLASS = 100
-FEWEST = 4  # whose three nearest neighbours say what precision and recall are
+FEWEST = 4  # precision and recall need three nearest neighbours
 
 
 def real_samples(images: Tensor, labels: Tensor, classes: int) -> tuple[Tensor, Tensor]:
-    """Return random real images and labels, class by class: PER_CLASS of each, or what all have."""
+    """Return random real images and labels by class, PER_CLASS each or as many as all have."""
     smallest = int(labels.bincount(minlength=classes).min())
     rows = real_increment(labels, classes, min(PER_CLASS, smallest), 0, 0).flatten()
     return images[rows], labels[rows]
 
 
 def check_counts(counts: dict[str, int]) -> None:
-    """Raise UserError where real images, counted by what they are, are too few to compare with."""
+    """Raise UserError if real images of a kind are too few; ``counts`` maps kind to number."""
     for kind, count in counts.items():
         if count < FEWEST:
             raise UserError(
@@ -53,7 +53,7 @@ def draw_samples(
 ) -> dict[str, Tensor]:
     """Draw unguided samples: uint8 ``images`` (classes x per_class, C, H, W) and ``labels``.
 
-    ``labels_of_prior`` are what the prior calls the classes; empty means 0, 1, 2, ...
+    ``labels_of_prior`` are the prior's labels of the classes; empty means 0, 1, 2, ...
     """
     classes = stored.classes
     told, key = prior_labels(labels_of_prior, classes), ("assess", 0)
@@ -66,8 +66,8 @@ def draw_samples(
 def sample_quality(network: nn.Module, drawn: Images, real: Images) -> dict[str, float]:
     """Compare drawn with real images in the features of a classifier of real images.
 
-    ``recognised`` is the share of drawn images given their own class, in percent;
-    ``frechet_distance`` and ``precision`` and ``recall`` are those of metrics.
+    ``recognised`` is the share of drawn images classified as their own class, in percent.
+    ``frechet_distance``, ``precision`` and ``recall`` are from feature_distances.
     """
     features, logits = penultimate(network, drawn)
     real_features, _ = penultimate(network, real)

@@ -11,7 +11,7 @@ from lgd_core.analysis.frames import column
 from lgd_core.analysis.metrics import mean_off_diagonal, paired_difference, spread
 from lgd_core.base.csv_files import parse_csv
 
-# What the paper's number and ours must have in common to stand side by side.
+# Columns in which a number of the paper and ours must agree to be compared.
 PAPER_KEYS = ["dataset", "ipc", "method", "student", "protocol"]
 
 TABLE_COLUMNS = (
@@ -40,10 +40,10 @@ REDUNDANCY_COLUMNS = ("method", "train_increment", "test_increment", "top1")
 
 
 def read_paper(paths: Iterable[str | Path]) -> pd.DataFrame:
-    """Return the paper's accuracies out of some of its tables: PAPER_KEYS, and paper_top1 etc.
+    """Return the paper's accuracies from some of its tables: PAPER_KEYS, and paper_top1 etc.
 
-    Where two tables have a number for the same thing the first one's is kept; ``paper_source``
-    names its table. See config/paper/README.md.
+    If two tables have a number for the same keys, the first one's is kept; ``paper_source`` names
+    its table. See config/paper/README.md.
     """
     columns = {"top1": "paper_top1", "std": "paper_std"}
     known = (*PAPER_KEYS, *columns)
@@ -65,7 +65,7 @@ def by_protocol(artifacts: Iterable[dict[str, Any]]) -> dict[str, list[dict[str,
 def runs_by_method(
     artifacts: Iterable[dict[str, Any]],
 ) -> dict[tuple[str, str], list[dict[str, Any]]]:
-    """Gather evaluations, one student each, by (method, student)."""
+    """Group evaluations, of one student each, by (method, student)."""
     runs: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for artifact in artifacts:
         runs.setdefault((artifact["method"], artifact["student"]), []).append(artifact)
@@ -77,9 +77,9 @@ def result_row(
 ) -> dict[str, Any]:
     """Return one row of the accuracy table from runs with ``top1`` and ``best_top1`` in percent.
 
-    Standard deviations are over ``n`` students of one set, or with several over ``n`` sets, see
-    metrics.Spread; ``n_runs`` are all students. ``label_bytes`` is the size of a set's stored
-    labels; None where a network has learned something else than a distilled set.
+    Standard deviations are over ``n`` students of one set or, with several sets, over ``n`` sets,
+    see metrics.Spread. ``n_runs`` is the number of all students. ``label_bytes`` is the size of a
+    set's stored labels; None for networks that were not trained on a distilled set.
     """
     top1, best = (spread(by_set(runs, key)) for key in ("top1", "best_top1"))
     sizes = [run["label_bytes"] for run in runs if "label_bytes" in run]
@@ -103,9 +103,9 @@ def result_row(
 
 
 def by_set(runs: Iterable[dict[str, Any]], key: str) -> list[list[float]]:
-    """Return what runs have under a key, set by set, without those that have nothing.
+    """Return the values of a key, grouped by set; runs without a value are left out.
 
-    Runs of one ``seed`` share a distilled set; so do all that have no seed.
+    Runs of one ``seed`` share a distilled set, and so do all runs without a seed.
     """
     sets: dict[str | None, list[float]] = {}
     for run in runs:
@@ -115,7 +115,7 @@ def by_set(runs: Iterable[dict[str, Any]], key: str) -> list[list[float]]:
 
 
 def held_out(runs: list[dict[str, Any]]) -> tuple[float, float]:
-    """Return mean and standard deviation of runs' ``validation_top1``; NaN where none has any.
+    """Return mean and standard deviation of runs' ``validation_top1``; NaN if no run has one.
 
     The deviation is over students or sets, as in result_row.
     """
@@ -127,7 +127,7 @@ def held_out(runs: list[dict[str, Any]]) -> tuple[float, float]:
 
 
 def spread_over(table: pd.DataFrame) -> str:
-    """Say in words what the standard deviations of a table with ``n_sets`` are over."""
+    """Return in words what the standard deviations of a table with ``n_sets`` are over."""
     if (column(table, "n_sets") > 1).any():
         return "over n sets, each the mean of its students"
     return "over n students of one set"
@@ -136,12 +136,12 @@ def spread_over(table: pd.DataFrame) -> str:
 def differences(
     runs: dict[tuple[str, str], list[dict[str, Any]]], baseline: str
 ) -> dict[tuple[str, str], tuple[float, float]]:
-    """Return how far methods are above a baseline with the same student, run by run.
+    """Return the differences of methods to a baseline with the same student, taken run by run.
 
-    ``runs`` by (method, student), each run with ``seed``, ``run`` and ``top1``: runs of the same
-    seed and number start from the same weights and see the same order and augmentation. Gives mean
-    and standard error in points, over runs for one seed and over seeds for several; NaN for the
-    baseline itself, without it, and below two pairs.
+    ``runs`` maps (method, student) to runs with ``seed``, ``run`` and ``top1``. Runs with the same
+    seed and number start from the same weights and see the same order and augmentation. Returns
+    mean and standard error in points, over runs for one seed and over seeds for several. They are
+    NaN for the baseline itself, if there is no baseline, and for fewer than two pairs.
     """
 
     def numbered(key: tuple[str, str]) -> dict[str, dict[int, float]]:
@@ -160,18 +160,18 @@ def differences(
 
 
 def result_table(rows: list[dict[str, Any]], paper: pd.DataFrame) -> pd.DataFrame:
-    """Return the accuracy table, the paper's numbers beside ours where it has them."""
+    """Return the accuracy table, with the paper's numbers if it has them."""
     table = with_paper(pd.DataFrame(rows), paper).reindex(columns=list(TABLE_COLUMNS))
     return table.astype({"label_bytes": "Int64"})
 
 
 def with_paper(table: pd.DataFrame, paper: pd.DataFrame) -> pd.DataFrame:
-    """Return a table of ours with the columns of read_paper, empty where the paper has nothing."""
+    """Return a table with the columns of read_paper added, empty if the paper has no number."""
     return table.merge(paper.astype({"ipc": int}), on=PAPER_KEYS, how="left")
 
 
 def redundancy_table(matrices: dict[str, list[list[list[float]]]]) -> pd.DataFrame:
-    """Return cross-increment accuracies, averaged over seeds, from a list of matrices a method."""
+    """Return cross-increment accuracies averaged over seeds; each method has a matrix per seed."""
     rows = [
         (method, i, j, sum(matrix[i][j] for matrix in seeds) / len(seeds))
         for method, seeds in matrices.items()
@@ -182,7 +182,7 @@ def redundancy_table(matrices: dict[str, list[list[list[float]]]]) -> pd.DataFra
 
 
 def matrix_of(table: pd.DataFrame, method: str) -> pd.DataFrame:
-    """Return one method's K x K matrix out of the redundancy table."""
+    """Return one method's K x K matrix from the redundancy table."""
     rows = table[table["method"] == method]
     return rows.pivot(index="train_increment", columns="test_increment", values="top1")
 
@@ -195,8 +195,8 @@ def mean_redundancy(table: pd.DataFrame) -> dict[str, float | None]:
 def curve_table(learners: Mapping[tuple[str, int, int], dict[str, Any]]) -> pd.DataFrame:
     """Return one row per epoch of every learner, keyed by (method, seed, increment).
 
-    ``top1`` is the learner's test accuracy after its increment, in its last row; ``spike`` in its
-    first row is the rise of the loss from the last epoch before the increment came.
+    ``top1``, in the last row of an increment, is the learner's test accuracy. ``spike``, in the
+    first row, is the rise of the loss since the last epoch before the increment.
     """
     rows, before = [], {}
     for (method, seed, k), learner in learners.items():

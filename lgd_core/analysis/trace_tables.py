@@ -1,4 +1,4 @@
-"""Traces of guidance as tables; apart from tracing, which needs the prior's libraries."""
+"""Traces of guidance as tables. Not in traces, which imports the prior's slow libraries."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -15,7 +15,7 @@ CHANGE = "change_"
 
 
 def trace_table(traces: Iterable[tuple[dict[str, Tensor], dict[str, Any]]]) -> pd.DataFrame:
-    """Return trace_frame of several increments, each with its metadata: method, seed and k."""
+    """Return trace_frame of several increments as one table, with method, seed, increment."""
     parts = [
         trace_frame(tensors).assign(
             method=metadata["method"], seed=metadata["seed"], increment=int(metadata["k"])
@@ -29,7 +29,7 @@ def trace_table(traces: Iterable[tuple[dict[str, Tensor], dict[str, Any]]]) -> p
 def trace_frame(tensors: dict[str, Tensor]) -> pd.DataFrame:
     """Return mean, standard deviation and n over images of every quantity at every step.
 
-    ``tensors`` as from traces.trace_guidance. ``step`` counts down to 0 as a window's indices do.
+    ``tensors`` as from traces.trace_guidance. ``step`` counts down to 0, like a window's indices.
     """
     rows = []
     for path in PATHS:

@@ -1,4 +1,4 @@
-"""What guidance does along the sampling steps: the same noise, guided and unguided."""
+"""The effect of guidance along the sampling steps: the same noise, guided and unguided."""
 
 import dataclasses
 from dataclasses import dataclass, field
@@ -29,9 +29,10 @@ NOTHING_DRAWN = {"latents": [], "scores": []}
 
 @dataclass(frozen=True)
 class Within:
-    """A guidance that acts between two noise levels, both included, and is not evaluated elsewhere.
+    """A guidance that acts only between two noise levels, both included.
 
-    ``lowest`` and ``highest`` are alpha_bar, which grows as noise goes.
+    ``lowest`` and ``highest`` are values of alpha_bar, which grows as the noise decreases. Outside
+    of them the guidance is not evaluated.
     """
 
     guidance: Guidance
@@ -46,10 +47,10 @@ class Within:
 
 @dataclass
 class Probe:
-    """A guidance that changes nothing and keeps what the networks make of every step's x0.
+    """A guidance that changes nothing and records scores, losses and similarities of every x0.
 
-    ``memory`` (classes, M, c, h, w) is on the prior's device; ``records`` maps alpha_bar, in the
-    order of the steps, to quantities (B,) of the batches.
+    ``memory`` (classes, M, c, h, w) is on the prior's device. ``records`` maps alpha_bar, in the
+    order of the steps, to the quantities (B,) of each batch.
     """
 
     prior: Prior
@@ -95,16 +96,16 @@ class Probe:
 def trace_guidance(
     prior: Prior, artifacts: Artifacts, spec: IncrementSpec, positions: int, checkpoint: Checkpoint
 ) -> dict[str, Tensor]:
-    """Redraw the first candidates of an increment, guided and unguided, and watch every step.
+    """Redraw the first candidates of an increment, guided and unguided, and measure every step.
 
-    The noise is that of the increment's candidate 0 at positions 0, 1, ...; the memory is that of
-    its beginning, so that position 0 is redrawn as it was and later ones do not know of the choices
-    before them. ``artifacts`` needs a scorer and a memory.
+    The noise is that of the increment's candidate 0 at positions 0, 1, ... The memory is that at
+    the beginning of the increment. Position 0 is therefore redrawn exactly, while later positions
+    lack the choices before them. ``artifacts`` needs a scorer and a memory.
 
-    Returns per path of PATHS ``PATH.alpha_bar`` (steps,) and ``PATH.QUANTITY`` (steps, images),
-    from pure noise on: of x0 before the step's own guidance the score, both losses and the cosine
-    similarity to the nearest latent in memory, and per guidance the ratio of its change to the
-    noise.
+    Returns, for each path of PATHS, ``PATH.alpha_bar`` (steps,) and ``PATH.QUANTITY`` (steps,
+    images), starting from pure noise. Quantities are the score, both losses and the cosine
+    similarity to the nearest latent in memory, of x0 before the step's own guidance; and, per
+    guidance, the ratio of its change to the noise.
     """
     whole = _whole_length(spec, positions)
     guidances = guidances_for(GuidanceContext(prior, artifacts, spec, NOTHING_DRAWN))
@@ -121,7 +122,7 @@ def trace_guidance(
 
 
 def _whole_length(spec: IncrementSpec, positions: int) -> IncrementSpec:
-    """Return a few positions of an increment, with guidance functions called at every step."""
+    """Return the spec of a few positions, with guidance functions called at every step."""
     return dataclasses.replace(
         spec,
         positions=min(positions, spec.positions),
@@ -135,7 +136,7 @@ def _windowed(
     prior: Prior, spec: IncrementSpec, guidances: dict[str, Guidance]
 ) -> dict[str, Guidance]:
     """Let guidances act in the increment's own window only."""
-    if not guidances:  # and then no window either
+    if not guidances:  # and then there is no window
         return {}
     scheduler, steps = prior.scheduler(spec.sampling.steps), spec.sampling.steps
     highest, lowest = (

@@ -1,1 +1,1 @@
-"""What knows nothing of the field: errors, seeds, files, checkpoints, devices, leases, progress."""
+"""General tools: errors, seeds, files, checkpoints, devices, leases, progress."""

@@ -1,4 +1,4 @@
-"""Checkpoints of jobs in flight, and training loops that resume from them."""
+"""Checkpoints of running jobs, and training loops that resume from them."""
 
 import shutil
 import sys
@@ -16,7 +16,7 @@ from lgd_core.base.progress import progress
 
 
 class Stateful(Protocol):
-    """A model, an optimiser or a schedule: what has a state to save and to restore."""
+    """An object with a state to save and restore: a model, an optimiser or a schedule."""
 
     def state_dict(self) -> dict[str, Any]: ...
 
@@ -24,10 +24,10 @@ class Stateful(Protocol):
 
 
 class Checkpoint:
-    """State of one job in flight, kept outside its declared outputs.
+    """State of one running job, kept outside its declared outputs.
 
-    The folder is named by what decides the job's result, so that an edited hyperparameter can never
-    continue a stale run. ``Checkpoint(None)`` keeps nothing.
+    The folder's name depends on everything that decides the job's result, so a job with an edited
+    hyperparameter never resumes from an old checkpoint. ``Checkpoint(None)`` keeps nothing.
     """
 
     def __init__(self, folder: str | Path | None, interval: float = 60.0) -> None:
@@ -36,21 +36,21 @@ class Checkpoint:
         self._saved = time.monotonic()
 
     def part(self, name: str) -> "Checkpoint":
-        """Return state of a part of the job, apart from that of its other parts."""
+        """Return a checkpoint for one part of the job, separate from those of its other parts."""
         return Checkpoint(None if self.folder is None else self.folder / name, self.interval)
 
     def due(self) -> bool:
-        """Whether ``interval`` seconds have gone since the last save: time to save again."""
+        """Whether ``interval`` seconds have passed since the last save."""
         return time.monotonic() - self._saved >= self.interval
 
     def save(self, name: str, state: dict[str, Any]) -> None:
-        """Keep a nested dict of tensors and plain values under ``name``, atomically."""
+        """Save a nested dict of tensors and plain values under ``name``, atomically."""
         if self.folder is None:
             return
         with atomic(self.folder / f"{name}.pt") as temporary, open(temporary, "wb") as stream:
             try:
                 torch.save({"state": state, "digest": digest(state)}, stream)
-            except RuntimeError as error:  # which is what torch makes of a full disk
+            except RuntimeError as error:  # torch raises it on a full disk
                 cause = error.__context__
                 raise cause if isinstance(cause, OSError) else error from None
         self._saved = time.monotonic()
@@ -58,8 +58,8 @@ class Checkpoint:
     def load(self, name: str, *keys: str) -> dict[str, Any] | None:
         """Return what was saved under ``name`` with at least these keys, or None.
 
-        A file that is damaged, of something else or without the keys is dropped, and the log says
-        so: then the work starts anew. Never unpickles objects.
+        A file that is damaged, is no checkpoint or lacks a key is deleted, and the log says so: the
+        work then starts from the beginning. Never unpickles objects.
         """
         path = None if self.folder is None else self.folder / f"{name}.pt"
         if path is None or not path.exists():
@@ -77,7 +77,7 @@ class Checkpoint:
         return None
 
     def clear(self) -> None:
-        """Forget everything: the work has its result."""
+        """Delete everything, once the work has its result."""
         if self.folder is not None:
             shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -89,11 +89,11 @@ def resumable_loop(
     name: str,
     checkpoint: Checkpoint,
 ) -> float:
-    """Call ``train_step`` for every step that is left; return the mean of the last losses.
+    """Call ``train_step`` for every remaining step; return the mean of the last losses.
 
-    ``parts`` are all models, optimisers and schedules that a step changes: restored before the
-    first and saved when it is time. The mean is over the last hundredth of the steps. Raises
-    UserError where a loss is not finite.
+    ``parts`` are all models, optimisers and schedules that a step changes. They are restored before
+    the first step and saved whenever a checkpoint is due. The mean is over the last hundredth of
+    the steps. Raises UserError if a loss is not finite.
     """
     state = checkpoint.load(name, *parts, "step", "losses") or {"step": 0, "losses": []}
     for key in parts.keys() & state.keys():

@@ -14,7 +14,7 @@ from lgd_core.base.files import atomic
 def parse_csv(path: str | Path, columns: Iterable[str] = (), **options: Any) -> pd.DataFrame:
     """Read a table; ``options`` are those of pandas.read_csv.
 
-    Raises UserError naming the file where it is no table or lacks one of the columns.
+    Raises UserError naming the file if it is no table or lacks one of the columns.
     """
     try:
         table = cast("pd.DataFrame", pd.read_csv(path, **options))
@@ -32,9 +32,10 @@ def parse_csv(path: str | Path, columns: Iterable[str] = (), **options: Any) -> 
 
 
 def read_csv(path: str | Path, record: dict[str, Any]) -> pd.DataFrame:
-    """Read a table that another job has written; ``record`` is the JSON artifact beside it, read.
+    """Read a table that another job has written.
 
-    Raises UserError naming the file unless it is as the record has it.
+    ``record`` is the contents of the JSON artifact beside it. Raises UserError naming the file if
+    its digest is not the one in the record.
     """
     check_file(path, record)
     return parse_csv(path)
@@ -43,7 +44,7 @@ def read_csv(path: str | Path, record: dict[str, Any]) -> pd.DataFrame:
 def write_csv(table: pd.DataFrame, path: str | Path) -> None:
     """Write a table with two decimals for accuracies and six significant digits otherwise."""
 
-    rounded = cast("Any", table.copy())  # of pandas' methods only some have whole types
+    rounded = cast("Any", table.copy())  # pandas' methods are only partly typed
     for column in rounded.columns:
         if "top1" in column or column.endswith("_std") or column.startswith(("diff_", "std_")):
             rounded[column] = rounded[column].astype(float).round(2)

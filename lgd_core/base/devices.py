@@ -1,4 +1,4 @@
-"""Where tensors live, and in which precision they are computed there."""
+"""The device that computes, and its precision."""
 
 from typing import Any, cast
 
@@ -24,14 +24,14 @@ def resolve_device(name: str) -> torch.device:
 
 
 def device_kind(name: str) -> str:
-    """Return ``cpu`` or ``cuda``, the type of what resolve_device returns; never an error."""
+    """Return ``cpu`` or ``cuda``, the type of what resolve_device returns; raises no error."""
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(name).type
 
 
 def network_precision(kind: str) -> str:
-    """Return ``tf32`` where a kind of device multiplies in TensorFloat-32, otherwise ``fp32``."""
+    """Return ``tf32`` if a kind of device multiplies in TensorFloat-32, otherwise ``fp32``."""
     if kind == "cuda" and torch.cuda.get_device_capability() >= AMPERE:
         return "tf32"
     return "fp32"
@@ -43,19 +43,19 @@ def computes_in_half(precision: str, kind: str) -> bool:
 
 
 def cuda_cards() -> list[str]:
-    """Return a name per visible GPU, in torch's order: its UUID, which no visibility setting moves.
+    """Return a name per visible GPU, in torch's order: its UUID, or its index if torch has none.
 
-    Where torch knows no UUIDs, the index.
+    CUDA_VISIBLE_DEVICES changes a GPU's index, but not its UUID.
     """
-    cuda = cast("Any", torch.cuda)  # whose properties of a device have no types
+    cuda = cast("Any", torch.cuda)  # the properties of a device have no types
     cards = map(cuda.get_device_properties, range(torch.cuda.device_count()))
     return [str(getattr(card, "uuid", index)) for index, card in enumerate(cards)]
 
 
 def hardware(device: torch.device) -> str:
-    """Describe the hardware in words: the accelerator, or processor, instructions and threads.
+    """Describe the hardware in words: the GPU, or else processor, vector instructions and threads.
 
-    The widest vector instructions that PyTorch uses decide the last bits of results on a CPU.
+    On a CPU, the last bits of results depend on the widest vector instructions that PyTorch uses.
     """
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
@@ -63,7 +63,7 @@ def hardware(device: torch.device) -> str:
 
 
 def describe(device: torch.device) -> dict[str, str]:
-    """Return what provenance.stamp says of a device: its kind, name and precision of networks."""
+    """Return the arguments of provenance.stamp: kind, name and precision of a device."""
     return {
         "device": device.type,
         "hardware": hardware(device),

@@ -1,4 +1,4 @@
-"""Digests that tell whether what is read is what was written."""
+"""Digests that show whether a file was changed after it was written."""
 
 import hashlib
 import json
@@ -18,7 +18,7 @@ KEY = "digest"
 def digest(value: object) -> str:
     """Return the SHA-256 of nested mappings, sequences, tensors and plain values, in their order.
 
-    Tensors count with type, shape and bytes, wherever they are.
+    Tensors are digested by type, shape and bytes, on whatever device they are.
     """
     found = hashlib.sha256()
     for part in _parts(value):
@@ -27,7 +27,7 @@ def digest(value: object) -> str:
 
 
 def _parts(value: Any) -> Iterator[bytes | memoryview]:
-    # There are no tensors where nobody has imported PyTorch, which takes seconds.
+    # Without PyTorch imported there are no tensors; importing it here would take seconds.
     torch = sys.modules.get("torch")
     if torch and isinstance(value, torch.Tensor):
         yield from _tensor_parts(value)
@@ -46,22 +46,22 @@ def _nested(kind: str, values: Sequence[Any]) -> Iterator[bytes | memoryview]:
 
 
 def _tensor_parts(tensor: "Tensor") -> Iterator[bytes | memoryview]:
-    import torch  # there already, since there is a tensor
+    import torch  # already imported, since there is a tensor
 
     yield f"tensor {tensor.dtype} {tuple(tensor.shape)}\0".encode()
     yield tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data
 
 
 def seal(facts: dict[str, Any], tensors: Mapping[str, "Tensor"] | None = None) -> dict[str, Any]:
-    """Return JSON-able facts with the digest of themselves and of tensors under ``KEY``."""
-    # As they will be read: JSON turns keys into text and tuples into lists.
+    """Return JSON-able facts plus, under ``KEY``, the digest of them and of the tensors."""
+    # Digest the facts as they will be read: JSON turns keys into text and tuples into lists.
     return facts | {KEY: _sealed(json.loads(json.dumps(facts)), tensors or {})}
 
 
 def unseal(
     path: str | Path, facts: object, tensors: Mapping[str, "Tensor"] | None = None
 ) -> dict[str, Any]:
-    """Return what was sealed; raises UserError naming the file unless it is what was written."""
+    """Return what was sealed; raises UserError naming the file if it does not match its digest."""
     if not isinstance(facts, dict) or KEY not in facts:
         raise UserError(f"{path}: found no digest of its contents, {_remedy()}")
     sealed = cast("dict[str, Any]", facts)
@@ -80,18 +80,18 @@ def _remedy() -> str:
 
 
 def file_digest(path: str | Path) -> str:
-    """Return the SHA-256 of a file's bytes, never all of them in memory."""
+    """Return the SHA-256 of a file, without reading all of it into memory."""
     with open(path, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def file_digests(paths: Iterable[str | Path]) -> dict[str, str]:
-    """Return the SHA-256 of files by name, as the JSON artifact beside them has it: ``files``."""
+    """Return the SHA-256 of files by name: the ``files`` of the JSON artifact beside them."""
     return {Path(path).name: file_digest(path) for path in paths}
 
 
 def check_file(path: str | Path, record: dict[str, Any]) -> None:
-    """Raise UserError unless a file is as a JSON artifact, already read, has it in ``files``."""
+    """Raise UserError unless a file has the digest listed in ``files`` of ``record``."""
     expected = record.get("files", {}).get(Path(path).name)
     try:
         found = file_digest(path)
@@ -110,7 +110,7 @@ def fingerprint(facts: object, files: Iterable[str | Path] = ()) -> str:
 
 
 def files_in(paths: Iterable[str | Path]) -> Iterator[Path]:
-    """Yield files, and all those in folders but the hidden ones."""
+    """Yield the files among the paths, and all files in the folders, except hidden ones."""
     for path in map(Path, paths):
         if path.is_dir():
             yield from (p for p in path.rglob("*") if p.is_file() and not p.name.startswith("."))

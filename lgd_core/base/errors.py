@@ -1,4 +1,4 @@
-"""The errors that a person can act on."""
+"""Errors that the user can fix."""
 
 LONGEST = 400
 
@@ -6,8 +6,8 @@ LONGEST = 400
 class UserError(ValueError):
     """Wrong input: one line that names the file or key, what was found and what was expected.
 
-    What was found may be anything: the line is made printable, and where it is too long its middle
-    goes, since the key stands at its beginning and what was expected at its end.
+    What was found may be anything, so unprintable characters are replaced. In a line that is too
+    long the middle is cut: the key is at the beginning, and what was expected at the end.
     """
 
     def __init__(self, message: str) -> None:
@@ -17,8 +17,8 @@ class UserError(ValueError):
 
 
 class BrokenFileError(UserError):
-    """A file whose contents cannot be used; one that cannot even be read is not among them."""
+    """A file that can be read, but whose contents cannot be used."""
 
 
 class MissingFolderError(UserError):
-    """Images that a run asks for are not there at all, as on a disk that is not mounted."""
+    """The folder of images that a run needs does not exist, for example on an unmounted disk."""

@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written beside their place, synced and renamed.
+"""Files that are complete or absent: written under a temporary name, synced and renamed.
 
 Free of PyTorch, since configuration and figures write files too.
 """
@@ -22,10 +22,10 @@ from lgd_core.base.errors import UserError
 def atomic(path: str | Path) -> Generator[Path, None, None]:
     """Yield a temporary path beside ``path`` (file or folder) and rename it there on success.
 
-    On any error the temporary is removed and ``path`` stays as it was; what a killed process left
-    behind under such a name goes too. What is renamed has reached the disk before. A full disk, a
-    folder that cannot be written and another file that the body cannot use are UserErrors, each
-    naming its own file.
+    On any error the temporary is removed and ``path`` stays as it was. Temporaries of killed
+    processes are removed too. Before the renaming, the contents are synced to the disk. Raises
+    UserError naming the file for a full disk, a folder that cannot be written and any other file
+    that the body cannot use.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
@@ -40,7 +40,7 @@ def atomic(path: str | Path) -> Generator[Path, None, None]:
         os.replace(temporary, path)
         _sync_names(path.parent)
     except OSError as error:
-        # Errors of the system have a number; those of libraries and of the network are not ours.
+        # Errors of the operating system have a number; those of libraries and the network pass on.
         if error.errno is None or isinstance(error, ConnectionError | TimeoutError):
             raise
         raise _failure(path, temporary, error) from error
@@ -49,7 +49,7 @@ def atomic(path: str | Path) -> Generator[Path, None, None]:
 
 
 def _failure(path: Path, temporary: Path, error: OSError) -> UserError:
-    """Say which file an error is of: the one that is written, or another that the body used."""
+    """Return the UserError for the file at fault: the one being written, or one the body used."""
     file = Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else path
     own = file.absolute()
     if own.is_relative_to(temporary.absolute()) or path.absolute().is_relative_to(own):
@@ -58,7 +58,7 @@ def _failure(path: Path, temporary: Path, error: OSError) -> UserError:
 
 
 def system_error(error: Exception) -> OSError:
-    """Return the error of the system that safetensors has put into words: "(os error 28)"."""
+    """Return the operating system's error behind safetensors' message: "(os error 28)"."""
     number = re.search(r"os error (\d+)", str(error))
     if number is None:
         return OSError(str(error))
@@ -66,17 +66,17 @@ def system_error(error: Exception) -> OSError:
 
 
 def _sync(path: Path) -> None:
-    """Bring a file, or a folder with all in it, to the disk, so that a crash cannot cut it."""
+    """Sync a file, or a folder with its contents, to the disk: a crash cannot truncate it."""
     if path.is_dir():
-        os.sync()  # once for all: a set has thousands of files, each of which would wait by itself
+        os.sync()  # one sync for all: syncing the thousands of files of a set singly is slow
     else:
         with open(path, "rb") as stream:
             os.fsync(stream.fileno())
 
 
 def _sync_names(folder: Path) -> None:
-    """Bring the names in a folder to the disk."""
-    with contextlib.suppress(OSError):  # some network file systems cannot, and need not
+    """Sync the names in a folder to the disk."""
+    with contextlib.suppress(OSError):  # some network file systems cannot, and do not need it
         descriptor = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(descriptor)
@@ -110,9 +110,9 @@ def _remove(path: Path) -> None:
 
 
 def share(path: str | Path) -> None:
-    """Give a file, or each file in a folder, the read and write permissions of the folder it is in.
+    """Give a file, or each file in a folder, the read and write permissions of its folder.
 
-    safetensors makes files that only their owner can read, whatever the umask says.
+    safetensors makes files that only their owner can read, whatever the umask is.
     """
     for file in files_in([path]):
         file.chmod(file.parent.stat().st_mode & 0o666)
@@ -125,7 +125,7 @@ def write_json(path: str | Path, value: dict[str, Any]) -> None:
 
 
 def read_json(path: str | Path) -> dict[str, Any]:
-    """Read what write_json wrote; raises UserError naming the file unless it is whole."""
+    """Read what write_json wrote; raises UserError naming the file if it is missing or damaged."""
     try:
         value = json.loads(Path(path).read_bytes())
     except OSError as error:

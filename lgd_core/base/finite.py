@@ -1,4 +1,4 @@
-"""Numbers that are none stop a job, instead of becoming black images and accuracies of chance."""
+"""NaN and infinity stop a job, instead of leading to black images and chance accuracy."""
 
 import math
 
@@ -8,7 +8,7 @@ from lgd_core.base.errors import UserError
 
 
 def require_finite(values: Tensor | float, what: str, advice: str) -> None:
-    """Raise UserError where any of the values is infinite or not a number.
+    """Raise UserError if any of the values is infinite or NaN.
 
     ``what`` names the values, ``advice`` says what to try.
     """

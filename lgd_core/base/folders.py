@@ -1,4 +1,4 @@
-"""Folders that a run needs: their names as keys have them, and whether they can be written to."""
+"""Folders named in the configuration: expanding their paths, and checking write permission."""
 
 import os
 import re
@@ -12,8 +12,8 @@ _VARIABLE = re.compile(r"\$(?:([A-Za-z_]\w*)|\{(\w+)\})")
 def expand_path(text: str, where: str) -> str:
     """Return a path with ``~``, ``$NAME`` and ``${NAME}`` replaced, as a shell would.
 
-    A path that is there as it is written stays. ``where`` names the key. Raises UserError for a
-    variable that is not set and for a user who has no home folder.
+    A path that exists as it is written is not changed. ``where`` names the key. Raises UserError
+    for a variable that is not set and for a user who has no home folder.
     """
     if os.path.exists(text):
         return text
@@ -27,7 +27,7 @@ def expand_path(text: str, where: str) -> str:
 
 
 def check_writable(folder: str | Path) -> None:
-    """Raise UserError unless files can be made in a folder, or the folder itself can be made."""
+    """Raise UserError unless files can be written to a folder, or the folder can be made."""
     path = Path(folder)
     while not path.exists() and path != path.parent:
         path = path.parent

@@ -1,6 +1,6 @@
-"""Files in folders of other people's images: which are images, and what else lies there.
+"""Files in folders of images: which are images, which are fonts, and what else is there.
 
-Free of PyTorch: it is read before every run, by every job.
+Does not import PyTorch, since every run and every job imports this module.
 """
 
 import os
@@ -10,7 +10,7 @@ from typing import Any
 
 from lgd_core.base.errors import UserError
 
-# What Pillow decodes by itself and people keep pictures in; a test compares them with Pillow's.
+# Common image formats that Pillow decodes without plugins; a test compares them with Pillow's.
 SUFFIXES = (
     *(".avif", ".avifs", ".bmp", ".dib", ".dds", ".gif", ".ico", ".icns", ".pcx", ".png", ".apng"),
     *(".jfif", ".jpe", ".jpg", ".jpeg", ".jp2", ".j2k", ".jpc", ".jpf", ".jpx", ".j2c"),
@@ -18,7 +18,7 @@ SUFFIXES = (
     *(".ras", ".tga", ".tif", ".tiff", ".webp", ".xbm", ".xpm"),
 )
 FONT_SUFFIXES = (".ttf", ".otf", ".ttc", ".otc")
-# What systems and programs leave beside images; nobody misses it among them.
+# Files that systems and programs leave beside images, and that nobody expects to be read.
 LITTER = ("thumbs.db", "desktop.ini", "__macosx", "@eadir")
 LITTER_SUFFIXES = (".txt", ".csv", ".xml", ".json", ".md", ".yaml", ".yml", ".html", ".log")
 LITTER_KIND = "litter"
@@ -26,12 +26,12 @@ NAMED = 3
 
 
 def is_image(path: str | Path) -> bool:
-    """Whether a file is read as an image, by its name; what it holds, decoding finds out."""
+    """Whether a file is read as an image; its name decides, its contents are not looked at."""
     return not is_litter(path) and Path(path).suffix.lower() in SUFFIXES
 
 
 def is_font(path: str | Path) -> bool:
-    """Whether a file is read as a font, by its name."""
+    """Whether a file is read as a font; its name decides."""
     return not is_litter(path) and Path(path).suffix.lower() in FONT_SUFFIXES
 
 
@@ -42,14 +42,14 @@ def is_litter(path: str | Path) -> bool:
 
 
 def unreadable(path: str | Path, error: OSError) -> UserError:
-    """Return the line for a file or folder that is the system's to give, and that it does not."""
+    """Return the error for a file or folder that the operating system cannot read."""
     return UserError(
         f"{path}: cannot be read ({error.strerror or error}), expected what the system can read"
     )
 
 
 def read_bytes(path: str | Path) -> bytes:
-    """Return a file's contents; raises UserError where the system does not give them."""
+    """Return a file's contents; raises UserError if it cannot be read."""
     try:
         return Path(path).read_bytes()
     except OSError as error:
@@ -57,7 +57,7 @@ def read_bytes(path: str | Path) -> bytes:
 
 
 def file_status(path: str | Path) -> os.stat_result:
-    """Return the status of a file or folder, links followed; raises UserError where it has none."""
+    """Return the status of a file or folder, following links; raises UserError if it has none."""
     try:
         return os.stat(path)
     except OSError as error:
@@ -65,7 +65,7 @@ def file_status(path: str | Path) -> os.stat_result:
 
 
 def entries(folder: str | Path) -> list[os.DirEntry[str]]:
-    """Return what a folder holds, by name; raises UserError where it cannot be read."""
+    """Return the entries of a folder, by name; raises UserError if it cannot be read."""
     try:
         with os.scandir(folder) as found:
             return sorted(found, key=lambda entry: entry.name)
@@ -76,9 +76,9 @@ def entries(folder: str | Path) -> list[os.DirEntry[str]]:
 def walk(folder: str | Path, seen: dict[tuple[int, int], str] | None = None) -> list[str]:
     """Return all files under a folder, sorted by the folder they are in, then by name.
 
-    Links are followed. Litter is returned by its own name, and not entered where it is a folder.
-    Raises UserError where links lead to a folder twice, as in a circle. ``seen`` collects folders
-    over several calls, whose trees must not share any.
+    Links are followed. Litter is listed too, but a folder of litter is not entered. Raises
+    UserError if links lead to a folder twice, as in a circle. With the same ``seen`` in several
+    calls, no folder may be in two of their trees.
     """
     seen = {} if seen is None else seen
     above = {_identity(parent): str(parent) for parent in Path(folder).absolute().parents}
@@ -125,7 +125,7 @@ def list_fonts(root: Path) -> list[Path]:
 
 
 def summarise(left_out: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """Return the number and first names of files that are left out, by suffix; litter last."""
+    """Return the number and first names of files left out, grouped by suffix, litter last."""
     groups: dict[str, list[str]] = {}
     for path in sorted(left_out, key=lambda path: (is_litter(path), path)):
         kind = LITTER_KIND if is_litter(path) else Path(path).suffix.lower() or "no suffix"
@@ -134,7 +134,7 @@ def summarise(left_out: Iterable[str]) -> dict[str, dict[str, Any]]:
 
 
 def describe(summary: dict[str, dict[str, Any]]) -> str:
-    """Return what ``summarise`` found as one line."""
+    """Return the summary that ``summarise`` makes as one line."""
     return "; ".join(
         f"{group['files']} of {kind} ({', '.join(group['first'])}"
         f"{', ...' if group['files'] > len(group['first']) else ''})"

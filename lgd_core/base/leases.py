@@ -1,6 +1,6 @@
-"""Which GPU a job has: Snakemake counts the cards of a machine, a lease says whose each one is.
+"""Leases of GPUs: Snakemake only counts the cards of a machine, a lease gives a job one of them.
 
-Free of PyTorch, which takes seconds to import: every call of Snakemake and every job reads it.
+Does not import PyTorch, which takes seconds: every call of Snakemake and every job imports this.
 """
 
 import contextlib
@@ -23,14 +23,14 @@ POLL_SECONDS = 0.5
 
 
 def has_gpu() -> bool:
-    """Whether torch can use a GPU: what ``torch.cuda.is_available`` says, without torch."""
+    """Whether torch can use a GPU: as ``torch.cuda.is_available``, without importing torch."""
     return not why_no_gpu()
 
 
 def why_no_gpu() -> str:
-    """Say in words why jobs have no GPU; empty where torch can use one.
+    """Return in words why jobs have no GPU; empty if torch can use one.
 
-    Torch needs a build for CUDA, a driver that is new enough for it, and a card that is visible.
+    Torch must be built for CUDA, with a driver that is new enough and a card that is visible.
     """
     needed, (version, cards) = _torch_cuda(), _driver()
     if cards and 0 < needed <= version:
@@ -50,7 +50,7 @@ def why_no_gpu() -> str:
 
 
 def _torch_cuda() -> int:
-    """Return the major version of CUDA that the installed torch is built for, 0 for none."""
+    """Return the major version of CUDA that the installed torch is built for; 0 if for none."""
     spec = find_spec("torch")
     if spec is None or spec.origin is None:
         return 0
@@ -60,7 +60,7 @@ def _torch_cuda() -> int:
 
 
 def _driver() -> tuple[int, int]:
-    """Return the major version of CUDA that the driver has, and its visible cards; 0 for none."""
+    """Return the driver's major version of CUDA and the number of visible cards; 0 for none."""
     version, cards = ctypes.c_int(), ctypes.c_int()
     try:
         driver = ctypes.CDLL("libcuda.so.1")
@@ -73,14 +73,14 @@ def _driver() -> tuple[int, int]:
 
 
 def _listed() -> bool:
-    """Whether the tool of the driver lists a GPU."""
+    """Whether ``nvidia-smi`` lists a GPU."""
     with contextlib.suppress(OSError):
         return b"GPU " in subprocess.run(["nvidia-smi", "-L"], capture_output=True).stdout
     return False
 
 
 def lease_folder() -> Path:
-    """Return where all jobs of this user on this machine, of whatever run, keep their leases."""
+    """Return the folder of leases, one for all runs of this user on this machine."""
     return Path(tempfile.gettempdir()) / f"lgd-gpus-{os.getuid()}"
 
 
@@ -88,11 +88,11 @@ def lease_folder() -> Path:
 def lease(
     cards: Sequence[str], folder: Path, log: Callable[[str], None]
 ) -> Generator[int, None, None]:
-    """Hold a card that no other job holds and yield its index in ``cards``, waiting if need be.
+    """Wait for a card that no other job holds, hold it and yield its index in ``cards``.
 
-    ``cards`` are names that mean the same card in every process. Each has a lock file in ``folder``
-    that is never removed: the lock is the operating system's hold on the open file (flock), which
-    ends with the process however it ends, so that a killed job leaves no card taken.
+    ``cards`` are names that mean the same card in every process. Each has a lock file in
+    ``folder``, which is never removed. The lock itself is a flock on the open file: the operating
+    system drops it when the process ends, so a killed job frees its card.
 
     Raises UserError if ``folder`` cannot be made or belongs to somebody else.
     """
@@ -116,7 +116,7 @@ def _wait_for_one(locks: Sequence[FileLock], log: Callable[[str], None]) -> int:
 
 
 def _take_free(locks: Sequence[FileLock]) -> int | None:
-    """Lock the first that is free and return its index; None if there is none."""
+    """Take the first lock that is free and return its index; None if all are taken."""
     for index, lock in enumerate(locks):
         with contextlib.suppress(Timeout):
             lock.acquire(blocking=False)
@@ -125,7 +125,7 @@ def _take_free(locks: Sequence[FileLock]) -> int | None:
 
 
 def _claim(folder: Path) -> None:
-    """Make the folder, closed to others: whoever can write there could hold up all jobs."""
+    """Make the folder, for this user only: anybody who can write to it could block all jobs."""
     try:
         with contextlib.suppress(FileExistsError):
             folder.mkdir(mode=0o700)

@@ -1,9 +1,9 @@
 """Whether files outside ``results/`` are still those that a stage has read: names, sizes, contents.
 
-A stage notes in a record which files it has read, and their digests. Where the names and sizes are
-those of the record, and the contents of all files that were touched since are too, the files have
-the record's identity, wherever they lie. Otherwise they have a new one, and the stage runs again.
-Free of PyTorch: it is read before every run, by every job.
+A stage writes a record of the files it has read, with their digests. If names and sizes are still
+those of the record, and the contents of all files with a new time of change as well, the files keep
+the record's identity, wherever they lie. Otherwise they get a new one, and the stage runs again.
+Does not import PyTorch, since every run and every job imports this module.
 """
 
 import contextlib
@@ -21,17 +21,17 @@ from lgd_core.base.image_files import file_status, read_bytes, unreadable
 
 @dataclass(frozen=True)
 class Listing:
-    """Files by their names, which are the same wherever their folder lies.
+    """Paths of files by their names, which do not depend on where their folder lies.
 
-    ``published`` files are those of a set that everybody has alike: too many to look at one by one,
-    and known by their names.
+    ``published`` files belong to a public data set, the same for everybody. They are too many to
+    check one by one, so only their names are compared.
     """
 
     files: Mapping[str, str]
     published: bool = False
 
     def facts(self) -> dict[str, list[int]]:
-        """Return [size, mtime in ns] of every file; nothing of published ones but the names."""
+        """Return [size, mtime in ns] of every file, or only the names of published files."""
         if self.published:
             return {name: [] for name in self.files}
         found = ((name, file_status(path)) for name, path in self.files.items())
@@ -40,9 +40,9 @@ class Listing:
 
 @dataclass(frozen=True)
 class Made:
-    """What a stage has made of files outside ``results/``: its record, and its outputs.
+    """What a stage has made from files outside ``results/``: its record and its outputs.
 
-    ``recipe`` is what the stage would be run with now; the record has what it was run with.
+    ``recipe`` is the stage's present configuration; the record holds the one of its last run.
     """
 
     record: str
@@ -50,10 +50,11 @@ class Made:
     recipe: dict[str, Any]
 
     def identity(self, find: Callable[[], Listing | None]) -> str | None:
-        """Return the identity of the files that ``find`` lists or, where they are gone, of those
-        that the stage has read; None where the workflow itself fetches them.
+        """Return the identity of the files that ``find`` lists.
 
-        Raises MissingFolderError where the files are gone and the stage would have to read them.
+        If they are gone, return that of the files the stage has read. ``find`` returns None if the
+        workflow itself fetches the files; the result is then that of the finished stage, or None.
+        Raises MissingFolderError if the files are gone and the stage would have to read them.
         """
         try:
             listing = find()
@@ -71,7 +72,7 @@ class Made:
 
 
 class Reading:
-    """Files while a stage reads them; None for those that the workflow itself has fetched."""
+    """The files that a stage reads; ``listing`` is None if the workflow itself has fetched them."""
 
     def __init__(self, listing: Listing | None) -> None:
         self.listing = listing
@@ -86,9 +87,9 @@ class Reading:
         return contents
 
     def note(self, identity: str, recipe: dict[str, Any], record: str | Path) -> dict[str, str]:
-        """Write the stage's record; return the digest of all contents, as a fact of the stage.
+        """Write the stage's record; return the digest of all contents, for the stage's artifact.
 
-        Raises UserError where a file has changed since the reading began.
+        Raises UserError if a file has changed since the reading began.
         """
         listing = self.listing
         if listing is None:
@@ -116,7 +117,7 @@ class Reading:
 
 
 def identity_of(listing: Listing, record: str | Path) -> str:
-    """Return the identity of files: the record's where they are its files, else their digest."""
+    """Return the identity of files: the record's if they are its files, else a digest of theirs."""
     facts, known = listing.facts(), _read_record(record)
     if known and not listing.published and _same(listing, facts, known["files"]):
         _remember_times(facts, known, record)
@@ -125,7 +126,7 @@ def identity_of(listing: Listing, record: str | Path) -> str:
 
 
 def sha256(path: str | Path) -> str:
-    """Return the digest of a file's contents; raises UserError where they cannot be read."""
+    """Return the digest of a file's contents; raises UserError if they cannot be read."""
     try:
         with open(path, "rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
@@ -134,7 +135,7 @@ def sha256(path: str | Path) -> str:
 
 
 def _same(listing: Listing, facts: dict[str, list[int]], known: dict[str, list[Any]]) -> bool:
-    """Whether files are those of a record; reads those that have another time of change."""
+    """Whether files are those of a record; reads the files whose time of change differs."""
     if facts.keys() != known.keys():
         return False
     if any(facts[name][0] != known[name][0] for name in facts):
@@ -144,10 +145,10 @@ def _same(listing: Listing, facts: dict[str, list[int]], known: dict[str, list[A
 
 
 def _remember_times(facts: dict[str, list[int]], known: dict[str, Any], record: str | Path) -> None:
-    """Bring the times of a record up to date, so that files that were touched are read once."""
+    """Update the times in a record, so that touched files are not read again the next time."""
     files = {name: [*facts[name], known["files"][name][2]] for name in facts}
     if files != known["files"]:
-        with contextlib.suppress(UserError):  # it would only have saved time
+        with contextlib.suppress(UserError):  # the record only saves time
             _write(record, known | {"files": files})
 
 
@@ -156,7 +157,7 @@ def _digest(facts: object) -> str:
 
 
 def _read_record(path: str | Path) -> dict[str, Any] | None:
-    """Return a record; None where there is none, or none that a stage has written whole."""
+    """Return a record; None if it is missing or incomplete."""
     try:
         value = json.loads(Path(path).read_text())
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""Batches cut to what a device can hold."""
+"""Batches cut to what fits into a device's memory."""
 
 from collections.abc import Callable
 
@@ -9,10 +9,11 @@ from lgd_core.base.errors import UserError
 
 
 class MicroBatches:
-    """How many samples each kind of work takes at once: halved where memory runs out, remembered.
+    """The number of samples that each kind of work processes at once.
 
-    ``largest`` is tried first. The work is told apart by its name, since a decoder's gradient needs
-    far more memory for a sample than a forward of the transformer.
+    It starts at ``largest``, is halved when memory runs out, and is then kept. Each kind of work
+    has its own number, by its name: for one sample, a gradient through the decoder needs far more
+    memory than a forward pass of the transformer.
     """
 
     def __init__(self, largest: int) -> None:
@@ -22,7 +23,7 @@ class MicroBatches:
     def map(self, work: str, function: Callable[..., Tensor], *batch: Tensor) -> Tensor:
         """Return ``function(*batch)``, called on chunks of the first axis and joined along it.
 
-        Raises UserError where a single sample does not fit.
+        Raises UserError if a single sample does not fit.
         """
         parts: list[Tensor] = []
         start = 0
@@ -45,7 +46,7 @@ class MicroBatches:
 
 
 def _unless_memory_runs_out(function: Callable[..., Tensor], chunk: list[Tensor]) -> Tensor | None:
-    # In a function of its own: the error holds the failed call's tensors until it is forgotten.
+    # A function of its own: the error keeps the failed call's tensors alive until it is dropped.
     try:
         return function(*chunk)
     except torch.OutOfMemoryError:

@@ -1,4 +1,4 @@
-"""Progress bars on a terminal, and lines now and then in the log of a job."""
+"""Progress bars on a terminal, and a progress line every few seconds in a job's log."""
 
 import sys
 import time
@@ -11,7 +11,7 @@ LOG_SECONDS = 5.0
 
 
 class Bar(Protocol):
-    """A progress bar: what is used of tqdm's."""
+    """A progress bar: the part of tqdm that is used here."""
 
     def __enter__(self) -> Self: ...
 
@@ -28,7 +28,7 @@ class Bar(Protocol):
 
 
 class _Output:
-    """Where tqdm writes: a bar on the terminal if there is one, lines now and then to the log."""
+    """The file that tqdm writes to: a bar on the terminal, if any, and lines for the log."""
 
     def __init__(self) -> None:
         terminal = sys.__stderr__

@@ -1,4 +1,4 @@
-"""What an artifact carries as evidence of how it was made; free of PyTorch."""
+"""The record in an artifact of how it was made. Does not import PyTorch."""
 
 import contextlib
 import platform
@@ -10,15 +10,15 @@ STAMPED_PACKAGES = (*COMPUTING_PACKAGES, "snakemake")
 
 
 def versions() -> dict[str, str]:
-    """Return the versions that decide results: Python and the packages that compute."""
+    """Return the versions of Python, of the packages that compute and of Snakemake."""
     return {"python": platform.python_version()} | {p: version(p) for p in STAMPED_PACKAGES}
 
 
 def stamp(device: str, hardware: str, precision: str, **facts: object) -> dict[str, object]:
-    """Return what an artifact carries as evidence: versions, device, precision, the facts given.
+    """Return the record of how an artifact was made: versions, device, precision, further facts.
 
-    ``device`` is ``cpu`` or ``cuda``, ``hardware`` says which in words, ``precision`` is that of
-    networks; jobs with a prior add its own.
+    ``device`` is ``cpu`` or ``cuda``, ``hardware`` describes it in words, and ``precision`` is that
+    of the networks. Jobs with a prior add the prior's precision.
     """
     return {
         "versions": versions(),

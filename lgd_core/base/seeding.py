@@ -1,33 +1,33 @@
-"""Randomness that is keyed, not ordered: who draws first never matters."""
+"""Random numbers by key: the order of the draws does not matter."""
 
 import hashlib
 
 import torch
 
-# What randomness is keyed by, such as (seed, increment, class).
+# The key of a draw, such as (seed, increment, class).
 Key = tuple[int | str, ...]
 
 
 def derive_seed(*key: int | str) -> int:
     """Return the 63-bit seed that belongs to a key such as ``(seed, increment, class, ...)``.
 
-    Different keys give unrelated seeds, so that batch size, shard count and order of work cannot
-    change what is drawn for any one of them.
+    Different keys give unrelated seeds, so batch size, number of shards and order of work do not
+    change what is drawn for a key.
     """
     digest = hashlib.sha256("/".join(map(str, key)).encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
 
 
 def generator(*key: int | str) -> torch.Generator:
-    """Return a CPU generator seeded by its key; CPU, so that every device sees the same noise."""
+    """Return a generator seeded by its key, on the CPU: the noise is the same for every device."""
     return torch.Generator().manual_seed(derive_seed(*key))
 
 
 def epoch_batch(size: int, batch: int, step: int, *key: int | str) -> torch.Tensor:
     """Return the sample indices of training step ``step``: shuffled epochs, last batch dropped.
 
-    A function of the step alone, so that an interrupted training continues with the very batches
-    it would have seen. ``batch`` above ``size`` is taken as ``size``.
+    They depend on the step alone, so a resumed training sees the same batches as an uninterrupted
+    one. A ``batch`` above ``size`` is taken as ``size``.
     """
     batch = min(batch, size)
     epoch, within = divmod(step, size // batch)

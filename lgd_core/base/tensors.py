@@ -1,4 +1,4 @@
-"""Tensors on disk: safetensors with JSON-able metadata and a digest of all of it."""
+"""Tensors on disk: safetensors with JSON-able metadata and a digest of both."""
 
 import json
 from contextlib import AbstractContextManager
@@ -8,7 +8,7 @@ from typing import Any, Protocol, cast
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import (
-    save_file,  # pyright: ignore[reportUnknownVariableType]  # takes a PathLike of what is not said
+    save_file,  # pyright: ignore[reportUnknownVariableType]  # its PathLike has no type
 )
 from torch import Tensor
 
@@ -18,7 +18,7 @@ from lgd_core.base.files import atomic, share, system_error
 
 
 class _Opened(Protocol):
-    """An open file of tensors: what is used of safetensors' own, which has no types."""
+    """An open file of tensors: the part of safetensors' untyped class that is used here."""
 
     def keys(self) -> list[str]: ...
 
@@ -37,15 +37,15 @@ def save_tensors(path: str | Path, tensors: dict[str, Tensor], metadata: dict[st
     sealed = json.dumps(seal(metadata, tensors), sort_keys=True)
     with atomic(path) as temporary:
         try:
-            # One sorted key, because the order of keys would otherwise decide the file's bytes.
+            # All metadata under one key, sorted: the file's bytes depend on the order of keys.
             save_file(tensors, temporary, {"lgd": sealed})
-        except SafetensorError as error:  # which is what a full disk gets
+        except SafetensorError as error:  # safetensors raises it on a full disk
             raise system_error(error) from error
         share(temporary)
 
 
 def load_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Read tensors and metadata; raises UserError naming the file unless they are as written."""
+    """Read tensors and metadata; raises UserError naming the file if it is missing or damaged."""
     try:
         with _open(path) as stream:
             tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
@@ -66,7 +66,7 @@ def expect(
     *shape: int | None,
     finite: bool = True,
 ) -> None:
-    """Raise UserError naming the file unless a tensor is there, of a type and shape, and finite.
+    """Raise UserError naming the file unless a tensor exists, has this type and shape, is finite.
 
     None in ``shape`` stands for any length.
     """

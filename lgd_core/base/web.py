@@ -1,4 +1,4 @@
-"""The network, where it cannot be relied on."""
+"""Whether a web address can be reached."""
 
 import http.client
 import threading
@@ -7,7 +7,7 @@ import urllib.request
 
 
 def reachable(address: str, seconds: float = 15) -> bool:
-    """Whether a web address answers in time; name resolution and redirects are counted in."""
+    """Whether a web address answers in time, name resolution and redirects included."""
     answered = threading.Event()
 
     def ask() -> None:

@@ -30,7 +30,7 @@ ARCHIVES = {
 
 
 def fetch_archive(name: str, local: Path | None, folder: Path, log: Callable[[str], None]) -> str:
-    """Unpack an archive as ``folder``/NAME, a local one or a download; return what served it.
+    """Unpack an archive, local or downloaded, as ``folder``/NAME; return where it came from.
 
     Raises UserError for a wrong digest.
     """
@@ -45,7 +45,7 @@ def fetch_archive(name: str, local: Path | None, folder: Path, log: Callable[[st
 
 
 def download(name: str, target: Path, log: Callable[[str], None]) -> Path:
-    """Download an archive and check it; raises UserError within 20 s where nobody answers."""
+    """Download an archive and check it; raises UserError within 20 s if the server is silent."""
     address = ADDRESS.format(name)
     if not reachable(address):
         raise UserError(
@@ -79,7 +79,8 @@ def check_digest(name: str, archive: Path) -> None:
 def unpack(archive: Path, folder: Path) -> None:
     """Unpack a tar archive as ``folder``, all or nothing.
 
-    Raises UserError for an entry that is absolute, leads out of the folder or is no plain file.
+    Raises UserError for an entry that has an absolute path, leads out of the folder or is no plain
+    file.
     """
     try:
         with tarfile.open(archive) as tar, atomic(folder) as temporary:
@@ -95,7 +96,7 @@ def unpack(archive: Path, folder: Path) -> None:
 
 
 def _inside(entry: tarfile.TarInfo, folder: str) -> tarfile.TarInfo:
-    """Refuse what tarfile's own filter would make relative, and all that it refuses."""
+    """Refuse absolute paths, which tarfile would make relative, and all that tarfile refuses."""
     if entry.name.startswith("/"):
         raise tarfile.AbsolutePathError(entry)
     return tarfile.data_filter(entry, folder)

@@ -1,4 +1,4 @@
-"""Arrays of images on disk, written while images are decoded: never all of them in memory."""
+"""Arrays of images, written to disk as the images are decoded; memory never holds all of them."""
 
 import os
 import shutil
@@ -15,10 +15,10 @@ from lgd_core.base.files import atomic
 from lgd_core.base.progress import progress
 from lgd_core.data.decoding import fit
 
-# Images in flight per thread: enough to keep all of them busy, few enough for any memory.
+# Images in progress per thread: enough to keep all threads busy, few enough for little memory.
 AHEAD = 16
 
-# What comes of one image: it at every size, or why it cannot be read.
+# The result for one image: its pixels at every size, or the error if it is broken.
 Fitted = list[np.ndarray] | BrokenFileError
 
 
@@ -32,9 +32,9 @@ def write_images(
 ) -> list[int]:
     """Write images ``read(0)``, ``read(1)``, ... to every .npy file of ``files``, at its size.
 
-    Each image is read once, in ``threads`` threads. Where reading raises BrokenFileError,
-    ``on_broken`` raises it again or leaves the image out; any other error ends the writing. Return
-    the numbers of the images written.
+    Each image is read once, in ``threads`` threads. If reading raises BrokenFileError,
+    ``on_broken`` is called, which raises an error or leaves the image out. Any other error ends the
+    writing. Returns the numbers of the images written.
     """
 
     def make(number: int) -> Fitted:
@@ -61,7 +61,7 @@ def write_images(
 
 
 def _ahead(make: Callable[[int], Fitted], count: int, threads: int) -> Iterator[Fitted]:
-    """Yield make(0), make(1), ..., made in threads a bounded number ahead of who reads them."""
+    """Yield make(0), make(1), ..., computed in threads, at most a window ahead of the reader."""
     window = AHEAD * threads
     with ThreadPoolExecutor(threads) as pool:
         for start in range(0, count, window):
@@ -70,10 +70,11 @@ def _ahead(make: Callable[[int], Fitted], count: int, threads: int) -> Iterator[
 
 @contextmanager
 def _growing(path: Path, shape: tuple[int, ...]) -> Iterator[Callable[[np.ndarray], None]]:
-    """Yield a function that appends a uint8 row of a shape to an .npy file, there once complete.
+    """Yield a function that appends a uint8 row of ``shape`` to an .npy file.
 
-    The header is written again when the number of rows is known; numpy leaves room for it. Rows are
-    written rather than stored through a memory map, where a full disk kills the process.
+    The file appears when it is complete. Its header is written again when the number of rows is
+    known; numpy leaves room for that. There is no memory map, since a full disk would then kill
+    the process.
     """
     with atomic(path) as temporary, open(temporary, "wb") as stream:
         rows = 0
@@ -100,7 +101,7 @@ def write_labels(path: Path, labels: np.ndarray) -> None:
 
 
 def link(source: Path, target: Path) -> None:
-    """Give a file a second name, or copy it where the file system has no links."""
+    """Make a hard link to a file, or a copy if the file system has no links."""
     with atomic(target) as temporary:
         try:
             os.link(source, temporary)

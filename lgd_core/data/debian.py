@@ -1,4 +1,4 @@
-"""Debian packages, installed or downloaded, read without installing anything."""
+"""Files of Debian packages, installed or downloaded; nothing is installed."""
 
 import subprocess
 from collections.abc import Sequence
@@ -6,17 +6,17 @@ from pathlib import Path
 
 from lgd_core.base.errors import UserError
 
-# An address that does not answer is given up after one try.
+# apt tries an address that does not answer only once.
 QUICK = ("-qq", "-o", "Acquire::Retries=0", "-o", "Acquire::http::Timeout=15")
 DOWNLOAD_SECONDS = 3600
 
 
 def installed(name: str) -> tuple[str, list[Path]] | None:
-    """Return the version and the files of an installed package; None where it is not installed."""
+    """Return the version and the files of an installed package; None if it is not installed."""
     try:
         asked = _run("dpkg-query", "--show", "--showformat=${db:Status-Status} ${Version}", name)
         listed = _run("dpkg-query", "--listfiles", name)
-    except FileNotFoundError:  # not a Debian
+    except FileNotFoundError:  # not a Debian system
         return None
     status, _, version = asked.stdout.partition(" ")
     if status != "installed":
@@ -27,9 +27,9 @@ def installed(name: str) -> tuple[str, list[Path]] | None:
 def unpack(names: Sequence[str], folder: Path) -> dict[str, str]:
     """Download packages and unpack each as ``folder``/NAME; return the version of each.
 
-    Takes the lists of packages that apt has, and fresh ones where those do not serve. Needs no
-    privileges. Raises UserError with what apt says of a package that it cannot bring, and OSError
-    where there is no apt.
+    Uses apt's present lists of packages or, if the download fails with them, fresh lists. Needs no
+    privileges. Raises UserError with apt's message if a package cannot be downloaded, and OSError
+    if there is no apt.
     """
     own = folder.resolve() / ".apt"
     (own / "lists" / "partial").mkdir(parents=True)
@@ -53,7 +53,7 @@ def _unpack(archive: Path, folder: Path) -> str:
 
 
 def _complaints(output: str) -> list[str]:
-    """Return apt's own lines about what is wrong, or that it had none."""
+    """Return apt's error lines, or a line of ours if there are none."""
     errors = [line.removeprefix("E: ") for line in output.splitlines() if line.startswith("E: ")]
     return errors or ["apt-get has no such package to offer"]
 

@@ -1,4 +1,4 @@
-"""Image files of every kind, decoded and brought to one size."""
+"""Decoding of image files of every format, and resizing to one size."""
 
 import io
 import re
@@ -13,7 +13,7 @@ from torchvision.transforms.v2.functional import center_crop, pil_to_tensor, res
 from lgd_core.base.errors import BrokenFileError
 from lgd_core.base.image_files import read_bytes
 
-# What Pillow's decoders raise for files that are cut short or are not what they say.
+# Errors of Pillow's decoders for files that are truncated or of another format than they claim.
 BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
 
 
@@ -22,22 +22,22 @@ def decode(
 ) -> Image.Image:
     """Decode an image file as 8-bit grey (1 channel) or RGB (3), whatever its name and mode.
 
-    Transparency is dropped, and of several frames all but the first. The orientation in EXIF is not
-    applied: the training pipelines whose numbers we compare with see ImageNet as its pixels are
-    stored. Raises BrokenFileError that names a file which does not decode; ``read`` raises
-    UserError where the file cannot even be read.
+    Transparency is dropped, and so are all frames but the first. The orientation in EXIF is not
+    applied: the training pipelines whose numbers we compare with do not apply it either. Raises
+    BrokenFileError naming a file that cannot be decoded; ``read`` raises UserError if the file
+    cannot be read.
     """
     contents = read(path)
     try:
         with Image.open(io.BytesIO(contents)) as image:
             eight = _eight_bits(image)
-            # By way of RGBA, since Pillow warns of palettes with transparency otherwise.
+            # Via RGBA: Pillow warns if a palette with transparency is converted directly.
             if eight.mode == "P" and "transparency" in eight.info:
                 eight = eight.convert("RGBA")
             return eight.convert("L" if channels == 1 else "RGB")
     except BROKEN as error:
         reason = " ".join(str(error).split()) or type(error).__name__
-        # Pillow describes what it was given, which says nothing of the file.
+        # Pillow's message names the buffer that it was given, not the file.
         reason = re.sub(r" <_io.BytesIO object at \w+>", "", reason).replace(" file", "")
         raise BrokenFileError(
             f"{path}: found a broken image ({reason}), expected one that decodes"
@@ -45,11 +45,12 @@ def decode(
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """Return an image of whole numbers or floats, which Pillow would clip to 0 ... 255, as 8-bit.
+    """Return an image of integers or floats, which Pillow would clip to 0 ... 255, as 8-bit.
 
-    Of 16 bits the upper 8 are kept. Wider numbers do not say of themselves which are white: those
-    up to 255 are taken for 8 bits, those up to 65535 for 16, and floats up to 1 for shares of 255.
-    Raises ValueError for numbers below or above.
+    From 16-bit images the upper 8 bits are kept. 32-bit images and floats do not define which
+    value is white. If no 32-bit pixel is above 255, pixels count as 8-bit, otherwise as 16-bit.
+    If no float is above 1, floats are multiplied by 255, otherwise they are only rounded. Raises
+    ValueError for pixels below 0, 32-bit pixels above 65535 and floats above 255.
     """
     if image.mode not in ("I", "F") and not image.mode.startswith("I;16"):
         return image
@@ -65,6 +66,6 @@ def _eight_bits(image: Image.Image) -> Image.Image:
 
 def fit(image: Image.Image, size: int) -> np.ndarray:
     """Return uint8 (C, size, size): short side resized, bilinear with antialias, centre-cropped."""
-    # torchvision says that it resizes tensors, but takes images too.
+    # torchvision's annotation has tensors only, but images work too.
     resized = resize(image, [size])  # pyright: ignore[reportArgumentType]
     return pil_to_tensor(center_crop(resized, [size, size])).numpy()

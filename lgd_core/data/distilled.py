@@ -21,7 +21,7 @@ from lgd_core.config.external import MANIFEST, PROVENANCE
 from lgd_core.config.settings import StoredImages
 
 MANIFEST_COLUMNS = ("file", "class", "increment", "position", "score", "sha256")
-# What increments say of how they were drawn: goes with the set that people take away.
+# Metadata of an increment about how it was drawn; copied into the provenance of merged sets.
 ORIGIN = (
     "method",
     "seed",
@@ -39,10 +39,10 @@ ORIGIN = (
 def load_increment(
     path: str | Path, stored: StoredImages, size: int | None = None
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Read an increment as candidates.build_increment makes it, and its metadata.
+    """Read an increment made by candidates.build_increment, and its metadata.
 
-    ``stored`` says what its images look like, ``size`` is the number of images per class, None for
-    any. Raises UserError naming the file unless it holds uint8 ``images`` of that size, finite
+    ``stored`` gives the shape of its images, ``size`` the number of images per class (None: any).
+    Raises UserError naming the file unless it holds uint8 ``images`` of that size, finite
     ``latents``, ``scores``, and ``labels`` and ``positions`` in order.
     """
     tensors, metadata = load_tensors(path)
@@ -68,7 +68,7 @@ def load_increment(
 
 
 def origin_of(metadata: dict[str, Any]) -> dict[str, Any]:
-    """Return what an increment's metadata say of how it was drawn, as far as they say it."""
+    """Return the metadata of an increment about how it was drawn, as far as they exist."""
     known = metadata | metadata.get("drawn", {})
     return {key: known[key] for key in ORIGIN if key in known}
 
@@ -82,9 +82,9 @@ def write_folder(
     """Write increments 0, 1, ... as class folders of PNG, manifest and provenance, all or nothing.
 
     An increment holds uint8 ``images`` (N, C, H, W), ``labels``, ``positions`` and ``scores`` (N,).
-    ``provenance`` says how they were made and has ``formation``, the factor f by which each image
-    holds f x f smaller ones. The manifest has the SHA-256 of every image, ``provenance.json`` that
-    of the manifest.
+    ``provenance`` describes how they were made. Its ``formation`` is the factor f: each stored
+    image contains f x f smaller ones. The manifest has the SHA-256 of every image, and
+    ``provenance.json`` has that of the manifest.
     """
     with atomic(folder) as temporary:
         for label in range(len(names)):
@@ -119,11 +119,11 @@ def _write_image(
 
 
 def read_manifest(folder: str | Path) -> list[dict[str, Any]]:
-    """Read the manifest of a merged set, a row per image in its order.
+    """Read the manifest of a merged set: one row per image, in the manifest's order.
 
-    Rows have ``file``, ``class``, ``increment``, ``position``, ``score``, None where the image has
-    none, and ``sha256``. Raises UserError for a manifest that is not as it was written and for PNG
-    files that are not those of the manifest.
+    Rows have ``file``, ``class``, ``increment``, ``position``, ``score`` (None if the image has
+    none) and ``sha256``. Raises UserError if the manifest was changed after it was written, and if
+    the PNG files are not those of the manifest.
     """
     folder = Path(folder)
     check_file(folder / MANIFEST, read_json(folder / PROVENANCE))
@@ -180,7 +180,7 @@ def load_increments(
 ) -> tuple[Tensor, Tensor, int]:
     """Read the images of a set, uint8 (N, C, H, W), and labels (N,), increment by increment.
 
-    The third result is the factor f by which each image holds f x f smaller ones. Arguments and
+    The third result is the factor f: each stored image contains f x f smaller ones. Arguments and
     errors are those of load_increment.
     """
     read = [load_increment(path, stored, size) for path in paths]
@@ -193,8 +193,8 @@ def read_folder(
 ) -> tuple[Tensor, Tensor, int]:
     """Read a merged set: uint8 images (N, C, H, W) and labels (N,), in the manifest's order.
 
-    The third result is the factor f by which each image holds f x f smaller ones. Raises UserError
-    for a set of other classes, or of images that do not look as ``stored`` says.
+    The third result is the factor f: each stored image contains f x f smaller ones. Raises
+    UserError for a set of other classes, or with images of another shape than in ``stored``.
     """
     rows = _of_classes(folder, names)
     images = _read_images(folder, rows)
@@ -222,7 +222,7 @@ def read_grid(folder: str | Path, names: list[str], per_cell: int) -> Tensor:
 def read_class(folder: str | Path, name: str, per_cell: int) -> tuple[list[dict[str, Any]], Tensor]:
     """Read the first images of every increment of one class: rows of the manifest and uint8 images.
 
-    Rows have ``file``, ``increment``, ``position`` and ``score``, None where the image has none;
+    Rows have ``file``, ``increment``, ``position`` and ``score`` (None if the image has none);
     images are (N, C, H, W) in the same order.
     """
     listed = read_manifest(folder)

@@ -1,4 +1,4 @@
-"""Folders of images from elsewhere, read into arrays that jobs memory-map."""
+"""Folders of images from elsewhere, read into arrays that later jobs memory-map."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -38,14 +38,14 @@ def read_set(
     log: Callable[[str], None],
     read: Callable[[str | Path], bytes] = read_bytes,
 ) -> dict[str, Any]:
-    """Write a tree's images and labels as arrays and a table of its files; return counts, and what
-    lies beside images and is left out.
+    """Write a folder's images and labels as arrays, and a table of its files.
 
-    ``files`` are the paths of ``images``, uint8 (N, C, H, W) at the data set's size, ``labels``,
-    int64 (N,), and ``table``: file, class, label, increment, a row per image, all by increment,
-    then class, as in a set of our own. Where a set of our own says that its images hold several,
-    each of these is a row, named FILE#0, FILE#1, ... Raises UserError for an image that does not
-    decode.
+    Returns the numbers of images, and the files beside the images that are left out. ``files`` has
+    the paths of the outputs: ``images``, uint8 (N, C, H, W) at the data set's size; ``labels``,
+    int64 (N,); and ``table``, one row per image with file, class, label and increment. All are
+    sorted by increment, then class, as in a set made by this workflow. If the folder is such a set
+    with several images in each stored one, each of them is a row, named FILE#0, FILE#1, ... Raises
+    UserError for an image that cannot be decoded.
     """
     folder = Path(external.folder)
     table, factor = list_rows(external, names), formation_of(folder)
@@ -73,7 +73,7 @@ def read_set(
 
 
 def list_rows(external: ExternalSet, names: ClassNames) -> pd.DataFrame:
-    """Return file, class, label and increment of every file of a tree, increment by increment."""
+    """Return file, class, label and increment of every image file, increment by increment."""
     folder = Path(external.folder)
     images = list_images(folder, names)
     return pd.DataFrame(
@@ -87,11 +87,11 @@ def list_rows(external: ExternalSet, names: ClassNames) -> pd.DataFrame:
 
 
 def formation_of(folder: Path) -> int:
-    """Return the factor f by which each image of a tree holds f x f smaller ones, if it says so."""
+    """Return the factor f (f x f images in each stored one) from the provenance; 1 without one."""
     return next((read_json(path)["formation"] for path in provenance_of(folder)), 1)
 
 
 def held_image(stored: Image.Image, number: int, factor: int) -> Image.Image:
-    """Return one of the factor x factor images that a stored one holds, enlarged to its size."""
+    """Return one of the factor x factor images in a stored image, enlarged to its full size."""
     pixels, labels = pil_to_tensor(stored)[None], torch.zeros(1)
     return to_pil_image(unpack_stored(pixels, labels, factor)[0][number])

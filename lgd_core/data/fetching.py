@@ -1,4 +1,4 @@
-"""Raw files of data sets, from wherever their kind has them."""
+"""Fetching the raw files of data sets; each kind of data set has its own way."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,10 +9,10 @@ from lgd_core.data.kind import data_kind
 
 
 def fetch(source: SourceConfig, folder: Path, log: Callable[[str], None]) -> dict[str, Any]:
-    """Bring the raw files of a data set into ``folder``; a tree on disk is read where it is.
+    """Fetch the raw files of a data set into ``folder``; a folder on disk is read where it lies.
 
-    Return which source served them as ``served_by`` and perhaps a ``note`` for those who read the
-    scores, or what the files are; sources.images_root says where they then lie.
+    Returns ``served_by``, the source of the files, and for some kinds a ``note`` on how to read the
+    scores, or a list of the files. sources.images_root gives the folder where they lie.
     """
     folder.mkdir(parents=True, exist_ok=True)
     kind = data_kind(source)

@@ -1,4 +1,4 @@
-"""Font files of a data set: a folder's, or those of listed Debian packages, with their digests."""
+"""Font files of a data set, from a folder or from Debian packages, with their digests."""
 
 import shutil
 import subprocess
@@ -17,12 +17,12 @@ from lgd_core.data.debian import installed, unpack
 def fetch_fonts(
     packages: Sequence[str], local: str | None, folder: Path, log: Callable[[str], None]
 ) -> dict[str, Any]:
-    """Bring the font files of packages together; a folder of one's own is read where it is.
+    """Collect the font files of packages; a user's own folder is read where it lies.
 
-    Each package's files come from its installed copy, or else from a download, and lie in
-    ``folder``/PACKAGE; nothing but the listed packages counts, whatever else is installed. Return
-    which source served, versions of packages and SHA-256 of every file. Raises
-    UserError where a package cannot be had or has no font file.
+    The files of a package are copied to ``folder``/PACKAGE, from its installed copy or else from a
+    download. Other installed fonts are ignored. Returns the source, the versions of the packages
+    and the SHA-256 of every file. Raises UserError if a package cannot be obtained or has no font
+    file.
     """
     if local is not None:
         root = Path(local)
@@ -42,14 +42,14 @@ def fetch_fonts(
 
 
 def _copy_installed(name: str, folder: Path) -> str | None:
-    """Copy the fonts of an installed package; return its version, None where it has none here."""
+    """Copy the fonts of an installed package; return its version, None if no font is installed."""
     version, files = installed(name) or (None, [])
     present = [path for path in files if path.is_file()]
     return version if _keep_fonts(present, Path("/"), folder / name) else None
 
 
 def _download(names: list[str], folder: Path) -> dict[str, str]:
-    """Bring the fonts of packages that are not installed; return the packages' versions."""
+    """Download the fonts of packages that are not installed; return the packages' versions."""
     if not names:
         return {}
     with scratch(folder) as temporary:
@@ -73,7 +73,7 @@ def _download(names: list[str], folder: Path) -> dict[str, str]:
 
 def _keep_fonts(files: Iterable[Path], root: Path, target: Path) -> list[Path]:
     """Copy font files to their place under a folder; return them."""
-    # A link names a file of the package a second time.
+    # A link is a second name of another file in the package.
     fonts = [path for path in files if is_font(path) and not path.is_symlink()]
     for path in fonts:
         copy = target / path.relative_to(root)
@@ -83,7 +83,7 @@ def _keep_fonts(files: Iterable[Path], root: Path, target: Path) -> list[Path]:
 
 
 def _digests(root: Path) -> dict[str, str]:
-    """Return path in the folder -> SHA-256 of every font; raises UserError where there is none."""
+    """Return path in the folder -> SHA-256 of every font; raises UserError if there is none."""
     fonts = list_fonts(root)
     if not fonts:
         raise UserError(f"{root}: found no font file, expected {', '.join(FONT_SUFFIXES)}")

@@ -1,4 +1,4 @@
-"""Letters drawn from font files: one grey image per face and character, no two alike."""
+"""Letters drawn from font files: one grey image per face and character, near-duplicates removed."""
 
 import io
 import re
@@ -17,9 +17,9 @@ from lgd_core.base.errors import BrokenFileError, UserError
 from lgd_core.base.image_files import list_fonts
 from lgd_core.data.kind import Files
 
-# Glyphs are drawn larger than they are kept, so that hinting does not decide what they look like.
+# Glyphs are drawn larger and then reduced, so that hinting has little effect on their shape.
 OVERSAMPLING = 4
-# A code that Unicode will never assign: what a font draws for it stands for a missing glyph.
+# A code that Unicode will never assign: a font draws its sign for a missing glyph.
 UNASSIGNED = "\uffff"
 
 
@@ -43,10 +43,10 @@ def draw_letters(
     """Draw characters with every face of the fonts under ``root``, class by class.
 
     Follows the recipe of notMNIST (Bulatov, 2011): glyphs scaled to fit and centred, whatever their
-    weight, slant or case. Fonts whose names fit a pattern of ``exclude`` are passed over. A font
-    that FreeType cannot draw counts as broken, one without letters is left out. Of images as near
-    as ``min_distance``, the root mean square difference on [0, 1], the first in order of paths
-    stays. Raises UserError where no font draws the characters.
+    weight, slant or case. Fonts whose names match a pattern of ``exclude`` are skipped. A font that
+    FreeType cannot draw counts as broken; a font without these letters is left out. If the root
+    mean square difference of two images, on [0, 1], is at most ``min_distance``, only the first in
+    order of paths is kept. Raises UserError if no font draws the characters.
     """
     images, families = [], []
     for path in list_fonts(root):
@@ -76,7 +76,7 @@ def draw_letters(
 def draw_face(
     font: ImageFont.FreeTypeFont, characters: Sequence[str], size: int
 ) -> np.ndarray | str:
-    """Return uint8 (characters, size, size), or why the face has no such letters."""
+    """Return uint8 (characters, size, size), or the reason why the face has no such letters."""
     missing = _ink(font, UNASSIGNED)
     inks = [_ink(font, character) for character in characters]
     lacking = [c for c, ink in zip(characters, inks, strict=True) if ink is None or ink == missing]
@@ -91,24 +91,24 @@ def draw_face(
 def family_of(name: str) -> str:
     """Return the first word of a typeface's name, in lower case and without digits.
 
-    Weights, widths, optical sizes and the designs that share a name (Noto Sans, Noto Serif) are one
-    family: too much is put together rather than too little.
+    Weights, widths, optical sizes and designs that share a name (Noto Sans, Noto Serif) count as
+    one family, so that similar designs are never in different splits.
     """
     word = re.search(r"[^\W\d_]+", name)
     return (word.group() if word else name.partition("\n")[0]).casefold()
 
 
 def _faces(contents: bytes, em: int) -> Iterator[ImageFont.FreeTypeFont]:
-    """Yield the faces of a font file, of which a collection has several."""
+    """Yield the faces of a font file; a font collection has several."""
     count = int.from_bytes(contents[8:12]) if contents[:4] == b"ttcf" else 1
     for index in range(count):
-        # Other layout engines are there or not from one machine to the next.
+        # Other layout engines are not available on every machine.
         layout = ImageFont.Layout.BASIC
         yield ImageFont.truetype(io.BytesIO(contents), em, index, layout_engine=layout)
 
 
 def _ink(font: ImageFont.FreeTypeFont, character: str) -> Image.Image | None:
-    """Return the grey image that a character's ink just fits, None where there is no ink."""
+    """Return the grey image of a character, cropped to its ink; None if there is no ink."""
     left, top, right, bottom = font.getbbox(character)
     canvas = Image.new("L", (max(1, int(right - left)), max(1, int(bottom - top))))
     ImageDraw.Draw(canvas).text((-left, -top), character, fill=255, font=font)
@@ -126,7 +126,7 @@ def _fit(ink: Image.Image, size: int) -> np.ndarray:
 
 
 def _distinct(images: np.ndarray, families: np.ndarray, distance: float) -> Letters:
-    """Return images (characters, faces, H, W) as letters, without those near an earlier one."""
+    """Return images (characters, faces, H, W) as Letters, without near-duplicates."""
     kept = [_far_from_earlier(of_class, distance) for of_class in images]
     return Letters(
         np.concatenate([of_class[rows] for of_class, rows in zip(images, kept, strict=True)]),
@@ -137,7 +137,7 @@ def _distinct(images: np.ndarray, families: np.ndarray, distance: float) -> Lett
 
 def _far_from_earlier(images: np.ndarray, distance: float) -> np.ndarray:
     """Return which images have no earlier one within a root mean square distance on [0, 1]."""
-    # Squares and products of whole numbers are exact in double precision: no machine may differ.
+    # Squares and products of integers are exact in double precision, so on every machine the same.
     rows = images.reshape(len(images), -1).astype(np.float64)
     radius = distance * 255 * rows.shape[1] ** 0.5
     near = NearestNeighbors(radius=radius, algorithm="brute").fit(rows).radius_neighbors_graph()

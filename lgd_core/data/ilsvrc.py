@@ -1,6 +1,6 @@
-"""ILSVRC-2012 on disk: what tells it from other sets, and the classes of its flat validation part.
+"""ILSVRC-2012 on disk: checks that it is no other set, and the classes of a flat validation folder.
 
-Free of PyTorch: it is read before every run.
+Does not import PyTorch, since every run imports this module.
 """
 
 import csv
@@ -23,15 +23,15 @@ TRUTH = "ILSVRC2012_validation_ground_truth.txt"
 META = "meta.mat"
 # Images of one class, in train and val; Russakovsky et al. (2015), Table 2.
 TRAIN_IMAGES, VAL_IMAGES = (732, 1300), (50, 50)
-# What fast.ai's archives have in their root, and ImageNet has not.
+# Files in the root of fast.ai's archives that ImageNet does not have.
 FASTAI_MARKS = ("noisy_imagenette.csv", "noisy_imagewoof.csv")
 LISTED = 3
 
 
 def is_flat(val: Path) -> bool:
-    """Whether a validation folder holds the official images themselves, not class folders.
+    """Whether a validation folder directly contains images, instead of class folders.
 
-    Raises UserError where it has both: neither must decide for the other.
+    Raises UserError if it contains both.
     """
     found = [entry for entry in entries(val) if not is_litter(entry.name)]
     folders = [entry.name for entry in found if entry.is_dir()]
@@ -47,8 +47,8 @@ def is_flat(val: Path) -> bool:
 def flat_images(root: Path, val: Path, wnids: list[str], complete: bool) -> list[tuple[str, int]]:
     """Return (path, label) of the validation images of the classes ``wnids``, sorted by name.
 
-    Raises UserError where the ground truth is missing or broken, does not know an image or, of a
-    complete set, knows more than there are.
+    Raises UserError if the ground truth is missing or broken or lacks an image. If the set is to be
+    ``complete``, also raises UserError if the ground truth has more images than the folder.
     """
     truth = ground_truth(root)
     labels = {wnid: label for label, wnid in enumerate(wnids)}
@@ -68,7 +68,7 @@ def flat_images(root: Path, val: Path, wnids: list[str], complete: bool) -> list
 def check_ilsvrc(
     root: Path, parts: dict[str, list[tuple[str, int]]], wnids: list[str], complete: bool
 ) -> None:
-    """Raise UserError unless images are named and, where ``complete``, counted as ILSVRC-2012's.
+    """Raise UserError unless images have the names and, if ``complete``, numbers of ILSVRC-2012.
 
     ``parts`` has (path, label) of all images of ``train`` and ``val``. Training images are named by
     their class's wnid, validation images ILSVRC2012_val_NUMBER.
@@ -89,7 +89,7 @@ def check_ilsvrc(
 
 
 def check_fastai(root: Path, val: Iterable[tuple[str, int]]) -> None:
-    """Raise UserError where validation images are ILSVRC-2012's own: fast.ai mixes both parts."""
+    """Raise UserError if all validation images are ILSVRC-2012's: fast.ai mixes both parts."""
     if all(VALIDATION.fullmatch(Path(path).stem) for path, _ in val):
         raise UserError(
             f"{root}: found val images of ILSVRC-2012 alone, expected fast.ai's archive, whose val "
@@ -105,15 +105,15 @@ def _is_of(path: str, wnid: str) -> bool:
 def _check_counts(
     root: Path, images: list[tuple[str, int]], wnids: list[str], part: str, allowed: tuple[int, int]
 ) -> None:
-    """Raise UserError for the first class with other numbers of images than ILSVRC-2012 has."""
+    """Raise UserError for the first class whose number of images is not that of ILSVRC-2012."""
     counts, (fewest, most) = Counter(label for _, label in images), allowed
     expected = f"{fewest} to {most}" if fewest < most else str(most)
     for label, wnid in enumerate(wnids):
         if not fewest <= counts[label] <= most:
             raise UserError(
                 f"{root}: found {counts[label]} {part} images of class {wnid}, expected {expected} "
-                "as ILSVRC-2012 has, or source.complete: false for a part of it, which the paper's "
-                "numbers do not stand beside"
+                "as in ILSVRC-2012, or source.complete: false for a part of it, without comparison "
+                "to the paper's numbers"
             )
 
 
@@ -126,7 +126,7 @@ def _some(paths: list[str]) -> str:
 def find_ground_truth(root: Path) -> tuple[Path, Path | None]:
     """Return the solution file, or the devkit's ground truth with its meta.mat beside it.
 
-    Raises UserError that says what was looked for, and where.
+    Raises UserError with the names of the files and the folders that were searched.
     """
     for place in PLACES:
         if (root / place / SOLUTION).is_file():
@@ -144,7 +144,7 @@ def find_ground_truth(root: Path) -> tuple[Path, Path | None]:
 def ground_truth(root: Path) -> dict[str, str]:
     """Return the wnid of every validation image by its name without suffix.
 
-    Raises UserError where it cannot be read or names classes that ImageNet has not.
+    Raises UserError if it cannot be read or has classes that are not ImageNet's.
     """
     file, meta = find_ground_truth(root)
     try:

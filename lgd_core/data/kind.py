@@ -1,7 +1,8 @@
-"""What a kind of data set is to the jobs: how its files are brought, and read as images.
+"""The interface of a kind of data set: how its files are fetched, and read as images.
 
-A module of `lgd_core.data.kinds` derives a class from DataKind and offers an object of it as KIND.
-The configuration imports all of them before every run: free of PyTorch, and of all that is slow.
+Each module of `lgd_core.data.kinds` derives a class from DataKind and has an object of it as KIND.
+The configuration imports all of them before every run, so they must not import PyTorch or other
+slow packages at the top.
 """
 
 from abc import ABC, abstractmethod
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Files:
-    """How a kind reads files while arrays are made, and whom it tells of those that are no use."""
+    """Functions for reading files while arrays are made, and for reporting unusable files."""
 
     read: Callable[[str | Path], bytes]
     # Raises UserError unless the data set skips broken files.
@@ -33,21 +34,21 @@ class DataKind(SourceKind[Keys], ABC):
 
     @abstractmethod
     def fetch(self, source: Keys, raw: Path, log: Callable[[str], None]) -> dict[str, Any]:
-        """Bring files into the folder ``raw``, or look whether they are where ``source`` says.
+        """Fetch files into the folder ``raw``, or check that they are in the folder of ``source``.
 
-        Return what served them as ``served_by``, and perhaps a ``note`` for those who read scores.
-        Raises UserError where they cannot be had.
+        Returns ``served_by``, the source of the files, and for some kinds a ``note`` on how to read
+        the scores. Raises UserError if the files cannot be obtained.
         """
 
     @abstractmethod
     def read(self, name: str, data: Wanted[Keys], root: Path, files: Files) -> "tuple[Part, Part]":
         """Return the training and the test images of a data set; ``root`` is that of images_root.
 
-        Raises UserError where they are not what the data set wants.
+        Raises UserError if they do not fit the data set's configuration.
         """
 
     def list_left_out(self, data: Wanted[Keys], root: Path) -> list[str] | None:
-        """Return the files beside the images that are not read; None where there can be none."""
+        """Return the files beside the images that are not read; None if the kind has none."""
         return None
 
 

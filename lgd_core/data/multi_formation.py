@@ -1,7 +1,7 @@
 """Multi-formation: stored images that hold several smaller ones.
 
 Kim et al., "Dataset Condensation via Efficient Synthetic-Data Parameterization" (ICML 2022): with
-factor f a stored image is a grid of f x f small ones, and networks train on each of them, enlarged
+factor f a stored image is a grid of f x f small images. Networks train on each of these, enlarged
 to the full size.
 """
 
@@ -11,10 +11,10 @@ from torch import Tensor
 
 
 def unpack_grid(images: Tensor, factor: int) -> Tensor:
-    """Return the images on [0, 1] that stored ones (N, C, H, W) hold: (N x factor^2, C, H, W).
+    """Return the images in stored images (N, C, H, W) on [0, 1]: (N x factor^2, C, H, W).
 
-    Row by row of the grid, the images of one stored image beside each other, enlarged bilinearly.
-    Differentiable. Height and width are multiples of the factor.
+    Those of one stored image follow each other, row by row of its grid, and are enlarged
+    bilinearly. Differentiable. Height and width are multiples of the factor.
     """
     if factor == 1:
         return images
@@ -24,9 +24,9 @@ def unpack_grid(images: Tensor, factor: int) -> Tensor:
 
 
 def pack_grid(images: Tensor, factor: int) -> Tensor:
-    """Return stored images (N, C, H, W) that hold the given ones (N x factor^2, C, H, W), reduced.
+    """Return stored images (N, C, H, W) that contain the given ones (N x factor^2, C, H, W).
 
-    The inverse of separate but for what is lost by resizing, bilinear with antialiasing.
+    The inverse of unpack_grid, except for the loss of resizing (bilinear with antialiasing).
     """
     if factor == 1:
         return images
@@ -39,7 +39,7 @@ def pack_grid(images: Tensor, factor: int) -> Tensor:
 def unpack_stored(
     images: Tensor, labels: Tensor, factor: int, batch: int = 500
 ) -> tuple[Tensor, Tensor]:
-    """Return what uint8 images (N, C, H, W) and labels (N,) hold, as separate does, in 8 bits."""
+    """Return unpack_grid of uint8 images (N, C, H, W), in 8 bits, and the labels of its images."""
     if factor == 1:
         return images, labels
     parts = (unpack_grid(part.float(), factor) for part in images.split(batch))

@@ -1,4 +1,4 @@
-"""Images of a data set before they are arrays, and how a share of them is held out."""
+"""Images of a data set before they are written as arrays, and holding out a share of them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from lgd_core.config.data_kinds import Wanted
 class Part:
     """Images of a source and their labels, int64 (N,); ``read`` may raise BrokenFileError.
 
-    ``families``, (N,) strings, says which images are of one making and must not be split.
+    ``families``, (N,) strings: images of the same family must stay in the same split.
     """
 
     labels: np.ndarray
@@ -26,12 +26,12 @@ class Part:
     families: np.ndarray | None = None
 
     def take(self, rows: Tensor) -> "Part":
-        """Return the part made of some rows."""
+        """Return a part with some of the rows."""
         families = None if self.families is None else self.families[rows]
         return Part(self.labels[rows], lambda number: self.read(int(rows[number])), families)
 
     def split(self, fraction: float, *key: int | str) -> tuple["Part", "Part"]:
-        """Return what is kept and what is held out: of every class, or whole families."""
+        """Return (kept, held out): a fraction of every class or, with families, whole families."""
         if self.families is None:
             kept, held = hold_out(torch.from_numpy(self.labels), fraction, *key)
         else:
@@ -40,7 +40,7 @@ class Part:
 
 
 def hold_out(labels: Tensor, fraction: float, *key: int | str) -> tuple[Tensor, Tensor]:
-    """Return (kept, held out) row indices, the same fraction of every class, keyed and sorted."""
+    """Return (kept, held out) row indices, sorted: the same fraction of every class, by key."""
     held = torch.zeros(len(labels), dtype=torch.bool)
     for label in labels.unique().tolist():
         rows = (labels == label).nonzero().flatten()
@@ -52,9 +52,9 @@ def hold_out(labels: Tensor, fraction: float, *key: int | str) -> tuple[Tensor, 
 def hold_out_families(
     families: np.ndarray, fraction: float, *key: int | str
 ) -> tuple[Tensor, Tensor]:
-    """Return (kept, held out) row indices; of all families a fraction, on average, is held out.
+    """Return (kept, held out) row indices, holding out whole families: on average a fraction.
 
-    A family's place depends on the key and its own name, not on what other families there are.
+    Whether a family is held out depends on the key and its name, not on the other families.
     """
     names, members = np.unique(families, return_inverse=True)
     draws = [torch.rand((), generator=generator("hold-out", *key, name)) for name in names]

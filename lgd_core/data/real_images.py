@@ -30,16 +30,18 @@ def prepare(
     log: Callable[[str], None],
     read: Callable[[str | Path], bytes] = read_bytes,
 ) -> dict[str, Any]:
-    """Write a data set's arrays into ``folder``; return its images per class, the skipped, what
-    lies beside images and is left out, and the number of families where images have any.
+    """Write a data set's arrays into ``folder``; return facts about its images.
 
-    Networks read the splits ``train``, ``validation`` and ``test``, at ``image.train_size`` where
-    it is set and at ``image.size`` otherwise; ``originals`` are the images of ``train`` at
-    ``image.size``. Each is two .npy files: images, uint8 (N, C, H, W), and labels, int64 (N,). The
-    validation split is held out of the training images, class by class or family by family, keyed
-    by the data set's name; the test images are never mixed with either. Every file is decoded
-    once, from what ``read`` returns. Raises UserError for a broken file, unless
-    ``source.skip_broken`` is set, and where a class has no image left.
+    The facts are the numbers of images per class, the skipped files, the files beside images that
+    are left out and, if images have families, the numbers of families.
+
+    Networks read the splits ``train``, ``validation`` and ``test``, at ``image.train_size`` if it
+    is set and at ``image.size`` otherwise. ``originals`` are the images of ``train`` at
+    ``image.size``. Each split is two .npy files: images, uint8 (N, C, H, W), and labels, int64
+    (N,). The validation split is held out of the training images, class by class or family by
+    family, keyed by the data set's name. Test images are never mixed with either. Every file is
+    read with ``read`` and decoded once. Raises UserError for a broken file, unless
+    ``source.skip_broken`` is set, and if a class has no image left.
     """
     cache, kind = _Cache(settings, folder, threads, log), data_kind(settings.source)
     train, test = kind.read(
@@ -47,7 +49,7 @@ def prepare(
     )
     train, validation = train.split(settings.source.validation_fraction, name)
     with warnings.catch_warnings():
-        # Pillow warns of odd EXIF and of large images; what it cannot decode raises.
+        # Pillow warns of odd EXIF and of large images; broken images raise errors anyway.
         warnings.filterwarnings("ignore", module="PIL")
         parts = {"train": train, "validation": validation, "test": test}
         counts = {split: cache.write(split, part) for split, part in parts.items()}
@@ -69,7 +71,7 @@ def prepare(
 
 @dataclass
 class _Cache:
-    """The arrays of a data set while they are made."""
+    """Writes the arrays of a data set and collects the skipped files."""
 
     settings: SourceSettings
     folder: Path
@@ -96,13 +98,13 @@ class _Cache:
         return dict(zip(classes, np.bincount(labels, minlength=len(classes)).tolist(), strict=True))
 
     def on_broken(self, error: BrokenFileError) -> None:
-        """Leave a broken image out where the recipe says so; otherwise raise its error."""
+        """Leave a broken image out if ``source.skip_broken`` is set; otherwise raise its error."""
         if not self.settings.source.skip_broken:
             raise UserError(f"{error}, or source.skip_broken: true") from error
         self.leave_out(str(error))
 
     def leave_out(self, what: str) -> None:
-        """Note what is left out, and why."""
+        """Record a file that is left out, and why."""
         self.log(f"skipped: {what}")
         self.skipped.append(what)
 
@@ -120,8 +122,8 @@ def load_split(
 ) -> tuple[Tensor, Tensor]:
     """Memory-map one split: uint8 images (N, C, H, W) and int64 labels (N,).
 
-    ``record`` is the JSON artifact beside them that has their digests. Raises UserError naming the
-    file that is not as it was written, or that is of another type or shape.
+    ``record`` is the JSON artifact beside them with their digests. Raises UserError naming a file
+    that was changed after it was written, or that has another type or shape.
     """
     facts = read_json(Path(folder) / record)
     images = _mapped(Path(folder) / f"{split}_images.npy", facts, np.uint8, 4)
@@ -137,7 +139,7 @@ def load_split(
 def _mapped(path: Path, record: dict[str, Any], dtype: type, axes: int) -> Tensor:
     check_file(path, record)
     try:
-        # Mode c maps privately: the tensor counts as writable, the file is never written.
+        # Mode c is copy-on-write: the tensor is writable, but the file is never changed.
         array = np.load(path, mmap_mode="c", allow_pickle=False)
     except ValueError as error:
         raise UserError(f"{path}: found no array ({error}); delete it and run again") from None
@@ -150,8 +152,8 @@ def _mapped(path: Path, record: dict[str, Any], dtype: type, axes: int) -> Tenso
 def real_increment(labels: Tensor, classes: int, size: int, seed: int, increment: int) -> Tensor:
     """Return the rows (classes, size) of increment k of random real images, class by class.
 
-    Each class is shuffled once by (seed, class); increment k takes the k-th run of it, so that
-    increments never share an image. Raises UserError where a class has too few.
+    Each class is shuffled once by (seed, class). Increment k takes the k-th run of ``size`` images,
+    so increments never share an image. Raises UserError if a class has too few.
     """
     rows = []
     for label in range(classes):
@@ -162,7 +164,7 @@ def real_increment(labels: Tensor, classes: int, size: int, seed: int, increment
 
 
 def rows_of_class(labels: Tensor, label: int, needed: int, increment: int) -> Tensor:
-    """Return the rows of a class; raises UserError where they are fewer than an increment needs."""
+    """Return the rows of a class; raises UserError if they are fewer than an increment needs."""
     rows = (labels == label).nonzero().flatten()
     if len(rows) < needed:
         raise UserError(

@@ -1,6 +1,6 @@
-"""Kinds of data sets whose images lie in class folders: what they have in common.
+"""The common part of all kinds of data sets whose images lie in class folders.
 
-Free of PyTorch: it is read before every run.
+Does not import PyTorch, since every run imports this module.
 """
 
 import os
@@ -25,28 +25,28 @@ Labelled = list[tuple[str, int]]
 
 
 class TreeKind(DataKind[Keys]):
-    """A tree of class folders, those for training and those for testing under folders of their own.
+    """Two folders of class folders, one for training and one for testing.
 
-    Files are read where they lie; a kind that fetches them says where in ``images_root``.
+    Files are read where they lie. A kind that fetches them overrides ``images_root``.
     """
 
-    # Names that the folder of test images may have beside ``train``, the first one there counts.
+    # Possible names of the folder of test images beside ``train``; the first that exists is read.
     tests: tuple[str, ...] = ("val",)
-    # Whether classes are known by wnids, and folders of other classes are let be.
+    # Whether class folders are named by wnid; folders of other classes are then ignored.
     of_wnids: bool = True
-    # Whether everybody has the same files: too many to look at one by one before every run.
+    # Whether the files are a public data set: too many to check one by one before every run.
     published: bool = False
 
     def base(self, root: Path) -> Path:
-        """Return the folder that has the training and the test images' folders in it."""
+        """Return the folder that contains the folders of training and test images."""
         return root
 
     def is_flat(self, part: Path) -> bool:
-        """Whether a part holds images themselves, without folders of classes."""
+        """Whether a part directly contains images, without class folders."""
         return False
 
     def check_part(self, data: Wanted[Keys], root: Path, part: Path) -> None:
-        """Raise UserError unless a part has a folder of every class."""
+        """Raise UserError unless a part has a folder for every class."""
         class_folders(part, data.classes, data.wnids, others=self.of_wnids)
 
     def part_images(self, data: Wanted[Keys], root: Path, part: Path) -> Labelled:
@@ -55,7 +55,7 @@ class TreeKind(DataKind[Keys]):
         return [(path, label) for label, paths in found for path in paths if is_image(path)]
 
     def check_images(self, data: Wanted[Keys], root: Path, train: Labelled, test: Labelled) -> None:
-        """Raise UserError where images are not those of the kind."""
+        """Raise UserError if the images are not those of this kind of data set."""
 
     def check(self, data: Wanted[Keys]) -> None:
         if self.of_wnids and not data.wnids:
@@ -112,7 +112,7 @@ class TreeKind(DataKind[Keys]):
     def parts(self, root: Path) -> tuple[Path, Path]:
         """Return the folders of training and test images.
 
-        Raises UserError where one is missing, MissingFolderError where the root is.
+        Raises MissingFolderError if the root is missing, UserError if only one of the folders is.
         """
         base = self.base(root)
         tests = [base / name for name in self.tests]
@@ -126,8 +126,8 @@ class TreeKind(DataKind[Keys]):
     def images(self, data: Wanted[Keys], root: Path) -> tuple[Labelled, Labelled]:
         """Return the training images and the test images.
 
-        Raises UserError where a class has no image in one of them, and where images are not those
-        of the kind.
+        Raises UserError if a class has no image in one of them, or if the images are not those of
+        this kind of data set.
         """
         train, test = (self._all_classes(data, root, part) for part in self.parts(root))
         self.check_images(data, root, train, test)

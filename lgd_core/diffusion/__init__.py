@@ -1,1 +1,1 @@
-"""Priors and how they are sampled, guided, trained and tuned."""
+"""Diffusion priors: sampling, guidance, training and fine-tuning."""

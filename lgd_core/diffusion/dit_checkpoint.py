@@ -2,10 +2,10 @@
 
 ``python -m lgd_core.diffusion.dit_checkpoint FILE FOLDER --vae stabilityai/sd-vae-ft-mse``
 
-Takes what Peebles and Xie ("Scalable diffusion models with transformers") published, what their
-training writes, the same of parallel or compiled networks, and networks fine-tuned with the extra
-scale factors of Minimax diffusion (Gu et al., "Efficient dataset distillation via minimax
-diffusion").
+Reads the checkpoints that Peebles and Xie ("Scalable diffusion models with transformers") published
+and those that their training writes, also of parallel or compiled networks, and those of networks
+fine-tuned with the extra scale factors of Minimax diffusion (Gu et al., "Efficient dataset
+distillation via minimax diffusion").
 """
 
 import argparse
@@ -27,11 +27,12 @@ from lgd_core.base.files import atomic
 from lgd_core.diffusion.prior_training import save_prior
 from lgd_core.diffusion.priors import FREQUENCY_SHIFT, load_component, set_time_frequencies
 
-# Heads by width, for DiT-S, B, L and XL: the only size that no tensor's shape tells.
+# Heads by width, for DiT-S, B, L and XL: the only size not to be seen in the tensors' shapes.
 HEADS = {384: 6, 768: 12, 1024: 16, 1152: 16}
 
-# Where diffusers' layers come from; {} is the number of the block, of which each has its own copy
-# of the embedders of time and label. Queries, keys and values lie in one layer, in this order.
+# Layer of diffusers -> layer of the checkpoint; {} is the number of the block. In diffusers each
+# block has its own copy of the embedders of time and label. In the checkpoint queries, keys and
+# values are in one layer, in this order.
 QUERY_KEY_VALUE = ("attn1.to_q", "attn1.to_k", "attn1.to_v")
 SOURCES = {
     "pos_embed.proj": "x_embedder.proj",
@@ -47,23 +48,23 @@ SOURCES = {
     "proj_out_2": "final_layer.linear",
 }
 
-# Minimax's factors, one per channel of what a layer puts out, so that they fold into that layer.
+# Minimax's factors, one per output channel of a layer; they are multiplied into its weights.
 SCALES = {
     "blocks.{}.attn.qkv": ("blocks.{}.attn.gamma1",),
     "blocks.{}.attn.proj": ("blocks.{}.attn.gamma2", "blocks.{}.gamma1"),
     "blocks.{}.mlp.fc2": ("blocks.{}.gamma2",),
 }
 
-# Keys under which training keeps tensors, the weight average before the last weights.
+# Keys under which training saves tensors; the weight average comes before the last weights.
 HOLDERS = ("ema", "state_dict", "model")
-# What torch puts before every name of a network that is parallel or compiled.
+# Prefixes that torch adds to the names in a parallel or compiled network.
 PREFIXES = ("module.", "_orig_mod.")
 EXPECTED = "tensors by name, alone or under " + ", ".join(f"'{key}'" for key in HOLDERS)
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The tensors of a file by name, and which of them have been used.
+    """The tensors of a file by name, and the names of those already used.
 
     Errors are UserErrors that name the file and the tensor.
     """
@@ -73,14 +74,14 @@ class Checkpoint:
     used: set[str] = field(default_factory=set)
 
     def shape(self, name: str, dimensions: int) -> tuple[int, ...]:
-        """Return the shape of a tensor, which must be there and have so many dimensions."""
+        """Return the shape of a tensor, which must exist and have this number of dimensions."""
         found = tuple(self._get(name).shape)
         if len(found) != dimensions or 0 in found:
             raise self.error(f"'{name}' of shape {found}", f"{dimensions} dimensions above 0")
         return found
 
     def use(self, name: str, shape: tuple[int, ...]) -> Tensor:
-        """Return a tensor, which must be there, be floating point and have this shape."""
+        """Return a tensor, which must exist, be floating point and have this shape."""
         tensor = self._get(name)
         if tensor.shape != shape or not tensor.is_floating_point():
             found = f"{tensor.dtype} of shape {tuple(tensor.shape)}"
@@ -92,7 +93,7 @@ class Checkpoint:
         """Raise UserError if any tensor has not been used."""
         unused = [name for name in self.tensors if name not in self.used]
         if unused:
-            raise self.error(f"an unknown tensor {unused[0]!r}", "those of a DiT alone")
+            raise self.error(f"an unknown tensor {unused[0]!r}", "only tensors of a DiT")
 
     def error(self, found: str, expected: str) -> UserError:
         """Return an error about this file, to be raised."""
@@ -109,7 +110,7 @@ class Checkpoint:
 
 
 def read_checkpoint(path: str | Path) -> Checkpoint:
-    """Read the tensors of a published checkpoint, or of one from training: its average, if any.
+    """Read the tensors of a published or a training checkpoint: the weight average, if it has one.
 
     Nothing in the file is executed. Raises UserError if it is missing, damaged or something else.
     """
@@ -117,7 +118,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         # Training keeps its command line in a Namespace, which has attributes but no behaviour.
         with torch.serialization.safe_globals([argparse.Namespace]):
             state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # bytes that are no checkpoint fail anywhere in the parser
+    except Exception as error:  # other files can fail anywhere in the parser
         raise UserError(f"{path}: found {_unreadable(error)}, expected {EXPECTED}") from None
     state = _held(state)
     if not isinstance(state, dict):
@@ -131,7 +132,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
 
 
 def _held(state: object) -> object:
-    """Return what a checkpoint holds under keys of training; without any, the whole of it."""
+    """Return the part of a checkpoint under the keys of HOLDERS; without these keys, all of it."""
     for key in HOLDERS:
         if isinstance(state, dict) and key in state:
             state = state[key]
@@ -139,7 +140,7 @@ def _held(state: object) -> object:
 
 
 def _without_prefixes(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return tensors by the names they have in the network itself."""
+    """Return tensors by their names without the prefixes of parallel or compiled networks."""
     for prefix in PREFIXES:
         if tensors and all(name.startswith(prefix) for name in tensors):
             bare = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
@@ -148,7 +149,7 @@ def _without_prefixes(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _unreadable(error: Exception) -> str:
-    """Say what is wrong with a file, without torch's advice to execute it."""
+    """Return in words what is wrong with a file, without torch's advice to execute it."""
     if isinstance(error, OSError) and error.filename:
         return f"nothing to read ({error.strerror})"
     forbidden = re.search(r"GLOBAL (\S+)", str(error))
@@ -158,8 +159,8 @@ def _unreadable(error: Exception) -> str:
 def infer_config(checkpoint: Checkpoint, heads: int | None = None) -> dict[str, Any]:
     """Return the configuration of a ``DiTTransformer2DModel``, inferred from shapes.
 
-    ``heads`` is needed where the width is not that of DiT-S, B, L or XL. The last row of the label
-    table is taken for the null class.
+    ``heads`` is needed if the width is not that of DiT-S, B, L or XL. The last row of the label
+    table is taken as the null class.
     """
     width, channels, patch, _ = checkpoint.shape("x_embedder.proj.weight", 4)
     _, tokens, _ = checkpoint.shape("pos_embed", 3)
@@ -185,20 +186,20 @@ def infer_config(checkpoint: Checkpoint, heads: int | None = None) -> dict[str, 
         "sample_size": math.isqrt(tokens) * patch,
         "patch_size": patch,
         "num_embeds_ada_norm": rows - 1,
-        "norm_eps": 1e-6,  # for the second norm of a block, where diffusers would take 1e-5
+        "norm_eps": 1e-6,  # for the second norm of a block; diffusers' default is 1e-5
     }
 
 
 def read_transformer(path: str | Path, heads: int | None = None) -> DiTTransformer2DModel:
-    """Return a network with the outputs, and the precision, of the one in a checkpoint.
+    """Return a network with the same outputs and precision as the one in a checkpoint.
 
-    Every tensor of the file and every parameter of the network is accounted for. Raises UserError
-    for the first that is missing, unknown or of a wrong shape, and for positions embedded otherwise
-    than by fixed sines and cosines, which diffusers does not store.
+    Every tensor of the file must be used and every parameter of the network set. Raises UserError
+    for the first tensor that is missing, unknown or of a wrong shape. Also raises UserError if the
+    position embedding is not the fixed sines and cosines, the only one that diffusers supports.
     """
     checkpoint = read_checkpoint(path)
     config = infer_config(checkpoint, heads)
-    with torch.device("meta"):  # nothing to initialise that is overwritten anyway
+    with torch.device("meta"):  # no initial values, since all are overwritten
         model = DiTTransformer2DModel(**config)
     positions = _positions(checkpoint, config)
     model.load_state_dict(_translate(checkpoint, model), assign=True)
@@ -210,7 +211,7 @@ def read_transformer(path: str | Path, heads: int | None = None) -> DiTTransform
 
 
 def _positions(checkpoint: Checkpoint, config: dict[str, Any]) -> Tensor:
-    """Return diffusers' embedding of positions, found equal to the checkpoint's up to rounding."""
+    """Return diffusers' position embedding, after comparing it with the checkpoint's."""
     size, patch = config["sample_size"], config["patch_size"]
     width = config["num_attention_heads"] * config["attention_head_dim"]
     embedding = PatchEmbed(size, size, patch, config["in_channels"], width)
@@ -223,7 +224,7 @@ def _positions(checkpoint: Checkpoint, config: dict[str, Any]) -> Tensor:
 
 
 def _translate(checkpoint: Checkpoint, model: DiTTransformer2DModel) -> dict[str, Tensor]:
-    """Return a state for the model, in tensors that share no memory: safetensors wants them so."""
+    """Return a state for the model; its tensors share no memory, as safetensors requires."""
     weights = {}
     for name, parameter in model.state_dict().items():
         pattern = r"(?:transformer_blocks\.(\d+)\.)?(.+)\.(weight|bias)"
@@ -244,11 +245,11 @@ def _translate(checkpoint: Checkpoint, model: DiTTransformer2DModel) -> dict[str
 
 
 def convert(source_pt: str, folder: str, vae: str, heads: int | None = None) -> None:
-    """Write a checkpoint as a new ``DiTPipeline`` folder, in the precision that it has.
+    """Write a checkpoint as a new ``DiTPipeline`` folder, in the checkpoint's precision.
 
     ``vae`` is the folder or hub name of the ``AutoencoderKL`` whose latents it was trained on;
-    ``heads`` as for ``infer_config``. Raises UserError, and leaves nothing behind, if either cannot
-    be used, if they do not fit each other, or if ``folder`` exists.
+    ``heads`` as for ``infer_config``. Raises UserError, and writes nothing, if either cannot be
+    used, if they do not fit each other, or if ``folder`` exists.
     """
     if Path(folder).exists():
         raise UserError(f"{folder}: exists, expected the name of a new folder")
@@ -262,7 +263,7 @@ def convert(source_pt: str, folder: str, vae: str, heads: int | None = None) -> 
 
 
 def main() -> None:
-    """Convert by command line; where the user is at fault, end with one line and status 1."""
+    """Convert from the command line; a UserError ends it with one line and status 1."""
     parser = argparse.ArgumentParser(
         prog="lgd_core.diffusion.dit_checkpoint", description=(__doc__ or "").partition("\n")[0]
     )

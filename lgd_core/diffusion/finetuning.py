@@ -1,4 +1,4 @@
-"""Tuning of a prior by the minimax criteria, few of its parameters at a time.
+"""Fine-tuning of a few parameters of a prior by the minimax criteria.
 
 Gu et al., "Efficient dataset distillation via minimax diffusion" (CVPR 2024).
 """
@@ -28,12 +28,12 @@ def tune_prior(
     recipe: FinetuneConfig,
     checkpoint: Checkpoint,
 ) -> dict[str, float]:
-    """Tune the prior's transformer in place on uint8 images (N, C, H, W) of labels (N,).
+    """Tune the prior's transformer in place on uint8 images (N, C, H, W) with labels (N,).
 
-    ``prior_labels`` are what the prior calls the classes, ``flip`` the probability of a mirrored
-    image. The loss is the prior's own plus the minimax criteria of the predicted clean latents;
-    what stays is the weight average. Returns the last ``loss`` and the number of ``parameters``
-    trained. Raises UserError where no parameter has a name that ``trained`` asks for.
+    ``prior_labels`` are the prior's labels of the classes, ``flip`` the probability of a mirrored
+    image. The loss is the prior's own plus the minimax criteria of the predicted clean latents. The
+    final weights are the weight average. Returns the last ``loss`` and the number of ``parameters``
+    trained. Raises UserError if no parameter's name matches a pattern of ``trained``.
     """
     tuned = trained_parameters(prior.transformer, recipe.trained)
     optimiser = torch.optim.AdamW(
@@ -71,7 +71,7 @@ def tune_prior(
 
 
 def trained_parameters(transformer: nn.Module, patterns: list[str]) -> nn.ParameterList:
-    """Return the parameters whose names match any of the patterns, now trainable; no other is."""
+    """Make only the parameters whose names match a pattern trainable; return them."""
     transformer.requires_grad_(False)
     chosen = [
         parameter.requires_grad_(True)
@@ -81,7 +81,7 @@ def trained_parameters(transformer: nn.Module, patterns: list[str]) -> nn.Parame
     if not chosen:
         known = next(iter(transformer.state_dict()))
         raise UserError(
-            f"finetune.trained: found {', '.join(patterns)}, which no parameter is called, "
+            f"finetune.trained: found {', '.join(patterns)}, which match no parameter, "
             f"expected patterns of names such as '{known}'"
         )
     return nn.ParameterList(chosen)
@@ -101,9 +101,9 @@ def denoising_loss(
 ) -> tuple[Tensor, Tensor]:
     """Noise clean latents (B, c, h, w) to random steps; return their prediction and the loss.
 
-    The loss is that of DiT's code: the squared error of the predicted noise plus, where the prior
-    learns the variance, variance_loss, neither weighted. ``conditions`` (B,) are what the prior is
-    told, ``alphas`` the cumulated ones of all its steps.
+    The loss is that of DiT's code: the squared error of the predicted noise plus, if the prior
+    learns the variance, variance_loss, both with weight 1. ``conditions`` (B,) are the labels that
+    the prior is conditioned on, ``alphas`` the cumulative alphas of all its steps.
     """
     noise = torch.randn(x0.shape, generator=rng).to(x0.device)
     t = torch.randint(len(alphas), (len(x0),), generator=rng).to(x0.device)
@@ -123,15 +123,15 @@ def variance_loss(share: Tensor, error: Tensor, t: Tensor, alphas: Tensor) -> Te
 
     The variational bound's term of Nichol and Dhariwal, "Improved denoising diffusion probabilistic
     models", Eqs. 4 and 15.
-    ``share`` (B, c, h, w) on [-1, 1] interpolates the model's variance, in logarithms, between that
-    of the true posterior and beta; ``error`` (B, c, h, w) is that of the predicted clean latents,
-    held constant, so that only the variance learns. 0 at t = 0, where the likelihood of 8-bit
-    images would stand, which latents are not.
+    ``share`` (B, c, h, w) on [-1, 1] interpolates the logarithm of the model's variance between
+    those of the true posterior's variance and beta. ``error`` (B, c, h, w) is the error of the
+    predicted clean latents. It is held constant, so that only the variance learns. At t = 0 the
+    result is 0: the bound has the likelihood of 8-bit images there, which latents do not have.
     """
     before = torch.cat([alphas.new_ones(1), alphas[:-1]])
     beta = 1 - alphas / before
     posterior = beta * (1 - before) / (1 - alphas)
-    posterior[0] = posterior[1]  # 0 there, and not counted
+    posterior[0] = posterior[1]  # it is 0 there, and t = 0 is not counted
     weight = before.sqrt() * beta / (1 - alphas)
     true, largest, weight = (
         values[t].view(-1, 1, 1, 1) for values in (posterior.log(), beta.log(), weight)

@@ -1,7 +1,7 @@
 """Guidance: functions of a denoising step that return a change of the predicted noise.
 
-Conventions: ``x0 = (x_t - sqrt(1 - alpha_bar) noise) / sqrt(alpha_bar)``, so adding to the noise a
-multiple of a gradient moves x0 *down* that gradient.
+Conventions: ``x0 = (x_t - sqrt(1 - alpha_bar) noise) / sqrt(alpha_bar)``, so adding a positive
+multiple of a gradient to the noise moves x0 *down* that gradient.
 """
 
 from collections.abc import Callable
@@ -16,14 +16,14 @@ from lgd_core.base.micro_batches import MicroBatches
 
 @dataclass(frozen=True)
 class DenoisingStep:
-    """One step of a batch on its way from noise to latents; tensors (B, c, h, w) unless said.
+    """One denoising step of a batch; tensors are (B, c, h, w) unless another shape is given.
 
-    ``x0`` is differentiable with respect to ``x_t``; whether through the transformer as well is
-    the sampler's choice, not the guidance's. ``alpha_bar`` () is the signal's share of the
-    variance, ``beta`` () the variance of the noise that the forward process adds from the next
-    respaced timestep to this one. ``sigma`` is the standard deviation of the noise that the
-    sampler adds: (), or per element where the prior has learned it. ``labels`` (B,) are classes of
-    the data set, ``positions`` (B,) count a class's images over all increments.
+    ``x0`` is differentiable with respect to ``x_t``. The sampler, not the guidance, decides whether
+    this includes the transformer. ``alpha_bar`` () is the signal's share of the variance, ``beta``
+    () the variance of the noise that the forward process adds from the next respaced timestep to
+    this one. ``sigma`` is the standard deviation of the noise that the sampler adds: (), or per
+    element if the prior has learned it. ``labels`` (B,) are classes of the data set, ``positions``
+    (B,) number a class's images over all increments.
     """
 
     x_t: Tensor
@@ -44,8 +44,8 @@ def learnability(
 ) -> Tensor:
     """Return the learnability score (B,), Eq. 7: the learner's loss minus weight x the reference's.
 
-    ``images`` (B, C, H, W) are normalised. High: the learner fails and the reference does not.
-    ``reference`` may be None where ``weight`` is 0.
+    ``images`` (B, C, H, W) are normalised. The score is high if the learner's loss is high and the
+    reference's is low. ``reference`` may be None if ``weight`` is 0.
     """
     score = F.cross_entropy(learner(images), labels, reduction="none")
     if reference is not None and weight:
@@ -58,8 +58,8 @@ class ScoreGuidance:
     """Raise a score of the image that x0 decodes to: learnability (Eq. 8) or influence (IGD).
 
     ``noise - strength * rho * g`` with g the gradient of ``score(x0, labels)`` (B,) with respect to
-    x_t and rho as below. The sign is the one that raises the score. Memory is looked after under
-    the name ``work``, see MicroBatches.
+    x_t and rho as below. The sign is the one that raises the score. ``work`` is the name under
+    which MicroBatches limits the memory.
     """
 
     score: Callable[[Tensor, Tensor], Tensor]
@@ -77,9 +77,9 @@ class ScoreGuidance:
 class DeviationGuidance:
     """Lower the cosine similarity of x0 to the nearest latent of its class in memory.
 
-    ``memory`` (classes, M, c, h, w). ``raw`` adds strength x gradient, as the paper does, whose
-    size depends on the latent's dimension; ``relative`` makes the strength a share of the noise
-    norm, see rho. The sign is the one that lowers the similarity.
+    ``memory`` is (classes, M, c, h, w). ``raw`` adds strength x gradient, as in the paper; the
+    size of this change depends on the latent's dimension. ``relative`` makes the strength a share
+    of the noise norm, see rho. The sign is the one that lowers the similarity.
     """
 
     memory: Tensor
@@ -97,9 +97,9 @@ class DeviationGuidance:
 def rho(step: DenoisingStep, gradient: Tensor, norm: str) -> Tensor:
     """Return ``sqrt(1 - alpha_bar) * size(noise) / |gradient|``, shaped (B, 1, 1, 1).
 
-    ``size`` is the root mean square (``rms``) or the L2 norm (``relative``: a change of
-    strength x rho x gradient is strength x sqrt(1 - alpha_bar) of the noise norm, whatever the
-    latent's size).
+    ``size`` is the root mean square (``rms``) or the L2 norm (``relative``). With ``relative``, the
+    change strength x rho x gradient has strength x sqrt(1 - alpha_bar) times the norm of the noise,
+    whatever the latent's size.
     """
     size = _norm(step.noise)
     if norm == "rms":
@@ -115,7 +115,8 @@ def score_gradient(
 ) -> Tensor:
     """Return the gradient (B, c, h, w) of ``score(x0, labels)`` (B,) with respect to x_t.
 
-    The part up to x0, which fills the memory, is computed in chunks that are known as ``work``.
+    The gradient with respect to x0, which needs most of the memory, is computed in chunks; ``work``
+    is their name in MicroBatches.
     """
 
     def uphill(x0: Tensor, labels: Tensor) -> Tensor:
@@ -131,7 +132,7 @@ def noise_change(step: DenoisingStep, shift: Tensor) -> Tensor:
     """Return the change of the noise that moves the mean of the next latent by ``shift``.
 
     That mean is ``(x_t - beta / sqrt(1 - alpha_bar) noise) / sqrt(alpha)`` with alpha = 1 - beta
-    (Ho et al., "DenoisingStep diffusion probabilistic models", Eq. 11).
+    (Ho et al., "Denoising diffusion probabilistic models", Eq. 11).
     """
     return -shift * ((1 - step.beta) * (1 - step.alpha_bar)).sqrt() / step.beta
 
@@ -142,7 +143,7 @@ def nearest_similarity(latents: Tensor, memory: Tensor) -> Tensor:
 
 
 def _gradient(value: Tensor, at: Tensor, weights: Tensor | None = None) -> Tensor:
-    # The graph is kept: every guidance of a step differentiates through the same x0.
+    # The graph is kept, since all guidances of a step differentiate through the same x0.
     return torch.autograd.grad(value, at, weights, retain_graph=True)[0]
 
 

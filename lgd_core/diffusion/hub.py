@@ -1,4 +1,4 @@
-"""Where a prior's files are: a local folder, the hub's cache, or downloaded there once."""
+"""Finding a prior's files: in a local folder or in the hub's cache, downloaded if necessary."""
 
 import errno
 import os
@@ -20,9 +20,9 @@ from lgd_core.config.prior_files import (
 def locate_prior(
     source: str, revision: str | None, vae: str | None, vae_revision: str | None
 ) -> dict[str, str]:
-    """Return the folders of a prior: ``pipeline``, and ``vae`` if it has another autoencoder.
+    """Return the folders of a prior: ``pipeline``, and ``vae`` if its autoencoder is elsewhere.
 
-    Raises UserError that says why files are not to be had, and what helps.
+    Raises UserError with the reason why files are not available, and a remedy.
     """
     own = PRIOR_FILES if vae is None else PIPELINE_FILES
     folders = {"pipeline": str(locate(source, revision, own))}
@@ -32,9 +32,10 @@ def locate_prior(
 
 
 def locate(name: str, revision: str | None, files: Sequence[str]) -> Path:
-    """Return the folder of a local folder's or hub name's files, given as glob patterns.
+    """Return the folder with the files of a local folder or hub name.
 
-    What lies in the hub's cache already is used without asking the hub. Raises UserError.
+    ``files`` are glob patterns. If the hub's cache already has them, the hub is not asked. Raises
+    UserError if a file is not available.
     """
     if not is_hub_name(name):
         return Path(name)
@@ -44,7 +45,7 @@ def locate(name: str, revision: str | None, files: Sequence[str]) -> Path:
     fetched = _download(name, revision, files)
     if missing := missing_files(fetched, files):
         raise UserError(
-            f"prior '{name}': the hub's has no {', '.join(missing)}; expected the files of a "
+            f"prior '{name}': found no {', '.join(missing)} on the hub, expected the files of a "
             "DiTPipeline, or of an AutoencoderKL as prior.vae"
         )
     return fetched
@@ -53,12 +54,12 @@ def locate(name: str, revision: str | None, files: Sequence[str]) -> Path:
 def _cached(name: str, revision: str | None, files: Sequence[str]) -> Path | None:
     try:
         return _snapshot(name, revision, files, local_files_only=True)
-    except (OSError, ValueError):  # nothing there, or no name that could be
+    except (OSError, ValueError):  # not in the cache, or no valid name
         return None
 
 
 def _download(name: str, revision: str | None, files: Sequence[str]) -> Path:
-    """Return the folder of what the hub has under a name; raises UserError with the reason."""
+    """Download a name from the hub and return its folder; raises UserError with the reason."""
     from huggingface_hub import constants
 
     command = f"hf download {name}" + (f" --revision {revision}" if revision else "")
@@ -70,7 +71,7 @@ def _download(name: str, revision: str | None, files: Sequence[str]) -> Path:
     else:
         try:
             return _snapshot(name, revision, files)
-        except Exception as error:  # the hub's, its transport's and the disk's have no common base
+        except Exception as error:  # no common base class: hub, transport, disk
             cause = _cause(error)
             reason = _reason(cause, name, revision) or f"{_words(cause)}; try again, or {elsewhere}"
     raise UserError(f"prior '{name}': not in the hub's cache, and {reason}")
@@ -83,7 +84,7 @@ def _snapshot(name: str, revision: str | None, files: Sequence[str], **options: 
 
 
 def _cause(error: Exception) -> Exception:
-    """Return why the hub was of no use, where an error says that the cache was of none either."""
+    """Return the hub's own error if the given one says that the cache lacks the files, too."""
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     if isinstance(error, LocalEntryNotFoundError) and isinstance(error.__cause__, Exception):
@@ -92,7 +93,7 @@ def _cause(error: Exception) -> Exception:
 
 
 def _reason(error: Exception, name: str, revision: str | None) -> str | None:
-    """Say in words why a download failed, and what helps; None where that is not known."""
+    """Return in words why a download failed, and a remedy; None if the reason is not known."""
     from huggingface_hub import constants, errors
 
     page, cache = f"{constants.ENDPOINT}/{name}", constants.HF_HUB_CACHE
@@ -109,7 +110,7 @@ def _reason(error: Exception, name: str, revision: str | None) -> str | None:
             return f"the hub refuses access to {page}; `hf auth login` with a token that has it"
         case OSError(errno=errno.EACCES | errno.EROFS | errno.EPERM):
             return f"{cache} cannot be written; set HF_HOME to another folder"
-    # The hub's fast transport passes the system's words on, not its number.
+    # The hub's fast transport passes on the operating system's message, but not the error number.
     if os.strerror(errno.ENOSPC) in str(error) or os.strerror(errno.EDQUOT) in str(error):
         return f"no space is left in {cache}; free some, or set HF_HOME to another disk"
     return None

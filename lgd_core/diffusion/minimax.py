@@ -1,4 +1,4 @@
-"""The minimax criteria: latents that represent the real ones and repeat none drawn before.
+"""The minimax criteria: latents that represent the real ones and differ from those drawn before.
 
 Gu et al., "Efficient dataset distillation via minimax diffusion" (CVPR 2024), as in its published
 code: cosine similarity of predicted clean latents to memories of each class.
@@ -12,7 +12,7 @@ from lgd_core.config.models.method import FinetuneConfig
 
 
 class Memory(nn.Module):
-    """The latest ``size`` latents of every class, first in, first out; a state like any module's.
+    """The latest ``size`` latents of every class, first in, first out; saved like other modules.
 
     ``vectors`` (classes, size, d) are kept at unit length, ``seen`` (classes,) counts additions.
     """
@@ -28,7 +28,7 @@ class Memory(nn.Module):
     def similarity(self, latents: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Return the cosines (B, size) of latents (B, ...) to their class's memory, and a mask.
 
-        The mask (B, size) tells which places are filled.
+        The mask (B, size) is true for the places that are filled.
         """
         places = torch.arange(self.vectors.shape[1], device=labels.device)
         cosines = torch.einsum("bd,bmd->bm", _unit(latents), self.vectors[labels])
@@ -39,17 +39,18 @@ class Memory(nn.Module):
         size = self.vectors.shape[1]
         same = labels[:, None] == labels
         earlier, later = same.tril(-1).sum(1), same.triu(1).sum(1)
-        kept = later < size  # a batch may hold more of a class than its memory
+        kept = later < size  # a batch may have more latents of a class than its memory
         place = (self.seen[labels] + earlier) % size
         self.vectors[labels[kept], place[kept]] = _unit(latents.detach())[kept]
         self.seen += labels.bincount(minlength=len(self.seen))
 
 
 def representativeness(latents: Tensor, labels: Tensor, memory: Memory) -> Tensor:
-    """Return 1 - the least cosine of any of a class's latents to any of its memory, per class.
+    """Return, per class, 1 - the smallest cosine between its latents and its memory.
 
-    ``latents`` (B, ...) may be differentiated; (classes,), 0 for classes that the batch or the
-    memory lacks. Low: even the farthest real latent is near.
+    Differentiable with respect to ``latents`` (B, ...). The result is (classes,), with 0 for
+    classes missing in the batch or in the memory. A low value means that even the farthest real
+    latent is near.
     """
     cosines, filled = memory.similarity(latents, labels)
     least = cosines.masked_fill(~filled, torch.inf).amin(1)
@@ -57,9 +58,9 @@ def representativeness(latents: Tensor, labels: Tensor, memory: Memory) -> Tenso
 
 
 def repetition(latents: Tensor, labels: Tensor, memory: Memory) -> Tensor:
-    """Return the greatest cosine of any of a class's latents to any of its memory, per class.
+    """Return, per class, the largest cosine between its latents and its memory.
 
-    As representativeness; low: nothing is drawn twice.
+    Shapes as for representativeness. A low value means that no latent is drawn twice.
     """
     cosines, filled = memory.similarity(latents, labels)
     greatest = cosines.masked_fill(~filled, -torch.inf).amax(1)
@@ -81,7 +82,7 @@ def minimax_loss(
 def _per_class(
     values: Tensor, labels: Tensor, memory: Memory, reduce: str, absent: float
 ) -> Tensor:
-    """Reduce values (B,) over the samples of each class; ``absent`` where there is nothing."""
+    """Reduce values (B,) over the samples of each class; ``absent`` for classes without any."""
     known = memory.seen[labels] > 0
     result = values.new_full((len(memory.seen),), absent)
     return result.scatter_reduce(0, labels[known], values[known], reduce, include_self=False)

@@ -42,7 +42,7 @@ def scale_images(images: Tensor) -> Tensor:
 def build_autoencoder(recipe: AutoencoderConfig, channels: int, size: int) -> AutoencoderKL:
     """Build the autoencoder of a prior recipe; every width but the first halves the resolution."""
     widths = tuple(recipe.widths)
-    # Apart, since diffusers' annotations have tuples of one.
+    # In a dict, since diffusers' annotations only allow tuples of one element.
     levels: dict[str, Any] = {
         "down_block_types": ("DownEncoderBlock2D",) * len(widths),
         "up_block_types": ("UpDecoderBlock2D",) * len(widths),
@@ -88,8 +88,8 @@ def optimise(
 ) -> tuple[Model, float]:
     """Minimise ``loss_at(step)`` with AdamW, warm-up and cosine decay; return EMA and last loss.
 
-    ``loss_at`` must be a function of the step alone: then a resumed run ends where an undisturbed
-    one does. The loss returned is the mean over the last hundredth of the steps.
+    ``loss_at`` must depend on the step alone, so that a resumed run gives the same result as an
+    uninterrupted one. The loss returned is the mean over the last hundredth of the steps.
     """
     steps = recipe.steps
     optimiser = torch.optim.AdamW(model.parameters(), lr=recipe.lr, weight_decay=0.01)
@@ -112,10 +112,10 @@ def optimise(
 
 
 def feature_distance(network: nn.Module, images: Tensor, others: Tensor) -> Tensor:
-    """Return the squared error between feature maps of two batches, relative to the first's size.
+    """Return the mean squared error between feature maps of two batches, relative to the first's.
 
-    Averaged over the children of ``network`` down to its classifier: the perceptual loss of
-    Johnson et al. (2016), in the features of a classifier of the data set at hand.
+    Averaged over the children of ``network`` before its classifier. This is the perceptual loss of
+    Johnson et al. (2016), with the features of a classifier of the data set.
     """
     distances = []
     for block in network.children():
@@ -190,12 +190,12 @@ def train_transformer(
     """Train the transformer to predict noise on the latents of labelled uint8 images.
 
     The loss is weighted by min(SNR, gamma)/SNR (Hang et al., "Efficient diffusion training via
-    min-SNR weighting"), which spares small models the nearly noise-free steps.
+    min-SNR weighting"), which gives the nearly noise-free steps a low weight, for small models.
     """
     torch.manual_seed(seed + 1)
     model = on_device(build_transformer(recipe, autoencoder, classes), device)
-    # Evaluation mode on purpose: in training mode each block drops labels by itself, and a label
-    # dropped in one block but kept in another teaches neither. Labels are dropped below instead.
+    # Evaluation mode on purpose: in training mode each block drops labels independently, so a label
+    # may be dropped in one block and kept in another. Labels are dropped below instead.
     model.eval()
     mean, std = encode(autoencoder, images, device)
     scale = autoencoder.config["scaling_factor"]
@@ -226,10 +226,10 @@ def save_prior(
     dtype: torch.dtype | None = torch.float16,
     scheduler: dict[str, Any] | None = None,
 ) -> None:
-    """Write a ``DiTPipeline`` folder; ``names`` are classes in label order, where known.
+    """Write a ``DiTPipeline`` folder; ``names`` are the classes in label order, if known.
 
-    ``dtype`` None keeps the precision of every tensor, ``scheduler`` is the config of another noise
-    schedule than DDPM's own. Raises OSError on a full disk.
+    ``dtype`` None keeps the precision of every tensor. ``scheduler`` is the config of the noise
+    schedule, by default DDPM's own. Raises OSError on a full disk.
     """
     learned = transformer.out_channels == 2 * transformer.config["in_channels"]
     schedule = noise_schedule(
@@ -240,7 +240,7 @@ def save_prior(
     pipeline = DiTPipeline(
         transformer=transformer,
         vae=autoencoder,
-        # Annotated as the names of schedulers.
+        # diffusers' annotation has an enumeration of schedulers' names.
         scheduler=schedule,  # pyright: ignore[reportArgumentType]
     )
     if names is not None:
@@ -249,6 +249,6 @@ def save_prior(
         pipeline.to(dtype)
     try:
         pipeline.save_pretrained(folder)
-    except SafetensorError as error:  # which is what a full disk gets
+    except SafetensorError as error:  # safetensors raises it on a full disk
         raise system_error(error) from error
     share(folder)

@@ -19,7 +19,7 @@ from lgd_core.base.errors import UserError
 from lgd_core.base.finite import require_finite
 from lgd_core.base.micro_batches import MicroBatches
 
-# Private by its underscore: diffusers keeps such keys of a config without a warning.
+# Key of a transformer's config. With the underscore, diffusers keeps it without a warning.
 FREQUENCY_SHIFT = "_timestep_frequency_shift"
 
 Module = TypeVar("Module", bound=nn.Module)
@@ -30,8 +30,8 @@ Model = TypeVar("Model", bound=ModelMixin)
 class Prior:
     """A latent diffusion prior; every size comes from the configs of its components.
 
-    ``micro_batches`` bounds what is computed at once; ``half`` computes in bfloat16 where that is
-    safe.
+    ``micro_batches`` bounds the number of samples computed at once. With ``half``, networks compute
+    in bfloat16 under autocast.
     """
 
     transformer: DiTTransformer2DModel
@@ -46,7 +46,7 @@ class Prior:
 
     @property
     def classes(self) -> int:
-        """Number of classes; the null class of classifier-free guidance comes right after."""
+        """Number of classes; the null class of classifier-free guidance has the next label."""
         return self.transformer.config["num_embeds_ada_norm"]
 
     @property
@@ -62,9 +62,9 @@ class Prior:
         return (config["out_channels"] or config["in_channels"]) == 2 * config["in_channels"]
 
     def scheduler(self, steps: int) -> DDPMScheduler:
-        """Return ancestral sampling over ``steps`` steps, evenly spaced with both ends kept.
+        """Return the scheduler of ancestral sampling: ``steps`` even steps, with first and last.
 
-        Raises UserError where the prior was trained on fewer steps.
+        Raises UserError if the prior was trained on fewer steps.
         """
         known = self.scheduler_config.get("num_train_timesteps", steps)
         if steps > known:
@@ -120,7 +120,7 @@ class Prior:
 
 
 def noise_schedule(config: dict[str, Any], **changes: Any) -> DDPMScheduler:
-    """Return the noise schedule of a config, some of whose keys are changed."""
+    """Return the noise schedule of a config, with some keys changed."""
     return cast(DDPMScheduler, DDPMScheduler.from_config(config, **changes))
 
 
@@ -131,7 +131,7 @@ def posterior_of(autoencoder: AutoencoderKL, images: Tensor) -> DiagonalGaussian
 
 def decoded_by(autoencoder: AutoencoderKL, latents: Tensor) -> Tensor:
     """Return the images (N, C, H, W) on [-1, 1] of unscaled latents, not clamped."""
-    # Of any precision and on any device, whatever diffusers' annotation says.
+    # diffusers' annotation has float32 on the CPU only, but any tensor works.
     decoded = autoencoder.decode(cast(torch.FloatTensor, latents))
     return cast(DecoderOutput, decoded).sample
 
@@ -139,9 +139,9 @@ def decoded_by(autoencoder: AutoencoderKL, latents: Tensor) -> Tensor:
 def to_uint8(images: Tensor) -> Tensor:
     """Clamp images on [0, 1] and round them to 8 bits, on the CPU.
 
-    Raises UserError where a pixel is not finite.
+    Raises UserError if a pixel is not finite.
     """
-    require_finite(images, "images that were drawn", "precision: fp32, or a lower strength or rate")
+    require_finite(images, "drawn images", "precision: fp32, or a lower strength or rate")
     return (images.clamp(0, 1) * 255).round().to(torch.uint8).cpu()
 
 
@@ -158,13 +158,12 @@ def load_prior(
 ) -> Prior:
     """Load a prior from a ``DiTPipeline`` folder or a hub name, weights in single precision.
 
-    ``vae`` is another autoencoder, folder or hub name, than the pipeline's own;
-    ``frequency_shift`` is that of set_time_frequencies. ``precision``
-    bf16 computes in bfloat16 where that is safe; auto does so on a GPU. Raises UserError if a
-    component is missing or broken.
+    ``vae`` is the folder or hub name of an autoencoder that replaces the pipeline's own;
+    ``frequency_shift`` is that of set_time_frequencies. ``precision`` bf16 computes in bfloat16
+    under autocast, auto does so on a GPU. Raises UserError if a component is missing or broken.
     """
     try:
-        # A pair only where more than the config is asked for.
+        # The result is a pair only if more than the config is requested.
         loaded = DDPMScheduler.load_config(source, subfolder="scheduler")
     except OSError as error:
         raise UserError(f"{Path(source) / 'scheduler'}: {_first_line(error)}") from error
@@ -183,7 +182,7 @@ def load_prior(
 
 
 def load_component(cls: type[Model], source: str, part: str | None, device: torch.device) -> Model:
-    """Load a model in single precision from a folder or hub name, or from their subfolder ``part``.
+    """Load a model in single precision from a folder or hub name, or its subfolder ``part``.
 
     Raises UserError if it is missing or broken, or if a weight is not finite.
     """
@@ -196,7 +195,7 @@ def load_component(cls: type[Model], source: str, part: str | None, device: torc
             low_cpu_mem_usage=False,
             output_loading_info=True,
         )
-        model, info = cast(tuple[Model, dict[str, Any]], found)  # since info is asked for
+        model, info = cast(tuple[Model, dict[str, Any]], found)  # a pair, since info is requested
         if info["missing_keys"]:
             raise KeyError(f"no weights for {info['missing_keys'][0]}")
     except (OSError, ValueError, KeyError, RuntimeError) as error:
@@ -208,7 +207,7 @@ def load_component(cls: type[Model], source: str, part: str | None, device: torc
 
 
 def place(model: Module, device: torch.device) -> Module:
-    """Move a model to a device; on a GPU, laid out as half-precision convolutions want it."""
+    """Move a model to a device; on a GPU, also to the channels-last memory format."""
     model = on_device(model, device)
     return channels_last(model) if device.type == "cuda" else model
 
@@ -219,17 +218,17 @@ def on_device(model: Module, device: torch.device) -> Module:
 
 
 def channels_last(model: Module) -> Module:
-    """Lay out a model's weights as convolutions in half precision, or on a CPU, want them."""
-    # torch's annotations leave out this way to call it.
+    """Change a model to the channels-last format, fast for half precision and on a CPU."""
+    # torch's annotations lack this signature.
     return model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
 
 def set_time_frequencies(transformer: DiTTransformer2DModel, shift: int | None = None) -> None:
     """Embed timesteps at the 128 frequencies 10000^(-i / (128 - shift)).
 
-    DiT's authors take shift 0; diffusers' transformer takes 1 and has no key for it, so that the
-    authors' weights see late timesteps off by radians. None takes what the config has under
-    ``FREQUENCY_SHIFT``, and without it leaves the transformer as diffusers has it.
+    DiT's authors use shift 0. diffusers' transformer uses 1 and has no key for it, so with the
+    authors' weights the embedding of late timesteps is wrong by radians. None means the config's
+    value of ``FREQUENCY_SHIFT``; if it has none, the transformer is not changed.
     """
     shift = transformer.config.get(FREQUENCY_SHIFT) if shift is None else shift
     for module in transformer.modules():

@@ -15,11 +15,11 @@ from lgd_core.diffusion.priors import Prior
 
 @dataclass(frozen=True)
 class Sampling:
-    """How to sample: steps, classifier-free guidance, and where guidance functions act.
+    """How to sample: steps, classifier-free guidance, and the steps at which guidance acts.
 
-    ``window`` holds the first and last step index at which they act; indices count down from
-    ``steps - 1`` (pure noise) to 0 (the last step). ``through_transformer`` lets their gradients
-    pass the transformer too, instead of holding the noise constant.
+    ``window`` holds the first and last step index at which guidance acts; indices count down from
+    ``steps - 1`` (pure noise) to 0 (the last step). With ``through_transformer``,
+    gradients also pass through the transformer; otherwise the predicted noise is held constant.
     """
 
     steps: int = 50
@@ -31,10 +31,10 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Conditions:
-    """What every sample of a batch is to become; tensors (B,).
+    """The conditions of every sample of a batch; tensors (B,).
 
-    ``labels`` are classes of the data set, which guidance sees, ``prior_labels`` what the prior is
-    conditioned on, ``positions`` the places of the images in their classes over all increments.
+    ``labels`` are classes of the data set, for guidance. ``prior_labels`` are the labels that the
+    prior is conditioned on. ``positions`` number a class's images over all increments.
     """
 
     labels: Tensor
@@ -44,7 +44,7 @@ class Conditions:
 
 @dataclass
 class GuidanceTrace:
-    """What guidance did: per guidance and step index, each sample's |change| / |noise|."""
+    """The size of guidance, per guidance and step index: each sample's |change| / |noise|."""
 
     ratios: dict[str, dict[int, list[float]]] = field(default_factory=dict)
 
@@ -59,7 +59,7 @@ def predict_noise(
     """Return the transformer's output (B, c or 2c, h, w) after classifier-free guidance.
 
     Guidance acts on the first ``channels`` latent channels, as in the original DiT code (3 of 4);
-    all other channels, predicted variances among them, are those of the conditional branch.
+    all other channels, including predicted variances, are those of the conditional branch.
     """
     t = t.expand(len(x_t))
     if scale == 1.0:
@@ -112,7 +112,7 @@ def _take(
     generators: list[torch.Generator],
 ) -> Tensor:
     """Return the next latents, each with noise of its own generator."""
-    # diffusers' annotation has no list of generators, which its noise is drawn from.
+    # diffusers' annotation has one generator only, but a list works.
     taken = scheduler.step(output, int(t), x, generator=cast(Any, generators))
     return cast(DDPMSchedulerOutput, taken).prev_sample
 
@@ -137,9 +137,9 @@ def denoising(
 def step_sigma(beta: Tensor, smallest: Tensor, predicted: Tensor) -> Tensor:
     """Return the standard deviation of a step's noise: the true posterior's, or a learned one.
 
-    ``smallest`` is the posterior's variance, ``predicted`` (B, c, h, w) on [-1, 1] interpolates
-    between it and ``beta`` in logarithms (Nichol and Dhariwal, "Improved denoising diffusion
-    probabilistic models", Eq. 15), or has no channels where the variance is fixed.
+    ``smallest`` is the posterior's variance. ``predicted`` (B, c, h, w) on [-1, 1] interpolates
+    between its logarithm and that of ``beta`` (Nichol and Dhariwal, "Improved denoising diffusion
+    probabilistic models", Eq. 15); it has no channels if the variance is fixed.
     """
     if not predicted.shape[1]:
         return smallest.sqrt()
@@ -150,7 +150,7 @@ def step_sigma(beta: Tensor, smallest: Tensor, predicted: Tensor) -> Tensor:
 def _guide(
     step: DenoisingStep, guidances: Mapping[str, Guidance], trace: GuidanceTrace, index: int
 ) -> Tensor:
-    """Return the summed changes of the noise and note their sizes in the trace."""
+    """Return the sum of all guidances' changes; add the size of each to the trace."""
     with torch.enable_grad():
         changes = {name: guidance(step).detach() for name, guidance in guidances.items()}
     for name, change in changes.items():

@@ -1,4 +1,4 @@
-"""Candidates: choosing the best of each position, and the increment that they make."""
+"""Choosing the best candidate of each position, and building the increment from them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +11,7 @@ from lgd_core.base.errors import UserError
 from lgd_core.base.tensors import expect, load_tensors
 from lgd_core.config.settings import StoredImages
 
-# What the shards of an increment say of how they were drawn; the same for all, or else a list.
+# Metadata of an increment about how its shards were drawn: one value, or a list if they differ.
 DRAWN = ("recipe", "prior", "networks", "precision", "device", "hardware", "versions")
 
 
@@ -30,8 +30,8 @@ def take(candidates: Tensor, chosen: Tensor) -> Tensor:
 def build_increment(candidates: dict[str, Tensor], labels: list[int]) -> dict[str, Tensor]:
     """Keep the best candidate of every position; return an increment, class-major.
 
-    ``images``, ``latents``, ``scores``, ``labels``, ``positions`` and chosen ``candidates``, each
-    (classes x positions, ...).
+    It has ``images``, ``latents``, ``scores``, ``labels``, ``positions`` and the index of the
+    chosen candidate, ``candidates``; each is (classes x positions, ...).
     """
     chosen = select(candidates["scores"])
     classes, positions = chosen.shape
@@ -51,10 +51,10 @@ def stack_memory(increments: Sequence[dict[str, Tensor]], classes: int) -> Tenso
 def load_candidates(
     path: str | Path, stored: StoredImages
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Read the candidates of some classes as selection.draw makes them, and their metadata.
+    """Read the candidates of some classes, made by selection.draw, and their metadata.
 
-    The metadata have the classes, ``labels``. Raises UserError naming the file unless images are as
-    ``stored`` says, and images, scores and finite latents of each other's shape.
+    The metadata have the classes, ``labels``. Raises UserError naming the file unless images have
+    the shape in ``stored``, scores and latents match them in number, and latents are finite.
     """
     tensors, metadata = load_tensors(path)
     count = len(metadata.get("labels", ()))
@@ -68,10 +68,10 @@ def load_candidates(
 def load_shards(
     paths: Sequence[str | Path], stored: StoredImages
 ) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
-    """Read the candidates of an increment from its shards, joined, and the metadata of each.
+    """Read the shards of an increment; return their candidates, joined, and the metadata of each.
 
-    Raises UserError naming the first file whose classes do not follow those before it, or which
-    has other numbers of positions and candidates.
+    Raises UserError naming the first file whose classes do not follow those of the file before it,
+    or whose numbers of positions and candidates differ from the first file's.
     """
     shards = [load_candidates(path, stored) for path in paths]
     labels, drawn = list(range(stored.classes)), shards[0][0]["scores"].shape[1:]
@@ -94,7 +94,7 @@ def _span(labels: list[int]) -> str:
 
 
 def drawn_by(stamps: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return how an increment was drawn from the metadata of its shards: the keys of ``DRAWN``."""
+    """Return the keys of ``DRAWN`` for an increment, from the metadata of its shards."""
     known = {key: [stamp.get(key) for stamp in stamps] for key in DRAWN}
     return {
         key: values[0] if all(value == values[0] for value in values) else values

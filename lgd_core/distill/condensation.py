@@ -1,4 +1,4 @@
-"""Pixel optimisation: synthetic images that do to networks what real ones do."""
+"""Pixel optimisation: synthetic images that act on networks like real ones."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,11 +23,11 @@ LOWER_RATES = "a lower condensation.lr or condensation.network.lr"
 
 @dataclass(frozen=True)
 class Condenser:
-    """What one increment, or one shard of its classes, is condensed from and how.
+    """Condenses one increment, or one shard of its classes.
 
-    ``real`` are all real training images as networks see them, ``classes`` the labels of the shard,
-    ``spec`` says which networks compare, ``key`` is (seed, increment). ``micro_batches`` counts
-    classes.
+    ``real`` are all real training images as networks see them, ``classes`` the labels of the shard.
+    ``spec`` describes the networks that compare images, ``key`` is (seed, increment).
+    ``micro_batches`` counts classes.
     """
 
     real: Images
@@ -45,11 +45,11 @@ class Condenser:
 
     @cached_property
     def real_batch(self) -> int:
-        """Return the real images per class and step: no class has fewer."""
+        """Return the real images per class and step, at most those of the smallest class."""
         return min(self.recipe.real_batch, int(self.real.labels.bincount().min()))
 
     def network(self, step: int) -> tuple[nn.Module, torch.optim.Optimizer]:
-        """Return the random network that belongs to a step, and what trains it on real images."""
+        """Return the random network that starts at a step, and its optimiser."""
         model = build_network(self.spec, "condensation", *self.key, step)
         model = model.to(self.real.device).train()
         recipe = self.recipe.network
@@ -63,7 +63,7 @@ class Condenser:
     def train(
         self, model: nn.Module, optimiser: torch.optim.Optimizer, born: int, turns: range
     ) -> None:
-        """Train the network of step ``born`` on real images of all classes, from turn to turn."""
+        """Train the network that started at step ``born`` on real images, one batch per turn."""
         recipe, key = self.recipe.network, ("condensation network", *self.key, born)
         for turn in turns:
             rows = epoch_batch(len(self.real.labels), recipe.batch, turn, *key)
@@ -91,7 +91,7 @@ class Condenser:
         return gradients, distances.mean().item()
 
     def _distances(self, model: nn.Module, pixels: Tensor, positions: Tensor, step: int) -> Tensor:
-        """Return the objective per class, all draws of a class keyed by it and by the step."""
+        """Return the objective per class; the draws of a class are keyed by class and step."""
         labels = [self.classes[int(position)] for position in positions]
         rngs = [generator("condensation", *self.key, step, label) for label in labels]
         batches = map(self._real_batch, labels, rngs)
@@ -110,7 +110,7 @@ class Condenser:
 
 
 def initial_pixels(images: Tensor, classes: int, factor: int) -> Tensor:
-    """Return where optimisation starts: class-major uint8 real images, combined, on [0, 1]."""
+    """Return the start of optimisation from class-major uint8 real images: packed, on [0, 1]."""
     stored = pack_grid(images.float() / 255, factor)
     return torch.unflatten(stored, 0, (classes, -1)).clamp(0, 1)
 
@@ -119,10 +119,10 @@ def condense(condenser: Condenser, start: Tensor, checkpoint: Checkpoint) -> Ten
     """Optimise stored images (classes, N, C, H, W) on [0, 1] from ``start``; return them.
 
     A step moves all pixels down the gradient of the objective under the current network and clamps
-    them to [0, 1]. Every ``network.life`` steps a new random network takes over, trained on real
-    images for ``network.warm_up`` steps at first and for ``network.steps`` after each step. All
-    draws are keyed by the step, so that a resumed increment ends as an undisturbed one. Raises
-    UserError where the objective is not finite.
+    them to [0, 1]. Every ``network.life`` steps a new random network replaces the last one. It is
+    trained on real images for ``network.warm_up`` steps at first and for ``network.steps`` steps
+    after each step of the pixels. All draws are keyed by the step, so a resumed increment gives the
+    same result as an uninterrupted one. Raises UserError if the objective is not finite.
     """
     recipe, network = condenser.recipe, condenser.recipe.network
     keys = ("step", "pixels", "optimiser", "model", "trainer")

@@ -1,4 +1,4 @@
-"""What an increment is made from, and what all sources of images do with it."""
+"""The inputs of an increment, and functions that several sources of images share."""
 
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar, cast
@@ -15,7 +15,7 @@ from lgd_core.diffusion.sampler import Sampling
 from lgd_core.distill.selection import Artifacts, IncrementSpec
 
 # Candidates as selection.draw returns them, and the guidance trace: by guidance and step index the
-# mean ratio of change to noise; empty where nothing is sampled.
+# mean ratio of change to noise; empty if nothing is sampled.
 Candidates = tuple[dict[str, Tensor], dict[str, dict[int, float]]]
 
 Keys = TypeVar("Keys", bound=Config)
@@ -24,10 +24,10 @@ OtherKeys = TypeVar("OtherKeys", bound=Config)
 
 @dataclass(frozen=True)
 class SourceContext(Generic[Keys]):
-    """What an increment, or one shard of its classes, is made from.
+    """The inputs of one increment, or of one shard of its classes.
 
     ``settings`` are those of the source, ``ipc`` the images per class, ``labels`` the classes of
-    the shard, ``prior_labels`` what the prior calls every class of the data set; ``key`` is (seed,
+    the shard, ``prior_labels`` the prior's labels of all classes of the data set. ``key`` is (seed,
     increment).
     """
 
@@ -43,16 +43,16 @@ class SourceContext(Generic[Keys]):
 
     @property
     def drawn(self) -> tuple[list[int], list[int], int, tuple[int, int]]:
-        """What is drawn: classes, what the prior calls all of them, images per class, the key."""
+        """The arguments of unguided_increment after the sampler."""
         return self.labels, self.prior_labels, self.ipc, self.key
 
     def with_settings(self, settings: OtherKeys) -> "SourceContext[OtherKeys]":
-        """Return the same for a source with other settings."""
+        """Return the same context with the settings of another source."""
         return cast("SourceContext[OtherKeys]", replace(self, settings=settings))
 
 
 def prior_labels(told: list[int], classes: int) -> list[int]:
-    """Return what a prior calls every class; where nothing is told, 0, 1, 2, ..."""
+    """Return the prior's label of every class; 0, 1, 2, ... if ``told`` is empty."""
     return told or list(range(classes))
 
 

@@ -1,7 +1,7 @@
-"""Real images chosen greedily, class by class, in the features of a model of real images.
+"""Real images chosen greedily, class by class, in the features of the reference model.
 
-Picks depend on the features alone: the picks for fewer images are the first of those for more, and
-increment k of size N holds picks kN to kN + N - 1.
+Picks depend on the features alone. The picks for a smaller set are the first picks for a larger
+one, and increment k of size N holds picks kN to kN + N - 1.
 """
 
 from collections.abc import Callable
@@ -17,16 +17,15 @@ from lgd_core.distill.sources.real import StoredSettings
 from lgd_core.networks.features import penultimate
 from lgd_core.networks.training import Images
 
-# Picks (C, count) of points (C, n, d), of which those exist that a mask (C, n) has true.
-
-
+# A function of points (C, n, d), a mask (C, n) that is false for padding, and the number of picks;
+# it returns the picks (C, count).
 Choice = Callable[[Tensor, Tensor, int], Tensor]
 
 
 def coreset_candidates(context: SourceContext[StoredSettings], choose: Choice) -> Candidates:
     """Return real images chosen in the reference's features, as one candidate per position.
 
-    The same for every seed.
+    They are the same for every seed.
     """
     artifacts, prior, labels = context.artifacts, context.prior, context.labels
     folder = present(artifacts.real)
@@ -43,8 +42,8 @@ def coreset_increment(
 ) -> Tensor:
     """Return the rows (classes, size) of an increment of a coreset that ``choose`` picks.
 
-    ``features`` (M, d) and ``labels`` (M,) are of all training images. Raises UserError where a
-    class has too few.
+    ``features`` (M, d) and ``labels`` (M,) are those of all training images. Raises UserError if a
+    class has too few images.
     """
     count = (increment + 1) * size
     rows = [rows_of_class(labels, label, count, increment) for label in classes]
@@ -66,8 +65,9 @@ def centred(points: Tensor, exists: Tensor) -> Tensor:
 def herding(points: Tensor, exists: Tensor, count: int) -> Tensor:
     """Return the picks (C, count) whose running mean follows the mean of centred points (C, n, d).
 
-    Welling (2009), without replacement: pick t is the point that brings the mean of t picks nearest
-    to the class mean, here 0, hence the point nearest to minus the sum of those before it.
+    Welling (2009), without replacement. Pick t is the point that brings the mean of t picks nearest
+    to the class mean. That mean is 0 here, so it is the point nearest to minus the sum of the
+    earlier picks.
     """
     free, total = exists.clone(), torch.zeros_like(points[:, 0])
     picks: list[Tensor] = []
@@ -82,15 +82,15 @@ def herding(points: Tensor, exists: Tensor, count: int) -> Tensor:
 def kcenter(points: Tensor, exists: Tensor, count: int) -> Tensor:
     """Return the picks (C, count) of farthest-first traversal over centred points (C, n, d).
 
-    Gonzalez (1985), the greedy k-center of Sener and Savarese (2018): the point nearest to the
-    class mean, then always the one farthest from all picks.
+    Gonzalez (1985), the greedy k-center of Sener and Savarese (2018): first the point nearest to
+    the class mean, then always the point farthest from all picks.
     """
     from_mean = squared_distances(points, torch.zeros_like(points[:, 0]))
     picks = [from_mean.masked_fill(~exists, torch.inf).argmin(1)]
     nearest = torch.full_like(from_mean, torch.inf).masked_fill(~exists, -torch.inf)
     for _ in range(1, count):
         nearest = nearest.minimum(squared_distances(points, _at(points, picks[-1])))
-        # Equal images are at distance 0 from a pick: a pick itself must stay behind them.
+        # Copies of a pick are at distance 0 from it; -inf keeps the pick from being chosen again.
         nearest.scatter_(1, picks[-1][:, None], -torch.inf)
         picks.append(nearest.argmax(1))
     return torch.stack(picks, dim=1)

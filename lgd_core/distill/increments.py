@@ -1,4 +1,4 @@
-"""Increments as jobs make them: by a method's source of images, or for increment 0 by its seed."""
+"""Making increments: from a method's source of images or, for increment 0, from its seed."""
 
 from pathlib import Path
 
@@ -29,9 +29,9 @@ def draw_candidates(context: SourceContext[DrawSettings]) -> Candidates:
 def draw_seed(
     context: SourceContext[SeedSettings], folder: str | None = None, names: ClassNames | None = None
 ) -> dict[str, Tensor]:
-    """Return increment 0 of a method, not shared with another, as candidates.
+    """Return increment 0 of a method as candidates, unless it is another method's.
 
-    ``folder`` and ``names`` of classes are those of the source folder.
+    ``folder`` and ``names``, those of the classes, are needed for the source ``folder``.
     """
     settings = context.settings
     if settings.draw is not None:
@@ -52,9 +52,9 @@ def folder_candidates(
     context: SourceContext[SeedSettings],
     through_autoencoder: bool,
 ) -> dict[str, Tensor]:
-    """Return the first images by name of every class folder, resized and cropped to the data set.
+    """Return the first images, by name, of every class folder, at the data set's size.
 
-    Raises UserError where folders or images are too few, see external.seed_images.
+    Raises UserError if there are too few folders or images, see external.seed_images.
     """
     seen = context.seen
     files = seed_images(folder, names, context.ipc)

@@ -1,4 +1,4 @@
-"""Influence guidance (IGD): towards images that teach a network what the rest of their class does.
+"""Influence guidance (IGD): towards images whose loss gradient resembles that of their class.
 
 Chen et al., "Influence-guided diffusion for dataset distillation" (ICLR 2025).
 """
@@ -16,16 +16,16 @@ from lgd_core.base.tensors import expect, load_tensors, save_tensors
 from lgd_core.config.settings import NetworkInput, NetworkSpec
 from lgd_core.networks.classifiers import Preprocess, rebuild
 
-# Of the names of a surrogate's tensors in its file.
+# Prefix of the names of a surrogate's tensors in its file.
 PREFIX = "parameters."
 
 
 def parameter_gradients(
     network: nn.Module, parameters: dict[str, Tensor], images: Tensor, labels: Tensor
 ) -> Tensor:
-    """Return the gradients (B, P) of every image's cross-entropy, one row an image.
+    """Return the gradients (B, P) of every image's cross-entropy, one row per image.
 
-    ``parameters`` stand in for the network's own; P counts their values, in their order.
+    ``parameters`` replace the network's own. P is the number of their values, in their order.
     ``images`` (B, C, H, W) are normalised; the result is differentiable with respect to them.
     """
 
@@ -41,8 +41,9 @@ def parameter_gradients(
 class Influence:
     """The influence score of images, by a surrogate at T checkpoints of its training.
 
-    ``parameters`` holds the checkpoints, each tensor (T, ...); ``gradients`` (T, classes, P) the
-    mean loss gradient of real images of every class at each, in the order of ``parameters``.
+    ``parameters`` holds the checkpoints, each tensor (T, ...). ``gradients`` (T, classes, P) is the
+    mean loss gradient of the real images of every class at every checkpoint, in the order of
+    ``parameters``.
     """
 
     network: nn.Module
@@ -53,8 +54,9 @@ class Influence:
     def __call__(self, images: Tensor, labels: Tensor) -> Tensor:
         """Score images on [0, 1] (B, C, H, W); returns (B,).
 
-        The cosine between an image's parameter gradient and that of its class, averaged over the
-        checkpoints. High: a step on the image is a step on its class.
+        The score is the cosine between an image's parameter gradient and that of its class,
+        averaged over the checkpoints. If it is high, a training step on the image resembles one on
+        its class.
         """
         images = self.preprocess(images)
 
@@ -72,9 +74,9 @@ def save_influence(
     spec: NetworkSpec,
     metadata: dict[str, Any],
 ) -> None:
-    """Write checkpoints and class gradients as Influence holds them, and what network they are of.
+    """Write checkpoints and class gradients, as in Influence, and the specification of the network.
 
-    All that guidance needs is in this one file.
+    Guidance needs no other file.
     """
     tensors = {f"{PREFIX}{name}": tensor for name, tensor in parameters.items()}
     save_tensors(path, tensors | {"gradients": gradients}, metadata | {"network": spec.entries()})

@@ -1,4 +1,4 @@
-"""Objectives of pixel optimisation: how far synthetic images are from real ones to a network.
+"""Objectives of pixel optimisation: distances between synthetic and real images, by a network.
 
 An objective maps a network, real and synthetic normalised images (classes, n, C, H, W) and labels
 (classes,) to a distance per class, (classes,), differentiable in the synthetic images.
@@ -21,7 +21,7 @@ def distribution(network: nn.Module, real: Tensor, synthetic: Tensor, labels: Te
     """Return the squared distance of mean embeddings per class.
 
     Zhao and Bilen, "Dataset Condensation with Distribution Matching" (WACV 2023); the embedding is
-    what the network's last layer reads. Labels are not used.
+    the input of the network's last layer. Labels are not used.
     """
     with torch.no_grad():
         wanted = _mean_embedding(network, real)
@@ -37,8 +37,8 @@ def gradient(network: nn.Module, real: Tensor, synthetic: Tensor, labels: Tensor
     """Return the L1 distance of loss gradients per class, summed over convolutions' weights.
 
     Kim et al. (ICML 2022), with the distance and the layers of their ImageNet experiments.
-    The gradients of classes are formed one after another: torch.func.vmap makes grouped
-    convolutions of them, which take twice as long on a CPU.
+    The classes' gradients are computed one after another: torch.func.vmap would use grouped
+    convolutions, which take twice as long on a CPU.
     """
     weights = [parameter for parameter in network.parameters() if parameter.dim() == 4]
 
@@ -60,7 +60,7 @@ OBJECTIVES: dict[str, Objective] = {"distribution": distribution, "gradient": gr
 def siamese(
     real: Tensor, synthetic: Tensor, recipe: AugmentConfig, rngs: list[torch.Generator]
 ) -> tuple[Tensor, Tensor]:
-    """Augment real and synthetic images (classes, n, C, H, W) alike, one draw per class.
+    """Augment real and synthetic images (classes, n, C, H, W) in the same way, one draw per class.
 
     Zhao and Bilen, "Dataset Condensation with Differentiable Siamese Augmentation" (ICML 2021),
     with the data set's own augmentation; differentiable.

@@ -20,7 +20,7 @@ from lgd_core.base.tensors import expect, load_tensors
 from lgd_core.diffusion.guidance import DenoisingStep, noise_change
 from lgd_core.diffusion.priors import Prior
 
-# Images between two looks at the clock.
+# Images encoded before checking whether a checkpoint is due.
 BLOCK = 1024
 
 
@@ -43,10 +43,10 @@ def class_modes(
 ) -> dict[str, Tensor]:
     """Cluster every class's latents (N, c, h, w) by k-means, seeded by ``key`` and class.
 
-    Returns ``centres`` (classes, clusters, c, h, w), ordered so that every prefix of them covers
-    the class: from that of the largest cluster on, each the farthest from those before it; and
-    ``sizes`` (classes, clusters), the number of latents of each. Raises UserError where a class has
-    fewer latents than clusters.
+    Returns ``centres`` (classes, clusters, c, h, w) and ``sizes`` (classes, clusters), the number
+    of latents in each cluster. The first centre is that of the largest cluster, and each following
+    one is the farthest from those before it, so every prefix covers the class. Raises UserError if
+    a class has fewer latents than clusters.
     """
     centres: list[Tensor] = []
     sizes: list[Tensor] = []
@@ -71,8 +71,8 @@ def class_modes(
 def k_means(
     points: NDArray[np.float32], clusters: int, random_state: int
 ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-    """Cluster points (N, d) by k-means; return the centres (clusters, d) and each point's (N,)."""
-    # Takes a second that jobs which only sample do not need; scikit-learn is not annotated.
+    """Cluster points (N, d) by k-means; return centres (clusters, d) and cluster indices (N,)."""
+    # Imported here, since it takes a second and jobs that only sample do not need it.
     from sklearn.cluster import KMeans  # pyright: ignore[reportMissingTypeStubs]
 
     kmeans = cast(Any, KMeans(clusters, n_init="auto", random_state=random_state))
@@ -81,9 +81,9 @@ def k_means(
 
 
 def load_modes(path: str | Path, classes: int) -> Tensor:
-    """Read the ``centres`` that class_modes found: (classes, clusters, c, h, w), finite.
+    """Read the ``centres`` that class_modes found, (classes, clusters, c, h, w).
 
-    Raises UserError naming the file where they are not.
+    Raises UserError naming the file if they have another shape or are not finite.
     """
     tensors, _ = load_tensors(path)
     expect(path, tensors, "centres", torch.float32, classes, None, None, None, None)
@@ -91,18 +91,18 @@ def load_modes(path: str | Path, classes: int) -> Tensor:
 
 
 def load_latents(path: str | Path, count: int) -> Tensor:
-    """Read the latents (count, c, h, w) of a data set's images; raises UserError for others."""
+    """Read the latents (count, c, h, w) of a data set; raises UserError for another shape."""
     tensors, _ = load_tensors(path)
     expect(path, tensors, "latents", torch.float32, count, None, None, None)
     return tensors["latents"]
 
 
 def farthest_first(points: Tensor, first: int) -> Tensor:
-    """Return all rows of points (N, d) in greedy order: each farthest from those taken before."""
+    """Return the row indices of points (N, d), each the farthest from those before it."""
     order = [first]
     distances = torch.cdist(points, points[[first]])[:, 0]
     while len(order) < len(points):
-        distances[order[-1]] = -1.0  # taken, and no tie can take it again
+        distances[order[-1]] = -1.0  # so that a point already taken is not taken again in a tie
         order.append(int(distances.argmax()))
         distances = distances.minimum(torch.cdist(points, points[order[-1:]])[:, 0])
     return torch.tensor(order)
@@ -110,12 +110,12 @@ def farthest_first(points: Tensor, first: int) -> Tensor:
 
 @dataclass(frozen=True)
 class ModeGuidance:
-    """Pull each image of a class to a centre of its own: image j to centre j modulo their number.
+    """Pull image j of a class to centre j modulo the number of centres.
 
-    MGD3 adds ``strength * sigma * (centre - x0)`` to the mean of the sampler's next latent. The
-    paper calls sigma its noise schedule; its published code takes the standard deviation of the
-    noise that the step adds, learned where the prior learns it, and so do we. ``centres`` are
-    (classes, M, c, h, w).
+    MGD3 adds ``strength * sigma * (centre - x0)`` to the mean of the sampler's next latent. In the
+    paper sigma is the noise schedule. In its published code, and here, it is the standard deviation
+    of the noise that the step adds, learned if the prior learns it. ``centres`` are (classes, M, c,
+    h, w).
     """
 
     centres: Tensor

@@ -1,4 +1,4 @@
-"""Drawing an increment: candidates, scores, the greedy choice and the memory it feeds."""
+"""Drawing an increment: candidates, scores, the greedy choice and the memory of chosen latents."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -40,12 +40,12 @@ class Scorer:
 
 @dataclass(frozen=True)
 class Artifacts:
-    """What a method's increments are made from beside the prior; None where it has no use for it.
+    """The inputs of a method's increments besides the prior; None if the method does not need one.
 
     ``memory`` (classes of the data set, M, c, h, w) holds the latents already in the set, ``real``
     is the folder of the data set's arrays, ``reference`` a network trained on all real images,
-    ``modes`` (classes, M, c, h, w) are centres of real latents. ``files`` are the paths of all
-    inputs of the job by their names, for what a guidance or source reads itself.
+    ``modes`` (classes, M, c, h, w) are centres of real latents. ``files`` has the paths of all
+    inputs of the job by name, for guidances and sources that read their own files.
     """
 
     scorer: Scorer | None = None
@@ -61,9 +61,9 @@ Artifact = TypeVar("Artifact")
 
 
 def present(artifact: Artifact | None) -> Artifact:
-    """Return an artifact that the job's rule has handed over, as a source or guidance needs it."""
+    """Return an artifact that a source or guidance needs; raises TypeError if the job has none."""
     if artifact is None:
-        raise TypeError("found no artifact of a kind that is needed, see config.methods.needs")
+        raise TypeError("found None for a needed artifact, see config.methods.needs")
     return artifact
 
 
@@ -71,11 +71,10 @@ def present(artifact: Artifact | None) -> Artifact:
 class IncrementSpec:
     """One increment, or one shard of its classes: what to draw and how.
 
-    ``classes`` are the labels of the shard, ``prior_labels`` what the prior calls every class of
+    ``classes`` are the labels of the shard, ``prior_labels`` the prior's labels of all classes of
     the data set. ``key`` is (seed, increment). ``classes_per_batch`` classes share a batch; None
-    means all. ``first_position`` images of each class lie in the increments before this one,
-    however few ``positions`` of it are drawn. ``guidance`` holds the settings of every guidance
-    that acts, by its name.
+    means all. ``first_position`` is the number of images per class in earlier increments; it does
+    not depend on ``positions``. ``guidance`` has the settings of every active guidance by name.
     """
 
     classes: list[int]
@@ -90,7 +89,7 @@ class IncrementSpec:
 
     @property
     def sequential(self) -> bool:
-        """Whether a position depends on the choice at the positions before it."""
+        """Whether a position depends on the candidates chosen for earlier positions."""
         kinds = guidance_kinds()
         return any(kinds[name].sequential for name in self.guidance)
 
@@ -98,7 +97,7 @@ class IncrementSpec:
 def rounds(spec: IncrementSpec, max_batch: int, done: int = 0) -> Iterator[range]:
     """Yield the positions that are drawn together, from position ``done`` on.
 
-    Where no guidance looks at the choice before a position, positions share a batch.
+    Positions share a batch if no guidance depends on the candidates chosen for earlier ones.
     """
     together = 1
     if not spec.sequential:
@@ -113,8 +112,8 @@ def batches(
 ) -> Iterator[list[tuple[int, int, int]]]:
     """Yield the (class, position, candidate) of a round, class by class, in batches.
 
-    What shares a batch decides the last bits of floating-point sums. With one class per batch they
-    do not depend on how classes are split into shards.
+    The last bits of floating-point sums depend on what is in the same batch. With one class per
+    batch they do not depend on the division of classes into shards.
     """
     size = spec.classes_per_batch or len(spec.classes)
     for first in range(0, len(spec.classes), size):
@@ -128,9 +127,10 @@ def draw(
 ) -> tuple[dict[str, Tensor], dict[str, dict[int, float]]]:
     """Draw all candidates of an increment, choosing greedily position by position.
 
-    Returns ``latents`` (classes, positions, kappa, c, h, w), uint8 ``images`` likewise and
-    ``scores`` (classes, positions, kappa), NaN without a scorer; and the guidance trace, per
-    guidance and step index the mean ratio of change to noise. Saves after every round.
+    Returns ``latents`` (classes, positions, kappa, c, h, w), uint8 ``images`` of the same leading
+    shape and ``scores`` (classes, positions, kappa), NaN without a scorer. Also returns the
+    guidance trace: per guidance and step index, the mean ratio of change to noise. Saves a
+    checkpoint after every round.
     """
     nothing: dict[str, Any] = {"latents": [], "images": [], "scores": [], "ratios": {}}
     state = checkpoint.load("candidates", *nothing) or nothing
@@ -152,9 +152,9 @@ def draw(
 
 @dataclass(frozen=True)
 class GuidanceContext:
-    """What a guidance may be made from: an increment, its artifacts, what has been drawn of it.
+    """The inputs for building a guidance: an increment, its artifacts, its images drawn so far.
 
-    ``parts`` are the lists that draw keeps, by name, of the rounds before this one.
+    ``parts`` are the lists of earlier rounds that draw keeps, by name.
     """
 
     prior: Prior
@@ -164,10 +164,10 @@ class GuidanceContext:
 
 
 def set_so_far(context: GuidanceContext, limit: int | None) -> Tensor | None:
-    """Return the latents (classes of the shard, M, c, h, w) of the set and of this increment's
-    choices; None if there are none.
+    """Return the latents (classes of the shard, M, c, h, w) already in the set, or None.
 
-    The last ``limit`` of each class; None means all.
+    They include those chosen so far in this increment. Only the last ``limit`` of each class are
+    returned; None means all.
     """
     parts, known = context.parts, context.artifacts.memory
     chosen = [
@@ -200,7 +200,7 @@ def score_guidance(
 
 
 def guidances_for(context: GuidanceContext) -> dict[str, Guidance]:
-    """Return the guidances of an increment's next position, in the order of their changes."""
+    """Return the guidances for an increment's next position, in the order in which they apply."""
     acting = context.spec.guidance
     built = {
         name: kind.build(acting[name], context)
@@ -252,7 +252,7 @@ def draw_positions(
 def _score(scorer: Scorer | None, images: Tensor, labels: Tensor, device: torch.device) -> Tensor:
     """Score uint8 images (B, C, H, W) as they are stored; NaN without a scorer.
 
-    Raises UserError where a scorer finds anything but finite numbers.
+    Raises UserError if a score is not finite.
     """
     if scorer is None:
         return torch.full((len(labels),), torch.nan)

@@ -1,4 +1,4 @@
-"""Surrogates of influence guidance: checkpoints of a training on real images, class gradients.
+"""Surrogates of influence guidance: checkpoints of training on real images, class gradients.
 
 Chen et al., "Influence-guided diffusion for dataset distillation" (ICLR 2025).
 """
@@ -26,9 +26,10 @@ from lgd_core.networks.training import (
 
 
 class Epoch(TypedDict):
-    """A row of a surrogate's curve: the training loss, whether the epoch's checkpoint is kept.
+    """A row of a surrogate's curve: the training loss, and whether the checkpoint is kept.
 
-    ``similarity`` of the class gradients to those of the checkpoint kept before; None at first.
+    ``similarity`` is that of the class gradients to those at the last checkpoint kept; None at the
+    first epoch.
     """
 
     loss: float
@@ -51,8 +52,8 @@ def class_gradients(
 ) -> Tensor:
     """Return the mean loss gradient (classes, P) over the rows of every class, unaugmented.
 
-    P counts the values of the network's parameters, in their order. No network here mixes images,
-    so that the gradient of a mean loss is the mean of the images' gradients.
+    P is the number of values of the network's parameters, in their order. No network here mixes
+    images of a batch, so the gradient of a mean loss is the mean of the images' gradients.
     """
     parameters = list(network.parameters())
 
@@ -82,10 +83,10 @@ def train_surrogate(
 ) -> tuple[dict[str, Tensor], list[Epoch]]:
     """Train on real images; return the checkpoints kept, every tensor (T, ...), and the curve.
 
-    The first checkpoint is that after the first epoch. A later epoch's is kept where its class
-    gradients have turned from those at the checkpoint kept last: their similarity is under the
-    recipe's ``threshold``. Training ends after ``surrogate.epochs``, or with the last of
-    ``max_checkpoints``. The curve has one row per epoch.
+    The first checkpoint is that after the first epoch. A later one is kept if the similarity of its
+    class gradients to those at the last checkpoint kept is below the recipe's ``threshold``.
+    Training ends after ``surrogate.epochs``, or when ``max_checkpoints`` are kept. The curve has
+    one row per epoch.
     """
     surrogate = recipe.surrogate
     optimiser = optimiser_for(model, surrogate.lr, surrogate.weight_decay)
@@ -128,9 +129,9 @@ def checkpoint_gradients(
     micro_batches: MicroBatches,
     checkpoint: Checkpoint,
 ) -> Tensor:
-    """Return the class gradients (T, classes, P) at T checkpoints, each tensor of them (T, ...).
+    """Return the class gradients (T, classes, P) at T checkpoints, whose tensors are (T, ...).
 
-    Leaves ``network`` with the last one's weights.
+    Afterwards ``network`` has the weights of the last checkpoint.
     """
     state = checkpoint.load("gradients", "gradients") or {"gradients": []}
     gradients: list[Tensor] = state["gradients"]

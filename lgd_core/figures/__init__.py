@@ -1,1 +1,1 @@
-"""All drawing: figures, pages and the printed table. The only place for matplotlib."""
+"""Figures, pages and the printed table. No other package imports matplotlib."""

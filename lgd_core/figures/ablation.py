@@ -19,7 +19,7 @@ COLUMNS = 3
 
 
 def make(job: FigureJob) -> Figure:
-    """Draw the accuracies of a family of methods, beside the paper's where it has them."""
+    """Draw the accuracies of a family of methods, and the paper's if it has them."""
     family = ResolvedSweep.model_validate(job.settings["family"])
     table = ablation_table(
         job.wildcards["dataset"],
@@ -37,8 +37,8 @@ def make(job: FigureJob) -> Figure:
 def ablation_figure(table: pd.DataFrame, title: str, label: str) -> Figure:
     """Draw a family's accuracies, one panel per student and protocol, and their redundancy.
 
-    ``table`` as from ablations.ablation_table. Numbers become lines over the value, one for each
-    amount of images per class; anything else becomes groups of bars.
+    ``table`` as from ablations.ablation_table. Numeric values are drawn as lines over the value,
+    one line per number of images per class; other values as groups of bars.
     """
     panels = groups(table, ["student", "protocol"])
     redundancy = table.dropna(subset="redundancy").drop_duplicates(["ipc", "method"])
@@ -68,7 +68,7 @@ def ablation_figure(table: pd.DataFrame, title: str, label: str) -> Figure:
 def lines(
     axis: Axes, table: pd.DataFrame, mean: str, std: str | None = None, paper: str | None = None
 ) -> None:
-    """Draw a column over the value, a line per amount of images per class, with error bars."""
+    """Draw a column over the value, one line per number of images per class, with error bars."""
     for index, (ipc, rows) in enumerate(table.groupby("ipc", sort=False)):
         look = line_style(index)
         swept = rows.loc[rows["value"].notna()]
@@ -84,7 +84,7 @@ def lines(
 def bars(
     axis: Axes, table: pd.DataFrame, mean: str, std: str | None = None, paper: str | None = None
 ) -> None:
-    """Draw a column in groups of bars, a group per value, a bar per amount of images per class."""
+    """Draw a column as bars: one group per value, one bar per number of images per class."""
     places = list(dict.fromkeys(table["method"]))
     names = table.drop_duplicates("method").set_index("method")["value"].to_dict()
     amounts = list(dict.fromkeys(table["ipc"]))

@@ -29,7 +29,7 @@ def make(job: FigureJob) -> Figure:
 
 
 def class_figure(table: pd.DataFrame, images: Tensor, title: str) -> Figure:
-    """Draw a class's images, a row per method and seed, increments across, S under each.
+    """Draw a class's images: one row per method and seed, increments across, S under each image.
 
     ``table`` has ``method``, ``seed``, ``increment`` and ``score`` (or NaN) of the uint8 ``images``
     (N, C, H, W).
@@ -51,7 +51,7 @@ def class_figure(table: pd.DataFrame, images: Tensor, title: str) -> Figure:
         axis.set_xlim(0, widest + 0.3 * gaps)
         label = method if seeds == 1 else f"{method}\nseed {seed}"
         axis.set_ylabel(label, rotation=0, ha="right", va="center", fontsize=9)
-        # Said once for all rows whose increments stand below one another.
+        # Rows with the same places of increments as the row above have no labels of their own.
         named = {} if centres == above else centres
         axis.set_xticks(list(named.values()), [f"increment {k}" for k in named], fontsize=SMALL)
         above = centres
@@ -60,7 +60,7 @@ def class_figure(table: pd.DataFrame, images: Tensor, title: str) -> Figure:
 
 
 def _class_row(axis: Axes, table: pd.DataFrame, images: Tensor) -> dict[int, float]:
-    """Draw a row of images of side 1, a gap of 0.3 between increments; return their centres."""
+    """Draw a row of images of side 1, with gaps of 0.3; return the centres of the increments."""
     marks: dict[int, list[float]] = {}
     for place, (index, row) in enumerate(zip(table.index, table.to_dict("records"), strict=True)):
         left = place + 0.3 * len(marks.keys() - {row["increment"]})

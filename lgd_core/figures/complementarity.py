@@ -1,4 +1,4 @@
-"""What a network trained on the first increment gets wrong of every later one (Fig. 8)."""
+"""Errors of a network trained on the first increment, on every later one (Fig. 8)."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,8 +12,8 @@ from lgd_core.figures.making import FigureJob
 
 
 def make(job: FigureJob) -> Figure:
-    """Draw what a network trained on the first increment gets wrong of every later one."""
-    # Row 0 of the cross-increment matrix is that network; it is trained there and not again here.
+    """Draw the errors of a network trained on the first increment, on every later one."""
+    # Row 0 of the cross-increment matrix has the accuracies of that network.
     accuracies: dict[str, list[list[float]]] = {}
     for artifact in job.artifacts("matrices"):
         accuracies.setdefault(artifact["method"], []).append(artifact["matrix"][0])
@@ -22,7 +22,7 @@ def make(job: FigureJob) -> Figure:
 
 
 def complementarity_figure(table: pd.DataFrame, look: Mapping[str, dict[str, Any]]) -> Figure:
-    """Draw the share of every later increment that a network trained on the first gets wrong.
+    """Draw the share of every later increment that a network trained on the first misclassifies.
 
     ``table`` as from analyses.complementarity_table; ``look`` as from styles.looks.
     """

@@ -1,4 +1,4 @@
-"""What the methods of a comparison cost: seconds by stage, passes through networks per image."""
+"""Costs of the methods of a comparison: seconds by stage, passes through networks per image."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ from lgd_core.figures.styles import bar_style, line_style
 
 
 def make(job: FigureJob) -> Figure:
-    """Draw what the methods cost: seconds, memory, and passes through networks per image."""
+    """Draw the costs of the methods: seconds by stage, passes through networks per image."""
     known = read_amounts(job.inputs["prepared"], job.inputs.get("checkpoints"))
     dataset, ipc = job.wildcards["dataset"], int(job.wildcards["ipc"])
     table = cost_table(dataset, ipc, job.settings["stages"], known)
@@ -27,8 +27,8 @@ def make(job: FigureJob) -> Figure:
 def cost_figure(table: pd.DataFrame) -> Figure:
     """Draw seconds by method and stage, and passes per image by method and network.
 
-    ``table`` as from costs.cost_table. Passes are those of the last drawing stage of a method: its
-    candidates where it has any, else its increment 0.
+    ``table`` as from costs.cost_table. Passes are those of a method's candidates or, if it has
+    none, of its increment 0.
     """
     seconds = table.pivot_table("seconds", "method", "stage", "sum", sort=False)
     height = max(4.4, 1.4 + 0.25 * len(seconds))
@@ -43,9 +43,9 @@ def cost_figure(table: pd.DataFrame) -> Figure:
 
 
 def dots(axis: Axes, table: pd.DataFrame) -> None:
-    """Draw passes as dots on a logarithmic axis, a line of them per row; backward ones are hollow.
+    """Draw passes as dots on a logarithmic axis, one line of dots per row of the table.
 
-    Networks that are not passed have no dots.
+    Dots of backward passes are hollow. Networks without passes have no dots.
     """
     places = np.arange(len(table))
     for column in table:
@@ -55,7 +55,7 @@ def dots(axis: Axes, table: pd.DataFrame) -> None:
             continue
         index = NETWORKS.index(network)
         look: dict[str, Any] = line_style(index) | {"ls": "", "label": f"{network} {direction}"}
-        # Often about as many as forward: a ring around that dot.
+        # The two are often about equal, so the backward pass is a ring around the forward dot.
         look |= {"mfc": "none", "ms": 10} if direction == "backward" else {"ms": 6}
         at = places + dodge(index, len(NETWORKS), 0.6)
         axis.plot(table[column][used], at[used], **look)
@@ -70,7 +70,7 @@ def dots(axis: Axes, table: pd.DataFrame) -> None:
 
 
 def stacked(axis: Axes, table: pd.DataFrame) -> None:
-    """Draw a horizontal bar per row of a table, its columns one after the other."""
+    """Draw one horizontal bar per row of a table, with the columns stacked."""
     names, start = [str(name) for name in table.index], np.zeros(len(table))
     for index, (column, values) in enumerate(table.fillna(0).items()):
         label = str(column).replace("_", " ")

@@ -1,4 +1,4 @@
-"""All that was measured of a set of images from elsewhere: one panel per question."""
+"""All measurements of a set of images from elsewhere, one panel each."""
 
 from pathlib import Path
 from typing import Any, cast
@@ -19,13 +19,13 @@ from lgd_core.base.files import read_json
 from lgd_core.data.real_images import load_set
 from lgd_core.figures.making import FigureJob
 
-# Okabe and Ito's colours, told apart by colour-blind eyes.
+# Okabe and Ito's colours, distinguishable for colour-blind people.
 BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 PAIRS = 4
 
 
 def make(job: FigureJob) -> Figure:
-    """Draw all that was measured of a folder of images from elsewhere."""
+    """Draw all measurements of a folder of images from elsewhere."""
     inputs, facts = job.inputs, read_json(job.inputs["facts"])
     files = read_csv(inputs["table"], read_json(inputs["record"]))
     difficulty = read_csv(inputs["difficulty"], read_json(inputs["measured"]))
@@ -59,7 +59,7 @@ def _by_student(runs: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
 
 
 def _pairs(images: Tensor, files: pd.DataFrame, duplicates: pd.DataFrame) -> Tensor:
-    """Return the pairs that are most alike (P, 2, C, H, W); ``files`` names the images in order."""
+    """Return the most similar pairs (P, 2, C, H, W); ``files`` has the images' names in order."""
     shown = distinct_pairs(duplicates).head(PAIRS)
     row_of = pd.Series(files.index, files["file"])
     rows = cast("pd.Series", row_of[shown[["file", "within_file"]].to_numpy().flatten()])
@@ -77,9 +77,9 @@ def diagnosis_figure(
 ) -> Figure:
     """Draw redundancy, complementarity, accuracy, difficulty, neighbours and near-duplicates.
 
-    ``table`` as of diagnosis.diagnosis_table; ``difficulty`` and ``neighbours`` have a row per
+    ``table`` as from diagnosis.diagnosis_table; ``difficulty`` and ``neighbours`` have one row per
     image; ``pairs`` are uint8 images (P, 2, C, H, W), an image and its near-duplicate; ``zones``
-    are the limits that difficulty.difficulty_frame was given.
+    are the limits given to difficulty.difficulty_frame.
     """
     figure, axes = plt.subplots(2, 3, figsize=(13, 7.6), layout="constrained")
     _redundancy(axes[0, 0], table.loc[table["section"] == "redundancy"], colormap)

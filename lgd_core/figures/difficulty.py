@@ -1,4 +1,4 @@
-"""How easy images are to learn, beside real ones, and how far apart the sets are (Fig. 5)."""
+"""Difficulty of distilled and real images, and divergences from the real set (Fig. 5)."""
 
 from collections.abc import Hashable, Mapping
 from typing import Any
@@ -17,7 +17,7 @@ from lgd_core.figures.styles import REAL
 
 
 def make(job: FigureJob) -> Figure:
-    """Draw how easy images are to learn, beside real ones, and how far apart the sets are."""
+    """Draw the difficulty of distilled and real images, and the divergences from the real set."""
     settings, methods = job.settings, job.settings["compared"]["methods"]
     paths = [*job.inputs["samples"], *job.inputs["real"]]
     found = measured_images(paths, settings["classes"], settings["zones"], REAL)
@@ -30,11 +30,11 @@ def make(job: FigureJob) -> Figure:
 def difficulty_figure(
     samples: pd.DataFrame, summary: pd.DataFrame, look: Mapping[str, dict[str, Any]]
 ) -> Figure:
-    """Draw every image's (mu, sigma2), a panel per set, and the sets' divergences from the real.
+    """Draw every image's (mu, sigma2), one panel per set, and the divergences from the real set.
 
-    ``samples`` as from difficulty.difficulty_frame with ``method``, ``summary`` as from
-    difficulty.divergence_table, with ``easy_mean`` and ``informative_variance``, at which lines are
-    drawn; shares and divergences are those of ``summary``.
+    ``samples`` as from difficulty.difficulty_frame, with ``method``. ``summary`` as from
+    difficulty.divergence_table, with ``easy_mean`` and ``informative_variance``, the limits of the
+    zones. Shares and divergences are those of ``summary``.
     """
     names = list(summary["method"])
     columns = min(5, len(names))
@@ -72,7 +72,7 @@ def _shares(row: Mapping[Hashable, Any]) -> str:
 
 
 def _zone_lines(axis: Axes, easy_mean: float, informative_variance: float) -> None:
-    """Draw where the zones part, and the largest variance that a mean allows: mu (1 - mu)."""
+    """Draw the limits of the zones, and the largest possible variance for a mean, mu (1 - mu)."""
     mu = np.linspace(0, 1, 101)
     axis.plot(mu, mu * (1 - mu), color="0.7", lw=0.8, ls=":", zorder=0)
     axis.axhline(informative_variance, color="0.7", lw=0.8, zorder=0)
@@ -93,7 +93,7 @@ def _zones_panel(axis: Axes, summary: pd.DataFrame) -> None:
 def _divergence_panel(
     axis: Axes, summary: pd.DataFrame, name: str, look: Mapping[str, dict[str, Any]]
 ) -> None:
-    """Draw estimates with intervals; a grey tick is what a sample of the real set would give."""
+    """Draw estimates with intervals, and a grey tick at the value for a sample of the real set."""
     for place, row in enumerate(summary.to_dict("records")):
         interval = [[row[name] - row[f"{name}_low"]], [row[f"{name}_high"] - row[name]]]
         axis.errorbar(row[name], place, xerr=interval, capsize=3, **look[row["method"]])

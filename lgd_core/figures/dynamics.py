@@ -1,4 +1,4 @@
-"""The learner's loss across increments, its spikes, and what each increment brings (Fig. 4)."""
+"""The learner's loss across increments, its spikes, and the gain of each increment (Fig. 4)."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +14,7 @@ from lgd_core.figures.making import FigureJob
 
 
 def make(job: FigureJob) -> Figure:
-    """Draw the loss across increments, its spikes, and what each increment brings."""
+    """Draw the loss across increments, its spikes, and the gain of each increment."""
     table = job.write(dynamics_table(job.learners()))
     return dynamics_figure(table, job.looks)
 
@@ -22,9 +22,9 @@ def make(job: FigureJob) -> Figure:
 def dynamics_figure(table: pd.DataFrame, look: Mapping[str, dict[str, Any]]) -> Figure:
     """Draw the learner's loss per epoch, and the spike, accuracy and gain of every increment.
 
-    ``table`` as from analyses.dynamics_table. Losses and the spikes written at them are those of
-    the first seed; the panels below are means over seeds, each with one set and one learner, with
-    one standard deviation.
+    ``table`` as from analyses.dynamics_table. The upper panels have the losses and spikes of the
+    first seed. The lower panels have means over seeds, each with one set and one learner, and one
+    standard deviation.
     """
     methods = list(table["method"].unique())
     rows = -(-len(methods) // 4)
@@ -87,7 +87,7 @@ def _increment_series(
     look: dict[str, Any],
     suffix: str,
 ) -> None:
-    """Draw one method's column over increments; its legend carries the mean over them."""
+    """Draw one method's column over increments; ``suffix`` puts their mean into the legend."""
     spread = over_seeds(table, "increment", column)
     label = f"{table['method'].iloc[0]} {suffix.format(spread['mean'].mean())}".strip()
     at = spread.index.to_numpy(float) + dodge(index, count, 0.2)

@@ -1,4 +1,4 @@
-"""A page to look at distilled sets: one file with all images, to be opened without a server."""
+"""A page for looking at distilled sets: one file with all images, which needs no server."""
 
 import base64
 import html
@@ -20,10 +20,10 @@ from lgd_core.distill.candidates import stack_memory
 from lgd_core.networks.training import Images
 
 ACROSS, PER_SHEET = 20, 400
-# From this side on images are photographs, which the lossless format makes several times larger.
+# From this side on, images count as photographs, which are several times larger as PNG.
 LOSSY_FROM = 64
 QUALITY = 90
-# Of every image: what it is, and where in the table its nearest neighbour in memory stands.
+# Columns of the page's table; ``nearest`` is the row of the nearest image in memory.
 COLUMNS = (
     "method",
     "seed",
@@ -51,10 +51,10 @@ def losses(network: nn.Module, data: Images, batch: int = 250) -> Tensor:
 
 
 def nearest_before(memory: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the greatest cosine of each latent to an earlier one of its class, and which.
+    """Return the largest cosine of each latent to an earlier one of its class, and its index.
 
-    ``memory`` (classes, M, ...) is oldest first; both results are (classes, M), NaN and -1 for the
-    first, which had none before it.
+    ``memory`` (classes, M, ...) is oldest first. Both results are (classes, M), with NaN and -1 for
+    the first latent.
     """
     directions = F.normalize(memory.flatten(2).float(), dim=2)
     cosine = directions @ directions.mT
@@ -72,14 +72,15 @@ def set_table(
     seen: SeenImages,
     device: torch.device,
 ) -> pd.DataFrame:
-    """Return what is known of every image of one set, by increment, class and position.
+    """Return the measurements of every image of one set, by increment, class and position.
 
-    ``increments`` 0 to K - 1 as of candidates.build_increment, whose images hold factor x factor
-    smaller ones, ``learners`` those of increments 0 to K - 2. ``score`` is S as it was when the
-    image was chosen; ``learner`` the loss of the learner before the increment, NaN for increment
-    0; ``reference`` the reference model's, both means over the images that a stored one holds.
-    ``nearest`` is the row of the nearest image that was in memory before, -1 for none, by
-    ``cosine`` of latents.
+    ``increments`` 0 to K - 1 as from candidates.build_increment; each stored image contains factor
+    x factor smaller ones. ``learners`` are those of increments 0 to K - 2.
+
+    ``score`` is S at the time when the image was chosen. ``learner`` is the loss of the learner
+    before the increment, NaN for increment 0, and ``reference`` that of the reference model. Both
+    are means over the images in a stored one. ``nearest`` is the row of the nearest earlier image
+    in memory, -1 for none, and ``cosine`` the cosine of their latents.
     """
 
     def loss_of(network: nn.Module, data: Images) -> Tensor:
@@ -151,8 +152,8 @@ def gallery_page(
 ) -> str:
     """Return the page as text.
 
-    ``table`` as of joined, ``images`` uint8 (N, C, H, W) in its order, ``evidence`` a line on where
-    the numbers come from.
+    ``table`` as from joined, ``images`` uint8 (N, C, H, W) in its order, ``evidence`` a line on the
+    origin of the numbers.
     """
     methods = list(dict.fromkeys(table["method"]))
     data = {
@@ -169,7 +170,7 @@ def gallery_page(
         "EVIDENCE": html.escape(evidence),
         "STYLE": _template("gallery.css"),
         "SCRIPT": _template("gallery.js"),
-        # Within a script nothing but its end tag ends it, which must not come from a class's name.
+        # A class's name must not contain the end tag of the script.
         "DATA": json.dumps(data, separators=(",", ":")).replace("<", "\\u003c"),
     }
     page = _template("gallery.html")
@@ -183,7 +184,7 @@ def _template(name: str) -> str:
 
 
 def _columns(table: pd.DataFrame) -> dict[str, list[Any]]:
-    """Return columns as JSON has them: null where there is no number."""
+    """Return columns for JSON; null stands for missing numbers."""
     numbers = ("score", "learner", "reference", "cosine")
     columns = {name: table[name].astype(int).tolist() for name in COLUMNS if name not in numbers}
     columns["nearest"] = [None if row < 0 else row for row in columns["nearest"]]

@@ -1,4 +1,4 @@
-"""What guidance does along the sampling steps, beside the same noise without it."""
+"""The effect of guidance along the sampling steps, compared with the same noise without it."""
 
 from collections.abc import Mapping
 from itertools import cycle
@@ -27,18 +27,18 @@ DASHES = {GUIDED: "-", UNGUIDED: "--"}
 
 
 def make(job: FigureJob) -> Figure:
-    """Draw what guidance does along the sampling steps, beside the same noise without it."""
+    """Draw the effect of guidance along the sampling steps, and the same noise without it."""
     table = job.write(trace_table(map(load_tensors, job.inputs["traces"])))
     return guidance_figure(table, job.looks)
 
 
 def guidance_figure(table: pd.DataFrame, look: Mapping[str, dict[str, Any]]) -> Figure:
-    """Draw along the sampling steps what networks make of the image on its way, and the changes.
+    """Draw scores, losses, similarities and the sizes of changes along the sampling steps.
 
-    ``table`` as from trace_tables.trace_table: a column per method, a row per quantity. Increments
-    from light to dark; guided solid, unguided from the same noise dashed; bands are one standard
-    error of the mean, over images of one set or over several sets. The last row shows the changes
-    where they act, means over increments.
+    ``table`` as from trace_tables.trace_table. There is one column per method and one row per
+    quantity. Increments go from light to dark. Solid lines are guided, dashed ones unguided from
+    the same noise. Bands are one standard error of the mean, over images of one set or over several
+    sets. The last row shows the changes at the steps where guidance acts, as means over increments.
     """
     if table.empty:
         return note("no increment was guided")
@@ -98,7 +98,7 @@ def _quantity_panel(axis: Axes, table: pd.DataFrame) -> None:
 
 
 def _changes_panel(axis: Axes, table: pd.DataFrame, dashes: dict[str, object]) -> None:
-    """Draw the ratio of change to noise, means over increments, a line per guidance."""
+    """Draw the ratio of change to noise, averaged over increments, one line per guidance."""
     for quantity, dash in dashes.items():
         acting = table.loc[(table["quantity"] == quantity) & (table["mean"] > 0)]
         axis.plot(acting.groupby("step")["mean"].mean(), ls=dash, color="k", lw=1.2)
@@ -111,9 +111,9 @@ def change_dashes(table: pd.DataFrame) -> dict[str, object]:
 
 
 def _with_error(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return per step the mean and its standard error: over images, or over the sets of seeds.
+    """Return per step the mean and its standard error: over images or, with several seeds, sets.
 
-    Images of one set share its learner and memory: with several seeds the set is the unit.
+    With several seeds the unit is the set, since images of one set share its learner and memory.
     """
     if rows.loc[:, "seed"].nunique() == 1:
         own = rows.set_index("step").sort_index()

@@ -1,4 +1,4 @@
-"""The reference's confidence in every image against how easily it is learned (Fig. 6)."""
+"""The reference's confidence in every image against mu, how easily it is learned (Fig. 6)."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +13,7 @@ from lgd_core.figures.styles import REAL
 
 
 def make(job: FigureJob) -> Figure:
-    """Draw the reference's confidence in every image against how easily it is learned."""
+    """Draw the reference's confidence in every image against mu, how easily it is learned."""
     paths = [*job.inputs["samples"], *job.inputs["real"]]
     found = measured_images(paths, job.settings["classes"], job.settings["zones"], REAL)
     return in_distribution_figure(job.write(found.drop(columns=["sigma2", "zone"])), job.looks)
@@ -22,8 +22,8 @@ def make(job: FigureJob) -> Figure:
 def in_distribution_figure(samples: pd.DataFrame, look: Mapping[str, dict[str, Any]]) -> Figure:
     """Draw the reference's confidence in every image's class against mu, a panel per set.
 
-    ``samples`` as difficulty's, with ``confidence`` and ``misclassified`` (0 or 1). Crosses are
-    images that the reference takes for another class.
+    ``samples`` as in difficulty, with ``confidence`` and ``misclassified`` (0 or 1). Crosses are
+    images that the reference misclassifies.
     """
     names = list(samples["method"].unique())
     figure, axes = panels(len(names), 5, 2.7, 2.9)

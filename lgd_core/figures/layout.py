@@ -1,4 +1,4 @@
-"""What figures are laid out with: grids of panels, the spread over seeds, words where data lack."""
+"""Layout of figures: grids of panels, spreads over seeds, a note if there is nothing to draw."""
 
 from collections.abc import Sequence
 from typing import Any, cast
@@ -18,7 +18,7 @@ def panels(
 ) -> tuple[Figure, list[Axes]]:
     """Return a figure and ``count`` axes in rows of ``columns``, each width x height inches.
 
-    With a ``parent``, a subfigure say, its place is divided instead.
+    With a ``parent``, such as a subfigure, the axes are put there.
     """
     columns = min(columns, count)
     rows = -(-count // columns)
@@ -31,14 +31,14 @@ def panels(
 
 
 def pictures(count: int, columns: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
-    """Return what panels does, for pictures: panels keep their shape and close up."""
+    """Return panels for pictures: they keep their shape, without space between them."""
     figure, axes = panels(count, columns, width, height)
     figure.set_layout_engine("compressed")
     return figure, axes
 
 
 def note(text: str) -> Figure:
-    """Return a figure that says in words why there is nothing to draw."""
+    """Return a figure with a text on why there is nothing to draw."""
     figure, (axis,) = panels(1, 1, 5.0, 2.2)
     axis.set_axis_off()
     axis.text(0.5, 0.5, text, ha="center", va="center", transform=axis.transAxes)
@@ -46,8 +46,7 @@ def note(text: str) -> Figure:
 
 
 def over_seeds(table: pd.DataFrame, by: str, column: str) -> pd.DataFrame:
-    """Return ``mean``, ``std`` (0 for one seed) and ``count`` of a column for every value of
-    ``by``."""
+    """Return ``mean``, ``std`` (0 for one seed) and ``count`` of a column, by values of ``by``."""
     known = table.dropna(subset=column)
     spread = known.groupby(by, sort=False)[column].agg(["mean", "std", "count"])
     return cast("pd.DataFrame", spread).fillna({"std": 0.0})
@@ -56,21 +55,21 @@ def over_seeds(table: pd.DataFrame, by: str, column: str) -> pd.DataFrame:
 def groups(
     table: pd.DataFrame, by: list[str], sort: bool = False
 ) -> list[tuple[tuple[Any, ...], pd.DataFrame]]:
-    """Return the rows of a table by their values of several columns, which come first."""
+    """Return pairs of values in several columns and the rows of a table with these values."""
     found = list(table.groupby(by, sort=sort))
     return cast("list[tuple[tuple[Any, ...], pd.DataFrame]]", found)
 
 
 def dodge(index: int, count: int, width: float = 0.2) -> float:
-    """Return how far series ``index`` of ``count`` is moved aside, so that bars do not overlap."""
+    """Return the offset of series ``index`` of ``count``, so that error bars do not overlap."""
     return 0.0 if count == 1 else width * (index / (count - 1) - 0.5)
 
 
 def whole_ticks(axis: Axes) -> None:
-    """Put marks of the x axis at whole numbers only."""
+    """Put ticks of the x axis at whole numbers only."""
     cast("MaxNLocator", axis.xaxis.get_major_locator()).set_params(integer=True)
 
 
 def legend_below(figure: Figure, handles: Sequence[Artist], columns: int) -> None:
-    """Put a legend below all panels, where it hides nothing."""
+    """Put a legend below all panels."""
     figure.legend(handles=handles, loc="outside lower center", ncols=columns, fontsize=SMALL)

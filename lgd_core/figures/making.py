@@ -1,6 +1,6 @@
-"""How figures are made: a module for each, called as its rule is, with a function ``make``.
+"""Making figures: each has a module with the name of its rule and a function ``make``.
 
-``make`` takes a FigureJob, writes the tables behind the figure and returns what it has drawn.
+``make`` takes a FigureJob, writes the tables behind the figure and returns the figure.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,15 +20,15 @@ from lgd_core.base.files import atomic, read_json
 from lgd_core.figures.styles import COLOURS, looks
 
 mpl.use("Agg")
-# Methods are drawn in the run's order, and so get here the colours that `looks` gives them.
+# Methods are drawn in the run's order, so this cycle gives them the same colours as `looks`.
 mpl.rcParams["axes.prop_cycle"] = cycler(color=COLOURS)
 
 
 @dataclass(frozen=True)
 class FigureJob:
-    """What a figure is made from, and where its tables go, by the names that its rule gives them.
+    """Inputs, outputs, settings and wildcards of a figure, by their names in its rule.
 
-    ``settings`` are those of the rule: the methods and seeds ``compared``, and the figure's own.
+    ``settings`` has the methods and seeds ``compared``, and the figure's own keys.
     """
 
     inputs: Mapping[str, Any]
@@ -42,7 +42,7 @@ class FigureJob:
         return looks(self.settings["compared"]["methods"])
 
     def artifacts(self, name: str) -> list[dict[str, Any]]:
-        """Read the JSON artifacts among the inputs; none where the rule has no inputs of a name."""
+        """Read the JSON artifacts among the inputs; none if the rule has no inputs of this name."""
         return [read_json(path) for path in self.inputs.get(name, [])]
 
     def learners(self) -> dict[tuple[str, int, int], dict[str, Any]]:
@@ -50,13 +50,13 @@ class FigureJob:
         return {(a["method"], int(a["seed"]), int(a["k"])): a for a in self.artifacts("learners")}
 
     def write(self, table: pd.DataFrame, name: str = "table") -> pd.DataFrame:
-        """Write a table to the output of a name; return it as it lies there, with its digits."""
+        """Write a table to the output of a name; return it as read back, rounded."""
         write_csv(table, self.outputs[name])
         return parse_csv(self.outputs[name])
 
 
 def maker(name: str) -> Callable[[FigureJob], Figure]:
-    """Return the function that makes the figure of a name; imports what that figure needs."""
+    """Import the module of a figure; return its function ``make``."""
     return import_module(f"lgd_core.figures.{name}").make
 
 

@@ -22,8 +22,8 @@ def make(job: FigureJob) -> Figure:
 def heatmaps(table: pd.DataFrame, colormap: str) -> Figure:
     """Draw the cross-increment accuracies of all methods side by side on one colour scale.
 
-    ``table`` as from tables.redundancy_table. Titles give the mean off-diagonal accuracy: the
-    lower, the less the increments repeat one another.
+    ``table`` as from tables.redundancy_table. Titles give the mean off-diagonal accuracy. The lower
+    it is, the less the increments repeat one another.
     """
     means = mean_redundancy(table)
     figure, axes = pictures(len(means), 3, 3.2, 3.4)

@@ -23,7 +23,7 @@ def make(job: FigureJob) -> Figure:
 
 
 def sample_grids(grids: dict[str, Tensor], classes: list[str]) -> Figure:
-    """Draw per method a grid of classes (down) by increments (across), n images in each cell.
+    """Draw one grid per method: classes down, increments across, n images in each cell.
 
     ``grids`` maps a method to uint8 images (classes, increments, n, C, H, W).
     """
@@ -46,9 +46,9 @@ def sample_grids(grids: dict[str, Tensor], classes: list[str]) -> Figure:
 
 
 def image_grid(images: Tensor) -> np.ndarray:
-    """Tile uint8 images (rows, columns, n, C, H, W) to one picture (h, w, C); n side by side.
+    """Tile uint8 images (rows, columns, n, C, H, W) to one picture (h, w, C).
 
-    A white line of one pixel parts the cells.
+    The n images of a cell are side by side; a white line of one pixel separates the cells.
     """
     rows, columns, n, channels, height, width = images.shape
     tiles = images.permute(0, 1, 4, 2, 5, 3).reshape(rows, columns, height, n * width, channels)

@@ -1,4 +1,4 @@
-"""One look per method in every figure: told apart with any colour vision, and in grey."""
+"""The same colour and marker for a method in all figures, distinguishable without colour."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,13 +6,13 @@ from typing import Any
 from lgd_core.base.errors import UserError
 from lgd_core.config.schema import suggest
 
-# Okabe and Ito (2008), without yellow, which is lost on paper; grey belongs to real images.
+# Okabe and Ito (2008), without yellow, which is hard to see on paper; grey is for real images.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = "osv^Dp*Xh"
 # One of each per colour.
 DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
 HATCHES = ("", "//", "..", "xx", "\\\\", "++", "oo")
-# Colour maps that every Matplotlib has; others are looked up, which takes half a second.
+# Colour maps in every Matplotlib; for others it is imported, which takes half a second.
 UNIFORM = ("viridis", "plasma", "inferno", "magma", "cividis")
 REAL = "real"
 REAL_LOOK = {"color": "#7F7F7F", "marker": "P"}
@@ -21,8 +21,7 @@ REAL_LOOK = {"color": "#7F7F7F", "marker": "P"}
 def looks(methods: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Return colour and marker of every method, by its place in the run's list, and of real images.
 
-    Seven methods have a colour of their own; up to 63 have a pair of colour and marker of their
-    own.
+    Up to seven methods have different colours; up to 63 have different pairs of colour and marker.
     """
     return {
         method: {"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[i % len(MARKERS)]}
@@ -37,13 +36,13 @@ def line_style(index: int) -> dict[str, Any]:
 
 
 def bar_style(index: int) -> dict[str, Any]:
-    """Return colour and hatch of the bars with an index; a second round has other hatches."""
+    """Return colour and hatch of the bars with an index; from index 7 on colours repeat."""
     hatch = (index + index // len(COLOURS)) % len(HATCHES)
     return {"color": COLOURS[index % len(COLOURS)], "hatch": HATCHES[hatch]}
 
 
 def check_colormap(name: str, where: str) -> None:
-    """Raise UserError unless Matplotlib knows a colour map; ``where`` names the key."""
+    """Raise UserError unless Matplotlib has a colour map; ``where`` names the key."""
     if name in UNIFORM:
         return
     from matplotlib import colormaps

@@ -1,4 +1,4 @@
-"""Tables of accuracies to read: ``python -m lgd_core.figures.summary FOLDER``, and as a page."""
+"""Readable tables of accuracies: ``python -m lgd_core.figures.summary FOLDER``, and a page."""
 
 import html
 import sys
@@ -10,7 +10,7 @@ from lgd_core.analysis.tables import REDUNDANCY_COLUMNS, TABLE_COLUMNS, spread_o
 from lgd_core.base.csv_files import parse_csv
 from lgd_core.base.errors import UserError
 
-# Column to read: mean and standard deviation in tables.TABLE_COLUMNS.
+# Readable column -> its mean and standard deviation in tables.TABLE_COLUMNS.
 SPREADS = {
     "top1 (%)": ("top1_mean", "top1_std"),
     "best (%)": ("best_top1_mean", "best_top1_std"),
@@ -35,9 +35,9 @@ th, td {{ padding: 4px 16px 4px 0; text-align: left; border-bottom: 1px solid #8
 
 
 def readable(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the accuracy table with means and standard deviations joined, empty columns left out.
+    """Return the accuracy table with "mean ± std" columns, and without empty columns.
 
-    ``table`` as of tables.result_table. Protocols are shown where sets were evaluated by several.
+    ``table`` as from tables.result_table. The protocol is a column if there are several.
     """
     protocols = table.loc[:, "protocol"]
     several = protocols[protocols != "reference"].nunique() > 1
@@ -50,7 +50,7 @@ def readable(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def note(table: pd.DataFrame) -> str:
-    """Return the line below a table of ours that says what ± stands for."""
+    """Return the line below a table that explains ±."""
     return f"±: sample standard deviation {spread_over(table)}"
 
 
@@ -59,7 +59,7 @@ def _written(values: pd.Series, before: str = "") -> pd.Series:
 
 
 def table_page(title: str, table: pd.DataFrame) -> str:
-    """Return the accuracy table as a page; ``table`` as of tables.result_table."""
+    """Return the accuracy table as a page; ``table`` as from tables.result_table."""
     rows = readable(table).to_html(index=False, border=0)
     title = html.escape(title)
     head, _, body = rows.partition(">")

@@ -1,4 +1,4 @@
-"""Where the stages of a comparison leave what they cost."""
+"""The stages of a comparison, with the files that record their costs."""
 
 from lgd_core.config.stages import images_trained_on
 from lgd_core.analysis.cost_stages import (
@@ -8,7 +8,7 @@ from lgd_core.analysis.cost_stages import (
     seed_owner,
 )
 
-# Names of benchmarks, by stage; those of the others are named by the data set.
+# Names of benchmarks by stage; for other stages the name is that of the data set.
 BENCHMARKS = {
     "finetune_prior": "{dataset}_{method}",
     "cluster_modes": "{dataset}_{method}_s{seed}_k{k}",
@@ -19,7 +19,7 @@ BENCHMARKS = {
 
 
 def cost_inputs(wildcards):
-    """Return the benchmarks of a comparison, and what tells the passes beside the recipes."""
+    """Return the benchmarks of a comparison, and files for counting images and passes."""
     stages, paths = cost_stages(wildcards), {}
     paths["benchmarks"] = [path for stage in stages for path in stage["benchmarks"]]
     paths["curves"] = [path for stage in stages for path in stage.get("curves", [])]
@@ -30,7 +30,7 @@ def cost_inputs(wildcards):
 
 
 def cost_stages(wildcards):
-    """Return the stages of a comparison as costs.cost_table has them."""
+    """Return the stages of a comparison in the form for costs.cost_table."""
     stages = []
     for paid in comparison_stages(comparison_of(wildcards)):
         paths = {"benchmarks": benchmarks_of(wildcards, paid)}
@@ -56,7 +56,7 @@ def benchmarks_of(wildcards, paid):
 
 
 def job_values(wildcards, paid):
-    """Return what the names of a stage's jobs are made of."""
+    """Return the wildcards of a stage's jobs."""
     return {
         "dataset": wildcards.dataset,
         "method": paid.method,
@@ -69,7 +69,7 @@ def job_values(wildcards, paid):
 
 
 def shards_by_job(dataset, method, increments):
-    """Return how many jobs share an increment's classes, by seed and increment."""
+    """Return the number of shards by seed and increment."""
     return {
         (seed, k): shards_of(dataset, method, seed, k)
         for seed in config["seeds"]
@@ -78,7 +78,7 @@ def shards_by_job(dataset, method, increments):
 
 
 def comparison_of(wildcards):
-    """Return what decides which stages a target's methods need."""
+    """Return the facts from which the stages of a target's methods follow."""
     owners = {
         method: seed_owner(recipes_of(wildcards), method)
         for method in methods_of(wildcards)
@@ -114,7 +114,7 @@ def images_seen(wildcards, ipc):
 
 
 def recipes_of(wildcards):
-    """Return the function that knows the recipe of every method on a target's data set."""
+    """Return a function from a method to its recipe on a target's data set."""
     return lambda method: checked(RECIPES.method, wildcards.dataset, method)
 
 
@@ -126,7 +126,7 @@ def drawer_of(wildcards, method):
 
 
 def artifacts_before(wildcards, drawers):
-    """Return what stages before drawing make for the first seed: paths by job."""
+    """Return the artifacts of the stages before drawing, for the first seed: paths by job."""
     first = {"dataset": wildcards.dataset, "seed": config["seeds"][0]}
     artifacts = {
         ("train_reference",): REFERENCE.format(**first),
@@ -145,18 +145,18 @@ def artifacts_before(wildcards, drawers):
 
 
 def jobs_behind(wildcards, method, owner, artifacts):
-    """Return the jobs that a method's increments are made from, out of those with an artifact."""
+    """Return those of the artifacts' jobs that a method's increments depend on."""
     paths = paths_behind(wildcards, method, owner)
     return {job for job, path in artifacts.items() if path in paths}
 
 
 def paths_behind(wildcards, method, owner):
-    """Return what a method's increments are made from, its seed's included, for the first seed."""
+    """Return the input files of a method's increments, with increment 0, for the first seed."""
     drawn = [(method, k) for k in range(1, last_increment(wildcards, method) + 1)]
     paths = set()
     for drawer, k in [(owner, 0), *drawn]:
         known = {"dataset": wildcards.dataset, "seed": config["seeds"][0]}
-        # What Snakemake would hand to the input functions of the job that draws it.
+        # Wildcards as Snakemake gives them to the input functions of the job that draws it.
         job = type(wildcards)(fromdict=known | {"method": drawer, "k": k})
         for path in (candidate_inputs(job) if k else seed_inputs(job)).values():
             paths.update([path] if isinstance(path, str) else path)

@@ -12,12 +12,12 @@ PREPARED = "results/{dataset}/data/prepared.json"
 
 
 def source_of(wildcards):
-    """Return a data set's source with the folder, which need not be there."""
+    """Return a data set's source with its folder, which may be missing."""
     return checked(RECIPES.source_of, wildcards.dataset)
 
 
 def prepared_settings(wildcards):
-    """Return what decides the arrays of a data set beside the files of its images."""
+    """Return the settings that a data set's arrays depend on, in addition to its image files."""
     dataset = dataset_of(wildcards)
     return stage(
         "prepare_dataset",
@@ -31,9 +31,9 @@ def prepared_settings(wildcards):
 
 @cache
 def source_images(dataset):
-    """Return the identity of the files that a data set's arrays are made of, checked before any job.
+    """Return the identity of the files behind a data set's arrays, checked before any job.
 
-    It stays where a folder is moved or touched, and changes with what is in it.
+    It stays the same if a folder is moved or touched, and changes if its contents change.
     """
     wildcards = SimpleNamespace(dataset=dataset)
     made = Made(
@@ -54,5 +54,5 @@ def array_files(*splits):
 
 
 def arrays(*splits):
-    """Return what a stage reads of some splits: their arrays, and what tells whether they are whole."""
+    """Return the input files for some splits: their arrays, and the record with their digests."""
     return [*array_files(*splits), PREPARED]

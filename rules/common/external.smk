@@ -17,7 +17,7 @@ SET_FILES = {
 
 
 def external_of(wildcards):
-    """Return folder, data set and increment of a name under ``external`` of the run."""
+    """Return the entry of a name under ``external`` of the run: folder, data set, increment."""
     return checked(RECIPES.external_set, wildcards.external)
 
 
@@ -26,7 +26,7 @@ def external_dataset(wildcards):
 
 
 def set_settings(wildcards):
-    """Return what decides the arrays of a folder beside its files."""
+    """Return the settings that a folder's arrays depend on, in addition to its files."""
     external = external_of(wildcards)
     return stage(
         "read_external",
@@ -41,7 +41,7 @@ def set_settings(wildcards):
 def set_images(external):
     """Return the identity of a folder's images and manifest, checked before any job.
 
-    It stays where the folder is moved or touched, and changes with what is in it.
+    It stays the same if the folder is moved or touched, and changes if its contents change.
     """
     wildcards = SimpleNamespace(external=external)
     made = Made(
@@ -61,7 +61,7 @@ def external_real(*names):
     ]
 
 
-# A folder that a run names should be there, even where nothing is asked of it yet.
+# A folder named in the run must exist, or have been read, even if no target needs it.
 for external, entry in RECIPES.external.items():
     if not Path(entry.folder).is_dir():
         set_images(external)

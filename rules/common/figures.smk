@@ -6,7 +6,7 @@ from lgd_core.config.sources import compares_with_paper
 
 
 def paper_tables(wildcards, names):
-    """Return tables of the paper; none where its numbers do not compare with the data set's."""
+    """Return tables of the paper; none if its numbers are not comparable with the data set's."""
     if not compares_with_paper(source_of(wildcards)):
         return []
     return [f"config/paper/{name}.csv" for name in names]
@@ -17,7 +17,7 @@ def family_of(wildcards):
 
 
 def family_sizes(wildcards):
-    """Return the images per class of an increment, by method of a family."""
+    """Return the images per class of an increment, for each method of a family."""
     return {
         method: checked(RECIPES.method, wildcards.dataset, method).ipc_per_increment
         for _, method in family_of(wildcards).variants
@@ -25,7 +25,7 @@ def family_sizes(wildcards):
 
 
 def family_inputs(wildcards):
-    """Return what is known of every variant, at every amount of images per class."""
+    """Return the results of every variant for every number of images per class."""
     family, inputs = family_of(wildcards), {}
     made = {
         method: [ipc // size - 1 for ipc in family.ipc]
@@ -55,14 +55,14 @@ def family_inputs(wildcards):
     if family.learner:
         inputs["learners"] = files("learner.json")
     if family.redundancy:
-        # The matrix of fewer increments is the corner of that of more.
+        # The matrix for fewer increments is a corner of this one.
         inputs["matrices"] = files("cross_increment.json", last_only=True)
     inputs["paper"] = paper_tables(wildcards, family.paper)
     return inputs
 
 
 def trace_inputs(wildcards):
-    """Return what candidates are drawn from, and what a trace measures them by in any case."""
+    """Return the inputs of candidates, and the inputs that every trace needs for measuring."""
     return candidate_inputs(wildcards) | {
         "memory": increments_before(wildcards, int(wildcards.k)),
         "learner": previous_learner(wildcards),
@@ -71,7 +71,7 @@ def trace_inputs(wildcards):
 
 
 def is_traced(wildcards, method):
-    """Whether a method draws from the prior with guidance, so that there is something to trace."""
+    """Whether a method draws from the prior with guidance, which a trace needs."""
     recipe = checked(RECIPES.method, wildcards.dataset, method)
     return recipe.source == "prior" and is_guided(recipe)
 
@@ -97,7 +97,7 @@ def over_increments(pattern, first=0, traced_only=False):
 
 
 def real_difficulties(wildcards):
-    """Return the real set's measurements, of as many images per class, for every seed."""
+    """Return the measurements of real images, as many per class as in the sets, for every seed."""
     return expand(
         "results/{{dataset}}/reference/s{seed}/difficulty_ipc{{ipc}}.safetensors",
         seed=config["seeds"],
@@ -105,7 +105,7 @@ def real_difficulties(wildcards):
 
 
 def increment_images(wildcards):
-    """Return the images that networks see of one increment of every method: all classes together."""
+    """Return the number of images that networks see in an increment of all classes, by method."""
     classes = len(names_of(wildcards))
     return {
         method: classes
@@ -115,7 +115,7 @@ def increment_images(wildcards):
 
 
 def reported(path, label, caption, category="{dataset}", subcategory="IPC {ipc}{name}"):
-    """Return an output that stands in the report, under a label and with a caption of report/."""
+    """Return an output that is shown in the report, with a label and a caption of report/."""
     return report(
         path,
         caption=f"../report/{caption}.rst",
@@ -126,7 +126,7 @@ def reported(path, label, caption, category="{dataset}", subcategory="IPC {ipc}{
 
 
 def figure_settings(rule_name, version, wildcards, **keys):
-    """Return what every figure's script reads: the comparison, the resolution, and its own keys."""
+    """Return the settings of a figure: the comparison, the resolution, the figure's own keys."""
     return stage(
         rule_name,
         version,
@@ -141,19 +141,19 @@ def names_of(wildcards):
 
 
 def class_of(wildcards):
-    """Return the class whose images lie in a folder of a distilled set."""
+    """Return the class of a class folder in a distilled set."""
     names = names_of(wildcards)
     return names[checked(class_label, wildcards.class_folder, names)]
 
 
 def zone_facts():
-    """Return where the zones of difficulty part."""
+    """Return the limits of the zones of difficulty."""
     keys = ("easy_mean", "informative_variance")
     return {key: config["analyses"][key] for key in keys}
 
 
 def gallery_inputs(wildcards):
-    """Return all increments of a target, and the learners that came before them."""
+    """Return all increments of a target, and all learners but the last."""
     inputs = {"increments": [], "learners": []}
     for method in methods_of(wildcards):
         last = last_increment(wildcards, method)

@@ -16,7 +16,7 @@ SEED_RECORD = "results/{dataset}/{method}/s{seed}/k0/seed_listing.json"
 MODES = "results/{dataset}/{method}/s{seed}/k{k}/modes.safetensors"
 
 
-# Where the artifacts lie that an increment of a method may need; see config.methods.needs.
+# Paths of the artifacts that an increment of a method may need; see config.methods.needs.
 ARTIFACTS = {
     "originals": lambda wildcards, k: arrays_of(wildcards, "originals"),
     "train": lambda wildcards, k: arrays_of(wildcards, "train"),
@@ -29,7 +29,7 @@ ARTIFACTS = {
 
 
 def artifacts_of(wildcards, names, k):
-    """Return where artifacts of a method lie, by their names."""
+    """Return the paths of a method's artifacts by name."""
     return {name: ARTIFACTS[name](wildcards, k) for name in sorted(names)}
 
 
@@ -38,7 +38,7 @@ def arrays_of(wildcards, split):
 
 
 def modes_of(wildcards, k):
-    """Return the modes that an increment uses: its own, or those that all share."""
+    """Return the modes that an increment uses: its own, or those shared by all increments."""
     values = dict(wildcards.items()) | {
         "k": mode_settings(method_of(wildcards), k).increment
     }
@@ -61,21 +61,21 @@ def increments_up_to(wildcards):
 
 
 def seed_inputs(wildcards):
-    """Return what increment 0 is made from: another method's, or what its source needs."""
+    """Return the inputs of increment 0: another method's increment 0, or those of its source."""
     method = method_of(wildcards)
     source = method.seed.source
     if source not in SEED_SOURCES:
         path = "results/{dataset}/{source}/s{seed}/k0/increment.safetensors"
         return {"shared": path.format(source=source, **wildcards)}
     needed = {"own": needs(method, 0), "real": {"originals"}}.get(source, set())
-    # There is no set yet.
+    # No memory, since there is no set yet.
     return {"prior": prior_of(wildcards)} | artifacts_of(
         wildcards, needed - {"memory"}, 0
     )
 
 
 def prior_of(wildcards):
-    """Return where a method's prior is noted: the data set's, or one that a method has tuned."""
+    """Return the record of a method's prior: the data set's, or one tuned by a method."""
     owner = prior_owner(method_of(wildcards), wildcards.method)
     if owner is None:
         return PRIOR.format(**wildcards)
@@ -83,7 +83,7 @@ def prior_of(wildcards):
 
 
 def candidate_inputs(wildcards):
-    """Return what the candidates of an increment are drawn from."""
+    """Return the inputs of an increment's candidates."""
     k = int(wildcards.k)
     return {"prior": prior_of(wildcards)} | artifacts_of(
         wildcards, needs(method_of(wildcards), k), k
@@ -91,9 +91,10 @@ def candidate_inputs(wildcards):
 
 
 def shards_of(dataset, method, seed, k):
-    """Return how many jobs share an increment's classes: as the run wants, or as there are already.
+    """Return the number of shards of an increment: that of the run, or of existing candidates.
 
-    Their number decides no image, so that a complete set of candidates is taken as it is.
+    Images do not depend on the number of shards, so an existing complete set of candidates is used
+    as it is.
     """
     folder = Path(f"results/{dataset}/{method}/s{seed}/k{k}/candidates")
     wanted = checked(RECIPES.shards, dataset)
@@ -116,7 +117,7 @@ def candidate_shards(wildcards):
 
 
 def previous_learner(wildcards):
-    """Return the learner of increment k - 1; none at k = 0, where learning starts."""
+    """Return the learner of increment k - 1; none for k = 0."""
     previous = int(wildcards.k) - 1
     path = "results/{dataset}/{method}/s{seed}/k{previous}/learner.safetensors"
     values = {
@@ -128,7 +129,7 @@ def previous_learner(wildcards):
 
 
 def seed_stage(wildcards):
-    """Return what decides an increment 0 beside its inputs and the images of a folder."""
+    """Return the settings of increment 0, without its inputs and the images of a folder."""
     return stage(
         "seed_increment",
         2,
@@ -140,14 +141,14 @@ def seed_stage(wildcards):
 
 
 def seed_folder(wildcards):
-    """Return the folder of a method's increment 0, which need not be there; None without one."""
+    """Return the folder of a method's increment 0, which may be missing; None without one."""
     seed = method_of(wildcards).seed
     return seed.folder if seed.source == "folder" else None
 
 
 @cache
 def seed_images(dataset, method, seed):
-    """Return the identity of the images that an increment 0 is read from; None without a folder."""
+    """Return the identity of the images in the folder of increment 0; None without a folder."""
     values = {"dataset": dataset, "method": method, "seed": seed}
     wildcards = SimpleNamespace(**values)
     folder = seed_folder(wildcards)

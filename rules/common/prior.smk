@@ -10,7 +10,7 @@ TUNED_PRIOR = "results/{dataset}/{method}/prior_source.json"
 
 
 def prior_files(wildcards):
-    """Return the files of the prior that lie here before the workflow fetches any."""
+    """Return the local files of the prior, those that need no download."""
     checked(RECIPES.check_prior, wildcards.dataset)
     prior = dataset_of(wildcards).prior
     if prior.source == "train":
@@ -25,20 +25,20 @@ def prior_files(wildcards):
 
 
 def real_to_compare(wildcards):
-    """Return the real images that a prior's are compared with; some must be held out."""
+    """Return the real images that drawn ones are compared with; some must be held out."""
     where = f"config/datasets/{wildcards.dataset}.yaml"
     checked(check_held_out, dataset_of(wildcards), where, "prior_quality.json")
     return arrays("train", "validation")
 
 
 def names_of_prior(wildcards):
-    """Return the names that a prior has for a data set's classes; None where it knows their labels."""
+    """Return the prior's names of a data set's classes; None if its labels are configured."""
     dataset = dataset_of(wildcards)
     return None if dataset.prior.labels else dataset.class_ids
 
 
 def prior_source(wildcards):
-    """Return where the prior comes from: folders or hub names, and revisions."""
+    """Return the folders or hub names of the prior, and revisions."""
     prior = dataset_of(wildcards).prior
     made = f"results/{wildcards.dataset}/prior"
     return {

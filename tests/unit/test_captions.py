@@ -49,7 +49,7 @@ SPREADS = {
     "ablation.rst": ("over n students of one distilled set", "over n distilled sets, one per seed"),
     "curve.rst": ("over 1 seed(s), each with one set", "over 3 seed(s), each with one set"),
     "dynamics.rst": ("n = 1 seed(s), each with one set", "n = 3 seed(s), each with one set"),
-    "complementarity.rst": ("not for the choice of network and set", "wider by how much more"),
+    "complementarity.rst": ("not for the choice of network and set", "wider if the networks"),
     "difficulty.rst": ("200 bootstrap resamples of the images of one set;", "over the sets, each"),
     "guidance.rst": ("mean over the images of one set;", "mean over sets, one per seed;"),
 }

@@ -15,7 +15,7 @@ import torch
 from pydantic import Field
 from snakemake.cli import parse_config
 
-from lgd_core.config.catalogue import read_run
+from lgd_core.config.catalogue import MODELS, read_run
 from lgd_core.config.models.base import Config
 from lgd_core.config.models.dataset import DatasetConfig
 from lgd_core.config.recipes import Recipes

@@ -154,7 +154,7 @@ def test_what_the_disk_and_the_network_do_is_said(
 def test_a_snapshot_that_lacks_a_component_names_it_alone(served: Hub, broken_folder: Path) -> None:
     (broken_folder / "transformer" / "config.json").unlink()
     served.folder = broken_folder
-    text = "prior 'owner/prior': the hub's has no transformer/config.json; expected"
+    text = "prior 'owner/prior': found no transformer/config.json on the hub, expected"
     assert refusal().startswith(text)
 
 

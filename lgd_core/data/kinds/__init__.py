@@ -1,5 +1,5 @@
-"""The kinds of data sets: a module each, whose KIND is found by its file's name.
+"""The kinds of data sets, one module each; ``source.kind`` is the module's name.
 
-``source.kind: fashion-mnist`` is `fashion_mnist`. All of a kind is in its module and in what the
-module imports when it is needed; nothing else names it.
+``source.kind: fashion-mnist`` is the KIND of the module `fashion_mnist`. The code of a kind is in
+its module, and in modules that it imports when needed. No other code mentions the kind.
 """

@@ -1,4 +1,4 @@
-"""scikit-learn's copy of the UCI handwritten digits: no files, always there."""
+"""scikit-learn's copy of the UCI handwritten digits: no files to fetch."""
 
 from collections.abc import Callable
 from pathlib import Path

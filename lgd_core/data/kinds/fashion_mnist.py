@@ -1,4 +1,4 @@
-"""Fashion-MNIST: the first source that works, checked by digests."""
+"""Fashion-MNIST, from the first source that works, checked by digests."""
 
 import gzip
 import hashlib
@@ -26,7 +26,7 @@ FILES = {
     "t10k-images-idx3-ubyte": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
     "t10k-labels-idx1-ubyte": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
 }
-# Of a digest, so that the reasons of all sources fit into a line.
+# Digits of a digest in an error, so that the reasons of all sources fit into one line.
 SHOWN = 12
 
 
@@ -40,7 +40,7 @@ class FashionMNIST(DataKind[SourceKeys]):
     )
 
     def fetch(self, source: SourceKeys, raw: Path, log: Callable[[str], None]) -> dict[str, Any]:
-        """Try every source in turn; the first whose files check out serves."""
+        """Try the sources in turn until the files of one pass the check."""
         local, reasons = source.folder, []
         ways: list[tuple[str, Callable[[Path], Path]]] = [
             (f"system folder {SYSTEM_FOLDER}", lambda _: SYSTEM_FOLDER),
@@ -75,7 +75,7 @@ class FashionMNIST(DataKind[SourceKeys]):
 
 
 def _refusal(bring: Callable[[Path], Path], raw: Path) -> str | None:
-    """Take the files that a source brings; return why they do not serve, None where they do."""
+    """Take the files of a source; return why that fails, or None if it succeeds."""
     with scratch(raw) as temporary:
         try:
             _take(bring(Path(temporary)), raw / "FashionMNIST" / "raw")

@@ -30,12 +30,12 @@ class FastaiKeys(SourceKeys):
 
     @property
     def name(self) -> str:
-        """The archive's name, which every data set of this kind has."""
+        """The archive's name, as text."""
         return str(self.archive)
 
 
 class Fastai(TreeKind[FastaiKeys]):
-    """An archive, or what it unpacks to; downloaded where there is neither."""
+    """An archive or the unpacked folder; without either, the archive is downloaded."""
 
     description = "an archive of fast.ai, another split than the paper's"
     keys = FastaiKeys
@@ -83,9 +83,9 @@ class Fastai(TreeKind[FastaiKeys]):
         return found if found and found.is_dir() else raw / source.name / source.name
 
     def find(self, source: FastaiKeys, path: Path) -> Path:
-        """Return the archive, or the folder it was unpacked to, that ``path`` leads to.
+        """Return the archive or the unpacked folder at ``path``.
 
-        ``path`` is either itself, or a folder that holds either under its own name.
+        ``path`` is the archive, the unpacked folder, or a folder that contains one of them.
         """
         name = source.name
         if path.is_file():

@@ -1,4 +1,4 @@
-"""Class folders of one's own."""
+"""A user's own class folders."""
 
 from lgd_core.config.data_kinds import Folder
 from lgd_core.config.models.source import SourceKeys
@@ -6,7 +6,7 @@ from lgd_core.data.trees import TreeKind
 
 
 class OwnFolder(TreeKind[SourceKeys]):
-    """Any images: every one of them is looked at before a run."""
+    """Any images; every file is checked for changes before a run."""
 
     description = "class folders under train/ and test/ or val/"
     keys = SourceKeys

@@ -1,4 +1,4 @@
-"""ILSVRC-2012, as it is officially or as Kaggle packs it."""
+"""ILSVRC-2012, in its official layout or in Kaggle's."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ class ImageNetKeys(SourceKeys):
 
 
 class ImageNet(TreeKind[ImageNetKeys]):
-    """Validation images are for testing; that they are ImageNet's is checked before every run."""
+    """Validation images are for testing. Every run checks that the images are ImageNet's."""
 
     description = "an ILSVRC-2012 root, its val in class folders or flat with ground truth"
     keys = ImageNetKeys
@@ -37,7 +37,7 @@ class ImageNet(TreeKind[ImageNetKeys]):
     published = True
 
     def base(self, root: Path) -> Path:
-        nested = root / "ILSVRC" / "Data" / "CLS-LOC"  # as Kaggle packs it
+        nested = root / "ILSVRC" / "Data" / "CLS-LOC"  # Kaggle's layout
         return nested if nested.is_dir() else root
 
     def is_flat(self, part: Path) -> bool:

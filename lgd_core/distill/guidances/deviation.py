@@ -1,4 +1,4 @@
-"""Away from the nearest image of its class that is already in the set."""
+"""Guidance away from the nearest image of the same class already in the set."""
 
 from typing import TYPE_CHECKING, Annotated, Literal
 

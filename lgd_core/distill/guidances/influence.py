@@ -1,4 +1,4 @@
-"""Towards images whose gradient resembles that of their class's real images (IGD).
+"""Guidance towards images whose gradient resembles that of their class's real images (IGD).
 
 Chen et al., "Influence-guided diffusion for dataset distillation" (ICLR 2025).
 """

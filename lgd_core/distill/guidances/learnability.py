@@ -1,4 +1,4 @@
-"""Towards images that the learner fails and the reference understands (the paper's Eq. 8)."""
+"""Guidance towards images that the learner gets wrong and the reference gets right (Eq. 8)."""
 
 from typing import TYPE_CHECKING
 

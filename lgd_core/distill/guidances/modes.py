@@ -1,4 +1,4 @@
-"""Towards modes of a class's real latents (MGD3).
+"""Guidance towards modes of a class's real latents (MGD3).
 
 Chan-Santiago et al., "MGD3: Mode-guided dataset distillation using diffusion models" (ICML 2025).
 """
@@ -34,16 +34,16 @@ class ModesConfig(GuidanceConfig):
 
 
 class ModeSettings(Config):
-    """What decides the modes of an increment beside the latents."""
+    """The settings of an increment's modes; the latents are its other input."""
 
     clusters: int
     increment: int
 
 
 def mode_settings(method: MethodConfig, increment: int) -> ModeSettings:
-    """Return how many modes of a class an increment uses, and for which increment they are made.
+    """Return the number of an increment's modes per class, and the increment they are made for.
 
-    That is increment 0 where all increments share their modes.
+    The latter is 0 if all increments share their modes.
     """
     shared = method.section(ModesConfig).clusters
     return ModeSettings(

@@ -1,4 +1,4 @@
-"""Pixels optimised from random real images, so that they do to networks what real ones do."""
+"""Pixels optimised from random real images, so that they act on networks like real ones."""
 
 from typing import TYPE_CHECKING
 
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 
 
 class CondensedSettings(StoredSettings):
-    """What decides condensed images."""
+    """The settings of condensed images."""
 
     condensation: CondensationConfig
 
 
 def settings(method: MethodConfig, increment: int) -> CondensedSettings:
-    """Return what decides an increment beside the real images."""
+    """Return the settings of an increment."""
     return CondensedSettings(
         through_autoencoder=method.through_autoencoder,
         condensation=method.section(CondensationConfig),
@@ -44,7 +44,7 @@ def architectures(method: MethodConfig) -> dict[str, str]:
 def make(context: "SourceContext[CondensedSettings]") -> "Candidates":
     """Return images optimised from random real ones, as one candidate per position.
 
-    Increment k starts from real images of its own, those of no other increment.
+    No two increments start from the same real images.
     """
     from lgd_core.base.micro_batches import MicroBatches
     from lgd_core.data.real_images import load_split, real_increment
@@ -75,7 +75,7 @@ def make(context: "SourceContext[CondensedSettings]") -> "Candidates":
 
 
 def evaluations(method: MethodConfig, increment: int, amounts: Amounts) -> dict[str, float]:
-    """Return the network evaluations of one kept image, whose job's networks are shared out."""
+    """Return the network evaluations of one kept image, with its share of the job's networks."""
     recipe, passes = method.section(CondensationConfig), stored(method)
     matched = _matching(recipe, method.ipc_per_increment, amounts)
     trained = _training(recipe, method.ipc_per_increment * amounts.classes, amounts)

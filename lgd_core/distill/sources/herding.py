@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 
 
 def needs(method: MethodConfig, increment: int) -> set[str]:
-    """Return the artifacts of an increment: the images, and the network that sees features."""
+    """Return the artifacts of an increment: the images, and the reference for their features."""
     return {"originals", "train", "reference"}
 
 
 def evaluations(method: MethodConfig, increment: int, amounts: Amounts) -> dict[str, float]:
-    """Return the network evaluations of one kept image: real ones are shared out."""
+    """Return the network evaluations of one kept image, with its share of the real images'."""
     kept = method.ipc_per_increment * amounts.classes
     return stored(method) | {"reference_forward": amounts.images / kept}
 

@@ -17,7 +17,7 @@ def make(context: "SourceContext[StoredSettings]") -> "Candidates":
     return coreset_candidates(context, kcenter)
 
 
-# Needs and costs what herding does: only the choice differs.
+# Inputs and costs are those of herding; only the choice differs.
 SOURCE = replace(
     herding.SOURCE,
     description="training images that cover their class, in the reference's features",

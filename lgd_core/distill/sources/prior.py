@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 class PriorSettings(Config):
-    """What decides the images that a prior draws.
+    """The settings of images drawn from a prior.
 
-    ``guidance`` holds the guidances that act, ``window`` and ``gradient`` say at which steps and
-    what they differentiate; None without any.
+    ``guidance`` has the active guidances by name. ``window`` gives the steps at which they act, and
+    ``gradient`` the path of their gradients; both are None without guidance.
     """
 
     sampler: SamplerConfig
@@ -41,7 +41,7 @@ class PriorSettings(Config):
 
 
 def settings(method: MethodConfig, increment: int) -> PriorSettings:
-    """Return what decides the candidates of an increment: what acts, and nothing else."""
+    """Return the settings of an increment's candidates, without those of inactive guidances."""
     guidance = acting_guidances(method, increment)
     return PriorSettings(
         sampler=method.sampler,
@@ -53,7 +53,7 @@ def settings(method: MethodConfig, increment: int) -> PriorSettings:
 
 
 def needs(method: MethodConfig, increment: int) -> set[str]:
-    """Return the artifacts of an increment: those of its guidances, and of ranking candidates."""
+    """Return the artifacts of an increment: those for its guidances and for ranking candidates."""
     ranking: set[str] = {"learner", "reference"} if is_ranked(method) else set()
     return needs_of_guidances(method, increment) | ranking
 
@@ -87,7 +87,7 @@ def trajectory(method: MethodConfig) -> Counter[str]:
 
 
 def evaluations(method: MethodConfig, increment: int, amounts: Amounts) -> dict[str, float]:
-    """Return the network evaluations of one kept image, those of all its candidates."""
+    """Return the network evaluations of one kept image, including all its candidates."""
     one: Counter[str] = trajectory(method) + _scoring(method, increment)
     passes: dict[str, float] = dict(one)
     for name, number in _guidance(method, increment, amounts).items():
@@ -101,7 +101,7 @@ def _branches(method: MethodConfig) -> int:
 
 
 def _scoring(method: MethodConfig, increment: int) -> Counter[str]:
-    """Return the network evaluations that score one candidate as it is stored."""
+    """Return the network evaluations of scoring one candidate as it is stored."""
     if "learner" not in needs(method, increment):
         return Counter()
     reference = int(method.learnability.reference_weight > 0)

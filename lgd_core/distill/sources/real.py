@@ -11,13 +11,13 @@ if TYPE_CHECKING:
 
 
 class StoredSettings(Config):
-    """What decides images that the prior has not drawn: how they are stored."""
+    """The settings of images that the prior has not drawn: how they are stored."""
 
     through_autoencoder: bool
 
 
 def settings(method: MethodConfig, increment: int) -> StoredSettings:
-    """Return what decides an increment beside the real images."""
+    """Return the settings of an increment."""
     return StoredSettings(through_autoencoder=method.through_autoencoder)
 
 
