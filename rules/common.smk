@@ -16,6 +16,7 @@ from lgd_core.config.stages import (
     draw_settings,
     drawn_images,
     redundancy_settings,
+    reference_settings,
     seed_settings,
     seen_images,
     stored_images,
@@ -183,6 +184,7 @@ def compared(wildcards):
 
 
 include: "common/data.smk"
+include: "common/reference.smk"
 include: "common/evaluate.smk"
 include: "common/prior.smk"
 include: "common/increment.smk"

@@ -1,12 +1,14 @@
-"""The reference model, trained on the real images."""
+"""The reference model, which understands the real images."""
 
 
 rule train_reference:
-    """Train the reference model on all real training images, without CutMix."""
+    """Train the reference model on all real training images, or read weights of it."""
     input:
-        arrays("train", "test"),
+        lambda wildcards: arrays(
+            *(["test"] if reads_weights(wildcards) else ["train", "test"])
+        ),
     output:
-        model="results/{dataset}/reference/model.safetensors",
+        model=REFERENCE,
         metrics="results/{dataset}/reference/metrics.json",
     log:
         "results/logs/train_reference/{dataset}.log",
@@ -19,11 +21,10 @@ rule train_reference:
     resources:
         gpu=GPU,
     params:
-        settings=lambda wildcards: stage(
-            "train_reference",
-            1,
-            reference=dataset_of(wildcards).reference,
-            network=trained_images(dataset_of(wildcards)),
-        ),
+        settings=reference_stage,
+        weights=lambda wildcards: reference_weights(wildcards.dataset),
+        # A function with `threads` does not trigger reruns: the file may lie anywhere.
+        reference=lambda wildcards, threads: canonical(dataset_of(wildcards).reference),
+        record=WEIGHTS_RECORD,
     script:
         "../workflow_scripts/train_reference.py"

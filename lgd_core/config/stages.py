@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 
 from lgd_core.base.errors import UserError
+from lgd_core.config.classes import imagenet_indices
 from lgd_core.config.kinds import image_sources
 from lgd_core.config.methods import epochs_for_ipc, needs
 from lgd_core.config.models.dataset import DatasetConfig
@@ -190,6 +191,15 @@ def images_trained_on(lesson: StudentSettings, size: int) -> int:
 def student_images(dataset: DatasetConfig, protocol: ProtocolConfig) -> SeenImages:
     """Return what a protocol of protocol_on shows students of a data set's images."""
     return seen_images(dataset).model_copy(update={"augment": protocol.augment})
+
+
+def reference_settings(dataset: DatasetConfig) -> dict[str, Any]:
+    """Return what decides the reference model beside its images or its file of weights."""
+    reference, keys = dataset.reference, {"weights"}
+    if reference.weights is None:
+        return reference.model_dump(exclude=keys)
+    indices = [imagenet_indices()[wnid] for wnid in dataset.wnids]
+    return {"architecture": reference.architecture, "indices": indices}
 
 
 def redundancy_settings(dataset: DatasetConfig) -> AloneSettings:

@@ -9,7 +9,6 @@ from lgd_core.config.external import list_seed
 from lgd_core.config.methods import SEED_SOURCES, needs, prior_owner
 from lgd_core.distill.guidances.modes import mode_settings
 
-REFERENCE = "results/{dataset}/reference/model.safetensors"
 INFLUENCE = "results/{dataset}/influence/gradients.safetensors"
 SEED = "results/{dataset}/{method}/s{seed}/k0/increment.safetensors"
 SEED_RECORD = "results/{dataset}/{method}/s{seed}/k0/seed_listing.json"

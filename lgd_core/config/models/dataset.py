@@ -169,9 +169,17 @@ class NetworkConfig(Config):
 
 
 class ReferenceConfig(NetworkConfig):
-    """The reference model, trained on all real training images without CutMix."""
+    """The reference model, trained on all real training images without CutMix, or read."""
 
     architecture: str = Field(default="ResNetAP-10", description="Architecture of the reference.")
+    weights: Text | None = Field(
+        default=None,
+        description=(
+            "Weights that are read instead of training: a .pth, .pt or .safetensors file, or "
+            "IMAGENET1K_V1 for those of torchvision in PyTorch's cache (ResNet-18-bn). Of 1000 "
+            "classes those of the data set are kept, by their wnids."
+        ),
+    )
     seed: Natural = Field(default=0, description="Seed of the reference.")
     evaluations: Evaluations = 100
 
