@@ -60,9 +60,6 @@ class Catalogue:
         self.config = fill_defaults(config, self.schemas["config"])
         self.read, self.files = cache(load_yaml), cache(self._files)
         self.run = validated(RunConfig, self.config, "config")
-        if self.run.methods == "all":
-            self.config["methods"] = self.files("method")
-            self.run = self.run.model_copy(update={"methods": self.files("method")})
         self.variants: dict[str, Variant] = {}
         self.sweeps = {name: self._sweep(name) for name in self.files("ablation")}
         self.variants = derive_variants(

@@ -1,6 +1,8 @@
 """What a data set has to hold for a method or a measurement: what no model of one file can say."""
 
 from lgd_core.base.errors import UserError
+from lgd_core.config.kinds import image_sources
+from lgd_core.config.models.base import DisagreementError
 from lgd_core.config.models.dataset import DatasetConfig
 from lgd_core.config.models.method import MethodConfig
 
@@ -16,6 +18,10 @@ def check_held_out(dataset: DatasetConfig, where: str, purpose: str) -> None:
 
 def check_method(method: MethodConfig, dataset: DatasetConfig, where: str) -> None:
     """Raise UserError where keys of a method do not agree with its data set."""
+    try:
+        image_sources()[method.source].check(method, dataset)
+    except DisagreementError as error:
+        raise UserError(f"{where}: {error.key}: {error}") from None
     held_out = dataset.source.validation_fraction
     if method.learner.monitor == "validation" and not held_out:
         raise UserError(

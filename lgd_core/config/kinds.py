@@ -68,6 +68,10 @@ def no_architectures(method: MethodConfig) -> dict[str, str]:
     return {}
 
 
+def no_check(method: MethodConfig, dataset: Any) -> None:
+    """Accept any data set."""
+
+
 @dataclass(frozen=True)
 class ImageSource:
     """A source of images: what a method says of it, and how an increment comes from it.
@@ -78,6 +82,7 @@ class ImageSource:
     image, names of `network_evaluations.PASSES` to numbers. ``sections`` are keys of a method that
     this source alone reads. ``factor`` takes the settings: each stored image holds factor x factor
     smaller ones. ``architectures`` are those of the networks it trains, by their dotted key.
+    ``check`` raises DisagreementError if a method does not fit a data set.
     """
 
     description: str
@@ -89,6 +94,7 @@ class ImageSource:
     sections: dict[str, type[Config]] = field(default_factory=dict[str, type[Config]])
     factor: Callable[[Any], int] = one_image
     architectures: Callable[[MethodConfig], dict[str, str]] = no_architectures
+    check: Callable[[MethodConfig, Any], None] = no_check
 
 
 def guidance_kinds() -> dict[str, GuidanceKind]:

@@ -21,7 +21,7 @@ from lgd_core.config.methods import (
     images_per_increment,
     prior_owner,
 )
-from lgd_core.config.models.base import validated
+from lgd_core.config.models.base import DisagreementError, validated
 from lgd_core.config.models.dataset import DatasetConfig, SourceConfig
 from lgd_core.config.models.method import FinetuneConfig, MethodConfig
 from lgd_core.config.models.protocol import ProtocolConfig
@@ -51,8 +51,24 @@ class Recipes:
         self.resolved = cache(self._method)
         self.content, self.unchecked = cache(self._content), cache(self._unchecked)
         self.same_as, self.protocol = cache(self._same_as), cache(self._protocol)
+        if self.run.methods == "all":
+            self._take_all_methods()
         self.external = resolve_external(self.run, self.names("dataset"), self.names("method"))
         self._check_all()
+
+    def _take_all_methods(self) -> None:
+        """Replace ``all`` by the methods that fit every data set of the run."""
+        files = self.catalogue.files("method")
+        methods = [name for name in files if all(self._fits(d, name) for d in self.run.datasets)]
+        self.run, self.config["methods"] = self.run.model_copy(update={"methods": methods}), methods
+
+    def _fits(self, dataset: str, name: str) -> bool:
+        method = self.unchecked(dataset, name)
+        try:
+            image_sources()[method.source].check(method, self.dataset(dataset))
+        except DisagreementError:
+            return False
+        return True
 
     def method(self, dataset: str, name: str) -> MethodConfig:
         """Return the recipe of a method on a data set; raises UserError for another's double."""

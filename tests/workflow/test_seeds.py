@@ -30,6 +30,7 @@ def plant(folder: Path) -> pd.DataFrame:
             ]
             rows += [{"method": method, "seed": seed, **run} for run in runs]
             facts = {"method": method, "seed": seed, "k": "1", "student": "ConvNet-2-w16"}
+            facts |= {"protocol": "hard", "label_bytes": 0}
             path = folder / f"results/digits/{method}/s{seed}/k1/evaluate/hard/ConvNet-2-w16"
             path.mkdir(parents=True)
             (folder / f"results/digits/{method}/s{seed}/k1/distilled").mkdir()

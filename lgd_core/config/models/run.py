@@ -136,7 +136,7 @@ class RunConfig(Config):
         default=["random", "dit", "lgd"],
         description=(
             "Methods to compare, in the order of the table: names of files in config/methods, or "
-            "all for every one of them."
+            "all for every one that fits the data sets."
         ),
     )
     students: Distinct[str] = Field(
