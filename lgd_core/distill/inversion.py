@@ -7,6 +7,7 @@ from the running ones in all layers of batch normalisation.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -19,7 +20,6 @@ from lgd_core.config.models.inversion import InversionConfig
 from lgd_core.config.models.protocol import ScheduleConfig
 from lgd_core.distill.context import SourceContext
 from lgd_core.distill.selection import present
-from lgd_core.distill.sources.inverted import InvertedSettings
 from lgd_core.networks.augment import random_flip, random_resized_crop
 from lgd_core.networks.classifiers import Preprocess, resized
 from lgd_core.networks.training import preprocessor, schedule_for
@@ -27,15 +27,14 @@ from lgd_core.networks.training import preprocessor, schedule_for
 RATIO = [3 / 4, 4 / 3]
 
 
-def invert(context: SourceContext[InvertedSettings]) -> Tensor:
+def invert(context: SourceContext[Any], recipe: InversionConfig) -> Tensor:
     """Return the images of an increment, uint8 (classes x N, C, H, W), class by class.
 
     A batch holds one image of each of some classes, so that the statistics of a batch are those of
     many.
     """
-    recipe, device = context.settings.inversion, context.prior.device
-    network = present(context.artifacts.reference)
-    inverter = Inverter(network, preprocessor(context.seen).to(device), recipe, context.key)
+    network, preprocess = present(context.artifacts.reference), preprocessor(context.seen)
+    inverter = Inverter(network, preprocess.to(context.prior.device), recipe, context.key)
     shape = (len(context.labels), context.ipc, *context.seen.shape)
     images = torch.empty(shape, dtype=torch.uint8)
     batches = [
@@ -93,9 +92,7 @@ class Inverter:
             for label in labels
         ]
         pixels = nn.Parameter(torch.stack(noise).to(device))
-        optimiser: torch.optim.Optimizer = torch.optim.Adam(
-            [pixels], lr=recipe.lr, betas=(recipe.momentum, 0.9), eps=1e-8
-        )
+        optimiser = _optimiser(pixels, recipe)
         schedule = schedule_for(optimiser, recipe.steps, ScheduleConfig(kind="cosine"))
         targets = torch.tensor(labels, device=device)
         low = -self.preprocess.mean / self.preprocess.std

@@ -6,6 +6,8 @@ losses are put together, factor x factor of them in one image. Picks do not depe
 the set: increment k of N images holds the mosaics kN to kN + N - 1 of a class.
 """
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -17,7 +19,6 @@ from lgd_core.config.models.mosaic import MosaicConfig
 from lgd_core.data.real_images import load_split, rows_of_class
 from lgd_core.distill.context import SourceContext
 from lgd_core.distill.selection import present
-from lgd_core.distill.sources.mosaics import MosaicSettings
 from lgd_core.networks.augment import random_resized_crop
 from lgd_core.networks.classifiers import Preprocess, resized
 from lgd_core.networks.training import preprocessor
@@ -25,13 +26,13 @@ from lgd_core.networks.training import preprocessor
 SQUARE = [1.0, 1.0]
 
 
-def mosaics(context: SourceContext[MosaicSettings]) -> Tensor:
+def mosaics(context: SourceContext[Any], recipe: MosaicConfig) -> Tensor:
     """Return the mosaics of an increment, uint8 (classes x N, C, H, W), class by class.
 
     Raises UserError if a class has too few images, or if too few of them are looked at.
     """
     images, known = load_split(present(context.artifacts.real), "originals")
-    recipe, (seed, increment) = context.settings.mosaic, context.key
+    seed, increment = context.key
     cells = recipe.factor**2
     first, count = increment * context.ipc * cells, context.ipc * cells
     if first + count > recipe.images:
@@ -57,7 +58,7 @@ def mosaics(context: SourceContext[MosaicSettings]) -> Tensor:
     return torch.cat(made)
 
 
-def _finished(context: SourceContext[MosaicSettings]) -> list[Tensor]:
+def _finished(context: SourceContext[Any]) -> list[Tensor]:
     state = context.checkpoint.load("mosaics", "made")
     return list(state["made"]) if state else []
 

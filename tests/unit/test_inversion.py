@@ -17,7 +17,8 @@ from lgd_core.config.models.inversion import InversionConfig
 from lgd_core.config.recipes import Recipes
 from lgd_core.diffusion.priors import Prior
 from lgd_core.distill.context import SourceContext
-from lgd_core.distill.inversion import Inverter, invert, statistics_distances
+from lgd_core.distill.inversion import Inverter, statistics_distances
+from lgd_core.distill.inversion import invert as inverted
 from lgd_core.distill.selection import Artifacts
 from lgd_core.distill.sources.inverted import InvertedSettings
 from lgd_core.networks.classifiers import build_network
@@ -46,6 +47,10 @@ def of(fixed_prior: Prior, trained: nn.Module) -> Callable[..., SourceContext]:
         )
 
     return make
+
+
+def invert(job: SourceContext) -> torch.Tensor:
+    return inverted(job, job.settings.inversion)
 
 
 def inverter(network: nn.Module, **changes: object) -> Inverter:

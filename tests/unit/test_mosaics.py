@@ -18,7 +18,8 @@ from lgd_core.base.errors import UserError
 from lgd_core.config.models.mosaic import MosaicConfig
 from lgd_core.diffusion.priors import Prior
 from lgd_core.distill.context import SourceContext
-from lgd_core.distill.mosaics import best_crops, crop_losses, grid, mosaics
+from lgd_core.distill.mosaics import best_crops, crop_losses, grid
+from lgd_core.distill.mosaics import mosaics as made_of
 from lgd_core.distill.selection import Artifacts
 from lgd_core.distill.sources.mosaics import MosaicSettings
 from lgd_core.networks.augment import random_resized_crop
@@ -27,6 +28,10 @@ from lgd_core.networks.training import preprocessor
 
 RECIPE = MosaicConfig(images=12, crops=3, factor=2)
 PREPROCESS = preprocessor(SEEN)
+
+
+def mosaics(job: SourceContext) -> Tensor:
+    return made_of(job, job.settings.mosaic)
 
 
 def seeded() -> torch.Generator:

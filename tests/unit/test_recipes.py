@@ -352,10 +352,16 @@ def test_data_sets_outside_the_run_need_not_be_whole(folder):
     assert "unknown key" in complaint(folder, run_of("dit")), "keys of all files are checked"
 
 
-def test_every_shipped_method_is_valid_on_every_shipped_data_set(folder):
+def fitting_methods(recipes, dataset):
+    """Return the shipped methods but the one that needs a reference with batch normalisation."""
+    assert not recipes.dataset(dataset).reference.architecture.endswith("-bn")
+    return [name for name in recipes.catalogue.files("method") if name != "sre2l"]
+
+
+def test_every_shipped_method_is_valid_on_every_shipped_data_set_that_it_fits(folder):
     recipes = Recipes(folder, {})
     for dataset in recipes.catalogue.files("dataset"):
-        for method in recipes.catalogue.files("method"):
+        for method in fitting_methods(recipes, dataset):
             assert recipes.method(dataset, method).ipc_per_increment == 10
 
 
@@ -458,7 +464,7 @@ def test_condensing_networks_must_take_the_images(folder):
 def test_only_condensed_images_hold_others(folder):
     recipes = Recipes(folder, {})
     held = {
-        name: factor(recipes.method("digits", name)) for name in recipes.catalogue.files("method")
+        name: factor(recipes.method("digits", name)) for name in fitting_methods(recipes, "digits")
     }
     assert {name for name, held_by_one in held.items() if held_by_one > 1} == {"idc1"}
     override = {"methods": {"idc1": {"source": "real", "condensation": {"factor": 2}}}}
@@ -673,7 +679,7 @@ def test_needs_influence(folder):
     recipes = Recipes(folder, {})
     found = {
         name
-        for name in recipes.catalogue.files("method")
+        for name in fitting_methods(recipes, "digits")
         if "influence" in needs(recipes.method("digits", name), 1)
     }
     assert found == {"igd", "minimax_igd"}

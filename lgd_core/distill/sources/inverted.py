@@ -37,7 +37,7 @@ def make(context: "SourceContext[InvertedSettings]") -> "Candidates":
     from lgd_core.distill.context import as_candidates
     from lgd_core.distill.inversion import invert
 
-    images = invert(context)
+    images = invert(context, context.settings.inversion)
     through = context.settings.through_autoencoder
     return as_candidates(images, len(context.labels), through, context.prior), {}
 

@@ -34,7 +34,7 @@ def make(context: "SourceContext[MosaicSettings]") -> "Candidates":
     from lgd_core.distill.context import as_candidates
     from lgd_core.distill.mosaics import mosaics
 
-    images = mosaics(context)
+    images = mosaics(context, context.settings.mosaic)
     through = context.settings.through_autoencoder
     return as_candidates(images, len(context.labels), through, context.prior), {}
 
