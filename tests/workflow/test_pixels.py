@@ -1,4 +1,4 @@
-"""Selected and pixel-optimised baselines, made from what the finished project has."""
+"""Selected, composed and pixel-optimised baselines, made from what the finished project has."""
 
 import json
 import os
@@ -14,8 +14,8 @@ from conftest import copy_of
 
 from lgd_core.base.tensors import load_tensors
 
-METHODS = ["herding", "kcenter", "dm", "idc1"]
-RUN = ("--config", "methods=[herding,kcenter,dm,idc1]", "ipc=[10]")
+METHODS = ["herding", "kcenter", "rded", "dm", "idc1"]
+RUN = ("--config", "methods=[herding,kcenter,rded,dm,idc1]", "ipc=[10]")
 TABLE = "results/digits_ipc10/table.csv"
 INCREMENT = "results/digits/{}/s0/k{}/increment.safetensors"
 IDC = "results/digits/idc1/s0/k0"
@@ -44,6 +44,30 @@ def test_every_baseline_has_a_row_and_a_recipe(baselines):
         assert images.shape == (100, 1, 8, 8)
         drawn = metadata["recipe"]["method"]["draw"] or {"keys": {}}
         assert ("condensation" in drawn["keys"]) == (method in ("dm", "idc1"))
+
+
+def test_a_network_is_inverted_whose_reference_has_batch_norm(baselines, tmp_path):
+    """SRe2L from a reference of its own: both increments, from no real image."""
+    project = copy_of(baselines, tmp_path / "project")
+    network = "datasets: {digits: {reference: {architecture: ConvNet-3-w32-bn}}}"
+    short = "methods: {sre2l: {inversion: {steps: 30, roll: 1}}}"
+    run = ("--config", "methods=[sre2l]", f"overrides={{{network}, {short}}}")
+    wanted = [INCREMENT.format("sre2l", k) for k in (0, 1)]
+    project.make(*run, "--", *wanted)
+    assert "Nothing to be done" in project.make("-n", *run, "--", *wanted)
+    images = [images_of(project, "sre2l", k)[0] for k in (0, 1)]
+    assert all(found.shape == (100, 1, 8, 8) for found in images)
+    assert not (images[0] == images[1]).all()
+    refused = project.run("-n", "--config", "methods=[sre2l]", "--", wanted[0])
+    assert "expected one with batch normalisation" in refused.stderr
+
+
+def test_mosaics_hold_four_crops_of_training_images_and_are_seen_whole(baselines):
+    images, metadata = images_of(baselines, "rded")
+    assert metadata["recipe"]["method"]["draw"]["keys"]["mosaic"]["factor"] == 2
+    assert metadata["formation"] == 1, "students see mosaics as they are"
+    cells = images.unfold(2, 4, 4).unfold(3, 4, 4)
+    assert len({cell.numpy().tobytes() for cell in cells.reshape(400, 4, 4)}) > 390
 
 
 def test_coresets_are_training_images_and_increments_share_none(baselines):
