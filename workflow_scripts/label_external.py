@@ -7,11 +7,11 @@ from lessons import regions_of, teacher_of
 
 from lgd_core.config.models.protocol import LabelsConfig
 from lgd_core.data.real_images import load_set
-from lgd_core.evaluation.soft_labels import label_images, save_labels
+from lgd_core.evaluation.soft_labels import label_images, save_labels, set_digest
 
 with running(snakemake) as job:
     labels = job.read("labels", LabelsConfig)
     stored = (*load_set(Path(snakemake.input.images).parent), 1)
     data = regions_of(job, stored, labels.regions)
     found = label_images(teacher_of(job), data, labels)
-    save_labels(snakemake.output.labels, found, data, job.stamp())
+    save_labels(snakemake.output.labels, found, set_digest(*stored[:2]), job.stamp())

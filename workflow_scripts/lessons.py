@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from lgd_core.config.settings import SeenImages, StudentSettings
 from lgd_core.data.real_images import load_split
-from lgd_core.evaluation.soft_labels import load_labels
+from lgd_core.evaluation.soft_labels import load_labels, set_digest
 from lgd_core.evaluation.students import Lesson
 from lgd_core.networks.classifiers import load_network
 from lgd_core.networks.training import Images
@@ -46,5 +46,5 @@ def taught(job: Job, stored: Stored, recipe: StudentSettings, real: Path, seed: 
         key=("student", seed, int(wildcards.run)),
         checkpoint=job.checkpoint,
         teacher=teacher_of(job) if job.snakemake.input.get("teacher") else None,
-        stored=load_labels(labels, data) if labels else None,
+        stored=load_labels(labels, set_digest(*stored[:2])) if labels else None,
     )

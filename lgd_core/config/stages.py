@@ -116,12 +116,13 @@ def seed_settings(method: MethodConfig) -> SeedSettings:
 
 
 def protocol_on(protocol: ProtocolConfig, dataset: DatasetConfig) -> ProtocolConfig:
-    """Return a protocol in which what it leaves to the data set is filled in."""
+    """Return what acts of a protocol, with what it leaves to the data set filled in."""
     own, optimiser, times = dataset.evaluation, protocol.optimiser, protocol.evaluations
     timed = protocol.steps is not None
     spread = times.every is None and times.count is None
     return protocol.model_copy(
         update={
+            "description": "",
             "epochs": None if timed else _or(protocol.epochs, own.epochs),
             "batch": _or(protocol.batch, own.batch),
             "cutmix": _or(protocol.cutmix, own.cutmix),

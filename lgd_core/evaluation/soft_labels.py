@@ -77,17 +77,17 @@ def label_images(
 
 
 def save_labels(
-    path: str | Path, labels: StoredLabels, data: Images, metadata: dict[str, Any]
+    path: str | Path, labels: StoredLabels, labelled: str, metadata: dict[str, Any]
 ) -> None:
-    """Write labels with a digest of the images that they belong to."""
-    facts = {"labelled": image_digest(data), "classes": labels.count}
+    """Write labels with the digest of the set that they belong to, see set_digest."""
+    facts = {"labelled": labelled, "classes": labels.count}
     save_tensors(path, labels.tensors(), metadata | facts)
 
 
-def load_labels(path: str | Path, data: Images) -> StoredLabels:
-    """Read the labels of a set; raises UserError where they belong to other images."""
+def load_labels(path: str | Path, expected: str) -> StoredLabels:
+    """Read the labels of a set; raises UserError if its digest is not the expected one."""
     tensors, metadata = load_tensors(path)
-    found, expected = metadata["labelled"], image_digest(data)
+    found = metadata["labelled"]
     if found != expected:
         raise UserError(
             f"{path}: labelled: found {found}, expected {expected}, the digest of the set's "
@@ -96,9 +96,9 @@ def load_labels(path: str | Path, data: Images) -> StoredLabels:
     return StoredLabels(tensors["log_probabilities"], tensors.get("classes"), metadata["classes"])
 
 
-def image_digest(data: Images) -> str:
-    """Return a digest of a set's images as networks see them, and of their classes."""
-    return digest([data.images, data.labels])
+def set_digest(images: Tensor, labels: Tensor) -> str:
+    """Return a digest of a set's images as they are stored, and of their classes."""
+    return digest([images, labels])
 
 
 def student_loss(

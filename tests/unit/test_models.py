@@ -148,7 +148,7 @@ def test_a_type_that_no_key_has_is_not_passed_over():
 NEEDED = {
     "config": {},
     "method": {},
-    "protocol": {"description": "P"},
+    "protocol": {},
     "ablation": {"title": "T", "base": "dit", "ipc": [10], "methods": ["dit"]},
     "dataset": {
         "classes": ["a", "b"],

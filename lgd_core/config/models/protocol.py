@@ -11,7 +11,6 @@ from lgd_core.config.models.base import (
     DisagreementError,
     Fraction,
     LearningRate,
-    Text,
 )
 from lgd_core.config.models.dataset import AugmentConfig
 
@@ -117,7 +116,7 @@ class ProtocolConfig(Config):
     to null is as `evaluation` and `augment` of the data set say.
     """
 
-    description: Text = Field(description="One line for tables and the report.")
+    description: str = Field(default="", description="One line on what students learn.")
     labels: LabelsConfig = Field(default_factory=LabelsConfig)
     epochs: Annotated[dict[Count, Count], Field(min_length=1)] | None = Field(
         default=None,
