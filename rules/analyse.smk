@@ -13,7 +13,9 @@ rule table:
         reference="results/{dataset}/reference/metrics.json",
         # Not read, but a table should be made together with the sets as images.
         sets=ancient(over_methods("results/{dataset}/{method}/s{seed}/k{k}/distilled")),
-        paper=lambda wildcards: paper_tables(wildcards, ["table_1", "table_5"]),
+        paper=lambda wildcards: paper_tables(
+            wildcards, ["table_1", "table_2", "table_5"]
+        ),
     output:
         table=reported(
             "results/{dataset}_ipc{ipc}{name}/table.csv",

@@ -13,6 +13,7 @@ PAPER = ROOT / "config" / "paper"
 # Cells of the paper's table, and those among them that the text has.
 CELLS = {
     "table_1": (2 * 3 * 2 * 9, 2 * 3 * 2 * 9),
+    "table_2": (6, 6),
     "table_3": (2 * 3 * 3, 2 * 3 * 3),
     "table_4": (3 * 6, 3 * 6),
     "table_5": (2 * 3 * 2 * 4, 2 * 3 * 2 * 4),
@@ -37,7 +38,7 @@ def test_every_cell_is_there_once(name):
     assert len(rows) == pd.Series(axes).prod()
     assert rows["top1"].dropna().between(40, 96).all()
     assert rows["std"].dropna().between(0.05, 4).all()
-    assert set(rows["protocol"]) <= {"hard", "incremental", "reference"}
+    assert set(rows["protocol"]) <= {"hard", "incremental", "reference", "rded"}
     assert f"`{name}.csv`" in (PAPER / "README.md").read_text()
 
 
@@ -47,6 +48,7 @@ SPOTS = [
     ("table_1", "imagewoof", 100, "lgd", "ResNet-18", 72.9, 0.6),
     ("table_1", "imagewoof", 100, "full", "ConvNet-6", 85.9, 0.4),
     ("table_1", "imagewoof", 50, "idc1", "ResNetAP-10", 49.3, 0.9),
+    ("table_2", "imagenet1k", 50, "lgd", "ResNet-18-bn", 60.1, None),
     ("table_3", "imagenette", 50, "lgd", "ResNetAP-10", 84.7, 1.2),
     ("table_3", "imagenette", 100, "lgd_learner_ResNet-18", "ConvNet-6", 86.7, 1.6),
     ("table_4", "imagenette", 10, "igd", "ResNetAP-10", 64.5, 0.9),
