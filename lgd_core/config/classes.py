@@ -1,5 +1,6 @@
 """Classes of a data set: names, wnids, ImageNet indices, and the folders that hold their images."""
 
+import csv
 import re
 from collections.abc import Sequence
 from functools import cache
@@ -27,6 +28,29 @@ def imagenet_indices() -> dict[str, int]:
     """
     path = distribution("timm").locate_file("timm/data/_info/imagenet_synsets.txt")
     return {wnid: index for index, wnid in enumerate(sorted(Path(str(path)).read_text().split()))}
+
+
+def read_classes(path: str, where: str) -> list[str] | list[dict[str, str]]:
+    """Return the classes of a CSV file, in its order: names, or mappings of wnid and name.
+
+    Raises UserError, for ``where``, if there is no such file, or if it has other columns.
+    """
+    key = f"{where}: classes"
+    try:
+        with open(path, encoding="utf-8", newline="") as stream:
+            rows = list(csv.DictReader(stream))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"{key}: {path}: {reason}, expected a list or a CSV file") from None
+    columns = set(rows[0]) if rows else set()
+    if not all(all(row.values()) for row in rows) or columns not in ({"name"}, {"wnid", "name"}):
+        found = ", ".join(map(str, columns)) or "nothing"
+        raise UserError(
+            f"{key}: {path}: found {found}, expected name, and wnid if any, in all rows"
+        )
+    if columns == {"name"}:
+        return [row["name"] for row in rows]
+    return [{"wnid": row["wnid"], "name": row["name"]} for row in rows]
 
 
 def prior_labels(dataset: "DatasetConfig", where: str) -> list[int]:

@@ -11,7 +11,7 @@ from lgd_core.base.listings import Listing
 from lgd_core.config.architectures import parse_architecture
 from lgd_core.config.catalogue import Catalogue
 from lgd_core.config.checks import check_method
-from lgd_core.config.classes import prior_labels
+from lgd_core.config.classes import prior_labels, read_classes
 from lgd_core.config.complete import CompleteMethod
 from lgd_core.config.external import ExternalSet, resolve_external
 from lgd_core.config.kinds import image_sources
@@ -172,6 +172,8 @@ class Recipes:
     def _dataset(self, name: str) -> DatasetConfig:
         own, where = self.catalogue.file("dataset", name, "datasets"), self._where(name)
         keys = merge(own, self.catalogue.overrides("dataset", name))
+        if isinstance(keys.get("classes"), str):
+            keys["classes"] = read_classes(keys["classes"], where)
         check(keys, self.catalogue.schemas["dataset"], where)
         keys = fill_defaults(keys, self.catalogue.schemas["dataset"])
         expand_paths(keys, ("prior.source", "prior.vae", "source.folder"), where)

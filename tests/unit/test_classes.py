@@ -11,8 +11,10 @@ from lgd_core.config.classes import (
     class_label,
     imagenet_indices,
     prior_labels,
+    read_classes,
 )
 from lgd_core.config.models.dataset import DatasetConfig
+from lgd_core.config.recipes import Recipes
 
 DOGS = [
     {"wnid": "n02096294", "index": 193, "name": "Australian terrier"},
@@ -148,3 +150,49 @@ def test_a_class_is_known_by_its_folder_s_name() -> None:
     assert class_label("1_Ankle_boot", names) == 1
     with pytest.raises(UserError, match="found 'boot', expected one of 0_T_shirt_top, 1_Ankle"):
         class_label("boot", names)
+
+
+def test_classes_of_imagenet_are_a_file_in_the_order_of_their_indices() -> None:
+    found = read_classes("config/classes/imagenet1k.csv", "d.yaml")
+    assert [each["wnid"] for each in found] == list(imagenet_indices())
+    names = [each["name"] for each in found]
+    assert len({name.lower() for name in names}) == 1000
+    by_wnid = {each["wnid"]: each["name"] for each in found}
+    for dataset in ("imagenette", "imagewoof"):
+        for known in Recipes("config", {}).dataset(dataset).classes:
+            assert by_wnid[known.wnid] == known.name
+
+
+def test_a_data_set_may_name_a_file_of_classes(tmp_path: Path) -> None:
+    wnids, names = tmp_path / "wnids.csv", tmp_path / "names.csv"
+    wnids.write_text("wnid,name\nn01440764,tench\nn02102040,springer\n")
+    names.write_text("name\nant\nbee\n")
+    for path, dataset, expected in (
+        (wnids, "imagenette", ["tench", "springer"]),
+        (names, "digits", ["ant", "bee"]),
+    ):
+        overrides = {"datasets": {dataset: {"classes": str(path)}}}
+        recipe = Recipes("config", {"overrides": overrides}).dataset(dataset)
+        assert recipe.class_names == expected
+    assert recipe.wnids == []
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "No such file"),
+        ("", "found nothing"),
+        ("label\nant\n", "found label"),
+        ("wnid,name\nn01440764,\n", "in all rows"),
+        ("wnid,name\nn01440764\n", "in all rows"),
+        ("wnid,name\nn01440764,a,b\n", "in all rows"),
+    ],
+)
+def test_a_file_without_classes_is_one_line(tmp_path: Path, text: str | None, message: str) -> None:
+    path = tmp_path / "classes.csv"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(UserError, match=message) as caught:
+        read_classes(str(path), "d.yaml")
+    assert str(caught.value).startswith(f"d.yaml: classes: {path}: ")
+    assert "\n" not in str(caught.value)

@@ -278,9 +278,12 @@ class DatasetConfig(Config):
     description: str = Field(default="", description="One line for tables and the report.")
     classes: Distinct[Text | ClassConfig] = Field(
         min_length=2,
+        # Recipes replaces the name of a file by the classes in it, see classes.read_classes.
+        json_schema_extra={"type": ["array", "string"]},
         description=(
             "In label order, class names or, for ImageNet's classes, mappings of wnid, name and "
-            "perhaps index: the wnid decides the label of a pretrained prior."
+            "perhaps index: the wnid decides the label of a pretrained prior. Or a CSV file with "
+            "the columns name and, for ImageNet's classes, wnid."
         ),
     )
     image: ImageConfig
