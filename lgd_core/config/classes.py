@@ -42,13 +42,13 @@ def read_classes(path: str, where: str) -> list[str] | list[dict[str, str]]:
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         reason = getattr(error, "strerror", None) or error
         raise UserError(f"{key}: {path}: {reason}, expected a list or a CSV file") from None
-    columns = set(rows[0]) if rows else set()
-    if not all(all(row.values()) for row in rows) or columns not in ({"name"}, {"wnid", "name"}):
-        found = ", ".join(map(str, columns)) or "nothing"
+    columns: list[str] = sorted(map(str, rows[0])) if rows else []
+    if not all(all(row.values()) for row in rows) or columns not in (["name"], ["name", "wnid"]):
+        found = ", ".join(columns) or "nothing"
         raise UserError(
             f"{key}: {path}: found {found}, expected name, and wnid if any, in all rows"
         )
-    if columns == {"name"}:
+    if columns == ["name"]:
         return [row["name"] for row in rows]
     return [{"wnid": row["wnid"], "name": row["name"]} for row in rows]
 
