@@ -18,11 +18,12 @@ from lgd_core.base.progress import progress
 from lgd_core.base.seeding import generator
 from lgd_core.config.models.inversion import InversionConfig
 from lgd_core.config.models.protocol import ScheduleConfig
+from lgd_core.diffusion.priors import to_uint8
 from lgd_core.distill.context import SourceContext
 from lgd_core.distill.selection import present
 from lgd_core.networks.augment import random_flip, random_resized_crop
-from lgd_core.networks.classifiers import Preprocess, resized
-from lgd_core.networks.training import preprocessor, schedule_for
+from lgd_core.networks.classifiers import Preprocess
+from lgd_core.networks.training import preprocessor, resize_stored, schedule_for
 
 RATIO = [3 / 4, 4 / 3]
 
@@ -47,8 +48,8 @@ def invert(context: SourceContext[Any], recipe: InversionConfig) -> Tensor:
             labels = [context.labels[row] for row in rows]
             own = context.checkpoint.part(f"batch{number}")
             pixels = inverter.finished(labels, position, own, context.seen.side)
-            stored = resized(pixels.float(), context.seen.image.size)
-            images[list(rows), position] = stored.clamp(0, 255).round().to(torch.uint8)
+            size = context.seen.image.size
+            images[list(rows), position] = resize_stored(pixels, size, images.device)
             bar.update()
     return images.flatten(0, 1)
 
@@ -74,8 +75,7 @@ class Inverter:
         if (state := checkpoint.load("finished", "images")) is not None:
             return state["images"]
         pixels = self.optimise(labels, position, checkpoint, side)
-        on_unit = pixels * self.preprocess.std + self.preprocess.mean
-        images = (on_unit * 255).clamp(0, 255).round().to(torch.uint8).cpu()
+        images = to_uint8(pixels * self.preprocess.std + self.preprocess.mean)
         # The state of the optimiser is several times as large as the images.
         checkpoint.clear()
         checkpoint.save("finished", {"images": images})

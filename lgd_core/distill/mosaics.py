@@ -17,6 +17,7 @@ from lgd_core.base.progress import progress
 from lgd_core.base.seeding import generator
 from lgd_core.config.models.mosaic import MosaicConfig
 from lgd_core.data.real_images import load_split, rows_of_class
+from lgd_core.diffusion.priors import to_uint8
 from lgd_core.distill.context import SourceContext
 from lgd_core.distill.selection import present
 from lgd_core.networks.augment import random_resized_crop
@@ -51,7 +52,7 @@ def mosaics(context: SourceContext[Any], recipe: MosaicConfig) -> Tensor:
             rng = generator("mosaic crops", seed, label)
             crops, losses = best_crops(reference, preprocess, looked_at, label, recipe, rng)
             kept = losses.argsort(stable=True)[first : first + count]
-            made.append(grid(crops[kept], recipe.factor).cpu())
+            made.append(grid(crops[kept], recipe.factor))
             bar.update()
             if context.checkpoint.due():
                 context.checkpoint.save("mosaics", {"made": torch.stack(made)})
@@ -75,7 +76,8 @@ def best_crops(
 ) -> tuple[Tensor, Tensor]:
     """Return the crop of each uint8 image (N, C, H, W) with the lowest loss, and the losses (N,).
 
-    Crops are square and have the side of a mosaic's cell, uint8 (N, C, h, w). The loss is the
+    Crops are square and have the side of a mosaic's cell, uint8 (N, C, h, w); both results are on
+    the CPU. The loss is the
     observer's cross-entropy with the class ``label`` of the crop at that size, with zeros around it
     up to the observer's own.
     """
@@ -88,8 +90,8 @@ def best_crops(
         lowest = found.view(len(part), recipe.crops).min(1)
         places = torch.arange(len(part), device=part.device) * recipe.crops + lowest.indices
         cells = resized(views[places], images.shape[-1] // recipe.factor)
-        best.append((cells * 255).clamp(0, 255).round().to(torch.uint8))
-        losses.append(lowest.values)
+        best.append(to_uint8(cells))
+        losses.append(lowest.values.cpu())
     return torch.cat(best), torch.cat(losses)
 
 

@@ -115,18 +115,28 @@ def student_loss(
     if source == "class":
         return class_loss(settings.cutmix, settings.shuffle)
     if source == "online" and teacher is not None:
-        return _OnlineLoss(teacher, settings.cutmix, settings.shuffle, temperature)
+        return _OnlineLoss(settings.cutmix, settings.shuffle, temperature, teacher)
     if source == "stored" and stored is not None:
-        return _StoredLoss(stored, settings.cutmix, settings.shuffle, temperature)
+        return _StoredLoss(settings.cutmix, settings.shuffle, temperature, stored)
     raise ValueError(f"{source} labels: found neither teacher nor labels, expected them")
 
 
 @dataclass(frozen=True)
-class _OnlineLoss:
-    teacher: nn.Module
+class _SoftLoss:
+    """What losses of both kinds of labels have in common."""
+
     mix: bool
     shuffle: int
     temperature: float
+
+    def logarithms(self, network: nn.Module, images: Tensor) -> Tensor:
+        """Return the logarithms of a network's probabilities (B, classes) at the temperature."""
+        return F.log_softmax(network(images) / self.temperature, 1)
+
+
+@dataclass(frozen=True)
+class _OnlineLoss(_SoftLoss):
+    teacher: nn.Module
 
     def __call__(
         self, model: nn.Module, data: Images, rows: Tensor, rng: torch.Generator
@@ -135,17 +145,14 @@ class _OnlineLoss:
         if self.mix:
             images, _, _ = cutmix(images, rng)
         with torch.no_grad():
-            labels = F.log_softmax(self.teacher(images) / self.temperature, 1)
-        found = F.log_softmax(model(images) / self.temperature, 1)
+            labels = self.logarithms(self.teacher, images)
+        found = self.logarithms(model, images)
         return F.kl_div(found, labels, reduction="batchmean", log_target=True)
 
 
 @dataclass(frozen=True)
-class _StoredLoss:
+class _StoredLoss(_SoftLoss):
     stored: StoredLabels
-    mix: bool
-    shuffle: int
-    temperature: float
 
     def __call__(
         self, model: nn.Module, data: Images, rows: Tensor, rng: torch.Generator
@@ -155,5 +162,5 @@ class _StoredLoss:
         if self.mix:
             images, order, own = cutmix(images, rng)
             labels = own * labels + (1 - own) * labels[order.to(labels.device)]
-        found = F.log_softmax(model(images) / self.temperature, 1)
+        found = self.logarithms(model, images)
         return F.kl_div(found, labels, reduction="batchmean")

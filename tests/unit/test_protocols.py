@@ -10,6 +10,7 @@ from torch import nn
 
 from lgd_core.base.checkpoints import Checkpoint
 from lgd_core.base.errors import UserError
+from lgd_core.config.catalogue import read_run
 from lgd_core.config.methods import images_per_increment
 from lgd_core.config.models.protocol import ScheduleConfig
 from lgd_core.config.recipes import Recipes
@@ -238,3 +239,12 @@ def test_a_full_cosine_ends_at_nothing() -> None:
         optimiser.step()
         schedule.step()
     assert optimiser.param_groups[0]["lr"] == pytest.approx(0.0, abs=1e-12)
+
+
+def test_the_shipped_comparison_of_labels_is_at_equal_steps() -> None:
+    recipes = Recipes("config", read_run(["config/config.yaml", "config/labels.yaml"]))
+    assert recipes.run.protocols == ["hard_steps", "soft_steps", "soft_kd_steps"]
+    for dataset in ("fashionmnist", "glyphs"):
+        steps = {recipes.lesson(dataset, name, "ConvNet-3-w32", 50).steps for name in PRESETS}
+        assert steps - {None} == {1600}
+    assert recipes.run.runs >= 3
