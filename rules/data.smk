@@ -20,8 +20,7 @@ rule fetch_dataset:
             source=fetching_keys(source_of(wildcards)),
         ),
         images=lambda wildcards: source_images(wildcards.dataset),
-        # A function with `threads` does not trigger reruns: a folder may be moved.
-        source=lambda wildcards, threads: canonical(source_of(wildcards)),
+        source=where_images_lie,
     script:
         "../workflow_scripts/fetch_dataset.py"
 
@@ -42,8 +41,7 @@ rule prepare_dataset:
     params:
         settings=prepared_settings,
         images=lambda wildcards: source_images(wildcards.dataset),
-        # A function with `threads` does not trigger reruns: a folder may be moved.
-        source=lambda wildcards, threads: canonical(source_of(wildcards)),
+        source=where_images_lie,
         record=SOURCE_RECORD,
     script:
         "../workflow_scripts/prepare_dataset.py"

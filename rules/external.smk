@@ -183,5 +183,8 @@ rule neighbours_external:
             names=external_dataset(wildcards).class_names,
             network=seen_images(external_dataset(wildcards)),
         ),
+        source=lambda wildcards, threads: where_images_lie(
+            external_of(wildcards), threads
+        ),
     script:
         "../workflow_scripts/neighbours_external.py"

@@ -5,7 +5,8 @@ rule cluster_modes:
     """Find the modes of every class's real latents, for mode guidance."""
     input:
         arrays("originals"),
-        latents="results/{dataset}/latents.safetensors",
+        latents="results/{dataset}/latents.npy",
+        record="results/{dataset}/latents.json",
     output:
         modes="results/{dataset}/{method}/s{seed}/k{k}/modes.safetensors",
     log:
@@ -52,6 +53,7 @@ rule seed_increment:
         # A function with `threads` does not trigger reruns: a folder may be moved.
         folder=lambda wildcards, threads: seed_folder(wildcards),
         record=SEED_RECORD,
+        source=where_images_lie,
     script:
         "../workflow_scripts/seed_increment.py"
 
@@ -82,6 +84,7 @@ rule sample_candidates:
             prior_labels=dataset_of(wildcards).prior.labels,
             network=drawn_images(dataset_of(wildcards), method_of(wildcards)),
         ),
+        source=where_images_lie,
     script:
         "../workflow_scripts/sample_candidates.py"
 

@@ -25,6 +25,7 @@ rule train_surrogate:
             influence=dataset_of(wildcards).influence,
             network=trained_images(dataset_of(wildcards)),
         ),
+        source=where_images_lie,
     script:
         "../workflow_scripts/train_surrogate.py"
 
@@ -53,5 +54,6 @@ rule influence_gradients:
             influence=dataset_of(wildcards).influence,
             network=seen_images(dataset_of(wildcards)),
         ),
+        source=where_images_lie,
     script:
         "../workflow_scripts/influence_gradients.py"

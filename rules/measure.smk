@@ -52,6 +52,7 @@ rule measure_real_difficulty:
             difficulty=difficulty_settings(dataset_of(wildcards)),
             network=trained_images(dataset_of(wildcards)),
         ),
+        source=where_images_lie,
     script:
         "../workflow_scripts/measure_real_difficulty.py"
 

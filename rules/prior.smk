@@ -84,6 +84,7 @@ rule assess_prior:
             names=dataset_of(wildcards).class_names,
             network=seen_images(dataset_of(wildcards)),
         ),
+        source=where_images_lie,
     script:
         "../workflow_scripts/assess_prior.py"
 
@@ -94,7 +95,8 @@ rule encode_dataset:
         arrays("originals"),
         prior="results/{dataset}/prior_source.json",
     output:
-        latents="results/{dataset}/latents.safetensors",
+        latents="results/{dataset}/latents.npy",
+        record="results/{dataset}/latents.json",
     log:
         "results/logs/encode_dataset/{dataset}.log",
     benchmark:
@@ -106,7 +108,8 @@ rule encode_dataset:
     resources:
         gpu=GPU,
     params:
-        settings=stage("encode_dataset", 1),
+        settings=stage("encode_dataset", 2),
+        source=where_images_lie,
     script:
         "../workflow_scripts/encode_dataset.py"
 
@@ -139,5 +142,6 @@ rule finetune_prior:
             names=names_of_prior(wildcards),
             flip=dataset_of(wildcards).augment.flip,
         ),
+        source=where_images_lie,
     script:
         "../workflow_scripts/finetune_prior.py"

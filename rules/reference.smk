@@ -26,5 +26,6 @@ rule train_reference:
         # A function with `threads` does not trigger reruns: the file may lie anywhere.
         reference=lambda wildcards, threads: canonical(dataset_of(wildcards).reference),
         record=WEIGHTS_RECORD,
+        source=where_images_lie,
     script:
         "../workflow_scripts/train_reference.py"

@@ -1,7 +1,6 @@
 """Reads the inputs of jobs that make increments."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from job import Job, open_prior
@@ -66,7 +65,7 @@ def load_artifacts(
         increments = [load_increment(path, seen, ipc)[0] for path in inputs.memory]
         memory = stack_memory(increments, seen.classes)
     if inputs.get("originals"):
-        real = Path(inputs.originals[0]).parent
+        real = job.real_images(inputs.originals[0])
     if inputs.get("influence"):
         influence = load_influence(inputs.influence, preprocess, job.device, expected)
     if inputs.get("modes"):

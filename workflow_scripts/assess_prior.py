@@ -24,7 +24,8 @@ with running(snakemake) as job:
     seen, sampler = job.read("network", SeenImages), job.read("sampler", SamplerConfig)
     folder = Path(snakemake.input[0]).parent
     held_out = load_split(folder, "validation")
-    images, labels = real_samples(*load_split(folder, "train"), seen.classes)
+    training = job.real_images(snakemake.input[0]).split("train")
+    images, labels = real_samples(*training, seen.classes)
     check_counts({"held-out": len(held_out[1]), "training": len(labels)})
     network = load_network(snakemake.input.reference, job.device, seen.network_input)
     prior = open_prior(job)

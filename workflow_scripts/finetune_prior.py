@@ -1,12 +1,9 @@
 """Tune the data set's prior by the minimax criteria."""
 
-from pathlib import Path
-
 from job import open_prior, prior_contents, running
 
 from lgd_core.base.files import atomic, read_json, write_json
 from lgd_core.config.models.method import FinetuneConfig
-from lgd_core.data.real_images import load_split
 from lgd_core.diffusion.finetuning import tune_prior
 from lgd_core.diffusion.prior_training import save_prior
 from lgd_core.distill.context import prior_labels
@@ -14,7 +11,7 @@ from lgd_core.distill.context import prior_labels
 with running(snakemake) as job:
     settings, output = job.settings, snakemake.output
     recipe = job.read("finetune", FinetuneConfig)
-    images, labels = load_split(Path(snakemake.input[0]).parent, "originals")
+    images, labels = job.real_images(snakemake.input[0]).split("originals")
     prior = open_prior(job)
     told = prior_labels(settings["prior_labels"], settings["classes"])
     result = tune_prior(prior, images, labels, told, settings["flip"], recipe, job.checkpoint)

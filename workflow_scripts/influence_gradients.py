@@ -1,14 +1,11 @@
 """Compute the mean loss gradient of every class at every checkpoint of the surrogate."""
 
-from pathlib import Path
-
 from job import running
 
 from lgd_core.base.micro_batches import MicroBatches
 from lgd_core.base.tensors import load_tensors
 from lgd_core.config.models.dataset import ClassGradientsConfig
 from lgd_core.config.settings import SeenImages
-from lgd_core.data.real_images import load_split
 from lgd_core.distill.influence import check_checkpoints, save_influence
 from lgd_core.distill.surrogates import checkpoint_gradients, class_rows
 from lgd_core.networks.classifiers import rebuild
@@ -16,7 +13,7 @@ from lgd_core.networks.training import Images
 
 with running(snakemake) as job:
     recipe, seen = job.read("influence", ClassGradientsConfig), job.read("network", SeenImages)
-    images, labels = load_split(Path(snakemake.input[0]).parent, "train")
+    images, labels = job.real_images(snakemake.input[0]).split("train")
     path, surrogate = snakemake.input.checkpoints, recipe.surrogate
     spec = seen.network(surrogate.architecture)
     checkpoints, metadata = load_tensors(path)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from lgd_core.base.checkpoints import Checkpoint
     from lgd_core.config.models.base import Config
+    from lgd_core.data.real_images import RealImages
 
 Model = TypeVar("Model", bound="Config")
 
@@ -115,6 +116,22 @@ class Job:
             "versions": {name: known[name] for name in COMPUTING_PACKAGES},
         }
         return Checkpoint(self.checkpoints / fingerprint(key), config["checkpoint_seconds"])
+
+    def real_images(self, array: str | Path) -> "RealImages":
+        """Return the data set's real images; ``array`` is one of their arrays, of the inputs.
+
+        The rule has the data set's source among its parameters, since training images may be files.
+        """
+        from lgd_core.config.models.dataset import SourceConfig
+        from lgd_core.config.sources import images_root
+        from lgd_core.data.real_images import RealImages
+
+        folder, threads = Path(array).parent, self.snakemake.threads
+        source = SourceConfig.model_validate(self.snakemake.params.source)
+        # With one thread a job decodes by itself: another process would need another core.
+        return RealImages(
+            folder, images_root(source, folder / "raw"), threads if threads > 1 else 0
+        )
 
     def log(self, message: str) -> None:
         print(f"{time.strftime('%H:%M:%S')} {message}", file=sys.stderr, flush=True)

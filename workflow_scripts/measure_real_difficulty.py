@@ -1,7 +1,5 @@
 """Measure how fast a new network learns real training images, as many as a set has."""
 
-from pathlib import Path
-
 import torch
 from job import running
 
@@ -9,7 +7,7 @@ from lgd_core.analysis.difficulty import measure
 from lgd_core.base.seeding import derive_seed
 from lgd_core.base.tensors import save_tensors
 from lgd_core.config.settings import SeenImages, WatchedSettings
-from lgd_core.data.real_images import load_split, real_increment
+from lgd_core.data.real_images import real_increment
 from lgd_core.networks.classifiers import load_network
 from lgd_core.networks.training import Images
 
@@ -17,7 +15,7 @@ with running(snakemake) as job:
     recipe, seen = job.read("difficulty", WatchedSettings), job.read("network", SeenImages)
     seed, ipc = int(snakemake.wildcards.seed), int(snakemake.wildcards.ipc)
     classes = seen.classes
-    images, labels = load_split(Path(snakemake.input[0]).parent, "train")
+    images, labels = job.real_images(snakemake.input[0]).split("train")
     # Another shuffle than that of the method `random`, so that it is compared with other images.
     rows = real_increment(labels, classes, ipc, derive_seed("difficulty", seed), 0).flatten()
     measured = measure(

@@ -9,7 +9,7 @@ from lgd_core.base.csv_files import read_csv, write_csv
 from lgd_core.base.digests import file_digests
 from lgd_core.base.files import read_json, write_json
 from lgd_core.config.settings import SeenImages
-from lgd_core.data.real_images import load_set, load_split
+from lgd_core.data.real_images import load_set
 from lgd_core.networks.classifiers import load_network
 
 with running(snakemake) as job:
@@ -17,7 +17,7 @@ with running(snakemake) as job:
     neighbours, threshold = neighbours_table(
         read_csv(snakemake.input.table, read_json(snakemake.input.record)),
         load_set(own)[0],
-        load_split(Path(snakemake.input[0]).parent, "train"),
+        job.real_images(snakemake.input[0]).split("train"),
         load_network(snakemake.input.reference[0], job.device, seen.network_input),
         seen,
         job.settings["names"],

@@ -28,7 +28,7 @@ with running(snakemake) as job:
         top1 = accuracy(model, test)
         result = {"top1": top1, "best_top1": top1}
     else:
-        train = Images.on(job.device, *load_split(folder, "train"), seen)
+        train = Images.on(job.device, *job.real_images(snakemake.input[0]).split("train"), seen)
         model = build_network(spec, *key).to(job.device)
         protocol = TrainingSettings(
             epochs=recipe.epochs,

@@ -1,7 +1,5 @@
 """Train the surrogate of influence guidance on real images; keep checkpoints that differ."""
 
-from pathlib import Path
-
 from job import running
 
 from lgd_core.base.files import write_json
@@ -9,7 +7,6 @@ from lgd_core.base.micro_batches import MicroBatches
 from lgd_core.base.tensors import save_tensors
 from lgd_core.config.models.dataset import ClassGradientsConfig
 from lgd_core.config.settings import SeenImages
-from lgd_core.data.real_images import load_split
 from lgd_core.distill.surrogates import class_rows, train_surrogate
 from lgd_core.networks.classifiers import build_network
 from lgd_core.networks.training import Images
@@ -17,7 +14,7 @@ from lgd_core.networks.training import Images
 with running(snakemake) as job:
     recipe, seen = job.read("influence", ClassGradientsConfig), job.read("network", SeenImages)
     surrogate = recipe.surrogate
-    images, labels = load_split(Path(snakemake.input[0]).parent, "train")
+    images, labels = job.real_images(snakemake.input[0]).split("train")
     spec, key = seen.network(surrogate.architecture), ("surrogate", surrogate.seed)
     checkpoints, curve = train_surrogate(
         build_network(spec, *key).to(job.device),

@@ -43,9 +43,8 @@ def class_probabilities(model: nn.Module, data: Images, batch: int = 250) -> Ten
     """Return the probabilities (N, classes) of unaugmented images, on the CPU."""
     model.eval()
     parts = []
-    for rows in torch.arange(len(data.labels)).split(batch):
-        images, _ = data.batch(rows)
-        parts.append(model(data.preprocess(images)).softmax(1).cpu())
+    for read in data.in_order(batch):
+        parts.append(model(data.preprocess(read.images)).softmax(1).cpu())
     return torch.cat(parts)
 
 

@@ -10,6 +10,7 @@ from lgd_core.analysis.diagnosis import duplicate_threshold
 from lgd_core.analysis.frames import column, columns, rows_where
 from lgd_core.config.settings import SeenImages
 from lgd_core.data.real_images import real_increment
+from lgd_core.data.streams import StoredPixels, in_batches
 from lgd_core.networks.features import nearest, network_vectors, pixel_vectors
 from lgd_core.networks.training import Images
 
@@ -21,7 +22,7 @@ REAL_SAMPLE = 1000
 def neighbours_table(
     table: pd.DataFrame,
     images: Tensor,
-    real: tuple[Tensor, Tensor],
+    real: tuple[StoredPixels, Tensor],
     network: nn.Module,
     seen: SeenImages,
     names: list[str],
@@ -56,9 +57,13 @@ def neighbours_table(
     return found, duplicate_threshold(nearest(chosen, others, sample)[0])
 
 
-def _parts(real: tuple[Tensor, Tensor], seen: SeenImages, device: torch.device) -> Iterator[Images]:
-    for images, labels in zip(*(part.split(REAL_BATCH) for part in real), strict=True):
-        yield Images.on(device, images, labels, seen)
+def _parts(
+    real: tuple[StoredPixels, Tensor], seen: SeenImages, device: torch.device
+) -> Iterator[Images]:
+    images, labels = real
+    rows = torch.arange(len(labels)).split(REAL_BATCH)
+    for part, own in zip(in_batches(images, rows), rows, strict=True):
+        yield Images.on(device, part, labels[own], seen)
 
 
 def _sample(labels: Tensor, classes: int) -> Tensor:

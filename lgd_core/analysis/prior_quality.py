@@ -9,6 +9,7 @@ from lgd_core.base.errors import UserError
 from lgd_core.config.models.method import SamplerConfig
 from lgd_core.config.settings import StoredImages
 from lgd_core.data.real_images import real_increment
+from lgd_core.data.streams import StoredPixels
 from lgd_core.diffusion.priors import Prior
 from lgd_core.distill.context import prior_labels, unguided_increment
 from lgd_core.distill.selection import Artifacts, draw
@@ -19,7 +20,7 @@ PER_CLASS = 100
 FEWEST = 4  # precision and recall need three nearest neighbours
 
 
-def real_samples(images: Tensor, labels: Tensor, classes: int) -> tuple[Tensor, Tensor]:
+def real_samples(images: StoredPixels, labels: Tensor, classes: int) -> tuple[Tensor, Tensor]:
     """Return random real images and labels by class, PER_CLASS each or as many as all have."""
     smallest = int(labels.bincount(minlength=classes).min())
     rows = real_increment(labels, classes, min(PER_CLASS, smallest), 0, 0).flatten()

@@ -58,6 +58,8 @@ class SourceKind(Generic[Keys]):
     keys: type[Keys]
     # None where the kind has no use for one.
     folder: Folder | None = None
+    # Whether every image is a file of its own, so that images can be decoded when they are read.
+    of_files: bool = False
     # Which of the kind's own keys decide what is fetched, and which what arrays are made of it.
     fetched_by: tuple[str, ...] = ()
     prepared_by: tuple[str, ...] = ()

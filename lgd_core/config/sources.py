@@ -14,6 +14,8 @@ from lgd_core.config.settings import SourceSettings
 
 # Keys of all kinds that decide what arrays are made of the files of a source.
 PREPARED_BY = ("validation_fraction", "skip_broken")
+# More of them, which do not act unless they are set.
+PREPARED_BY_IF_SET = ("stream", "test_resize")
 Result = TypeVar("Result")
 
 
@@ -30,7 +32,8 @@ def fetching_keys(source: SourceConfig) -> dict[str, Any]:
 
 def preparing_keys(source: SourceConfig) -> dict[str, Any]:
     """Return the keys of a source that decide what arrays are made of its files."""
-    return _keys(source, "kind", *PREPARED_BY, *kind_of(source).prepared_by)
+    acting = [name for name in PREPARED_BY_IF_SET if getattr(source, name)]
+    return _keys(source, "kind", *PREPARED_BY, *acting, *kind_of(source).prepared_by)
 
 
 def _keys(source: SourceConfig, *names: str) -> dict[str, Any]:

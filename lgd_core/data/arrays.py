@@ -1,16 +1,19 @@
 """Arrays of images, written to disk as the images are decoded; memory never holds all of them."""
 
+import math
 import os
 import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from lgd_core.base.errors import BrokenFileError
+from lgd_core.base.digests import check_file
+from lgd_core.base.errors import BrokenFileError, UserError
 from lgd_core.base.files import atomic
 from lgd_core.base.progress import progress
 from lgd_core.data.decoding import fit
@@ -29,12 +32,15 @@ def write_images(
     channels: int,
     threads: int,
     on_broken: Callable[[BrokenFileError], None],
+    name: str,
+    short: int | None = None,
 ) -> list[int]:
     """Write images ``read(0)``, ``read(1)``, ... to every .npy file of ``files``, at its size.
 
-    Each image is read once, in ``threads`` threads. If reading raises BrokenFileError,
-    ``on_broken`` is called, which raises an error or leaves the image out. Any other error ends the
-    writing. Returns the numbers of the images written.
+    Each image is read once, in ``threads`` threads, even if there is no file to write. If reading
+    raises BrokenFileError, ``on_broken`` is called, which raises an error or leaves the image out.
+    Any other error ends the writing. ``name`` is for the progress bar, ``short`` as for
+    decoding.fit. Returns the numbers of the images read.
     """
 
     def make(number: int) -> Fitted:
@@ -42,13 +48,13 @@ def write_images(
             image = read(number)
         except BrokenFileError as error:
             return error
-        return [fit(image, size) for size in files.values()]
+        return [fit(image, size, short) for size in files.values()]
 
     written = []
     with ExitStack() as stack:
         shapes = {path: (channels, size, size) for path, size in files.items()}
         appends = [stack.enter_context(_growing(*item)) for item in shapes.items()]
-        bar = stack.enter_context(progress(" ".join(path.stem for path in files), count))
+        bar = stack.enter_context(progress(name, count))
         for number, made in enumerate(_ahead(make, count, threads)):
             bar.update()
             if isinstance(made, BrokenFileError):
@@ -94,10 +100,10 @@ def _growing(path: Path, shape: tuple[int, ...]) -> Iterator[Callable[[np.ndarra
         header()
 
 
-def write_labels(path: Path, labels: np.ndarray) -> None:
-    """Write labels as an .npy file, atomically."""
+def write_rows(path: Path, rows: np.ndarray) -> None:
+    """Write labels, or names of files, as an .npy file, atomically."""
     with atomic(path) as temporary, open(temporary, "wb") as stream:
-        np.save(stream, labels, allow_pickle=False)
+        np.save(stream, rows, allow_pickle=False)
 
 
 def link(source: Path, target: Path) -> None:
@@ -107,3 +113,42 @@ def link(source: Path, target: Path) -> None:
             os.link(source, temporary)
         except OSError:
             shutil.copyfile(source, temporary)
+
+
+@contextmanager
+def appending(
+    path: Path, shape: tuple[int, ...], done: int
+) -> Iterator[Callable[[np.ndarray], None]]:
+    """Yield a function that appends float32 rows to an .npy file of ``shape``.
+
+    The first ``done`` rows are there from an earlier, interrupted call.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "r+b" if done else "wb") as stream:
+        facts = {"descr": "<f4", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(stream, facts)
+        stream.seek(done * 4 * math.prod(shape[1:]), os.SEEK_CUR)
+        stream.truncate()
+
+        def append(rows: np.ndarray) -> None:
+            stream.write(rows.astype("<f4").tobytes())
+            stream.flush()
+
+        yield append
+
+
+def mapped(path: Path, record: dict[str, Any], dtype: type, axes: int) -> np.ndarray:
+    """Memory-map an .npy file; ``record`` has its digest, see digests.check_file.
+
+    Raises UserError naming a file that was changed, or has another type or number of axes.
+    """
+    check_file(path, record)
+    try:
+        # Mode c is copy-on-write: the tensor is writable, but the file is never changed.
+        array = np.load(path, mmap_mode="c", allow_pickle=False)
+    except ValueError as error:
+        raise UserError(f"{path}: found no array ({error}); delete it and run again") from None
+    if not np.issubdtype(array.dtype, dtype) or array.ndim != axes:
+        expected = f"{np.dtype(dtype)} of {axes}"
+        raise UserError(f"{path}: found {array.dtype} of {array.ndim} axes, expected {expected}")
+    return array

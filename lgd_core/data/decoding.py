@@ -64,8 +64,11 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     return Image.fromarray((pixels >> (8 if wide else 0)).astype(np.uint8))
 
 
-def fit(image: Image.Image, size: int) -> np.ndarray:
-    """Return uint8 (C, size, size): short side resized, bilinear with antialias, centre-cropped."""
+def fit(image: Image.Image, size: int, short: int | None = None) -> np.ndarray:
+    """Return uint8 (C, size, size), the centre of an image.
+
+    Its short side is resized to ``short``, or else to ``size``, bilinear with antialias.
+    """
     # torchvision's annotation has tensors only, but images work too.
-    resized = resize(image, [size])  # pyright: ignore[reportArgumentType]
+    resized = resize(image, [short or size])  # pyright: ignore[reportArgumentType]
     return pil_to_tensor(center_crop(resized, [size, size])).numpy()

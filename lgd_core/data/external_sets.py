@@ -24,7 +24,7 @@ from lgd_core.config.external import (
 )
 from lgd_core.config.models.images import StoredImageConfig
 from lgd_core.config.settings import ClassNames
-from lgd_core.data.arrays import write_images, write_labels
+from lgd_core.data.arrays import write_images, write_rows
 from lgd_core.data.decoding import decode
 from lgd_core.data.multi_formation import unpack_stored
 
@@ -62,8 +62,8 @@ def read_set(
         raise error
 
     sizes = {Path(files["images"]): image.size}
-    write_images(sizes, read_image, len(table), image.channels, threads, stop)
-    write_labels(Path(files["labels"]), table["label"].to_numpy(np.int64))
+    write_images(sizes, read_image, len(table), image.channels, threads, stop, "set")
+    write_rows(Path(files["labels"]), table["label"].to_numpy(np.int64))
     write_csv(table, files["table"])
     split = "manifest.csv" if manifest_of(folder) else f"file order, {external.increment} each"
     log(f"{len(paths)} files, {len(table)} images, increments by {split}")

@@ -18,17 +18,20 @@ from lgd_core.config.data_kinds import Wanted
 class Part:
     """Images of a source and their labels, int64 (N,); ``read`` may raise BrokenFileError.
 
-    ``families``, (N,) strings: images of the same family must stay in the same split.
+    ``families``, (N,) strings: images of the same family must stay in the same split. ``files``,
+    (N,) byte strings: the path of every image under the root of the source, if it is a file.
     """
 
     labels: np.ndarray
     read: Callable[[int], Image.Image]
     families: np.ndarray | None = None
+    files: np.ndarray | None = None
 
     def take(self, rows: Tensor) -> "Part":
         """Return a part with some of the rows."""
         families = None if self.families is None else self.families[rows]
-        return Part(self.labels[rows], lambda number: self.read(int(rows[number])), families)
+        files = None if self.files is None else self.files[rows]
+        return Part(self.labels[rows], lambda number: self.read(int(rows[number])), families, files)
 
     def split(self, fraction: float, *key: int | str) -> tuple["Part", "Part"]:
         """Return (kept, held out): a fraction of every class or, with families, whole families."""

@@ -1,4 +1,4 @@
-"""Real images: the arrays that training reads."""
+"""Real images: the arrays that training reads, or the files that it decodes."""
 
 import warnings
 from collections.abc import Callable
@@ -10,15 +10,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lgd_core.base.digests import check_file
 from lgd_core.base.errors import BrokenFileError, UserError
 from lgd_core.base.files import read_json
 from lgd_core.base.image_files import read_bytes, summarise
 from lgd_core.base.seeding import generator
 from lgd_core.config.settings import SourceSettings
-from lgd_core.data.arrays import link, write_images, write_labels
+from lgd_core.data.arrays import link, mapped, write_images, write_rows
 from lgd_core.data.kind import Files, data_kind
 from lgd_core.data.parts import Part
+from lgd_core.data.streams import ImageFiles, StoredPixels
 
 
 def prepare(
@@ -42,6 +42,9 @@ def prepare(
     family, keyed by the data set's name. Test images are never mixed with either. Every file is
     read with ``read`` and decoded once. Raises UserError for a broken file, unless
     ``source.skip_broken`` is set, and if a class has no image left.
+
+    With ``source.stream`` the images of ``train`` and ``originals`` are an index, the files (N,)
+    that decode, and the facts say at which size they are read, see RealImages.
     """
     cache, kind = _Cache(settings, folder, threads, log), data_kind(settings.source)
     train, test = kind.read(
@@ -66,6 +69,9 @@ def prepare(
             for split, part in parts.items()
             if part.families is not None
         }
+    if settings.source.stream:
+        image = settings.image
+        facts["streamed"] = {"channels": image.channels} | cache.sizes("train")
     return facts
 
 
@@ -81,21 +87,37 @@ class _Cache:
 
     def write(self, split: str, part: Part) -> dict[str, int]:
         """Write a split, and the originals beside ``train``; return its images per class."""
-        image, classes = self.settings.image, self.settings.classes
-        sizes = {split: image.train_size or image.size}
-        larger = split == "train" and image.size != sizes[split]
-        if larger:
-            sizes["originals"] = image.size
-        files = {self._file(name, "images"): size for name, size in sizes.items()}
-        shape = (len(part.labels), image.channels)
-        written = write_images(files, part.read, *shape, self.threads, self.on_broken)
+        source, classes = self.settings.source, self.settings.classes
+        sizes = self.sizes(split)
+        # Images at one size are one file under two names, and so is an index.
+        streamed = split == "train" and source.stream
+        written_sizes = {} if streamed else {size: name for name, size in reversed(sizes.items())}
+        written = write_images(
+            {self._file(name, "images"): size for size, name in written_sizes.items()},
+            part.read,
+            len(part.labels),
+            self.settings.image.channels,
+            self.threads,
+            self.on_broken,
+            split,
+            None if split == "train" else source.test_resize,
+        )
         labels = part.labels[written]
-        write_labels(self._file(split, "labels"), labels)
+        write_rows(self._file(split, "labels"), labels)
+        if streamed and part.files is not None:
+            write_rows(self._file(split, "images"), part.files[written])
         if split == "train":
-            for kind in ("labels",) if larger else ("labels", "images"):
-                link(self._file("train", kind), self._file("originals", kind))
+            link(self._file("train", "labels"), self._file("originals", "labels"))
+            if len(written_sizes) < len(sizes):
+                link(self._file("train", "images"), self._file("originals", "images"))
         self.log(f"{split}: {len(labels)} images")
         return dict(zip(classes, np.bincount(labels, minlength=len(classes)).tolist(), strict=True))
+
+    def sizes(self, split: str) -> dict[str, int]:
+        """Return the size of a split's images and, with ``train``, of the originals beside it."""
+        image = self.settings.image
+        sizes = {split: image.train_size or image.size}
+        return sizes | {"originals": image.size} if split == "train" else sizes
 
     def on_broken(self, error: BrokenFileError) -> None:
         """Leave a broken image out if ``source.skip_broken`` is set; otherwise raise its error."""
@@ -112,6 +134,37 @@ class _Cache:
         return self.folder / f"{split}_{kind}.npy"
 
 
+@dataclass(frozen=True)
+class RealImages:
+    """The real images of a data set, by the folder of its arrays.
+
+    ``root`` has the files of its source, which ``workers`` processes decode; needed for the
+    training images of a data set with ``source.stream`` alone.
+    """
+
+    folder: Path
+    root: Path | None = None
+    workers: int = 0
+
+    def split(self, name: str) -> tuple[StoredPixels, Tensor]:
+        """Return the images of a split, uint8 (N, C, H, W), and its labels, int64 (N,).
+
+        Arrays are memory-mapped; images of files are decoded when they are read. Raises UserError
+        as load_split does.
+        """
+        record = read_json(self.folder / "prepared.json")
+        streamed = record.get("streamed", {})
+        if name not in streamed:
+            return load_split(self.folder, name)
+        if self.root is None:
+            raise TypeError("found no root, expected that of the data set's source")
+        files = mapped(self.folder / f"{name}_images.npy", record, np.bytes_, 1)
+        labels = mapped(self.folder / f"{name}_labels.npy", record, np.int64, 1)
+        _check_lengths(self.folder, name, len(files), labels)
+        shape = streamed["channels"], streamed[name]
+        return ImageFiles(self.root, files, *shape, self.workers), torch.from_numpy(labels)
+
+
 def load_set(folder: str | Path) -> tuple[Tensor, Tensor]:
     """Memory-map the images and labels of a folder from elsewhere, as load_split does."""
     return load_split(folder, "set", "set.json")
@@ -123,30 +176,28 @@ def load_split(
     """Memory-map one split: uint8 images (N, C, H, W) and int64 labels (N,).
 
     ``record`` is the JSON artifact beside them with their digests. Raises UserError naming a file
-    that was changed after it was written, or that has another type or shape.
+    that was changed after it was written, or that has another type or shape. Training images may be
+    files, see RealImages.
     """
     facts = read_json(Path(folder) / record)
-    images = _mapped(Path(folder) / f"{split}_images.npy", facts, np.uint8, 4)
-    labels = _mapped(Path(folder) / f"{split}_labels.npy", facts, np.int64, 1)
-    if len(images) != len(labels) or (len(labels) and int(labels.min()) < 0):
+    images = mapped(Path(folder) / f"{split}_images.npy", facts, np.uint8, 4)
+    labels = mapped(Path(folder) / f"{split}_labels.npy", facts, np.int64, 1)
+    _check_lengths(folder, split, len(images), labels)
+    return torch.from_numpy(images), torch.from_numpy(labels)
+
+
+def load_labels(folder: str | Path, split: str) -> Tensor:
+    """Memory-map the labels of a split alone, as load_split does."""
+    record = read_json(Path(folder) / "prepared.json")
+    return torch.from_numpy(mapped(Path(folder) / f"{split}_labels.npy", record, np.int64, 1))
+
+
+def _check_lengths(folder: str | Path, split: str, images: int, labels: np.ndarray) -> None:
+    if images != len(labels) or (len(labels) and labels.min() < 0):
         raise UserError(
-            f"{folder}: {split}: found {len(labels)} labels of {len(images)} images, expected one "
+            f"{folder}: {split}: found {len(labels)} labels of {images} images, expected one "
             "class of each; delete both files and run again"
         )
-    return images, labels
-
-
-def _mapped(path: Path, record: dict[str, Any], dtype: type, axes: int) -> Tensor:
-    check_file(path, record)
-    try:
-        # Mode c is copy-on-write: the tensor is writable, but the file is never changed.
-        array = np.load(path, mmap_mode="c", allow_pickle=False)
-    except ValueError as error:
-        raise UserError(f"{path}: found no array ({error}); delete it and run again") from None
-    if array.dtype != dtype or array.ndim != axes:
-        expected = f"{np.dtype(dtype)} of {axes}"
-        raise UserError(f"{path}: found {array.dtype} of {array.ndim} axes, expected {expected}")
-    return torch.from_numpy(array)
 
 
 def real_increment(labels: Tensor, classes: int, size: int, seed: int, increment: int) -> Tensor:

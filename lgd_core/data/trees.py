@@ -32,6 +32,7 @@ class TreeKind(DataKind[Keys]):
 
     # Possible names of the folder of test images beside ``train``; the first that exists is read.
     tests: tuple[str, ...] = ("val",)
+    of_files = True
     # Whether class folders are named by wnid; folders of other classes are then ignored.
     of_wnids: bool = True
     # Whether the files are a public data set: too many to check one by one before every run.
@@ -92,7 +93,9 @@ class TreeKind(DataKind[Keys]):
             paths, labels = zip(*images, strict=True)
             channels = data.image.channels
             return Part(
-                np.array(labels, np.int64), lambda n: decode(paths[n], channels, files.read)
+                np.array(labels, np.int64),
+                lambda n: decode(paths[n], channels, files.read),
+                files=np.array([os.fsencode(os.path.relpath(path, root)) for path in paths]),
             )
 
         train, test = self.images(data, root)

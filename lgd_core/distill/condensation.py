@@ -67,7 +67,8 @@ class Condenser:
         recipe, key = self.recipe.network, ("condensation network", *self.key, born)
         for turn in turns:
             rows = epoch_batch(len(self.real.labels), recipe.batch, turn, *key)
-            loss = loss_of(model, self.real, rows, recipe.cutmix, generator(*key, turn))
+            batch = self.real.batch(rows)
+            loss = loss_of(model, self.real, batch, recipe.cutmix, generator(*key, turn))
             optimiser.zero_grad(set_to_none=True)
             torch.autograd.backward(loss)
             optimiser.step()
@@ -106,7 +107,7 @@ class Condenser:
     def _real_batch(self, label: int, rng: torch.Generator) -> Tensor:
         rows = self.rows[label]
         drawn = torch.randperm(len(rows), generator=rng)[: self.real_batch]
-        return self.real.batch(rows[drawn])[0]
+        return self.real.batch(rows[drawn]).images
 
 
 def initial_pixels(images: Tensor, classes: int, factor: int) -> Tensor:

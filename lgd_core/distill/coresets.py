@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from lgd_core.data.real_images import load_split, rows_of_class
+from lgd_core.data.real_images import rows_of_class
 from lgd_core.distill.context import Candidates, SourceContext, as_candidates
 from lgd_core.distill.selection import present
 from lgd_core.distill.sources.real import StoredSettings
@@ -28,11 +28,13 @@ def coreset_candidates(context: SourceContext[StoredSettings], choose: Choice) -
     They are the same for every seed.
     """
     artifacts, prior, labels = context.artifacts, context.prior, context.labels
-    folder = present(artifacts.real)
-    seen = Images.on(prior.device, *load_split(folder, "train"), context.seen)
-    features, _ = penultimate(present(artifacts.reference), seen)
-    images, known = load_split(folder, "originals")
-    rows = coreset_increment(choose, features, known, labels, context.ipc, context.key[1])
+    real = present(artifacts.real)
+    images, known = real.split("train")
+    seen = Images.on(prior.device, images, known, context.seen)
+    own = torch.isin(known, torch.tensor(labels)).nonzero().flatten()
+    features, _ = penultimate(present(artifacts.reference), seen, rows=own)
+    picks = coreset_increment(choose, features, known[own], labels, context.ipc, context.key[1])
+    rows, (images, _) = own[picks], real.split("originals")
     through = context.settings.through_autoencoder
     return as_candidates(images[rows.flatten()], len(labels), through, prior), {}
 
@@ -42,8 +44,8 @@ def coreset_increment(
 ) -> Tensor:
     """Return the rows (classes, size) of an increment of a coreset that ``choose`` picks.
 
-    ``features`` (M, d) and ``labels`` (M,) are those of all training images. Raises UserError if a
-    class has too few images.
+    ``features`` (M, d) and ``labels`` (M,) are those of all training images of the classes. Raises
+    UserError if a class has too few images.
     """
     count = (increment + 1) * size
     rows = [rows_of_class(labels, label, count, increment) for label in classes]

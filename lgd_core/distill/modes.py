@@ -14,9 +14,13 @@ from torch import Tensor
 
 from lgd_core.base.checkpoints import Checkpoint
 from lgd_core.base.errors import UserError
+from lgd_core.base.files import read_json
+from lgd_core.base.finite import require_finite
 from lgd_core.base.progress import progress
 from lgd_core.base.seeding import derive_seed
 from lgd_core.base.tensors import expect, load_tensors
+from lgd_core.data.arrays import appending, mapped
+from lgd_core.data.streams import StoredPixels, in_batches
 from lgd_core.diffusion.guidance import DenoisingStep, noise_change
 from lgd_core.diffusion.priors import Prior
 
@@ -24,39 +28,51 @@ from lgd_core.diffusion.priors import Prior
 BLOCK = 1024
 
 
-def encode_images(prior: Prior, images: Tensor, checkpoint: Checkpoint) -> Tensor:
-    """Return the scaled latent means (N, c, h, w) of uint8 images (N, C, H, W), on the CPU."""
-    state = checkpoint.load("latents", "blocks") or {"blocks": []}
-    blocks: list[Tensor] = state["blocks"]
-    done = sum(map(len, blocks))
-    with progress("encoding", len(images), done) as bar:
-        for start in range(done, len(images), BLOCK):
-            blocks.append(prior.encode(images[start : start + BLOCK]))
-            bar.update(len(blocks[-1]))
+def encode_images(prior: Prior, images: StoredPixels, path: Path, checkpoint: Checkpoint) -> None:
+    """Write the scaled latent means (N, c, h, w) of uint8 images (N, C, H, W) to an .npy file.
+
+    Latents are written as they are made, so that memory holds one block of them. A file of an
+    interrupted job is continued.
+    """
+    state = checkpoint.load("latents", "done")
+    done = state["done"] if state and path.exists() else 0
+    shape = (len(images), *prior.latent_shape)
+    blocks = list(torch.split(torch.arange(done, len(images)), BLOCK))
+    with progress("encoding", len(images), done) as bar, appending(path, shape, done) as append:
+        for rows, block in zip(blocks, in_batches(images, blocks), strict=True):
+            append(prior.encode(block).numpy())
+            done += len(rows)
+            bar.update(len(rows))
             if checkpoint.due():
-                checkpoint.save("latents", {"blocks": blocks})
-    return torch.cat(blocks)
+                checkpoint.save("latents", {"done": done})
 
 
 def class_modes(
-    latents: Tensor, labels: Tensor, classes: int, clusters: int, key: tuple[int, ...]
+    latents: Tensor,
+    labels: Tensor,
+    classes: int,
+    clusters: int,
+    key: tuple[int, ...],
+    checkpoint: Checkpoint,
 ) -> dict[str, Tensor]:
     """Cluster every class's latents (N, c, h, w) by k-means, seeded by ``key`` and class.
 
     Returns ``centres`` (classes, clusters, c, h, w) and ``sizes`` (classes, clusters), the number
     of latents in each cluster. The first centre is that of the largest cluster, and each following
     one is the farthest from those before it, so every prefix covers the class. Raises UserError if
-    a class has fewer latents than clusters.
+    a class has fewer latents than clusters, or latents that are not finite.
     """
-    centres: list[Tensor] = []
-    sizes: list[Tensor] = []
-    for label in range(classes):
+    state = checkpoint.load("modes", "centres", "sizes") or {"centres": [], "sizes": []}
+    centres: list[Tensor] = state["centres"]
+    sizes: list[Tensor] = state["sizes"]
+    for label in range(len(centres), classes):
         of_class = latents[labels == label]
         if len(of_class) < clusters:
             raise UserError(
                 f"modes.clusters: found {clusters}, expected at most {len(of_class)}, the number "
                 f"of training images of class {label}"
             )
+        require_finite(of_class, f"latents of class {label}", "another prior")
         random_state = derive_seed("modes", *key, label) % 2**32
         found, members = map(
             torch.as_tensor, k_means(of_class.flatten(1).numpy(), clusters, random_state)
@@ -65,6 +81,8 @@ def class_modes(
         order = farthest_first(found, int(counts.argmax()))
         centres.append(torch.unflatten(found[order], 1, latents.shape[1:]))
         sizes.append(counts[order])
+        if checkpoint.due():
+            checkpoint.save("modes", {"centres": centres, "sizes": sizes})
     return {"centres": torch.stack(centres), "sizes": torch.stack(sizes)}
 
 
@@ -90,11 +108,16 @@ def load_modes(path: str | Path, classes: int) -> Tensor:
     return tensors["centres"]
 
 
-def load_latents(path: str | Path, count: int) -> Tensor:
-    """Read the latents (count, c, h, w) of a data set; raises UserError for another shape."""
-    tensors, _ = load_tensors(path)
-    expect(path, tensors, "latents", torch.float32, count, None, None, None)
-    return tensors["latents"]
+def load_latents(path: str | Path, record: str | Path, count: int) -> Tensor:
+    """Memory-map the latents (count, c, h, w) of a data set.
+
+    ``record`` is the JSON artifact with the file's digest. Raises UserError for a file that was
+    changed, or has another shape.
+    """
+    latents = mapped(Path(path), read_json(record), np.float32, 4)
+    if len(latents) != count:
+        raise UserError(f"{path}: found {len(latents)} latents, expected {count}, one per image")
+    return torch.as_tensor(latents)
 
 
 def farthest_first(points: Tensor, first: int) -> Tensor:

@@ -16,7 +16,8 @@ from lgd_core.base.errors import UserError
 from lgd_core.base.progress import progress
 from lgd_core.base.seeding import generator
 from lgd_core.config.models.mosaic import MosaicConfig
-from lgd_core.data.real_images import load_split, rows_of_class
+from lgd_core.data.real_images import rows_of_class
+from lgd_core.data.streams import in_batches
 from lgd_core.diffusion.priors import to_uint8
 from lgd_core.distill.context import SourceContext
 from lgd_core.distill.selection import present
@@ -32,7 +33,7 @@ def mosaics(context: SourceContext[Any], recipe: MosaicConfig) -> Tensor:
 
     Raises UserError if a class has too few images, or if too few of them are looked at.
     """
-    images, known = load_split(present(context.artifacts.real), "originals")
+    images, known = present(context.artifacts.real).split("originals")
     seed, increment = context.key
     cells = recipe.factor**2
     first, count = increment * context.ipc * cells, context.ipc * cells
@@ -44,13 +45,19 @@ def mosaics(context: SourceContext[Any], recipe: MosaicConfig) -> Tensor:
     device, reference = context.prior.device, present(context.artifacts.reference)
     preprocess = preprocessor(context.seen).to(device)
     made: list[Tensor] = _finished(context)
+    left = context.labels[len(made) :]
+
+    def looked_at(label: int) -> Tensor:
+        rows = rows_of_class(known, label, first + count, increment)
+        order = torch.randperm(len(rows), generator=generator("mosaic", seed, label))
+        return rows[order[: recipe.images]].sort().values
+
+    of_classes = in_batches(images, list(map(looked_at, left)))
     with progress("mosaics", len(context.labels), len(made)) as bar:
-        for label in context.labels[len(made) :]:
-            rows = rows_of_class(known, label, first + count, increment)
-            order = torch.randperm(len(rows), generator=generator("mosaic", seed, label))
-            looked_at = images[rows[order[: recipe.images]].sort().values].to(device)
+        for label, of_class in zip(left, of_classes, strict=True):
             rng = generator("mosaic crops", seed, label)
-            crops, losses = best_crops(reference, preprocess, looked_at, label, recipe, rng)
+            seen = of_class.to(device)
+            crops, losses = best_crops(reference, preprocess, seen, label, recipe, rng)
             kept = losses.argsort(stable=True)[first : first + count]
             made.append(grid(crops[kept], recipe.factor))
             bar.update()

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import product
-from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
@@ -15,6 +14,7 @@ from lgd_core.base.progress import progress
 from lgd_core.base.seeding import generator
 from lgd_core.config.kinds import guidance_kinds
 from lgd_core.config.models.guidance import GuidanceConfig
+from lgd_core.data.real_images import RealImages
 from lgd_core.diffusion.guidance import Guidance, ScoreGuidance, learnability
 from lgd_core.diffusion.priors import Prior
 from lgd_core.diffusion.sampler import Conditions, GuidanceTrace, Sampling, sample
@@ -43,14 +43,14 @@ class Artifacts:
     """The inputs of a method's increments besides the prior; None if the method does not need one.
 
     ``memory`` (classes of the data set, M, c, h, w) holds the latents already in the set, ``real``
-    is the folder of the data set's arrays, ``reference`` a network trained on all real images,
+    has the data set's images, ``reference`` a network trained on all real images,
     ``modes`` (classes, M, c, h, w) are centres of real latents. ``files`` has the paths of all
     inputs of the job by name, for guidances and sources that read their own files.
     """
 
     scorer: Scorer | None = None
     memory: Tensor | None = None
-    real: Path | None = None
+    real: RealImages | None = None
     influence: Influence | None = None
     reference: nn.Module | None = None
     modes: Tensor | None = None

@@ -58,7 +58,7 @@ def class_gradients(
     parameters = list(network.parameters())
 
     def summed(rows: Tensor) -> Tensor:
-        images, labels = data.batch(rows)
+        images, labels, _ = data.batch(rows)
         loss = F.cross_entropy(network(data.preprocess(images)), labels, reduction="sum")
         gradients = torch.autograd.grad(loss, parameters)
         return torch.cat([gradient.flatten() for gradient in gradients])[None]

@@ -19,7 +19,7 @@ from lgd_core.base.tensors import load_tensors, save_tensors
 from lgd_core.config.models.protocol import LabelsConfig
 from lgd_core.config.settings import StudentSettings
 from lgd_core.networks.augment import cutmix
-from lgd_core.networks.training import BatchLoss, Images, class_loss, training_batch
+from lgd_core.networks.training import Batch, BatchLoss, Images, class_loss, training_batch
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,8 @@ def label_images(
 ) -> StoredLabels:
     """Return a teacher's distributions for images as they are, without augmentation."""
     found = [
-        F.log_softmax(teacher(data.preprocess(data.batch(rows)[0])) / labels.temperature, 1)
-        for rows in torch.arange(len(data.labels)).split(batch)
+        F.log_softmax(teacher(data.preprocess(read.images)) / labels.temperature, 1)
+        for read in data.in_order(batch)
     ]
     count = found[0].shape[1]
     if labels.top is None or labels.top >= count:
@@ -139,9 +139,9 @@ class _OnlineLoss(_SoftLoss):
     teacher: nn.Module
 
     def __call__(
-        self, model: nn.Module, data: Images, rows: Tensor, rng: torch.Generator
+        self, model: nn.Module, data: Images, batch: Batch, rng: torch.Generator
     ) -> Tensor:
-        images, _ = training_batch(data, rows, rng, self.shuffle)
+        images = training_batch(data, batch, rng, self.shuffle)
         if self.mix:
             images, _, _ = cutmix(images, rng)
         with torch.no_grad():
@@ -155,10 +155,10 @@ class _StoredLoss(_SoftLoss):
     stored: StoredLabels
 
     def __call__(
-        self, model: nn.Module, data: Images, rows: Tensor, rng: torch.Generator
+        self, model: nn.Module, data: Images, batch: Batch, rng: torch.Generator
     ) -> Tensor:
-        images, _ = training_batch(data, rows, rng, self.shuffle)
-        labels = self.stored.probabilities(rows.to(data.device))
+        images = training_batch(data, batch, rng, self.shuffle)
+        labels = self.stored.probabilities(batch.rows)
         if self.mix:
             images, order, own = cutmix(images, rng)
             labels = own * labels + (1 - own) * labels[order.to(labels.device)]

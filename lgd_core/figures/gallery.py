@@ -43,8 +43,7 @@ def losses(network: nn.Module, data: Images, batch: int = 250) -> Tensor:
     """Return the cross-entropy (N,) of every unaugmented image."""
     network.eval()
     parts = []
-    for rows in torch.arange(len(data.labels)).split(batch):
-        images, labels = data.batch(rows)
+    for images, labels, _ in data.in_order(batch):
         logits = network(data.preprocess(images))
         parts.append(F.cross_entropy(logits, labels, reduction="none").cpu())
     return torch.cat(parts)

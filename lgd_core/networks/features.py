@@ -26,11 +26,14 @@ def embed(network: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
 
 
 @torch.inference_mode()
-def penultimate(network: nn.Module, data: Images, batch: int = 250) -> tuple[Tensor, Tensor]:
-    """Return embed's features (N, d) and logits (N, classes) of a whole set, on the CPU."""
+def penultimate(
+    network: nn.Module, data: Images, batch: int = 250, rows: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Return embed's features (N, d) and logits (N, classes) of a set or of rows of it."""
+    rows = torch.arange(len(data.labels)) if rows is None else rows
     parts = [
-        [part.cpu() for part in embed(network, data.preprocess(data.batch(rows)[0]))]
-        for rows in torch.arange(len(data.labels)).split(batch)
+        [part.cpu() for part in embed(network, data.preprocess(read.images))]
+        for read in data.batches(rows.split(batch))
     ]
     features, logits = (torch.cat(part) for part in zip(*parts, strict=True))
     return features, logits
@@ -41,14 +44,16 @@ def network_vectors(network: nn.Module, data: Images) -> Tensor:
     return F.normalize(penultimate(network, data)[0])
 
 
-def pixel_vectors(data: Images) -> Tensor:
+def pixel_vectors(data: Images, batch: int = 1000) -> Tensor:
     """Return images as (N, d), of which the inner product is the correlation of their pixels.
 
     Brightness and contrast drop out. Images are taken at 32 x 32 pixels at most. One of a single
     colour, which has no correlation, is alike all others of a single colour and no other image.
     """
-    images = data.images.float() / 255
-    pixels = resized(images, min(PIXEL_SIDE, images.shape[-1])).flatten(1).cpu()
+    side = min(PIXEL_SIDE, data.images.shape[-1])
+    pixels = torch.cat(
+        [resized(read.images, side).flatten(1).cpu() for read in data.in_order(batch)]
+    )
     centred = pixels - pixels.mean(1, keepdim=True)
     blank = centred.norm(dim=1, keepdim=True) < 1e-3
     return F.normalize(torch.where(blank, torch.ones_like(centred), centred))

@@ -2,9 +2,9 @@
 
 import copy
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -18,30 +18,43 @@ from lgd_core.config.models.dataset import AugmentConfig
 from lgd_core.config.models.protocol import Decayed, OptimiserName, ScheduleConfig
 from lgd_core.config.settings import SeenImages, TrainingSettings
 from lgd_core.data.multi_formation import unpack_stored
+from lgd_core.data.streams import ImageFiles, StoredPixels, in_batches
 from lgd_core.networks.augment import augment, cutmix, shuffle_patches
 from lgd_core.networks.classifiers import Preprocess, resized
 
 
-@dataclass(frozen=True)
-class Images:
-    """Labelled uint8 images (N, C, H, W) on a device, with what networks need to see them.
-
-    ``augment`` is None for a stage that does not train.
-    """
+class Batch(NamedTuple):
+    """Rows (B,) of a set: images on [0, 1] (B, C, H, W) and labels (B,), on the set's device."""
 
     images: Tensor
+    labels: Tensor
+    rows: Tensor
+
+
+@dataclass(frozen=True)
+class Images:
+    """Labelled uint8 images (N, C, H, W), with what networks need to see them.
+
+    Images are on the device of the labels, or are decoded from files batch by batch. ``augment`` is
+    None for a stage that does not train.
+    """
+
+    images: StoredPixels
     labels: Tensor
     preprocess: Preprocess
     augment: AugmentConfig | None
 
     @classmethod
-    def on(cls, device: torch.device, images: Tensor, labels: Tensor, seen: SeenImages) -> "Images":
-        """Put real images on a device at the size that networks see.
+    def on(
+        cls, device: torch.device, images: StoredPixels, labels: Tensor, seen: SeenImages
+    ) -> "Images":
+        """Put real images on a device at the size that networks see; files stay files.
 
         Images of a distilled set go through of_set.
         """
         preprocess = preprocessor(seen).to(device)
-        images = resize_stored(images, preprocess.size, device)
+        if not isinstance(images, ImageFiles):
+            images = resize_stored(images, preprocess.size, device)
         return cls(images, labels.to(device), preprocess, seen.augment)
 
     @classmethod
@@ -57,7 +70,7 @@ class Images:
 
     @property
     def device(self) -> torch.device:
-        return self.images.device
+        return self.labels.device
 
     @property
     def augmentation(self) -> AugmentConfig:
@@ -66,10 +79,19 @@ class Images:
             raise ValueError("found images to train on without augmentation, expected one")
         return self.augment
 
-    def batch(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Return images on [0, 1] and labels of the given rows."""
-        rows = rows.to(self.device)
-        return self.images[rows].float() / 255, self.labels[rows]
+    def batch(self, rows: Tensor) -> Batch:
+        """Return the given rows."""
+        return next(self.batches([rows]))
+
+    def batches(self, parts: Sequence[Tensor]) -> Iterator[Batch]:
+        """Yield the rows of each part; files are decoded ahead."""
+        parts = [rows.to(self.device) for rows in parts]
+        for rows, images in zip(parts, in_batches(self.images, parts), strict=True):
+            yield Batch(images.to(self.device).float() / 255, self.labels[rows], rows)
+
+    def in_order(self, batch: int) -> Iterator[Batch]:
+        """Yield all images in batches, in their order."""
+        yield from self.batches(torch.arange(len(self.labels)).split(batch))
 
 
 def preprocessor(seen: SeenImages) -> Preprocess:
@@ -85,34 +107,31 @@ def resize_stored(images: Tensor, size: int, device: torch.device, batch: int = 
     return torch.cat([part.clamp(0, 255).round().to(torch.uint8) for part in parts])
 
 
-# The loss of a network on some rows of a set, augmented by a generator.
-BatchLoss = Callable[[nn.Module, Images, Tensor, torch.Generator], Tensor]
+# The loss of a network on a batch of a set, augmented by a generator.
+BatchLoss = Callable[[nn.Module, Images, Batch, torch.Generator], Tensor]
 
 
 def class_loss(mix: bool, shuffle: int = 1) -> BatchLoss:
     """Return the loss of training on labels of classes, see loss_of."""
-    return lambda model, data, rows, rng: loss_of(model, data, rows, mix, rng, shuffle)
+    return lambda model, data, batch, rng: loss_of(model, data, batch, mix, rng, shuffle)
 
 
-def training_batch(
-    data: Images, rows: Tensor, rng: torch.Generator, shuffle: int = 1
-) -> tuple[Tensor, Tensor]:
-    """Return rows of a set as networks see them in training, shuffled and augmented; labels."""
-    images, labels = data.batch(rows)
-    images = shuffle_patches(images, shuffle, rng)
-    return data.preprocess(augment(images, data.augmentation, rng)), labels
+def training_batch(data: Images, batch: Batch, rng: torch.Generator, shuffle: int = 1) -> Tensor:
+    """Return a batch as networks see it in training: patches shuffled, augmented, normalised."""
+    images = shuffle_patches(batch.images, shuffle, rng)
+    return data.preprocess(augment(images, data.augmentation, rng))
 
 
 def loss_of(
     model: nn.Module,
     data: Images,
-    rows: Tensor,
+    batch: Batch,
     mix: bool,
     rng: torch.Generator,
     shuffle: int = 1,
 ) -> Tensor:
     """Return the mean cross-entropy of one augmented batch, with CutMix if ``mix``."""
-    images, labels = training_batch(data, rows, rng, shuffle)
+    images, labels = training_batch(data, batch, rng, shuffle), batch.labels
     if not mix:
         return F.cross_entropy(model(images), labels)
     images, order, own = cutmix(images, rng)
@@ -139,14 +158,15 @@ def train_epoch(
     model.train()
     rng = generator("epoch", *key)
     total, seen = torch.zeros((), device=data.device), 0
-    for rows in torch.randperm(len(data.labels), generator=rng).split(batch)[:steps]:
-        loss = loss_on(model, data, rows, rng)
+    order = torch.randperm(len(data.labels), generator=rng)
+    for read in data.batches(order.split(batch)[:steps]):
+        loss = loss_on(model, data, read, rng)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
         after_step()
-        total += loss.detach() * len(rows)
-        seen += len(rows)
+        total += loss.detach() * len(read.rows)
+        seen += len(read.rows)
     loss = total.item() / seen
     require_finite(loss, "loss of training", "a lower lr")
     return loss
@@ -157,8 +177,7 @@ def accuracy(model: nn.Module, data: Images, batch: int = 250) -> float:
     """Return the top-1 accuracy of a model in percent, on unaugmented images."""
     model.eval()
     correct = torch.zeros((), device=data.device)
-    for rows in torch.arange(len(data.labels)).split(batch):
-        images, labels = data.batch(rows)
+    for images, labels, _ in data.in_order(batch):
         correct += (model(data.preprocess(images)).argmax(1) == labels).sum()
     return 100.0 * correct.item() / len(data.labels)
 
@@ -168,8 +187,7 @@ def mean_loss(model: nn.Module, data: Images, batch: int = 250) -> float:
     """Return the mean cross-entropy of a model on unaugmented images."""
     model.eval()
     total = torch.zeros((), device=data.device)
-    for rows in torch.arange(len(data.labels)).split(batch):
-        images, labels = data.batch(rows)
+    for images, labels, _ in data.in_order(batch):
         total += F.cross_entropy(model(data.preprocess(images)), labels, reduction="sum")
     return total.item() / len(data.labels)
 

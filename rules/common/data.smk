@@ -16,6 +16,14 @@ def source_of(wildcards):
     return checked(RECIPES.source_of, wildcards.dataset)
 
 
+def where_images_lie(wildcards, threads):
+    """Return a data set's source with its folder, for jobs that read files of images.
+
+    A function with `threads` does not trigger reruns: a folder may be moved.
+    """
+    return canonical(source_of(wildcards))
+
+
 def prepared_settings(wildcards):
     """Return the settings that a data set's arrays depend on, in addition to its image files."""
     dataset = dataset_of(wildcards)

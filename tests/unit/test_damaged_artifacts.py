@@ -86,6 +86,11 @@ def measured() -> dict[str, Tensor]:
     }
 
 
+def write_latents(folder: Path) -> None:
+    np.save(folder / "latents.npy", numbers(6, 4, 2, 2).numpy())
+    write_json(folder / "latents.json", {"files": sums([folder / "latents.npy"])})
+
+
 def write_arrays(folder: Path) -> None:
     rng = np.random.default_rng(0)
     np.save(folder / "train_images.npy", rng.integers(0, 256, (6, 1, 8, 8), np.uint8))
@@ -146,8 +151,9 @@ KINDS = {
         lambda folder: load_network(folder / "n.safetensors", CPU, SPEC).state_dict(),
     ),
     "influence": Kind(write_influence, influence_in),
-    "latents": tensors(
-        lambda: {"latents": numbers(6, 4, 2, 2)}, lambda path: load_latents(path, 6)
+    "latents": Kind(
+        write_latents,
+        lambda folder: load_latents(folder / "latents.npy", folder / "latents.json", 6),
     ),
     "modes": tensors(
         lambda: {"centres": numbers(2, 3, 4, 2, 2), "sizes": torch.ones(2, 3)},

@@ -19,6 +19,7 @@ from lgd_core.config.models.dataset import AugmentConfig, ImageConfig, Normalise
 from lgd_core.config.models.method import MethodConfig
 from lgd_core.config.settings import ClassNames, SeenImages
 from lgd_core.config.stages import draw_settings
+from lgd_core.data.real_images import RealImages
 from lgd_core.diffusion.priors import Prior
 from lgd_core.distill.context import SourceContext, prior_labels, unguided_increment
 from lgd_core.distill.guidances.influence import InfluenceConfig
@@ -174,7 +175,7 @@ def test_real_images_are_stored_as_they_are_or_as_the_autoencoder_gives_them_bac
     np.save(tmp_path / "originals_labels.npy", labels)
     record_arrays(tmp_path)
     method = changed(METHOD, source="real", through_autoencoder=through)
-    given = context(fixed_prior, method, (0, 1), artifacts=Artifacts(real=tmp_path))
+    given = context(fixed_prior, method, (0, 1), artifacts=Artifacts(real=RealImages(tmp_path)))
     found, trace = draw_candidates(given)
     assert not trace
     latents = found["latents"].flatten(0, 2)
@@ -208,7 +209,7 @@ def test_a_shard_holds_what_all_classes_together_do(
     method = METHOD.model_validate(
         METHOD.model_dump() | {"source": source, "condensation": CONDENSATION}
     )
-    artifacts = Artifacts(real=tmp_path, reference=learner)
+    artifacts = Artifacts(real=RealImages(tmp_path), reference=learner)
 
     def drawn(labels: list[int], increment: int) -> dict[str, torch.Tensor]:
         given = context(fixed_prior, method, (0, increment), labels, artifacts, TRAINED)

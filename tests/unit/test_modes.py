@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -38,7 +39,7 @@ def planted() -> tuple[Tensor, Tensor]:
 
 
 def test_planted_clusters_are_found_the_largest_first_then_the_farthest(planted) -> None:
-    found = class_modes(*planted, classes=2, clusters=3, key=(0, 1))
+    found = class_modes(*planted, classes=2, clusters=3, key=(0, 1), checkpoint=NOWHERE)
     assert found["centres"].shape == (2, 3, 1, 1, 2)
     # From (4, 3) it is farther to (10, 0), and from both of them then (0, 0) is left.
     expected = torch.tensor([[4.0, 3.0], [10.0, 0.0], [0.0, 0.0]])
@@ -51,7 +52,8 @@ def test_modes_follow_from_their_key_alone(planted) -> None:
     latents = torch.randn(200, 1, 2, 2, generator=generator("cloud"))
     labels = torch.arange(2).repeat(100)
     first, again, other = (
-        class_modes(latents, labels, 2, 8, key)["centres"] for key in ((0, 1), (0, 1), (0, 2))
+        class_modes(latents, labels, 2, 8, key, NOWHERE)["centres"]
+        for key in ((0, 1), (0, 1), (0, 2))
     )
     assert torch.equal(first, again)
     assert not torch.allclose(first, other)
@@ -59,7 +61,7 @@ def test_modes_follow_from_their_key_alone(planted) -> None:
 
 def test_more_clusters_than_images_is_one_line(planted) -> None:
     with pytest.raises(UserError, match=r"modes.clusters: found 23, expected at most 22.* class 0"):
-        class_modes(*planted, classes=2, clusters=23, key=(0, 0))
+        class_modes(*planted, classes=2, clusters=23, key=(0, 0), checkpoint=NOWHERE)
 
 
 def test_farthest_first_is_greedy_and_takes_every_point_once() -> None:
@@ -81,13 +83,15 @@ def test_an_interrupted_encoding_ends_as_an_undisturbed_one(
     )
     expected = fixed_prior.encode(images)
     interrupt_after(2)
+    path = tmp_path / "latents.npy"
     with pytest.raises(KeyboardInterrupt):
-        encode_images(fixed_prior, images, Checkpoint(tmp_path, 0))
+        encode_images(fixed_prior, images, path, Checkpoint(tmp_path, 0))
     seen: list[int] = []
     monkeypatch.setattr(
         Prior, "encode", lambda self, part: seen.append(len(part)) or expected[-len(part) :]
     )
-    found = encode_images(fixed_prior, images, Checkpoint(tmp_path, 0))
+    encode_images(fixed_prior, images, path, Checkpoint(tmp_path, 0))
+    found = torch.from_numpy(np.load(path))
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
     assert seen == [2], "only what was not yet encoded"
 

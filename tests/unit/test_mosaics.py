@@ -16,6 +16,7 @@ from trees import record_arrays
 from lgd_core.base.checkpoints import Checkpoint
 from lgd_core.base.errors import UserError
 from lgd_core.config.models.mosaic import MosaicConfig
+from lgd_core.data.real_images import RealImages
 from lgd_core.diffusion.priors import Prior
 from lgd_core.distill.context import SourceContext
 from lgd_core.distill.mosaics import best_crops, crop_losses, grid
@@ -55,7 +56,7 @@ def of(fixed_prior: Prior, real: Path, reference: nn.Module) -> Callable[..., So
     """Return a function that makes the context of an increment of some classes."""
 
     def make(increment: int = 0, labels: tuple[int, ...] = (0, 1, 2), **changes) -> SourceContext:
-        known = Artifacts(real=real, reference=reference)
+        known = Artifacts(real=RealImages(real), reference=reference)
         found = context(fixed_prior, artifacts=known, key=(5, increment), labels=labels, seen=SEEN)
         settings = MosaicSettings(
             through_autoencoder=False, mosaic=RECIPE.model_copy(update=changes)

@@ -194,7 +194,7 @@ def test_steps_become_whole_epochs_and_the_rest(steps: int, expected: tuple) -> 
 def test_training_ends_after_its_steps(bright: Images, monkeypatch: pytest.MonkeyPatch) -> None:
     counted, real = [], training.loss_of
     monkeypatch.setattr(
-        training, "loss_of", lambda *words: counted.append(len(words[2])) or real(*words)
+        training, "loss_of", lambda *words: counted.append(len(words[2].rows)) or real(*words)
     )
     model = build_network(SPEC, 0)
     train_to_length(model, bright, bright, SETTINGS, ("key",), Checkpoint(None), "student")

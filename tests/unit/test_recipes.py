@@ -205,6 +205,25 @@ def test_a_number_with_a_point_is_no_whole_number(folder, config, key):
 
 
 @pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        ({"source__stream": True}, "source.stream: found true, expected false for digits"),
+        ({"source__test_resize": 4}, "source.test_resize: found 4, expected at least"),
+    ],
+)
+def test_what_a_data_set_cannot_do_with_its_files(folder, changes, found):
+    edit(folder / "datasets" / "digits.yaml", **changes)
+    assert found in complaint(folder, run_of("dit"))
+
+
+def test_a_prior_is_not_trained_on_streams(folder):
+    changes = {"source__stream": True, "prior__source": "train"}
+    edit(folder / "datasets" / "imagenette.yaml", **changes)
+    words = complaint(folder, run_of("dit", dataset="imagenette"))
+    assert "prior.source: found train, expected a pretrained prior with source.stream" in words
+
+
+@pytest.mark.parametrize(
     ("train", "parts"),
     [
         ({"transformer": {"patch_size": 3}}, ["transformer.patch_size: found 3", "divisor of 4"]),

@@ -72,7 +72,9 @@ def test_online_labels_are_those_of_the_batch_that_the_student_sees(
     loss = student_loss(taught(source="online", temperature=20.0), teacher, None)
     images, _, _ = mixed_batch(bright)
     expected = divergence(model(images) / 20, F.softmax(teacher(images) / 20, 1))
-    assert loss(model, bright, ROWS, seeded()).item() == pytest.approx(expected.item(), rel=1e-4)
+    assert loss(model, bright, bright.batch(ROWS), seeded()).item() == pytest.approx(
+        expected.item(), rel=1e-4
+    )
 
 
 def test_stored_labels_are_mixed_as_the_images_are(
@@ -85,7 +87,9 @@ def test_stored_labels_are_mixed_as_the_images_are(
     plain = F.softmax(teacher(bright.preprocess(bright.batch(ROWS)[0])) / 4, 1)
     expected = divergence(model(images) / 4, own * plain + (1 - own) * plain[order])
     assert 0 < own < 1
-    assert loss(model, bright, ROWS, seeded()).item() == pytest.approx(expected.item(), rel=2e-3)
+    assert loss(model, bright, bright.batch(ROWS), seeded()).item() == pytest.approx(
+        expected.item(), rel=2e-3
+    )
 
 
 def test_a_student_of_a_teacher_never_sees_the_classes(bright: Images) -> None:

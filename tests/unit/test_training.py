@@ -22,6 +22,7 @@ from lgd_core.networks import classifiers, training
 from lgd_core.networks.augment import augment, cutmix
 from lgd_core.networks.classifiers import build_network
 from lgd_core.networks.training import (
+    Batch,
     Images,
     accuracy,
     class_loss,
@@ -156,11 +157,11 @@ def test_a_run_of_two_methods_starts_alike_and_sees_the_same_order_and_augmentat
         return real_build(*args)
 
     def loss(
-        model: nn.Module, data: Images, rows: Tensor, mix: bool, rng: object, *more: int
+        model: nn.Module, data: Images, batch: Batch, mix: bool, rng: object, *more: int
     ) -> Tensor:
         before = rng.get_state()
-        value = real_loss(model, data, rows, mix, rng, *more)
-        drawn.append((rows.tolist(), before, rng.get_state()))
+        value = real_loss(model, data, batch, mix, rng, *more)
+        drawn.append((batch.rows.tolist(), before, rng.get_state()))
         return value
 
     monkeypatch.setattr(students, "build_network", build)
@@ -253,7 +254,11 @@ def test_cutmix_weighs_the_labels_by_area(bright: Images) -> None:
         labels = F.one_hot(bright.labels[rows], 3)
         expected = -((own * labels + (1 - own) * labels[order]) * log_p).sum(1).mean()
         found = loss_of(
-            lambda x: x.flatten(1) @ weights.T, bright, rows, True, generator("loss", seed)
+            lambda x: x.flatten(1) @ weights.T,
+            bright,
+            bright.batch(rows),
+            True,
+            generator("loss", seed),
         )
         assert found.item() == pytest.approx(expected.item(), rel=1e-4)
 

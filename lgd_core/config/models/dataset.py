@@ -328,7 +328,21 @@ class DatasetConfig(Config):
     @model_validator(mode="after")
     def _source_has_what_its_kind_needs(self) -> Self:
         kind = kind_of(self.source)
+        if self.source.stream and not kind.of_files:
+            raise DisagreementError(
+                "source.stream",
+                f"found true, expected false for {self.source.kind}, whose images are not files",
+            )
         kind.check(kind.wanted(self.class_names, self.wnids, self.image, self.source))
+        return self
+
+    @model_validator(mode="after")
+    def _test_images_fill_their_frame(self) -> Self:
+        found, side = self.source.test_resize, self.image.train_size or self.image.size
+        if found is not None and found < side:
+            raise DisagreementError(
+                "source.test_resize", f"found {found}, expected at least {side}, what networks see"
+            )
         return self
 
     @model_validator(mode="after")
@@ -360,6 +374,12 @@ class DatasetConfig(Config):
 
     @model_validator(mode="after")
     def _a_prior_to_train_can_be_built(self) -> Self:
+        if self.prior.source == "train" and self.source.stream:
+            raise DisagreementError(
+                "prior.source",
+                "found train, expected a pretrained prior with source.stream, since training one "
+                "reads all images into memory",
+            )
         if self.prior.source == "train":
             _check_networks(self.prior.train, self.image.size)
         return self

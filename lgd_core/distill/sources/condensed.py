@@ -47,7 +47,7 @@ def make(context: "SourceContext[CondensedSettings]") -> "Candidates":
     No two increments start from the same real images.
     """
     from lgd_core.base.micro_batches import MicroBatches
-    from lgd_core.data.real_images import load_split, real_increment
+    from lgd_core.data.real_images import real_increment
     from lgd_core.diffusion.priors import to_uint8
     from lgd_core.distill.condensation import Condenser, condense, initial_pixels
     from lgd_core.distill.context import as_candidates
@@ -55,15 +55,15 @@ def make(context: "SourceContext[CondensedSettings]") -> "Candidates":
     from lgd_core.networks.training import Images
 
     settings, seen, labels = context.settings, context.seen, context.labels
-    recipe, folder = settings.condensation, present(context.artifacts.real)
-    images, known = load_split(folder, "originals")
+    recipe, real = settings.condensation, present(context.artifacts.real)
+    images, known = real.split("originals")
     held = context.ipc * recipe.factor**2
     rows = real_increment(known, seen.classes, held, *context.key)[labels]
     start = initial_pixels(images[rows.flatten()], len(labels), recipe.factor)
     # Real and synthetic images of a class share a batch.
     largest = context.prior.micro_batches.largest // (held + recipe.real_batch)
     condenser = Condenser(
-        Images.on(context.prior.device, *load_split(folder, "train"), seen),
+        Images.on(context.prior.device, *real.split("train"), seen),
         labels,
         seen.network(recipe.network.architecture),
         recipe,

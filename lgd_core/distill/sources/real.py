@@ -28,11 +28,11 @@ def needs(method: MethodConfig, increment: int) -> set[str]:
 
 def make(context: "SourceContext[StoredSettings]") -> "Candidates":
     """Return random real images as one candidate per position."""
-    from lgd_core.data.real_images import load_split, real_increment
+    from lgd_core.data.real_images import real_increment
     from lgd_core.distill.context import as_candidates
     from lgd_core.distill.selection import present
 
-    images, labels = load_split(present(context.artifacts.real), "originals")
+    images, labels = present(context.artifacts.real).split("originals")
     classes = context.seen.classes
     rows = real_increment(labels, classes, context.ipc, *context.key)[context.labels]
     through = context.settings.through_autoencoder
