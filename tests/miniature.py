@@ -3,6 +3,7 @@
 On it the commands for ImageNette and ImageWoof run at their full length, in minutes on a CPU.
 """
 
+import csv
 import shutil
 import sys
 from pathlib import Path
@@ -26,6 +27,10 @@ PRODUCT = (
 )
 DATASETS = ("imagenette", "imagewoof")
 IMAGES = {"train": 12, "val": 6}
+# Of ImageNet-1K's classes, in the order of wnids, every so many are in its miniature.
+EVERY = 25
+# RDED puts the crops of 200 images of a class into 50.
+FEW = {"train": 200, "val": 2}
 
 
 def copy_product(folder: Path) -> None:
@@ -60,6 +65,34 @@ def build_imagenet(root: Path) -> None:
                 draw_image(label, rng).save(path, quality=95)
 
 
+def build_imagenet1k(folder: Path) -> None:
+    """Write an ILSVRC-like tree of 40 classes, the file with their names, and a random teacher."""
+    with open(ROOT / "config" / "classes" / "imagenet1k.csv", newline="") as stream:
+        classes = list(csv.DictReader(stream))[::EVERY]
+    for place, known in enumerate(classes):
+        rng = np.random.default_rng(place)
+        for path in class_paths(folder / "imagenet", known | {"index": EVERY * place}, FEW):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            draw_image(place, rng).save(path, quality=95)
+    with open(folder / "classes.csv", "w", newline="") as stream:
+        writer = csv.DictWriter(stream, ["wnid", "name"])
+        writer.writeheader()
+        writer.writerows({key: known[key] for key in ("wnid", "name")} for known in classes)
+    write_teacher(folder / "teacher.safetensors")
+    build_prior(folder / "prior", 32, 2)
+
+
+def write_teacher(path: Path) -> None:
+    """Write weights of a small random network of ImageNet's 1000 classes."""
+    from safetensors.torch import save_file
+
+    from lgd_core.config.settings import NetworkSpec
+    from lgd_core.networks.classifiers import build_network
+
+    spec = NetworkSpec(name="ResNetAP-10-w8-bn", channels=3, size=24, classes=1000)
+    save_file(build_network(spec, "teacher").state_dict(), path)
+
+
 def class_paths(root: Path, known: dict, counts: dict[str, int]) -> list[Path]:
     """Return the files of a class, as many as ``counts`` has, under ILSVRC's names."""
     first = 1 + known["index"] * counts["val"]
@@ -70,8 +103,8 @@ def class_paths(root: Path, known: dict, counts: dict[str, int]) -> list[Path]:
     return [root / part / known["wnid"] / f"{name}.JPEG" for part in names for name in names[part]]
 
 
-def build_prior(folder: Path) -> None:
-    """Write a small random DiTPipeline: 1000 classes, learned variance, images of 72 pixels."""
+def build_prior(folder: Path, size: int = 72, patch: int = 3) -> None:
+    """Write a small random DiTPipeline: 1000 classes, learned variance, images of a size."""
     # Here, since building a project's folder alone should not take seconds.
     import torch
     from diffusers import AutoencoderKL, DDPMScheduler, DiTPipeline, DiTTransformer2DModel
@@ -84,7 +117,7 @@ def build_prior(folder: Path) -> None:
         block_out_channels=widths,
         latent_channels=4,
         norm_num_groups=4,
-        sample_size=72,
+        sample_size=size,
     )
     transformer = DiTTransformer2DModel(
         num_attention_heads=2,
@@ -92,8 +125,8 @@ def build_prior(folder: Path) -> None:
         in_channels=4,
         out_channels=8,
         num_layers=2,
-        sample_size=9,
-        patch_size=3,
+        sample_size=size // 8,
+        patch_size=patch,
     )
     scheduler = DDPMScheduler(clip_sample=False, variance_type="learned_range")
     DiTPipeline(transformer=transformer, vae=autoencoder, scheduler=scheduler).save_pretrained(
@@ -102,11 +135,18 @@ def build_prior(folder: Path) -> None:
 
 
 def build(folder: Path) -> None:
-    """Make a project folder with the miniature data in ``miniature/``."""
+    """Make a project folder with the miniature of ImageNette and ImageWoof in ``miniature/``."""
     copy_product(folder)
     build_imagenet(folder / "miniature" / "imagenet")
     build_prior(folder / "miniature" / "prior")
 
 
+def build_1k(folder: Path) -> None:
+    """Make a project folder with the miniature of ImageNet-1K in ``miniature1k/``."""
+    copy_product(folder)
+    build_imagenet1k(folder / "miniature1k")
+
+
 if __name__ == "__main__":
     build(Path(sys.argv[1]))
+    build_imagenet1k(Path(sys.argv[1]) / "miniature1k")

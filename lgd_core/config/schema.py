@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import json
 import math
 from collections.abc import Iterable, Iterator
 from copy import deepcopy
@@ -52,6 +53,15 @@ def _is_whole(_: object, value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
+def _unique(_: object, wanted: bool, items: object, __: object) -> Iterator[ValidationError]:
+    """Find a repeated item by its text; jsonschema compares all pairs, a million of 1,000 classes."""
+    from jsonschema import ValidationError
+
+    texts = [json.dumps(item, sort_keys=True) for item in items] if is_list(items) else []
+    if wanted and len(set(texts)) < len(texts):
+        yield ValidationError("repeated")
+
+
 @cache
 def _validator() -> type[Draft202012Validator]:
     from jsonschema import Draft202012Validator, validators
@@ -60,7 +70,7 @@ def _validator() -> type[Draft202012Validator]:
     types = Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_whole)
     # The stubs of jsonschema leave out what extend takes and returns, and what iter_errors takes.
     return validators.extend(  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-        Draft202012Validator, type_checker=types
+        Draft202012Validator, {"uniqueItems": _unique}, type_checker=types
     )
 
 

@@ -94,7 +94,9 @@ def test_nothing_but_the_index_takes_room_on_disk(tmp_path: Path, woof: Path) ->
 def test_files_that_do_not_decode_are_left_out_or_stop_the_run(tmp_path: Path, woof: Path) -> None:
     broken = sorted((woof / "train").rglob("*.JPEG"))[7]
     broken.write_bytes(broken.read_bytes()[:60])
-    with pytest.raises(UserError, match=rf"{broken.name}: found a broken image .*source.skip_broken"):
+    with pytest.raises(
+        UserError, match=rf"{broken.name}: found a broken image .*source.skip_broken"
+    ):
         prepared(woof, tmp_path / "files", stream=True)
     real = prepared(woof, tmp_path / "files", stream=True, skip_broken=True)
     images, labels = real.split("train")

@@ -68,7 +68,7 @@ def first_fault(error: ValidationError) -> DisagreementError:
 
 
 def _without_repeats(items: list[Item]) -> list[Item]:
-    if any(item in items[:place] for place, item in enumerate(items)):
+    if len(set(items)) < len(items):
         raise DisagreementError("", f"found {shown(items)}, expected no item twice")
     return items
 
