@@ -15,6 +15,7 @@ from lgd_core.config.stages import (
     difficulty_settings,
     draw_settings,
     drawn_images,
+    learner_settings,
     redundancy_settings,
     reference_settings,
     seed_settings,

@@ -139,6 +139,7 @@ rule train_learner:
     """Train the learner on the set so far: from scratch at k = 0, continued afterwards."""
     input:
         arrays("validation", "test"),
+        unpack(learner_teacher),
         increments=increments_up_to,
         previous=previous_learner,
     output:
@@ -155,11 +156,6 @@ rule train_learner:
     resources:
         gpu=GPU,
     params:
-        settings=lambda wildcards: stage(
-            "train_learner",
-            1,
-            learner=method_of(wildcards).learner,
-            network=trained_images(dataset_of(wildcards)),
-        ),
+        settings=learner_stage,
     script:
         "../workflow_scripts/train_learner.py"

@@ -37,7 +37,8 @@ class Comparison:
     ``owners`` maps the methods, in the run's order, to the method that makes their increment 0, see
     seed_owner; all of them are in ``drawers``. ``behind`` has the jobs that a method's increments
     depend on. ``seeds`` is the number of sets per method. ``seen`` gives the number of images that
-    all students of a set see in training, by the images per class of the set.
+    all students of a set see in training, by the images per class of the set. ``learnt`` gives the
+    number that a method's learner sees on increments 0 to k of one set; None if it has no protocol.
     """
 
     drawers: Mapping[str, Drawer]
@@ -46,6 +47,7 @@ class Comparison:
     classes: int
     seeds: int
     seen: Callable[[int], int]
+    learnt: Callable[[str, int], int | None]
     trains_prior: bool = False
 
     def users(self, *jobs: Job) -> list[str]:
@@ -159,8 +161,16 @@ def _of_method(comparison: Comparison, method: str) -> list[Stage]:
         stages.append(Stage("sample_candidates", method, [method], later, images, drawn))
     if any("learner" in needs(drawer.recipe, k) for k in later):
         # Only the learners that drawing needs: the last increment's learner is for the curve alone.
-        stages.append(Stage("train_learner", method, [method], range(drawer.increments - 1)))
+        stages.append(_learner(comparison, method, range(drawer.increments - 1)))
     return [*stages, _evaluation(comparison, method)]
+
+
+def _learner(comparison: Comparison, method: str, increments: Sequence[int]) -> Stage:
+    """Return the training of learners, its images counted where a protocol says how many."""
+    each = [comparison.learnt(method, k) for k in increments]
+    known = [images for images in each if images is not None]
+    images = comparison.seeds * sum(known) if known else None
+    return Stage("train_learner", method, [method], increments, images)
 
 
 def _evaluation(comparison: Comparison, method: str) -> Stage:
@@ -176,7 +186,7 @@ def _drawn(
     """Return the facts from which the passes of increments are computed; ``jobs`` made each."""
     recipe = comparison.drawers[method].recipe
     return {
-        "recipe": recipe.model_dump(exclude={"description", "extends"}),
+        "recipe": recipe.model_dump(exclude={"description", "extends", "learner"}),
         "increments": increments,
         "classes": comparison.classes / jobs,
     }

@@ -22,8 +22,9 @@ def check_method(method: MethodConfig, dataset: DatasetConfig, where: str) -> No
         image_sources()[method.source].check(method, dataset)
     except DisagreementError as error:
         raise UserError(f"{where}: {error.key}: {error}") from None
+    to_plateau = method.learner.protocol is None
     held_out = dataset.source.validation_fraction
-    if method.learner.monitor == "validation" and not held_out:
+    if to_plateau and method.learner.monitor == "validation" and not held_out:
         raise UserError(
             f"{where}: learner.monitor: found validation, expected training, since the data "
             "set's source.validation_fraction is 0"

@@ -83,6 +83,14 @@ def prior_owner(method: MethodConfig, name: str) -> str | None:
     return name if method.prior == "own" else method.prior
 
 
+def batch_for_ipc(batch: dict[int, int], ipc: int) -> int:
+    """Return the batch for an amount of images per class: that of the next smaller amount listed.
+
+    Below all amounts it is that of the smallest.
+    """
+    return batch[max((known for known in batch if known <= ipc), default=min(batch))]
+
+
 def epochs_for_ipc(epochs: dict[int, int], ipc: int) -> int:
     """Return the epochs for an amount of images per class: those of the next amount listed."""
     return epochs[min((known for known in epochs if known >= ipc), default=max(epochs))]

@@ -31,7 +31,7 @@ from lgd_core.config.prior_files import check_prior
 from lgd_core.config.schema import check, fill_defaults, merge, suggest
 from lgd_core.config.settings import StudentSettings
 from lgd_core.config.sources import list_source, source_folder
-from lgd_core.config.stages import protocol_on, source_settings, student_settings
+from lgd_core.config.stages import learner_lesson, protocol_on, source_settings, student_settings
 from lgd_core.config.sweeps import Value, variant_name
 
 
@@ -94,6 +94,24 @@ class Recipes:
         """
         where = f"protocol '{protocol}' on data set '{dataset}'"
         return student_settings(self.protocol(dataset, protocol, student), ipc, where)
+
+    def learner_protocol(self, dataset: str, method: str) -> ProtocolConfig | None:
+        """Return the protocol that a method's learner trains by; None for one to the plateau."""
+        learner = self.method(dataset, method).learner
+        if learner.protocol is None:
+            return None
+        return self.protocol(dataset, learner.protocol, learner.architecture)
+
+    def learner_lesson(self, dataset: str, method: str, increment: int) -> StudentSettings | None:
+        """Return how a method's learner trains on increments 0 to ``increment`` by its protocol.
+
+        None for a learner that trains to the plateau.
+        """
+        protocol = self.learner_protocol(dataset, method)
+        if protocol is None:
+            return None
+        ipc = (increment + 1) * images_per_increment(self.method(dataset, method))
+        return learner_lesson(protocol, ipc)
 
     def labelling(self, dataset: str, protocol: str) -> ProtocolConfig:
         """Return a protocol for what is the same for all students: its labels."""
@@ -250,9 +268,17 @@ class Recipes:
         if owner := prior_owner(method, name):
             self.finetune(dataset, owner, where)
         self.check_input(method.learner.architecture, dataset, f"{where}: learner.architecture")
+        if method.learner.protocol is not None:
+            self._check_learner_protocol(method.learner.protocol, method, dataset, where)
         for key, architecture in image_sources()[method.source].architectures(method).items():
             self.check_input(architecture, dataset, f"{where}: {key}")
         return method
+
+    def _check_learner_protocol(
+        self, name: str, method: MethodConfig, dataset: str, where: str
+    ) -> None:
+        self.catalogue.check_known("protocol", name, f"{where}: learner.protocol")
+        self.protocol(dataset, name, method.learner.architecture)
 
     def _check_seed(self, method: MethodConfig, dataset: str, name: str, where: str) -> None:
         source, size = method.seed.source, self.dataset(dataset).image.size

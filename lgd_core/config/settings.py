@@ -132,6 +132,18 @@ class StudentSettings(TrainingSettings):
     shuffle: int = 1
 
 
+class TaughtSettings(Config):
+    """Training of a learner by a protocol, as a student of the set so far; see LearnerConfig.
+
+    ``protocol`` is its name.
+    """
+
+    architecture: str
+    ema_decay: float
+    protocol: str
+    lesson: StudentSettings
+
+
 class WatchedSettings(Config):
     """Training of the network whose probabilities are watched, see analysis.difficulty."""
 

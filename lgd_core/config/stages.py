@@ -11,11 +11,11 @@ from pydantic import BaseModel
 from lgd_core.base.errors import UserError
 from lgd_core.config.classes import imagenet_indices
 from lgd_core.config.kinds import image_sources
-from lgd_core.config.methods import epochs_for_ipc, needs
+from lgd_core.config.methods import batch_for_ipc, epochs_for_ipc, needs
 from lgd_core.config.models.dataset import DatasetConfig
 from lgd_core.config.models.images import StoredImageConfig
-from lgd_core.config.models.method import MethodConfig
-from lgd_core.config.models.protocol import ProtocolConfig
+from lgd_core.config.models.method import LearnerConfig, MethodConfig
+from lgd_core.config.models.protocol import EvaluationsConfig, ProtocolConfig
 from lgd_core.config.plain import is_mapping, is_sequence
 from lgd_core.config.settings import (
     AloneSettings,
@@ -26,6 +26,7 @@ from lgd_core.config.settings import (
     SourceSettings,
     StoredImages,
     StudentSettings,
+    TaughtSettings,
     WatchedSettings,
 )
 
@@ -178,6 +179,31 @@ def student_settings(protocol: ProtocolConfig, ipc: int, where: str) -> StudentS
             "shuffle": protocol.shuffle,
         }
     )
+
+
+def learner_lesson(protocol: ProtocolConfig, ipc: int) -> StudentSettings:
+    """Return how a learner trains on ``ipc`` images per class by a protocol of protocol_on.
+
+    As a student does, but with a batch for every amount, and without evaluations, since a learner
+    is tested once, as it is in the end.
+    """
+    batch = protocol.batch
+    if isinstance(batch, dict):
+        batch = batch_for_ipc(batch, ipc)
+    changes = {"batch": batch, "evaluations": EvaluationsConfig()}
+    return student_settings(protocol.model_copy(update=changes), ipc, "learner.protocol")
+
+
+def learner_settings(learner: LearnerConfig, lesson: StudentSettings | None) -> dict[str, Any]:
+    """Return what acts of a learner's keys: with a lesson that of its protocol, else the others."""
+    if learner.protocol is None or lesson is None:
+        return learner.model_dump(exclude={"protocol"})
+    return TaughtSettings(
+        architecture=learner.architecture,
+        ema_decay=learner.ema_decay,
+        protocol=learner.protocol,
+        lesson=lesson,
+    ).model_dump()
 
 
 def images_trained_on(lesson: StudentSettings, size: int) -> int:

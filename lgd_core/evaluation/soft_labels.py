@@ -121,6 +121,17 @@ def student_loss(
     raise ValueError(f"{source} labels: found neither teacher nor labels, expected them")
 
 
+def taught_loss(settings: StudentSettings, teacher: nn.Module | None, data: Images) -> BatchLoss:
+    """Return student_loss for a set whose stored labels, if it has any, are made here.
+
+    ``teacher`` may be None for labels of classes alone.
+    """
+    stored = None
+    if settings.labels.source == "stored" and teacher is not None:
+        stored = label_images(teacher, data, settings.labels).to(data.device)
+    return student_loss(settings, teacher, stored)
+
+
 @dataclass(frozen=True)
 class _SoftLoss:
     """What losses of both kinds of labels have in common."""

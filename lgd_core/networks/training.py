@@ -4,7 +4,7 @@ import copy
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -107,6 +107,7 @@ def resize_stored(images: Tensor, size: int, device: torch.device, batch: int = 
     return torch.cat([part.clamp(0, 255).round().to(torch.uint8) for part in parts])
 
 
+Row = TypeVar("Row")
 # The loss of a network on a batch of a set, augmented by a generator.
 BatchLoss = Callable[[nn.Module, Images, Batch, torch.Generator], Tensor]
 
@@ -251,6 +252,48 @@ def epochs_of(recipe: TrainingSettings, images: int) -> tuple[int, int | None]:
     return (whole + 1, rest) if rest else (whole, None)
 
 
+def train_epochs(
+    model: nn.Module,
+    data: Images,
+    recipe: TrainingSettings,
+    key: Key,
+    checkpoint: Checkpoint,
+    name: str,
+    loss_on: BatchLoss,
+    after_epoch: Callable[[int, float], list[Row]],
+    after_step: Callable[[], None] = lambda: None,
+    more: Mapping[str, Stateful] | None = None,
+) -> list[Row]:
+    """Train for the recipe's epochs or steps; return the rows of all epochs.
+
+    Changes ``model`` in place. ``after_epoch`` takes the epochs so far and the mean training loss
+    of the last, and gives its rows. ``more`` has what ``after_step`` changes, by name: it is saved
+    and restored with the model.
+    """
+    epochs, last_steps = epochs_of(recipe, len(data.labels))
+    optimiser = optimiser_for(
+        model, recipe.lr, recipe.weight_decay, recipe.optimiser, recipe.decayed
+    )
+    schedule = schedule_for(optimiser, epochs, recipe.schedule)
+    parts = {"model": model, "optimiser": optimiser, "schedule": schedule, **(more or {})}
+    state = checkpoint.load(name, *parts, "epoch", "history") or {"epoch": 0, "history": []}
+    restore(parts, state)
+    history: list[Row] = state["history"]
+    with progress(name, epochs, state["epoch"]) as bar:
+        for epoch in range(state["epoch"], epochs):
+            steps = last_steps if epoch + 1 == epochs else None
+            loss = train_epoch(
+                model, optimiser, data, recipe.batch, loss_on, (*key, epoch), after_step, steps
+            )
+            schedule.step()
+            history += after_epoch(epoch + 1, loss)
+            bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
+            bar.update()
+            if checkpoint.due():
+                checkpoint.save(name, snapshot(parts) | {"epoch": epoch + 1, "history": history})
+    return history
+
+
 def train_to_length(
     model: nn.Module,
     data: Images,
@@ -266,30 +309,14 @@ def train_to_length(
     Changes ``model`` in place. Returns accuracies in percent: ``top1`` after the last epoch, the
     number to report, and ``best_top1`` over the evaluations, as the field reports it.
     """
-    epochs, last_steps = epochs_of(recipe, len(data.labels))
-    loss_on = loss_on or class_loss(recipe.cutmix)
-    optimiser = optimiser_for(
-        model, recipe.lr, recipe.weight_decay, recipe.optimiser, recipe.decayed
-    )
-    schedule = schedule_for(optimiser, epochs, recipe.schedule)
-    parts = {"model": model, "optimiser": optimiser, "schedule": schedule}
-    state = checkpoint.load(name, *parts, "epoch", "history") or {"epoch": 0, "history": []}
-    restore(parts, state)
-    history = state["history"]
+    epochs, _ = epochs_of(recipe, len(data.labels))
     evaluated = evaluation_epochs(epochs, recipe.evaluations, recipe.every, recipe.after)
-    with progress(name, epochs, state["epoch"]) as bar:
-        for epoch in range(state["epoch"], epochs):
-            steps = last_steps if epoch + 1 == epochs else None
-            loss = train_epoch(
-                model, optimiser, data, recipe.batch, loss_on, (*key, epoch), steps=steps
-            )
-            schedule.step()
-            if epoch + 1 in evaluated:
-                history.append(accuracy(model, test))
-            bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
-            bar.update()
-            if checkpoint.due():
-                checkpoint.save(name, snapshot(parts) | {"epoch": epoch + 1, "history": history})
+
+    def measured(epoch: int, _: float) -> list[float]:
+        return [accuracy(model, test)] if epoch in evaluated else []
+
+    loss_on = loss_on or class_loss(recipe.cutmix)
+    history = train_epochs(model, data, recipe, key, checkpoint, name, loss_on, measured)
     return {"top1": history[-1], "best_top1": max(history)}
 
 

@@ -34,7 +34,7 @@ def cost_stages(wildcards):
     stages = []
     for paid in comparison_stages(comparison_of(wildcards)):
         paths = {"benchmarks": benchmarks_of(wildcards, paid)}
-        if paid.name == "train_learner":
+        if paid.name == "train_learner" and paid.images is None:
             curve = "results/{dataset}/{method}/s{seed}/k{k}/learner.json"
             paths["curves"] = expand(curve, **job_values(wildcards, paid))
         stages.append(paid.facts(**paths))
@@ -98,6 +98,7 @@ def comparison_of(wildcards):
         classes=len(names_of(wildcards)),
         seeds=len(config["seeds"]),
         seen=lambda ipc: images_seen(wildcards, ipc),
+        learnt=lambda method, k: images_learnt(wildcards, method, k),
         trains_prior=dataset_of(wildcards).prior.source == "train",
     )
 
@@ -111,6 +112,15 @@ def images_seen(wildcards, ipc):
         for student in students_of(wildcards)
     ]
     return config["runs"] * sum(images_trained_on(lesson, size) for lesson in lessons)
+
+
+def images_learnt(wildcards, method, k):
+    """Return the images that a learner trains on after increment k; None without a protocol."""
+    lesson = checked(RECIPES.learner_lesson, wildcards.dataset, method, k)
+    if lesson is None:
+        return None
+    ipc = (k + 1) * images_per_increment(recipes_of(wildcards)(method))
+    return images_trained_on(lesson, ipc * len(names_of(wildcards)))
 
 
 def recipes_of(wildcards):
@@ -158,6 +168,9 @@ def paths_behind(wildcards, method, owner):
         known = {"dataset": wildcards.dataset, "seed": config["seeds"][0]}
         # Wildcards as Snakemake gives them to the input functions of the job that draws it.
         job = type(wildcards)(fromdict=known | {"method": drawer, "k": k})
-        for path in (candidate_inputs(job) if k else seed_inputs(job)).values():
+        inputs = candidate_inputs(job) if k else seed_inputs(job)
+        if "learner" in inputs:
+            inputs |= learner_teacher(job)
+        for path in inputs.values():
             paths.update([path] if isinstance(path, str) else path)
     return paths

@@ -127,6 +127,30 @@ def previous_learner(wildcards):
     return path.format(previous=previous, **values) if previous >= 0 else []
 
 
+def learner_teacher(wildcards):
+    """Return the network whose labels a method's learner learns; none for labels of classes."""
+    protocol = checked(RECIPES.learner_protocol, wildcards.dataset, wildcards.method)
+    if protocol is None or protocol.labels.source == "class":
+        return {}
+    return {"teacher": REFERENCE.format(dataset=wildcards.dataset)}
+
+
+def learner_stage(wildcards):
+    """Return what decides the learner of increment k beside its inputs."""
+    words = (wildcards.dataset, wildcards.method)
+    protocol = checked(RECIPES.learner_protocol, *words)
+    lesson = checked(RECIPES.learner_lesson, *words, int(wildcards.k))
+    dataset = dataset_of(wildcards)
+    return stage(
+        "train_learner",
+        1,
+        learner=learner_settings(method_of(wildcards).learner, lesson),
+        network=(
+            student_images(dataset, protocol) if protocol else trained_images(dataset)
+        ),
+    )
+
+
 def seed_stage(wildcards):
     """Return the settings of increment 0, without its inputs and the images of a folder."""
     return stage(

@@ -37,6 +37,7 @@ def comparison(*methods: str, increments: int = 3, **changes: object) -> Compari
     drawers = {name: Drawer(RECIPES[name], increments) for name in (*owners.values(), *methods)}
     known = {"behind": {method: set() for method in methods}, "classes": 5, "seeds": 2}
     known |= {"seen": lambda ipc: 5 * ipc * 3 * (8 if ipc <= 10 else 4), "trains_prior": False}
+    known |= {"learnt": lambda method, k: None}
     return Comparison(drawers, owners, **known | changes)
 
 
@@ -122,7 +123,14 @@ def test_images_and_passes_of_a_method() -> None:
     drawn = stages["sample_candidates", "lgd"].drawn
     assert (drawn["increments"], drawn["classes"]) == ([1, 2], 5)
     assert CompleteMethod.model_validate(drawn["recipe"]) == RECIPES["lgd"]
-    assert drawn["recipe"].keys() == CompleteMethod.model_fields.keys() - {"description", "extends"}
+    left_out = {"description", "extends", "learner"}
+    assert drawn["recipe"].keys() == CompleteMethod.model_fields.keys() - left_out
+
+
+def test_images_of_learners_are_counted_where_a_protocol_says_how_many() -> None:
+    stages = found("lgd", learnt=lambda method, k: {"lgd": 100 * (k + 1)}[method])
+    assert stages["train_learner", "lgd"].images == (100 + 200) * 2, "of two seeds"
+    assert stages["train_learner", "lgd"].facts()["images"] == 600
 
 
 def test_students_see_all_that_a_stored_image_holds() -> None:

@@ -116,6 +116,16 @@ class LearnerConfig(Config):
     """The learner, continued from increment to increment."""
 
     architecture: str = Field(default="ResNetAP-10", description="Architecture of the learner.")
+    protocol: str | None = Field(
+        default=None,
+        description=(
+            "Name of a file in config/protocols; the learner then trains by that protocol on the "
+            "set so far: its labels, batch rule, optimiser, schedule, augmentation and epochs, and "
+            "of the keys below only ema_decay acts. Where the protocol has batches by images per "
+            "class, an amount between two takes the next smaller one's, one below all the "
+            "smallest's. null trains to the plateau by the keys below."
+        ),
+    )
     lr: AdamWRate = 1.0e-3
     weight_decay: AdamWDecay = 0.01
     batch: Batch = 64

@@ -131,8 +131,9 @@ class ProtocolConfig(Config):
     batch: Count | Annotated[dict[Count, Count], Field(min_length=1)] | None = Field(
         default=None,
         description=(
-            "Images per step, or images per class to images per step, with no values in between. "
-            "At most the whole set. null takes the data set's."
+            "Images per step, or images per class to images per step, for students with no values "
+            "in between; see learner.protocol of methods for learners. At most the whole set. null "
+            "takes the data set's."
         ),
     )
     optimiser: OptimiserConfig = Field(default_factory=OptimiserConfig)
