@@ -15,6 +15,7 @@ from lgd_core.config.stages import (
     difficulty_settings,
     draw_settings,
     drawn_images,
+    phase_settings,
     redundancy_settings,
     reference_settings,
     seed_settings,
@@ -101,6 +102,8 @@ wildcard_constraints:
     k="[0-9]+",
     shard="[0-9]+",
     shards="[0-9]+",
+    phase="[0-9]+",
+    phases="[0-9]+",
     class_folder="[A-Za-z0-9_]+",
     external="[A-Za-z0-9][A-Za-z0-9_-]*",
 

@@ -37,7 +37,8 @@ class Comparison:
     ``owners`` maps the methods, in the run's order, to the method that makes their increment 0, see
     seed_owner; all of them are in ``drawers``. ``behind`` has the jobs that a method's increments
     depend on. ``seeds`` is the number of sets per method. ``seen`` gives the number of images that
-    all students of a set see in training, by the images per class of the set.
+    all students of a set see in training, by the images per class of the set, ``tuned_on`` the
+    number that the tuning of a prior sees, by the method that tunes.
     """
 
     drawers: Mapping[str, Drawer]
@@ -46,6 +47,7 @@ class Comparison:
     classes: int
     seeds: int
     seen: Callable[[int], int]
+    tuned_on: Callable[[str], int]
     trains_prior: bool = False
 
     def users(self, *jobs: Job) -> list[str]:
@@ -128,7 +130,12 @@ def _tuning(comparison: Comparison) -> list[Stage]:
     """Return the tuning of priors, possibly by a method that is not in the comparison."""
     tuners = [prior_owner(drawer.recipe, name) for name, drawer in comparison.drawers.items()]
     return [
-        Stage("finetune_prior", tuner, comparison.users(("finetune_prior", tuner)))
+        Stage(
+            "finetune_prior",
+            tuner,
+            comparison.users(("finetune_prior", tuner)),
+            images=comparison.tuned_on(tuner),
+        )
         for tuner in dict.fromkeys(filter(None, tuners))
     ]
 
