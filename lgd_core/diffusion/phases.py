@@ -17,8 +17,9 @@ from torch import Tensor, nn
 from lgd_core.base.errors import UserError
 from lgd_core.base.tensors import expect, load_tensors
 
-# What a prior's record and a phase's say of the prior that was tuned.
+# What the record of a phase says of the prior that was tuned, as that prior's own record does.
 BASE = ("contents", "frequency_shift")
+_PARTS = ("rows", "values")
 
 
 @dataclass(frozen=True)
@@ -93,9 +94,6 @@ def load_phase(
     _check(path, tensors, {name: transformer.get_parameter(name) for name in names})
     rows, values = ({name: tensors[f"{part}.{name}"] for name in names} for part in _PARTS)
     return Phase(labels, rows, values), metadata
-
-
-_PARTS = ("rows", "values")
 
 
 def _check(

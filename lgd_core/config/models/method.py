@@ -83,8 +83,8 @@ class FinetuneConfig(Config):
         default=20,
         description=(
             "Most classes that the prior is tuned for at a time, contiguous in label order; every "
-            "phase starts from the data set's prior and takes so many steps. null means all "
-            "classes in one phase."
+            "phase starts from the data set's prior and takes all `steps`. null means all classes "
+            "in one phase."
         ),
     )
     lr: LearningRate = Field(default=1.0e-3, description="Learning rate of AdamW, constant.")
