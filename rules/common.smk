@@ -16,6 +16,7 @@ from lgd_core.config.stages import (
     draw_settings,
     drawn_images,
     learner_settings,
+    phase_settings,
     redundancy_settings,
     reference_settings,
     seed_settings,
@@ -102,6 +103,8 @@ wildcard_constraints:
     k="[0-9]+",
     shard="[0-9]+",
     shards="[0-9]+",
+    phase="[0-9]+",
+    phases="[0-9]+",
     class_folder="[A-Za-z0-9_]+",
     external="[A-Za-z0-9][A-Za-z0-9_-]*",
 

@@ -115,17 +115,16 @@ rule encode_dataset:
 
 
 rule finetune_prior:
-    """Tune the data set's prior for representative and diverse samples, by a method's recipe."""
+    """Tune the data set's prior for representative and diverse samples of one phase's classes."""
     input:
         arrays("originals"),
-        prior="results/{dataset}/prior_source.json",
+        prior=PRIOR,
     output:
-        folder=directory("results/{dataset}/{method}/prior"),
-        facts="results/{dataset}/{method}/prior_source.json",
+        phase=PHASE,
     log:
-        "results/logs/finetune_prior/{dataset}_{method}.log",
+        "results/logs/finetune_prior/{dataset}_{method}_{phase}of{phases}.log",
     benchmark:
-        "results/benchmarks/finetune_prior/{dataset}_{method}.tsv"
+        "results/benchmarks/finetune_prior/{dataset}_{method}_{phase}of{phases}.tsv"
     priority: INCREMENTS_FIRST
     conda:
         "../environment.yml"
@@ -135,12 +134,14 @@ rule finetune_prior:
     params:
         settings=lambda wildcards: stage(
             "finetune_prior",
-            1,
-            finetune=checked(RECIPES.finetune, wildcards.dataset, wildcards.method),
-            prior_labels=dataset_of(wildcards).prior.labels,
-            classes=len(dataset_of(wildcards).classes),
-            names=names_of_prior(wildcards),
-            flip=dataset_of(wildcards).augment.flip,
+            2,
+            **checked(
+                phase_settings,
+                dataset_of(wildcards),
+                checked(RECIPES.finetune, wildcards.dataset, wildcards.method),
+                int(wildcards.phase),
+                int(wildcards.phases),
+            ),
         ),
         source=where_images_lie,
     script:

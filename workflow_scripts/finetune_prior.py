@@ -1,34 +1,21 @@
-"""Tune the data set's prior by the minimax criteria."""
+"""Tune the data set's prior by the minimax criteria for the classes of one phase."""
 
-from job import open_prior, prior_contents, running
+from job import open_prior, running
 
-from lgd_core.base.files import atomic, read_json, write_json
+from lgd_core.base.tensors import save_tensors
 from lgd_core.config.models.method import FinetuneConfig
-from lgd_core.diffusion.finetuning import tune_prior
-from lgd_core.diffusion.prior_training import save_prior
-from lgd_core.distill.context import prior_labels
+from lgd_core.diffusion.finetuning import PhaseClasses, tune_prior
+from lgd_core.diffusion.phases import changed_rows, trained_values
 
 with running(snakemake) as job:
-    settings, output = job.settings, snakemake.output
-    recipe = job.read("finetune", FinetuneConfig)
+    settings, recipe = job.settings, job.read("finetune", FinetuneConfig)
+    number = int(snakemake.wildcards.phase)
+    phase = PhaseClasses(number, settings["labels"], settings["prior_labels"])
     images, labels = job.real_images(snakemake.input[0]).split("originals")
     prior = open_prior(job)
-    told = prior_labels(settings["prior_labels"], settings["classes"])
-    result = tune_prior(prior, images, labels, told, settings["flip"], recipe, job.checkpoint)
+    before = trained_values(prior.transformer, recipe.trained)
+    result = tune_prior(prior, images, labels, phase, settings["flip"], recipe, job.checkpoint)
     job.log(f"{result['parameters']} parameters tuned, last loss {result['loss']:.4f}")
-    with atomic(output.folder) as temporary:
-        save_prior(
-            str(temporary),
-            prior.transformer,
-            prior.autoencoder,
-            settings["names"],
-            dtype=None,  # small changes would be lost in half precision
-            scheduler=prior.scheduler_config,
-        )
-    folders = {"pipeline": output.folder}
-    found = {
-        "folders": folders,
-        "frequency_shift": read_json(snakemake.input.prior)["frequency_shift"],
-        "contents": prior_contents(folders),
-    }
-    write_json(output.facts, job.stamp(**found, **result))
+    after = trained_values(prior.transformer, recipe.trained)
+    stamp = job.stamp(**result)
+    save_tensors(snakemake.output.phase, changed_rows(before, after), stamp)

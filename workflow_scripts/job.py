@@ -6,7 +6,7 @@ import sys
 import time
 import traceback
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -159,8 +159,10 @@ class Job:
         }
 
 
-# Keys of a prior's record about its origin; ``prior`` is the one that a tuned prior started from.
-PRIOR_ORIGIN = ("recipe", "contents", "frequency_shift", "prior")
+# Keys of a prior's record about its origin.
+PRIOR_ORIGIN = ("recipe", "contents", "frequency_shift")
+# Keys of the record of a phase in which a prior was tuned.
+PHASE_ORIGIN = ("recipe", "fingerprint", "phase", "phases")
 
 
 def prior_contents(folders: dict[str, str]) -> str:
@@ -173,11 +175,12 @@ def prior_contents(folders: dict[str, str]) -> str:
 def open_prior(job: Job):
     """Load the prior that fetch_prior found, with the run's precision, batch size etc.
 
-    Raises UserError if its files have changed since then.
+    If the job has inputs ``tuned``, their phases are loaded too. Raises UserError if the prior's
+    files have changed since then, or if phases do not fit the prior.
     """
-    from lgd_core.diffusion.priors import (
-        load_prior,  # diffusers takes seconds that other jobs do not need
-    )
+    # diffusers takes seconds that other jobs do not need
+    from lgd_core.diffusion.phases import load_phase
+    from lgd_core.diffusion.priors import load_prior
 
     config = job.snakemake.config
     facts = read_json(job.snakemake.input.prior)
@@ -188,7 +191,7 @@ def open_prior(job: Job):
             "latter alone if the prior is correct, and run again"
         )
     job.origins["prior"] = {key: facts[key] for key in PRIOR_ORIGIN if key in facts}
-    return load_prior(
+    prior = load_prior(
         facts["folders"]["pipeline"],
         job.device,
         vae=facts["folders"].get("vae"),
@@ -198,6 +201,14 @@ def open_prior(job: Job):
         compiled=config["compile"],
         gradient_checkpointing=config["gradient_checkpointing"],
     )
+    tuned = job.snakemake.input.get("tuned", [])
+    if not tuned:
+        return prior
+    phases = [load_phase(path, prior.transformer, facts) for path in tuned]
+    job.origins["prior"]["phases"] = [
+        {key: metadata[key] for key in PHASE_ORIGIN} for _, metadata in phases
+    ]
+    return replace(prior, phases=tuple(phase for phase, _ in phases))
 
 
 def note(job: Job, text: str) -> None:

@@ -39,6 +39,7 @@ class Comparison:
     depend on. ``seeds`` is the number of sets per method. ``seen`` gives the number of images that
     all students of a set see in training, by the images per class of the set. ``learnt`` gives the
     number that a method's learner sees on increments 0 to k of one set; None if it has no protocol.
+    ``tuned_on`` gives the number that the tuning of a prior sees, by the method that tunes.
     """
 
     drawers: Mapping[str, Drawer]
@@ -48,6 +49,7 @@ class Comparison:
     seeds: int
     seen: Callable[[int], int]
     learnt: Callable[[str, int], int | None]
+    tuned_on: Callable[[str], int]
     trains_prior: bool = False
 
     def users(self, *jobs: Job) -> list[str]:
@@ -130,7 +132,12 @@ def _tuning(comparison: Comparison) -> list[Stage]:
     """Return the tuning of priors, possibly by a method that is not in the comparison."""
     tuners = [prior_owner(drawer.recipe, name) for name, drawer in comparison.drawers.items()]
     return [
-        Stage("finetune_prior", tuner, comparison.users(("finetune_prior", tuner)))
+        Stage(
+            "finetune_prior",
+            tuner,
+            comparison.users(("finetune_prior", tuner)),
+            images=comparison.tuned_on(tuner),
+        )
         for tuner in dict.fromkeys(filter(None, tuners))
     ]
 

@@ -107,18 +107,33 @@ def trace_guidance(
     similarity to the nearest latent in memory, of x0 before the step's own guidance; and, per
     guidance, the ratio of its change to the noise.
     """
+    parts = [
+        _trace_phase(
+            prior, artifacts, dataclasses.replace(spec, classes=labels), positions, checkpoint
+        )
+        for labels in prior.tuned_for(spec.classes)
+    ]
+    return {
+        name: values if values.dim() == 1 else torch.cat([part[name] for part in parts], dim=1)
+        for name, values in parts[0].items()
+    }
+
+
+def _trace_phase(
+    prior: Prior, artifacts: Artifacts, spec: IncrementSpec, positions: int, checkpoint: Checkpoint
+) -> dict[str, Tensor]:
+    """Trace the classes of one phase, as trace_guidance does."""
+    name = f"trace_from_{spec.classes[0]}"
     whole = _whole_length(spec, positions)
     guidances = guidances_for(GuidanceContext(prior, artifacts, spec, NOTHING_DRAWN))
     acting = {GUIDED: _windowed(prior, spec, guidances), UNGUIDED: {}}
-    state = checkpoint.load("trace", GUIDED) or {}
+    state = checkpoint.load(name, GUIDED) or {}
     with progress("paths", len(PATHS), len(state)) as bar:
         for path in PATHS[len(state) :]:
             state[path] = _follow(prior, artifacts, whole, acting[path])
             bar.update()
-            checkpoint.save("trace", state)
-    return {
-        f"{path}.{name}": values for path, kept in state.items() for name, values in kept.items()
-    }
+            checkpoint.save(name, state)
+    return {f"{path}.{key}": values for path, kept in state.items() for key, values in kept.items()}
 
 
 def _whole_length(spec: IncrementSpec, positions: int) -> IncrementSpec:

@@ -54,7 +54,7 @@ def _is_whole(_: object, value: object) -> bool:
 
 
 def _unique(_: object, wanted: bool, items: object, __: object) -> Iterator[ValidationError]:
-    """Find a repeated item by its text; jsonschema compares all pairs, a million of 1,000 classes."""
+    """Find a repeated item by its text; jsonschema would compare all pairs of 1,000 classes."""
     from jsonschema import ValidationError
 
     texts = [json.dumps(item, sort_keys=True) for item in items] if is_list(items) else []

@@ -10,11 +10,12 @@ from pydantic import BaseModel
 
 from lgd_core.base.errors import UserError
 from lgd_core.config.classes import imagenet_indices
+from lgd_core.config.divisions import class_runs, phase_count
 from lgd_core.config.kinds import image_sources
 from lgd_core.config.methods import batch_for_ipc, epochs_for_ipc, needs
 from lgd_core.config.models.dataset import DatasetConfig
 from lgd_core.config.models.images import StoredImageConfig
-from lgd_core.config.models.method import LearnerConfig, MethodConfig
+from lgd_core.config.models.method import FinetuneConfig, LearnerConfig, MethodConfig
 from lgd_core.config.models.protocol import EvaluationsConfig, ProtocolConfig
 from lgd_core.config.plain import is_mapping, is_sequence
 from lgd_core.config.settings import (
@@ -218,6 +219,34 @@ def images_trained_on(lesson: StudentSettings, size: int) -> int:
 def student_images(dataset: DatasetConfig, protocol: ProtocolConfig) -> SeenImages:
     """Return what a protocol of protocol_on shows students of a data set's images."""
     return seen_images(dataset).model_copy(update={"augment": protocol.augment})
+
+
+def phase_settings(
+    dataset: DatasetConfig, recipe: FinetuneConfig, phase: int, phases: int
+) -> dict[str, Any]:
+    """Return what decides one of the phases in which a data set's prior is tuned.
+
+    Raises UserError if there is no such phase.
+    """
+    classes = len(dataset.classes)
+    if not phase < phases <= classes:
+        raise UserError(
+            f"finetune_prior: found phase {phase} of {phases}, expected one of 0 to "
+            f"{min(phases, classes) - 1}, and at most {classes} phases"
+        )
+    labels = class_runs(classes, phases)[phase]
+    told = dataset.prior.labels or range(classes)
+    return {
+        "finetune": recipe.model_dump(exclude={"classes_per_phase"}),
+        "labels": labels,
+        "prior_labels": [told[label] for label in labels],
+        "flip": dataset.augment.flip,
+    }
+
+
+def images_tuned_on(recipe: FinetuneConfig, classes: int) -> int:
+    """Return the images that all phases of tuning a prior see."""
+    return phase_count(classes, recipe.classes_per_phase) * recipe.steps * recipe.batch
 
 
 def reference_settings(dataset: DatasetConfig) -> dict[str, Any]:

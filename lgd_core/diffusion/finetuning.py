@@ -4,55 +4,77 @@ Gu et al., "Efficient dataset distillation via minimax diffusion" (CVPR 2024).
 """
 
 import math
-from fnmatch import fnmatchcase
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import torch
 from timm.utils.model_ema import ModelEmaV3
 from torch import Tensor, nn
 
 from lgd_core.base.checkpoints import Checkpoint, resumable_loop
-from lgd_core.base.errors import UserError
 from lgd_core.base.seeding import epoch_batch, generator
 from lgd_core.config.models.method import FinetuneConfig
+from lgd_core.data.streams import StoredPixels, in_batches
 from lgd_core.diffusion.minimax import Memory, minimax_loss
+from lgd_core.diffusion.phases import trained_names
 from lgd_core.diffusion.prior_training import encode
 from lgd_core.diffusion.priors import Prior, noise_schedule
 
 
+@dataclass(frozen=True)
+class PhaseClasses:
+    """The classes of phase ``number``: contiguous labels, and the prior's labels of the same."""
+
+    number: int
+    labels: list[int]
+    prior_labels: list[int]
+
+
 def tune_prior(
     prior: Prior,
-    images: Tensor,
+    images: StoredPixels,
     labels: Tensor,
-    prior_labels: list[int],
+    phase: PhaseClasses,
     flip: float,
     recipe: FinetuneConfig,
     checkpoint: Checkpoint,
 ) -> dict[str, float]:
-    """Tune the prior's transformer in place on uint8 images (N, C, H, W) with labels (N,).
+    """Tune the prior's transformer in place for the classes of a phase.
 
-    ``prior_labels`` are the prior's labels of the classes, ``flip`` the probability of a mirrored
-    image. The loss is the prior's own plus the minimax criteria of the predicted clean latents. The
-    final weights are the weight average. Returns the last ``loss`` and the number of ``parameters``
-    trained. Raises UserError if no parameter's name matches a pattern of ``trained``.
+    Reads those of the uint8 images (N, C, H, W) whose labels (N,) are the phase's. ``flip`` is the
+    probability of a mirrored image. The loss is the prior's own plus the minimax criteria of the
+    predicted clean latents. The final weights are the weight average. Returns the last ``loss`` and
+    the number of ``parameters`` trained. Raises UserError if no parameter's name matches a pattern
+    of ``trained``.
     """
     tuned = trained_parameters(prior.transformer, recipe.trained)
     optimiser = torch.optim.AdamW(
         tuned.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay
     )
     ema = ModelEmaV3(tuned, decay=recipe.ema_decay)
-    shape = (len(prior_labels), recipe.memory, math.prod(prior.latent_shape))
+    shape = (len(phase.labels), recipe.memory, math.prod(prior.latent_shape))
     real, drawn = (Memory(*shape).to(prior.device) for _ in range(2))
     alphas = noise_schedule(prior.scheduler_config).alphas_cumprod.to(prior.device)
+    own = torch.isin(labels, torch.tensor(phase.labels)).nonzero().flatten()
+    # The first phase has the keys of a tuning in one phase.
+    key = (recipe.seed, phase.number) if phase.number else (recipe.seed,)
+    ahead: list[Iterator[Tensor]] = []
+
+    def rows_of(step: int) -> Tensor:
+        return own[epoch_batch(len(own), recipe.batch, step, *key, "finetune")]
 
     def train_step(step: int) -> float:
-        rows = epoch_batch(len(labels), recipe.batch, step, recipe.seed, "finetune")
-        rng = generator("finetune", recipe.seed, step)
-        told = torch.tensor(prior_labels)[labels[rows]]
+        if not ahead:  # a resumed loop starts with another step than the first
+            ahead.append(in_batches(images, list(map(rows_of, range(step, recipe.steps)))))
+        rows, batch = rows_of(step), next(ahead[0])
+        rng = generator("finetune", *key, step)
+        places = labels[rows] - phase.labels[0]
+        told = torch.tensor(phase.prior_labels)[places]
         dropped = torch.rand(len(rows), generator=rng) < recipe.label_dropout
         told = told.masked_fill(dropped, prior.classes).to(prior.device)
-        x0 = noisy_latents(prior, images[rows], flip, rng)
+        x0 = noisy_latents(prior, batch, flip, rng)
         predicted, loss = denoising_loss(prior, x0, told, alphas, rng)
-        seen = labels[rows].to(prior.device)
+        seen = places.to(prior.device)
         loss = loss + minimax_loss(predicted, seen, real, drawn, recipe)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -73,18 +95,8 @@ def tune_prior(
 def trained_parameters(transformer: nn.Module, patterns: list[str]) -> nn.ParameterList:
     """Make only the parameters whose names match a pattern trainable; return them."""
     transformer.requires_grad_(False)
-    chosen = [
-        parameter.requires_grad_(True)
-        for name, parameter in transformer.named_parameters()
-        if any(fnmatchcase(name, pattern) for pattern in patterns)
-    ]
-    if not chosen:
-        known = next(iter(transformer.state_dict()))
-        raise UserError(
-            f"finetune.trained: found {', '.join(patterns)}, which match no parameter, "
-            f"expected patterns of names such as '{known}'"
-        )
-    return nn.ParameterList(chosen)
+    names = trained_names(transformer, patterns)
+    return nn.ParameterList(transformer.get_parameter(name).requires_grad_(True) for name in names)
 
 
 def noisy_latents(prior: Prior, images: Tensor, flip: float, rng: torch.Generator) -> Tensor:

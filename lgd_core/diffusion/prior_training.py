@@ -224,16 +224,15 @@ def save_prior(
     autoencoder: AutoencoderKL,
     names: list[str] | None = None,
     dtype: torch.dtype | None = torch.float16,
-    scheduler: dict[str, Any] | None = None,
 ) -> None:
     """Write a ``DiTPipeline`` folder; ``names`` are the classes in label order, if known.
 
-    ``dtype`` None keeps the precision of every tensor. ``scheduler`` is the config of the noise
-    schedule, by default DDPM's own. Raises OSError on a full disk.
+    ``dtype`` None keeps the precision of every tensor. The noise schedule is DDPM's own. Raises
+    OSError on a full disk.
     """
     learned = transformer.out_channels == 2 * transformer.config["in_channels"]
     schedule = noise_schedule(
-        scheduler or {},
+        {},
         clip_sample=False,
         variance_type="learned_range" if learned else "fixed_small",
     )

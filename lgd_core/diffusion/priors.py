@@ -1,6 +1,8 @@
 """Pretrained class-conditional latent diffusion priors, from a folder or from the hub."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -18,6 +20,7 @@ from lgd_core.base.devices import computes_in_half
 from lgd_core.base.errors import UserError
 from lgd_core.base.finite import require_finite
 from lgd_core.base.micro_batches import MicroBatches
+from lgd_core.diffusion.phases import Phase, applied
 
 # Key of a transformer's config. With the underscore, diffusers keeps it without a warning.
 FREQUENCY_SHIFT = "_timestep_frequency_shift"
@@ -31,7 +34,8 @@ class Prior:
     """A latent diffusion prior; every size comes from the configs of its components.
 
     ``micro_batches`` bounds the number of samples computed at once. With ``half``, networks compute
-    in bfloat16 under autocast.
+    in bfloat16 under autocast. A tuned prior has ``phases``, each with the parameters for its
+    classes; see tuned_for.
     """
 
     transformer: DiTTransformer2DModel
@@ -39,6 +43,7 @@ class Prior:
     scheduler_config: dict[str, Any]
     micro_batches: MicroBatches
     half: bool = False
+    phases: tuple[Phase, ...] = ()
 
     @property
     def device(self) -> torch.device:
@@ -78,6 +83,27 @@ class Prior:
         )
         scheduler.set_timesteps(steps)
         return scheduler
+
+    def tuned_for(self, labels: list[int]) -> Iterator[list[int]]:
+        """Yield the labels of classes phase by phase, the phase's parameters being in place.
+
+        Without phases all labels come at once. Raises UserError if the phases do not have each of
+        the classes once, in the order of ``labels``.
+        """
+        if not self.phases:
+            yield labels
+            return
+        wanted = set(labels)
+        parts = [[label for label in phase.labels if label in wanted] for phase in self.phases]
+        if (found := list(chain(*parts))) != labels:
+            raise UserError(
+                f"tuned prior: found phases for the classes {found}, expected {labels}; "
+                "delete the files of its phases and run again"
+            )
+        for phase, part in zip(self.phases, parts, strict=True):
+            if part:
+                with applied(self.transformer, phase):
+                    yield part
 
     def predict(self, x_t: Tensor, t: Tensor, labels: Tensor) -> Tensor:
         """Return the transformer's output (N, c or 2c, h, w) for steps and labels, each (N,)."""

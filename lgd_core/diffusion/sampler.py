@@ -52,6 +52,12 @@ class GuidanceTrace:
         ratio = change.flatten(1).norm(dim=1) / noise.flatten(1).norm(dim=1)
         self.ratios.setdefault(name, {}).setdefault(index, []).extend(ratio.tolist())
 
+    def extend(self, other: "GuidanceTrace") -> None:
+        """Append the samples of another trace."""
+        for name, steps in other.ratios.items():
+            for index, ratios in steps.items():
+                self.ratios.setdefault(name, {}).setdefault(index, []).extend(ratios)
+
 
 def predict_noise(
     prior: Prior, x_t: Tensor, t: Tensor, labels: Tensor, scale: float, channels: int | None

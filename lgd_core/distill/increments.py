@@ -15,11 +15,6 @@ from lgd_core.distill.selection import draw
 from lgd_core.distill.sources.real import StoredSettings
 
 
-def shard_classes(classes: int, shard: int, shards: int) -> list[int]:
-    """Return the labels of one shard: contiguous runs whose lengths differ by one at most."""
-    return [part.tolist() for part in np.array_split(np.arange(classes), shards)][shard]
-
-
 def draw_candidates(context: SourceContext[DrawSettings]) -> Candidates:
     """Return the candidates of an increment for the classes of a shard, and the guidance trace."""
     settings = context.settings

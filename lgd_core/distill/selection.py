@@ -1,7 +1,7 @@
 """Drawing an increment: candidates, scores, the greedy choice and the memory of chosen latents."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Any, TypeVar
 
@@ -129,11 +129,27 @@ def draw(
 
     Returns ``latents`` (classes, positions, kappa, c, h, w), uint8 ``images`` of the same leading
     shape and ``scores`` (classes, positions, kappa), NaN without a scorer. Also returns the
-    guidance trace: per guidance and step index, the mean ratio of change to noise. Saves a
-    checkpoint after every round.
+    guidance trace: per guidance and step index, the mean ratio of change to noise. Classes of a
+    tuned prior are drawn phase by phase. Saves a checkpoint after every round.
     """
+    drawn: list[dict[str, Tensor]] = []
+    trace = GuidanceTrace()
+    for labels in prior.tuned_for(spec.classes):
+        part = replace(spec, classes=labels)
+        tensors, own = _draw_phase(prior, artifacts, part, checkpoint)
+        drawn.append(tensors)
+        trace.extend(own)
+    joined = {name: torch.cat([tensors[name] for tensors in drawn]) for name in drawn[0]}
+    return joined, _mean_ratios(trace)
+
+
+def _draw_phase(
+    prior: Prior, artifacts: Artifacts, spec: IncrementSpec, checkpoint: Checkpoint
+) -> tuple[dict[str, Tensor], GuidanceTrace]:
+    """Draw the classes of one phase, as draw does."""
+    name = f"candidates_from_{spec.classes[0]}"
     nothing: dict[str, Any] = {"latents": [], "images": [], "scores": [], "ratios": {}}
-    state = checkpoint.load("candidates", *nothing) or nothing
+    state = checkpoint.load(name, *nothing) or nothing
     parts: dict[str, list[Tensor]] = {name: state[name] for name in ("latents", "images", "scores")}
     trace = GuidanceTrace(state["ratios"])
     done = sum(part.shape[1] for part in parts["scores"])
@@ -141,13 +157,12 @@ def draw(
         for positions in rounds(spec, prior.micro_batches.largest, done):
             guidances = guidances_for(GuidanceContext(prior, artifacts, spec, parts))
             drawn = draw_positions(prior, artifacts.scorer, spec, positions, guidances, trace)
-            for name, part in parts.items():
-                part.append(drawn[name])
+            for key, part in parts.items():
+                part.append(drawn[key])
             bar.set_postfix(S=f"{_mean_best(drawn['scores']):.3f}", refresh=False)
             bar.update(len(positions))
-            checkpoint.save("candidates", parts | {"ratios": trace.ratios})
-    tensors = {name: torch.cat(part, dim=1) for name, part in parts.items()}
-    return tensors, _mean_ratios(trace)
+            checkpoint.save(name, parts | {"ratios": trace.ratios})
+    return {key: torch.cat(part, dim=1) for key, part in parts.items()}, trace
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """The stages of a comparison, with the files that record their costs."""
 
-from lgd_core.config.stages import images_trained_on
+from lgd_core.config.stages import images_trained_on, images_tuned_on
 from lgd_core.analysis.cost_stages import (
     Comparison,
     Drawer,
@@ -10,7 +10,6 @@ from lgd_core.analysis.cost_stages import (
 
 # Names of benchmarks by stage; for other stages the name is that of the data set.
 BENCHMARKS = {
-    "finetune_prior": "{dataset}_{method}",
     "cluster_modes": "{dataset}_{method}_s{seed}_k{k}",
     "seed_increment": "{dataset}_{method}_s{seed}",
     "train_learner": "{dataset}_{method}_s{seed}_k{k}",
@@ -50,6 +49,12 @@ def benchmarks_of(wildcards, paid):
             f"{folder}/{wildcards.dataset}_{paid.method}_s{seed}_k{k}_{shard}of{count}.tsv"
             for (seed, k), count in counts.items()
             for shard in range(count)
+        ]
+    if paid.name == "finetune_prior":
+        phases = phases_of(wildcards.dataset, paid.method)
+        return [
+            f"{folder}/{wildcards.dataset}_{paid.method}_{phase}of{phases}.tsv"
+            for phase in range(phases)
         ]
     name = BENCHMARKS.get(paid.name, "{dataset}")
     return expand(f"{folder}/{name}.tsv", **job_values(wildcards, paid))
@@ -99,6 +104,10 @@ def comparison_of(wildcards):
         seeds=len(config["seeds"]),
         seen=lambda ipc: images_seen(wildcards, ipc),
         learnt=lambda method, k: images_learnt(wildcards, method, k),
+        tuned_on=lambda tuner: images_tuned_on(
+            checked(RECIPES.finetune, wildcards.dataset, tuner),
+            len(names_of(wildcards)),
+        ),
         trains_prior=dataset_of(wildcards).prior.source == "train",
     )
 
@@ -144,8 +153,10 @@ def artifacts_before(wildcards, drawers):
     }
     for method, drawer in drawers.items():
         if tuner := prior_owner(drawer.recipe, method):
-            artifacts["finetune_prior", tuner] = TUNED_PRIOR.format(
-                method=tuner, **first
+            phases = phases_of(wildcards.dataset, tuner)
+            # Increment 0 is drawn with all phases.
+            artifacts["finetune_prior", tuner] = PHASE.format(
+                method=tuner, phase=0, phases=phases, **first
             )
         for k in range(drawer.increments):
             artifacts["cluster_modes", method, k] = MODES.format(
@@ -168,7 +179,8 @@ def paths_behind(wildcards, method, owner):
         known = {"dataset": wildcards.dataset, "seed": config["seeds"][0]}
         # Wildcards as Snakemake gives them to the input functions of the job that draws it.
         job = type(wildcards)(fromdict=known | {"method": drawer, "k": k})
-        inputs = candidate_inputs(job) if k else seed_inputs(job)
+        labels = all_labels(job)
+        inputs = increment_inputs(job, labels) if k else seed_inputs(job)
         if "learner" in inputs:
             inputs |= learner_teacher(job)
         for path in inputs.values():

@@ -63,7 +63,7 @@ def family_inputs(wildcards):
 
 def trace_inputs(wildcards):
     """Return the inputs of candidates, and the inputs that every trace needs for measuring."""
-    return candidate_inputs(wildcards) | {
+    return increment_inputs(wildcards, all_labels(wildcards)) | {
         "memory": increments_before(wildcards, int(wildcards.k)),
         "learner": previous_learner(wildcards),
         "reference": f"results/{wildcards.dataset}/reference/model.safetensors",

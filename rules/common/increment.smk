@@ -68,23 +68,39 @@ def seed_inputs(wildcards):
         return {"shared": path.format(source=source, **wildcards)}
     needed = {"own": needs(method, 0), "real": {"originals"}}.get(source, set())
     # No memory, since there is no set yet.
-    return {"prior": prior_of(wildcards)} | artifacts_of(
+    return prior_for(wildcards, all_labels(wildcards)) | artifacts_of(
         wildcards, needed - {"memory"}, 0
     )
 
 
-def prior_of(wildcards):
-    """Return the record of a method's prior: the data set's, or one tuned by a method."""
+def all_labels(wildcards):
+    return list(range(len(dataset_of(wildcards).classes)))
+
+
+def prior_for(wildcards, labels):
+    """Return the record of the data set's prior, and the phases tuned for classes, if any."""
+    inputs = {"prior": PRIOR.format(**wildcards)}
     owner = prior_owner(method_of(wildcards), wildcards.method)
     if owner is None:
-        return PRIOR.format(**wildcards)
-    return TUNED_PRIOR.format(dataset=wildcards.dataset, method=owner)
+        return inputs
+    dataset, classes = wildcards.dataset, len(all_labels(wildcards))
+    phases = phases_of(dataset, owner)
+    known = {"dataset": dataset, "method": owner, "phases": phases}
+    wanted = phases_with(labels, classes, phases)
+    return inputs | {"tuned": expand(PHASE, phase=wanted, **known)}
 
 
 def candidate_inputs(wildcards):
-    """Return the inputs of an increment's candidates."""
+    """Return the inputs of an increment's candidates for one shard of the classes."""
+    classes = len(all_labels(wildcards))
+    labels = class_runs(classes, int(wildcards.shards))[int(wildcards.shard)]
+    return increment_inputs(wildcards, labels)
+
+
+def increment_inputs(wildcards, labels):
+    """Return the inputs of an increment's candidates for some classes."""
     k = int(wildcards.k)
-    return {"prior": prior_of(wildcards)} | artifacts_of(
+    return prior_for(wildcards, labels) | artifacts_of(
         wildcards, needs(method_of(wildcards), k), k
     )
 

@@ -3,10 +3,11 @@
 from pathlib import Path
 
 from lgd_core.config.checks import check_held_out
+from lgd_core.config.divisions import class_runs, phase_count, phases_with
 from lgd_core.config.prior_files import is_hub_name
 
 PRIOR = "results/{dataset}/prior_source.json"
-TUNED_PRIOR = "results/{dataset}/{method}/prior_source.json"
+PHASE = "results/{dataset}/{method}/tuned/{phase}of{phases}.safetensors"
 
 
 def prior_files(wildcards):
@@ -35,6 +36,14 @@ def names_of_prior(wildcards):
     """Return the prior's names of a data set's classes; None if its labels are configured."""
     dataset = dataset_of(wildcards)
     return None if dataset.prior.labels else dataset.class_ids
+
+
+def phases_of(dataset, method):
+    """Return the number of phases in which a method tunes a data set's prior."""
+    recipe = checked(RECIPES.finetune, dataset, method)
+    return phase_count(
+        len(checked(RECIPES.dataset, dataset).classes), recipe.classes_per_phase
+    )
 
 
 def prior_source(wildcards):

@@ -38,6 +38,7 @@ def comparison(*methods: str, increments: int = 3, **changes: object) -> Compari
     known = {"behind": {method: set() for method in methods}, "classes": 5, "seeds": 2}
     known |= {"seen": lambda ipc: 5 * ipc * 3 * (8 if ipc <= 10 else 4), "trains_prior": False}
     known |= {"learnt": lambda method, k: None}
+    known |= {"tuned_on": {"minimax": 160}.__getitem__}
     return Comparison(drawers, owners, **known | changes)
 
 
@@ -99,6 +100,7 @@ def test_what_is_shared_is_paid_for_by_who_needs_it(job: tuple, stages: list) ->
 def test_a_prior_that_another_method_has_tuned_is_paid_for() -> None:
     stages = found("dit", "tuned", behind={"dit": set(), "tuned": {TUNED}})
     assert stages["finetune_prior", "minimax"].used_by == ["tuned"]
+    assert stages["finetune_prior", "minimax"].images == 160
     assert list(stages)[-1] == ("finetune_prior", "minimax"), "of none that is compared"
 
 

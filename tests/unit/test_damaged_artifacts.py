@@ -14,7 +14,7 @@ import torch
 from conftest import changed
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from torch import Tensor
+from torch import Tensor, nn
 
 from lgd_core.analysis.difficulty import load_measured
 from lgd_core.base.checkpoints import Checkpoint
@@ -27,6 +27,7 @@ from lgd_core.config.models.images import StoredImageConfig
 from lgd_core.config.settings import NetworkInput, NetworkSpec, StoredImages
 from lgd_core.data.distilled import load_increment, read_class, read_folder, read_grid, write_folder
 from lgd_core.data.real_images import load_split
+from lgd_core.diffusion.phases import changed_rows, load_phase, trained_values
 from lgd_core.distill.candidates import build_increment, load_shards
 from lgd_core.distill.influence import load_influence, save_influence
 from lgd_core.distill.modes import load_latents, load_modes
@@ -73,6 +74,26 @@ def write_influence(folder: Path) -> None:
 def influence_in(folder: Path) -> list:
     found = load_influence(folder / "i.safetensors", PREPROCESS, CPU, SPEC)
     return [found.gradients, found.parameters]
+
+
+BASE = {"contents": "abc", "frequency_shift": None}
+
+
+def tuned_network() -> nn.Linear:
+    return nn.Linear(4, 3)
+
+
+def write_phase(folder: Path) -> None:
+    before = trained_values(tuned_network(), ["*"])
+    after = {name: values + 1 for name, values in before.items()}
+    recipe = {"labels": [0, 1], "finetune": {"trained": ["*"]}}
+    stamp = {"recipe": recipe, "prior": BASE}
+    save_tensors(folder / "0of1.safetensors", changed_rows(before, after), stamp)
+
+
+def phase_in(folder: Path) -> list:
+    phase, metadata = load_phase(folder / "0of1.safetensors", tuned_network(), BASE)
+    return [phase.labels, phase.rows, phase.values, metadata]
 
 
 def measured() -> dict[str, Tensor]:
@@ -159,6 +180,7 @@ KINDS = {
         lambda: {"centres": numbers(2, 3, 4, 2, 2), "sizes": torch.ones(2, 3)},
         lambda path: load_modes(path, 2),
     ),
+    "phase": Kind(write_phase, phase_in),
     "trace": tensors(lambda: {"guided.score": numbers(5, 4)}, load_tensors),
     "difficulty": tensors(measured, lambda path: load_measured(path, 2)),
     "json": Kind(

@@ -15,6 +15,7 @@ from trees import record_arrays
 from lgd_core.base.checkpoints import Checkpoint
 from lgd_core.base.errors import UserError
 from lgd_core.config.complete import CompleteMethod
+from lgd_core.config.divisions import class_runs
 from lgd_core.config.models.dataset import AugmentConfig, ImageConfig, NormaliseConfig
 from lgd_core.config.models.method import MethodConfig
 from lgd_core.config.settings import ClassNames, SeenImages
@@ -23,7 +24,7 @@ from lgd_core.data.real_images import RealImages
 from lgd_core.diffusion.priors import Prior
 from lgd_core.distill.context import SourceContext, prior_labels, unguided_increment
 from lgd_core.distill.guidances.influence import InfluenceConfig
-from lgd_core.distill.increments import draw_candidates, folder_candidates, shard_classes
+from lgd_core.distill.increments import draw_candidates, folder_candidates
 from lgd_core.distill.selection import Artifacts
 from lgd_core.distill.sources.prior import guided_increment
 
@@ -75,8 +76,7 @@ def context(
 
 
 def test_shards_are_runs_that_cover_every_class_once() -> None:
-    shards = [shard_classes(10, shard, 3) for shard in range(3)]
-    assert shards == [[0, 1, 2, 3], [4, 5, 6], [7, 8, 9]]
+    assert class_runs(10, 3) == [[0, 1, 2, 3], [4, 5, 6], [7, 8, 9]]
 
 
 def test_the_prior_s_labels_are_those_of_the_data_set_unless_listed() -> None:

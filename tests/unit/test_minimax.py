@@ -1,7 +1,6 @@
 """The minimax criteria against loops over images, and tuning of a prior by them."""
 
 import dataclasses
-import json
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +16,7 @@ from lgd_core.base.errors import UserError
 from lgd_core.base.seeding import generator
 from lgd_core.config.models.method import FinetuneConfig
 from lgd_core.diffusion.finetuning import (
+    PhaseClasses,
     denoising_loss,
     noisy_latents,
     trained_parameters,
@@ -24,7 +24,6 @@ from lgd_core.diffusion.finetuning import (
     variance_loss,
 )
 from lgd_core.diffusion.minimax import Memory, minimax_loss, repetition, representativeness
-from lgd_core.diffusion.prior_training import save_prior
 from lgd_core.diffusion.priors import Prior, load_prior
 from lgd_core.networks.training import Images
 
@@ -42,8 +41,10 @@ RECIPE = FinetuneConfig(
     diversity=0.008,
     ema_decay=0.9,
     label_dropout=0.1,
+    classes_per_phase=None,
     trained=["*.bias", "*norm?.weight", "*class_embedder*"],
 )
+WHOLE = PhaseClasses(0, [0, 1, 2], [2, 0, 1])
 
 
 def cosine(x: Tensor, y: Tensor) -> Tensor:
@@ -166,12 +167,17 @@ def test_the_mean_does_not_learn_from_the_variance(learned_prior: Prior) -> None
 
 @pytest.fixture(params=["fixed", "learned"])
 def tuning(request: pytest.FixtureRequest, bright: Images) -> Callable:
-    """Return tuning of a fresh copy of either prior, by a place to resume and changed keys."""
+    """Return tuning of a fresh copy of either prior, by a place to resume and changed keys.
+
+    ``phase`` has its classes, by default all.
+    """
     folder = request.getfixturevalue(f"{request.param}_folder")
 
-    def tune(checkpoint: Checkpoint = NOWHERE, **changes: object) -> tuple[Prior, dict]:
+    def tune(
+        checkpoint: Checkpoint = NOWHERE, phase: PhaseClasses = WHOLE, **changes: object
+    ) -> tuple[Prior, dict]:
         prior = load_prior(str(folder), CPU)
-        parts = (bright.images, bright.labels, [2, 0, 1], 0.5, changed(RECIPE, **changes))
+        parts = (bright.images, bright.labels, phase, 0.5, changed(RECIPE, **changes))
         return prior, tune_prior(prior, *parts, checkpoint)
 
     return tune
@@ -282,14 +288,34 @@ def test_affine_norms_are_trained_and_modulation_weights_are_not() -> None:
     assert not block["norm1"]["linear"].weight.requires_grad
 
 
-def test_a_tuned_prior_is_saved_in_full_precision_with_its_schedule(
-    tuning: Callable, tmp_path: Path
+def test_a_phase_knows_its_own_images_and_classes_alone(
+    tuning: Callable, bright: Images, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    prior, _ = tuning()
-    parts = (prior.transformer, prior.autoencoder, None)
-    schedule = prior.scheduler_config | {"beta_end": 0.03}
-    save_prior(str(tmp_path / "prior"), *parts, dtype=None, scheduler=schedule)
-    again = load_prior(str(tmp_path / "prior"), CPU)
+    """Class 2, told the prior as label 1, is tuned as if the other images were not there."""
+    told, memories = [], []
+    predict, memory = Prior.predict, Memory.__init__
+
+    def spy(self: Prior, x_t: Tensor, t: Tensor, labels: Tensor) -> Tensor:
+        told.append(labels)
+        return predict(self, x_t, t, labels)
+
+    def count(self: Memory, *shape: int) -> None:
+        memories.append(shape[0])
+        memory(self, *shape)
+
+    monkeypatch.setattr(Prior, "predict", spy)
+    monkeypatch.setattr(Memory, "__init__", count)
+    last = PhaseClasses(1, [2], [1])
+    prior, _ = tuning(phase=last, label_dropout=0.0)
+    assert torch.cat(told).unique().tolist() == [1]
+    assert memories == [1, 1]
+    bright.images[bright.labels != 2] = 0
+    again, _ = tuning(phase=last, label_dropout=0.0)
     assert all(torch.equal(tensor, state(again)[name]) for name, tensor in state(prior).items())
-    saved = json.loads((tmp_path / "prior/scheduler/scheduler_config.json").read_text())
-    assert saved["beta_end"] == 0.03
+
+
+def test_phases_draw_apart(tuning: Callable) -> None:
+    """Even of the same classes: noise and order of images belong to the phase."""
+    first, second = (tuning(phase=PhaseClasses(n, [0, 1, 2], [2, 0, 1]))[0] for n in (0, 1))
+    name = "proj_out_2.bias"
+    assert not torch.equal(state(first)[name], state(second)[name])

@@ -753,6 +753,7 @@ def test_a_tuned_prior_is_the_method_s_own_or_another_s(folder):
         ({"prior": "minmax"}, ["prior: unknown method 'minmax'", "did you mean 'minimax'"]),
         ({"prior": "own"}, ["prior: method 'minimax_lgd' has no finetune"]),
         ({"finetune": {"momentum": 0.9}}, ["finetune.momentum", "unknown key"]),
+        ({"finetune": {"classes_per_phase": 0}}, ["classes_per_phase", "0", "at least 1"]),
         ({"finetune": {"trained": []}}, ["finetune.trained", "at least 1 item"]),
         ({"modes": {"strength": 0.1, "clusters": 0}}, ["modes.clusters", "at least 1"]),
     ],

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lgd_core.base.checkpoints import Checkpoint
+from lgd_core.config.divisions import class_runs
 from lgd_core.config.kinds import guidance_kinds
 from lgd_core.config.models.guidance import GuidanceConfig
 from lgd_core.diffusion.guidance import DeviationGuidance, nearest_similarity
@@ -17,7 +18,6 @@ from lgd_core.diffusion.priors import Prior
 from lgd_core.diffusion.sampler import Conditions, Sampling
 from lgd_core.distill import selection
 from lgd_core.distill.candidates import build_increment, select, take
-from lgd_core.distill.increments import shard_classes
 from lgd_core.distill.influence import Influence
 from lgd_core.distill.selection import Artifacts, IncrementSpec, Scorer, batches, draw, rounds
 from lgd_core.networks.classifiers import Preprocess
@@ -95,7 +95,7 @@ def test_initial_noise_is_the_same_for_any_batch(
 def test_initial_noise_is_the_same_for_any_shards(initial_noise: None, fixed_prior: Prior) -> None:
     expected = draw(fixed_prior, with_memory(), spec(**UNSCORED), NOWHERE)[0]["latents"]
     for shard in range(3):
-        labels = shard_classes(3, shard, 3)
+        labels = class_runs(3, 3)[shard]
         part = spec(classes=labels, **UNSCORED)
         assert torch.equal(
             draw(fixed_prior, with_memory(), part, NOWHERE)[0]["latents"], expected[labels]
@@ -127,7 +127,7 @@ def test_guided_draws_are_the_same_bit_for_bit_for_any_shards(
     expected = draw(fixed_prior, with_memory(scorer), spec(classes_per_batch=1), NOWHERE)[0]
     for shards in (2, 3):
         for shard in range(shards):
-            labels = shard_classes(3, shard, shards)
+            labels = class_runs(3, shards)[shard]
             part = spec(classes=labels, classes_per_batch=1)
             found = draw(fixed_prior, with_memory(scorer), part, NOWHERE)[0]
             for name, tensor in found.items():

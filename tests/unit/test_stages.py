@@ -3,12 +3,14 @@
 import pytest
 from conftest import changed
 
+from lgd_core.base.errors import UserError
 from lgd_core.config.recipes import Recipes
 from lgd_core.config.settings import SeedSettings
 from lgd_core.config.stages import (
     canonical,
     draw_settings,
     drawn_images,
+    phase_settings,
     seed_settings,
     trace_settings,
     trained_images,
@@ -87,3 +89,27 @@ def test_a_trace_is_of_one_candidate_and_always_scored(recipes: Recipes) -> None
     trace = trace_settings(igd, 1)
     assert trace.keys.candidates == 1
     assert trace.reference_weight == igd.learnability.reference_weight
+
+
+def test_a_phase_hangs_on_its_classes_and_not_on_their_names_or_the_others(
+    recipes: Recipes,
+) -> None:
+    nette = recipes.dataset("imagenette")
+    recipe = recipes.finetune("imagenette", "minimax")
+    second = phase_settings(nette, recipe, 1, 2)
+    assert second["labels"] == [5, 6, 7, 8, 9]
+    assert second["prior_labels"] == nette.prior.labels[5:]
+    renamed = [known.model_copy(update={"name": f"a {known.name}"}) for known in nette.classes]
+    other = nette.model_copy(update={"classes": renamed})
+    assert other.class_names != nette.class_names
+    fewer = changed(recipe, classes_per_phase=5)
+    assert phase_settings(other, fewer, 1, 2) == second
+    longer = changed(recipe, steps=recipe.steps + 1)
+    assert phase_settings(nette, longer, 1, 2) != second
+
+
+@pytest.mark.parametrize(("phase", "phases"), [(2, 2), (0, 11)])
+def test_a_phase_that_does_not_exist_is_one_line(recipes: Recipes, phase: int, phases: int) -> None:
+    recipe = recipes.finetune("digits", "minimax")
+    with pytest.raises(UserError, match=f"found phase {phase} of {phases}, expected one of 0 to"):
+        phase_settings(recipes.dataset("digits"), recipe, phase, phases)

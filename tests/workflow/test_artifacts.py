@@ -234,10 +234,13 @@ def test_mode_guided_increments_and_a_tuned_prior(copied):
     assert modes["sizes"].sum(1).min() > 100, "every training image of a class is in a cluster"
     _, metadata = load_tensors(copied.folder / mgd3 / "candidates/0of1.safetensors")
     assert sorted(metadata["guidance_ratios"]["modes"]) == ["6", "7", "8", "9"], "the window"
-    facts = json.loads((copied.folder / minimax / "prior_source.json").read_text())
-    assert facts["folders"] == {"pipeline": f"{minimax}/prior"}
-    own = json.loads((copied.folder / "results/digits/prior_source.json").read_text())
-    assert own.keys() < facts.keys(), "read like that of the data set's prior"
+    phase, facts = load_tensors(copied.folder / minimax / "tuned/0of1.safetensors")
+    assert facts["recipe"]["labels"] == facts["recipe"]["prior_labels"] == list(range(10))
+    own = read_json(copied.folder / "results/digits/prior_source.json")
+    assert facts["prior"]["contents"] == own["contents"], "what was tuned"
+    assert sum(t.numel() for name, t in phase.items() if name.startswith("values.")) > 1000
+    _, seed = load_tensors(copied.folder / minimax / "s0/k0/increment.safetensors")
+    assert [known["fingerprint"] for known in seed["prior"]["phases"]] == [facts["fingerprint"]]
     dit, tuned = (
         load_tensors(copied.folder / f"results/digits/{method}/s0/k0/increment.safetensors")[0]
         for method in ("dit", "minimax")

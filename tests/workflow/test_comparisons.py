@@ -128,7 +128,7 @@ def test_cost_of_rivals_has_what_only_they_need_and_each_once(compared):
         f"{folder}/encode_dataset/digits.tsv",
         f"{folder}/cluster_modes/digits_mgd3_s0_k0.tsv",
         f"{folder}/cluster_modes/digits_mgd3_s0_k1.tsv",
-        f"{folder}/finetune_prior/digits_minimax.tsv",
+        f"{folder}/finetune_prior/digits_minimax_0of1.tsv",
         f"{folder}/seed_increment/digits_minimax_igd_s0.tsv",
         f"{folder}/seed_increment/digits_dm_s0.tsv",
     } < set(inputs)

@@ -42,7 +42,7 @@ def test_the_table_has_all_methods_by_two_protocols(thousand: Project) -> None:
 
 @pytest.fixture(scope="module")
 def real(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A project with the real configuration, and an empty file where each class's images would be."""
+    """A project with the real configuration, and an empty file for each class's images."""
     folder = tmp_path_factory.mktemp("real") / "project"
     copy_product(folder)
     classes = read_classes("config/classes/imagenet1k.csv", "imagenet1k")

@@ -79,6 +79,14 @@ class FinetuneConfig(Config):
     seed: Natural = Field(default=0, description="Seed of the tuning.")
     steps: Count = Field(default=12_000, description="Training steps.")
     batch: Count = Field(default=8, description="Images per step.")
+    classes_per_phase: Count | None = Field(
+        default=20,
+        description=(
+            "Most classes that the prior is tuned for at a time, contiguous in label order; every "
+            "phase starts from the data set's prior and takes all `steps`. null means all classes "
+            "in one phase."
+        ),
+    )
     lr: LearningRate = Field(default=1.0e-3, description="Learning rate of AdamW, constant.")
     weight_decay: AdamWDecay = 0.0
     memory: Count = Field(
