@@ -16,7 +16,7 @@ from lgd_core.networks.training import Images, accuracy
 with running(snakemake) as job:
     recipe, seen = job.read("learner", LearnerConfig), job.read("network", SeenImages)
     folder = Path(snakemake.input[0]).parent
-    data = Images.of_set(job.device, *load_increments(snakemake.input.increments, seen), seen)
+    data = Images.of_parts(job.device, *load_increments(snakemake.input.increments, seen), seen)
     test = Images.on(job.device, *load_split(folder, "test"), seen)
     held_out = None
     if recipe.monitor == "validation":
