@@ -68,7 +68,11 @@ def first_fault(error: ValidationError) -> DisagreementError:
 
 
 def _without_repeats(items: list[Item]) -> list[Item]:
-    if any(item in items[:place] for place, item in enumerate(items)):
+    try:
+        repeated = len(set(items)) < len(items)
+    except TypeError:  # lists and mappings have no hash
+        repeated = any(item in items[:place] for place, item in enumerate(items))
+    if repeated:
         raise DisagreementError("", f"found {shown(items)}, expected no item twice")
     return items
 
