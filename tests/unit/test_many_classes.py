@@ -67,7 +67,7 @@ import json, sys, threading, time
 from pathlib import Path
 import torch
 from lgd_core.config.settings import SeenImages, StoredImages
-from lgd_core.data.distilled import load_increments
+from lgd_core.data.distilled import load_increment, load_increments, write_folder
 from lgd_core.distill.candidates import load_memory, select_shards
 from lgd_core.networks.training import Images
 
@@ -95,6 +95,9 @@ def peak(work):
 print(json.dumps({
     "memory": peak(lambda: load_memory(increments, stored, int(sys.argv[3]), [3, 4])),
     "select": peak(lambda: select_shards(shards, stored)),
+    "merge": peak(lambda: write_folder(
+        folder / "set", [load_increment(path, stored)[0] for path in increments],
+        [f"class {label}" for label in range(stored.classes)], {})),
     "join": peak(lambda: Images.of_parts(
         torch.device("cpu"), *load_increments(increments, stored), seen)),
 }))
@@ -122,6 +125,10 @@ def test_a_shard_takes_the_memory_of_its_own_classes(peaks: dict[str, float]) ->
 def test_selection_takes_what_it_keeps_and_one_shard(peaks: dict[str, float]) -> None:
     kept = IMAGES + LATENTS
     assert kept < peaks["select"] < 1.5 * kept + 8 < KAPPA * kept
+
+
+def test_a_folder_is_written_without_its_increments_in_memory(peaks: dict[str, float]) -> None:
+    assert peaks["merge"] < 8 < 3 * IMAGES
 
 
 def test_increments_are_joined_at_the_size_that_networks_see(peaks: dict[str, float]) -> None:
