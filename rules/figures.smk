@@ -90,6 +90,7 @@ use rule figure as samples with:
             wildcards,
             classes=names_of(wildcards),
             per_cell=config["plots"]["samples_per_cell"],
+            **shown_classes(wildcards),
         ),
 
 

@@ -29,6 +29,8 @@ rule gallery:
         reference="results/{dataset}/reference/model.safetensors",
     output:
         page="results/{dataset}_ipc{ipc}{name}/gallery.html",
+        # What the page of a data set with many classes loads; empty for others. No run has this name.
+        files=directory("results/{dataset}_ipc{ipc}{name}/gallery.files"),
     log:
         "results/logs/gallery/{dataset}_ipc{ipc}{name}.log",
     benchmark:
@@ -46,6 +48,7 @@ rule gallery:
             side=config["plots"]["gallery_side"],
             network=seen_images(dataset_of(wildcards)),
             names=dataset_of(wildcards).class_names,
+            **classes_per_group(wildcards),
         ),
     script:
         "../workflow_scripts/gallery.py"

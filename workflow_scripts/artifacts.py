@@ -7,8 +7,7 @@ from job import Job, open_prior
 
 from lgd_core.base.tensors import load_tensors
 from lgd_core.config.settings import SeenImages
-from lgd_core.data.distilled import load_increment
-from lgd_core.distill.candidates import stack_memory
+from lgd_core.distill.candidates import load_memory
 from lgd_core.distill.context import Keys, SourceContext, prior_labels
 from lgd_core.distill.influence import load_influence
 from lgd_core.distill.modes import load_modes
@@ -33,7 +32,7 @@ def source_context(
     seen = job.read("network", SeenImages)
     return SourceContext(
         prior=open_prior(job),
-        artifacts=load_artifacts(job, seen, ipc, reference_weight),
+        artifacts=load_artifacts(job, seen, ipc, labels, reference_weight),
         seen=seen,
         prior_labels=prior_labels(job.settings["prior_labels"], seen.classes),
         settings=settings,
@@ -45,7 +44,7 @@ def source_context(
 
 
 def load_artifacts(
-    job: Job, seen: SeenImages, ipc: int, reference_weight: float | None
+    job: Job, seen: SeenImages, ipc: int, labels: list[int], reference_weight: float | None
 ) -> Artifacts:
     """Load the artifacts among the inputs of the job's rule; arguments as in source_context."""
     inputs = job.snakemake.input
@@ -62,8 +61,7 @@ def load_artifacts(
             reference_weight,
         )
     if inputs.get("memory"):
-        increments = [load_increment(path, seen, ipc)[0] for path in inputs.memory]
-        memory = stack_memory(increments, seen.classes)
+        memory = load_memory(inputs.memory, seen, ipc, labels)
     if inputs.get("originals"):
         real = job.real_images(inputs.originals[0])
     if inputs.get("influence"):

@@ -8,7 +8,15 @@ from job import running
 from lgd_core.base.files import atomic
 from lgd_core.config.settings import SeenImages
 from lgd_core.data.distilled import load_increment
-from lgd_core.figures.gallery import gallery_page, joined, reduced, set_table
+from lgd_core.figures.gallery import (
+    gallery_index,
+    gallery_page,
+    groups_of,
+    joined,
+    reduced,
+    set_table,
+    write_groups,
+)
 from lgd_core.networks.classifiers import load_network
 
 with running(snakemake) as job:
@@ -31,7 +39,14 @@ with running(snakemake) as job:
         job.log(f"{key[0]}, seed {key[1]}: {len(sets[key])} images")
     title = f"{snakemake.wildcards.dataset}, {snakemake.wildcards.ipc} images per class"
     evidence = f"Fingerprint {job.fingerprint}."
-    table, pictures = joined(sets), torch.cat(images)
+    table, pictures, names = joined(sets), torch.cat(images), job.settings["names"]
+    shown, folder = (title, table, pictures, names, evidence), Path(snakemake.output.files)
+    groups = groups_of(len(names), job.settings.get("classes_per_group", len(names)))
+    with atomic(folder) as temporary:
+        temporary.mkdir()
+        if len(groups) > 1:
+            write_groups(temporary, table, pictures, groups)
     with atomic(snakemake.output.page) as temporary:
-        text = gallery_page(title, table, pictures, job.settings["names"], evidence)
+        paged = len(groups) > 1
+        text = gallery_index(*shown, groups, folder.name) if paged else gallery_page(*shown)
         temporary.write_text(text, encoding="utf-8")

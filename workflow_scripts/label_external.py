@@ -11,7 +11,8 @@ from lgd_core.evaluation.soft_labels import label_images, save_labels, set_diges
 
 with running(snakemake) as job:
     labels = job.read("labels", LabelsConfig)
-    stored = (*load_set(Path(snakemake.input.images).parent), 1)
+    images, own = load_set(Path(snakemake.input.images).parent)
+    stored = [images], [own], 1
     data = regions_of(job, stored, labels.regions)
     found = label_images(teacher_of(job), data, labels)
     save_labels(snakemake.output.labels, found, set_digest(*stored[:2]), job.stamp())

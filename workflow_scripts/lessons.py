@@ -13,15 +13,16 @@ from lgd_core.evaluation.students import Lesson
 from lgd_core.networks.classifiers import load_network
 from lgd_core.networks.training import Images
 
-# Images, classes and the factor by which a stored image holds several, as load_increments has them.
-Stored = tuple[Tensor, Tensor, int]
+# Images and classes in parts, and the factor by which a stored image holds several, as
+# load_increments has them.
+Stored = tuple[list[Tensor], list[Tensor], int]
 
 
 def regions_of(job: Job, stored: Stored, regions: int) -> Images:
     """Return a set's images as students see them, each cut into ``regions`` x ``regions``."""
     images, labels, factor = stored
     seen = job.read("network", SeenImages)
-    return Images.of_set(job.device, images, labels, factor * regions, seen)
+    return Images.of_parts(job.device, images, labels, factor * regions, seen)
 
 
 def teacher_of(job: Job) -> nn.Module:

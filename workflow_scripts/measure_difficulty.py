@@ -16,20 +16,20 @@ with running(snakemake) as job:
     read = [load_increment(path, seen, size) for path in snakemake.input.increments]
     increments, metadata = zip(*read, strict=True)
     images, labels, positions = (
-        torch.cat([part[name] for part in increments]) for name in ("images", "labels", "positions")
+        [part[name] for part in increments] for name in ("images", "labels", "positions")
     )
     factor = metadata[0]["formation"]
     measured = measure(
         seen.network(recipe.architecture),
-        Images.of_set(job.device, images, labels, factor, seen),
+        Images.of_parts(job.device, images, labels, factor, seen),
         load_network(snakemake.input.reference, job.device, seen.network_input),
         recipe,
         int(snakemake.wildcards.seed),
         job.checkpoint,
     )
-    counts = torch.tensor([len(part["labels"]) for part in increments])
+    counts = torch.tensor([len(part) for part in labels])
     places = {
-        "positions": positions.repeat_interleave(factor**2),
+        "positions": torch.cat(positions).repeat_interleave(factor**2),
         "increments": torch.arange(len(increments)).repeat_interleave(counts * factor**2),
     }
     save_tensors(snakemake.output.samples, measured | places, job.stamp())

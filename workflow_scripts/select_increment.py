@@ -4,12 +4,11 @@ from job import running
 
 from lgd_core.base.tensors import save_tensors
 from lgd_core.config.settings import DrawSettings, StoredImages
-from lgd_core.distill.candidates import build_increment, drawn_by, load_shards
+from lgd_core.distill.candidates import drawn_by, select_shards
 
 with running(snakemake) as job:
     stored = job.pick(StoredImages)
-    candidates, stamps = load_shards(snakemake.input, stored)
-    increment = build_increment(candidates, list(range(stored.classes)))
+    increment, stamps = select_shards(snakemake.input, stored)
     factor = DrawSettings.model_validate(stamps[0]["recipe"]["method"]).factor
     stamp = job.stamp(drawn=drawn_by(stamps), formation=factor)
     save_tensors(snakemake.output.increment, increment, stamp)

@@ -26,7 +26,7 @@ def to_plateau(
 ) -> Trained:
     """Train the learner to the plateau; ``real`` is the folder of the data set's arrays."""
     seen, held_out = job.read("network", SeenImages), None
-    data = Images.of_set(job.device, *stored, seen)
+    data = Images.of_parts(job.device, *stored, seen)
     if recipe.monitor == "validation":
         held_out = Images.on(job.device, *load_split(real, "validation"), seen)
     found = train_to_plateau(model, data, held_out, recipe, key, job.checkpoint)

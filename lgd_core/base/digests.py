@@ -4,6 +4,7 @@ import hashlib
 import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -13,6 +14,16 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 KEY = "digest"
+
+
+@dataclass(frozen=True)
+class Joined:
+    """Tensors of one type whose digest is that of one tensor: these, joined along the first axis.
+
+    There must be at least one. They are not copied into one.
+    """
+
+    tensors: "Sequence[Tensor]"
 
 
 def digest(value: object) -> str:
@@ -30,7 +41,10 @@ def _parts(value: Any) -> Iterator[bytes | memoryview]:
     # Without PyTorch imported there are no tensors; importing it here would take seconds.
     torch = sys.modules.get("torch")
     if torch and isinstance(value, torch.Tensor):
-        yield from _tensor_parts(value)
+        yield from _tensor_parts([value], value.shape)
+    elif isinstance(value, Joined):
+        shape = (sum(map(len, value.tensors)), *value.tensors[0].shape[1:])
+        yield from _tensor_parts(value.tensors, shape)
     elif isinstance(value, Mapping):
         yield from _nested("mapping", list(cast("Mapping[Any, Any]", value).items()))
     elif isinstance(value, list | tuple):
@@ -45,11 +59,14 @@ def _nested(kind: str, values: Sequence[Any]) -> Iterator[bytes | memoryview]:
         yield from _parts(value)
 
 
-def _tensor_parts(tensor: "Tensor") -> Iterator[bytes | memoryview]:
+def _tensor_parts(
+    tensors: "Sequence[Tensor]", shape: Sequence[int]
+) -> Iterator[bytes | memoryview]:
     import torch  # already imported, since there is a tensor
 
-    yield f"tensor {tensor.dtype} {tuple(tensor.shape)}\0".encode()
-    yield tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data
+    yield f"tensor {tensors[0].dtype} {tuple(shape)}\0".encode()
+    for tensor in tensors:
+        yield tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data
 
 
 def seal(facts: dict[str, Any], tensors: Mapping[str, "Tensor"] | None = None) -> dict[str, Any]:

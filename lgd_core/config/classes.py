@@ -8,6 +8,7 @@ from importlib.metadata import distribution
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lgd_core.base.digests import digest
 from lgd_core.base.errors import UserError
 from lgd_core.base.image_files import entries
 from lgd_core.config.models.images import ClassConfig
@@ -84,6 +85,15 @@ def _index(item: ClassConfig, where: str) -> int:
             f"{where}.index: found {item.index}, expected {known}, the index of {item.wnid}"
         )
     return known
+
+
+def sample_of(names: Sequence[str], count: int) -> list[str]:
+    """Return ``count`` of the classes in label order, chosen by a key of each name.
+
+    Which are chosen does not depend on the order of the classes, and more include fewer.
+    """
+    chosen = set(sorted(names, key=lambda name: digest(["class shown", name]))[:count])
+    return [name for name in names if name in chosen]
 
 
 def class_folder(label: int, names: Sequence[str]) -> str:

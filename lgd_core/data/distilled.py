@@ -177,14 +177,14 @@ def _read_image(path: Path, expected: str) -> Tensor:
 
 def load_increments(
     paths: Sequence[str | Path], stored: StoredImages, size: int | None = None
-) -> tuple[Tensor, Tensor, int]:
-    """Read the images of a set, uint8 (N, C, H, W), and labels (N,), increment by increment.
+) -> tuple[list[Tensor], list[Tensor], int]:
+    """Memory-map the images of a set, uint8 (N, C, H, W), and labels (N,), of every increment.
 
     The third result is the factor f: each stored image contains f x f smaller ones. Arguments and
     errors are those of load_increment.
     """
     read = [load_increment(path, stored, size) for path in paths]
-    images, labels = (torch.cat([part[name] for part, _ in read]) for name in ("images", "labels"))
+    images, labels = ([part[name] for part, _ in read] for name in ("images", "labels"))
     return images, labels, read[0][1]["formation"]
 
 
@@ -203,20 +203,26 @@ def read_folder(
     return images, labels, read_json(Path(folder) / PROVENANCE)["formation"]
 
 
-def read_grid(folder: str | Path, names: list[str], per_cell: int) -> Tensor:
-    """Read the first images of every class and increment: (classes, increments, n, C, H, W)."""
+def read_grid(
+    folder: str | Path, names: list[str], per_cell: int, shown: Sequence[str] | None = None
+) -> Tensor:
+    """Read the first images of every class and increment: (classes, increments, n, C, H, W).
+
+    ``shown`` are the classes to be read; None means all of ``names``, those of the data set.
+    """
+    classes = names if shown is None else shown
     cells: dict[tuple[str, int], list[dict[str, Any]]] = {}
     for row in _of_classes(folder, names):
         cells.setdefault((row["class"], row["increment"]), []).append(row)
     increments = 1 + max(increment for _, increment in cells)
     n = min(per_cell, *map(len, cells.values()))
-    shown = [
+    rows = [
         row
-        for name in names
+        for name in classes
         for increment in range(increments)
         for row in cells[name, increment][:n]
     ]
-    return _read_images(folder, shown).unflatten(0, (len(names), increments, n))
+    return _read_images(folder, rows).unflatten(0, (len(classes), increments, n))
 
 
 def read_class(folder: str | Path, name: str, per_cell: int) -> tuple[list[dict[str, Any]], Tensor]:

@@ -77,17 +77,21 @@ class ScoreGuidance:
 class DeviationGuidance:
     """Lower the cosine similarity of x0 to the nearest latent of its class in memory.
 
-    ``memory`` is (classes, M, c, h, w). ``raw`` adds strength x gradient, as in the paper; the
-    size of this change depends on the latent's dimension. ``relative`` makes the strength a share
-    of the noise norm, see rho. The sign is the one that lowers the similarity.
+    ``memory`` is (classes, M, c, h, w). ``rows`` has the row of every label in it; None where that
+    is the label itself, and otherwise memory may lack classes that are not drawn. ``raw`` adds
+    strength x gradient, as in the paper; the size of this change depends on the latent's dimension.
+    ``relative`` makes the strength a share of the noise norm, see rho. The sign is the one that
+    lowers the similarity.
     """
 
     memory: Tensor
     strength: float
     norm: str = "raw"
+    rows: Tensor | None = None
 
     def __call__(self, step: DenoisingStep) -> Tensor:
-        similarity = nearest_similarity(step.x0, self.memory[step.labels])
+        rows = step.labels if self.rows is None else self.rows[step.labels]
+        similarity = nearest_similarity(step.x0, self.memory[rows])
         gradient = _gradient(similarity.sum(), step.x_t)
         if self.norm == "raw":
             return self.strength * gradient

@@ -1,6 +1,6 @@
 """Choosing the best candidate of each position, and building the increment from them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from torch import Tensor
 from lgd_core.base.errors import UserError
 from lgd_core.base.tensors import expect, load_tensors
 from lgd_core.config.settings import StoredImages
+from lgd_core.data.distilled import load_increment
 
 # Metadata of an increment about how its shards were drawn: one value, or a list if they differ.
 DRAWN = ("recipe", "prior", "networks", "precision", "device", "hardware", "versions")
@@ -48,6 +49,19 @@ def stack_memory(increments: Sequence[dict[str, Tensor]], classes: int) -> Tenso
     return torch.cat([tensors["latents"].unflatten(0, (classes, -1)) for tensors in increments], 1)
 
 
+def load_memory(
+    paths: Sequence[str | Path], stored: StoredImages, size: int, labels: list[int]
+) -> Tensor:
+    """Read the latents of some classes in increments 0, 1, ...: memory (labels, M, c, h, w).
+
+    The rows are in the order of ``labels``, the latents of a class oldest first. Files are checked
+    as a whole, see load_increment, but only the rows of these classes are kept in memory.
+    """
+    shape = (stored.classes, size)
+    latents = (load_increment(path, stored, size)[0]["latents"] for path in paths)
+    return torch.cat([torch.unflatten(whole, 0, shape)[labels] for whole in latents], 1)
+
+
 def load_candidates(
     path: str | Path, stored: StoredImages
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -67,26 +81,50 @@ def load_candidates(
 
 def load_shards(
     paths: Sequence[str | Path], stored: StoredImages
-) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
-    """Read the shards of an increment; return their candidates, joined, and the metadata of each.
+) -> Iterator[tuple[dict[str, Tensor], dict[str, Any]]]:
+    """Read the shards of an increment one by one: candidates and metadata of each.
 
     Raises UserError naming the first file whose classes do not follow those of the file before it,
     or whose numbers of positions and candidates differ from the first file's.
     """
-    shards = [load_candidates(path, stored) for path in paths]
-    labels, drawn = list(range(stored.classes)), shards[0][0]["scores"].shape[1:]
-    for path, (tensors, metadata) in zip(paths, shards, strict=True):
+    labels, drawn = list(range(stored.classes)), None
+    for path in paths:
+        tensors, metadata = load_candidates(path, stored)
         own, labels = labels[: len(metadata["labels"])], labels[len(metadata["labels"]) :]
+        drawn = drawn or tensors["scores"].shape[1:]
         if metadata["labels"] != own or tensors["scores"].shape[1:] != drawn:
             raise UserError(
                 f"{path}: found classes {_span(metadata['labels'])} with "
                 f"{tuple(tensors['scores'].shape[1:])} positions and candidates, expected classes "
                 f"{_span(own)} with {tuple(drawn)}"
             )
+        yield tensors, metadata
     if labels:
         raise UserError(f"{paths[-1]}: found it last, expected classes {_span(labels)} after it")
-    joined = {name: torch.cat([tensors[name] for tensors, _ in shards]) for name in shards[0][0]}
-    return joined, [metadata for _, metadata in shards]
+
+
+def select_shards(
+    paths: Sequence[str | Path], stored: StoredImages
+) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
+    """Keep the best candidates of all shards of an increment; return it and each one's metadata.
+
+    The increment is that of build_increment for all classes. Candidates that were not chosen are in
+    memory for one shard at a time. Errors are those of load_shards.
+    """
+    increment: dict[str, Tensor] = {}
+    stamps: list[dict[str, Any]] = []
+    filled = 0
+    for candidates, metadata in load_shards(paths, stored):
+        kept = build_increment(candidates, metadata["labels"])
+        count = len(kept["labels"])
+        if not increment:
+            images = stored.classes * candidates["scores"].shape[1]
+            increment = {k: part.new_empty(images, *part.shape[1:]) for k, part in kept.items()}
+        for name, part in kept.items():
+            increment[name][filled : filled + count] = part
+        filled += count
+        stamps.append(metadata)
+    return increment, stamps
 
 
 def _span(labels: list[int]) -> str:

@@ -42,10 +42,10 @@ class Scorer:
 class Artifacts:
     """The inputs of a method's increments besides the prior; None if the method does not need one.
 
-    ``memory`` (classes of the data set, M, c, h, w) holds the latents already in the set, ``real``
-    has the data set's images, ``reference`` a network trained on all real images,
-    ``modes`` (classes, M, c, h, w) are centres of real latents. ``files`` has the paths of all
-    inputs of the job by name, for guidances and sources that read their own files.
+    ``memory`` (classes of the shard, M, c, h, w) holds the latents already in the set, ``real``
+    has the data set's images, ``reference`` a network trained on all real images, ``modes``
+    (classes of the data set, M, c, h, w) are centres of real latents. ``files`` has the paths of
+    all inputs of the job by name, for guidances and sources that read their own files.
     """
 
     scorer: Scorer | None = None
@@ -189,7 +189,7 @@ def set_so_far(context: GuidanceContext, limit: int | None) -> Tensor | None:
         take(latents, select(scores))
         for latents, scores in zip(parts["latents"], parts["scores"], strict=True)
     ]
-    before = [] if known is None else [known[context.spec.classes]]
+    before = [] if known is None else [known]
     if not before and not chosen:
         return None
     memory = torch.cat([*before, *chosen], dim=1)

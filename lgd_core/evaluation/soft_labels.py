@@ -5,6 +5,7 @@ precision (FKD, Shen and Xing, 2022; LPQLD, 2024). Labels made for a batch are t
 augmented and mixed images that the student sees (RDED, Sun et al., 2024).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lgd_core.base.digests import digest
+from lgd_core.base.digests import Joined, digest
 from lgd_core.base.errors import UserError
 from lgd_core.base.tensors import load_tensors, save_tensors
 from lgd_core.config.models.protocol import LabelsConfig
@@ -96,9 +97,12 @@ def load_labels(path: str | Path, expected: str) -> StoredLabels:
     return StoredLabels(tensors["log_probabilities"], tensors.get("classes"), metadata["classes"])
 
 
-def set_digest(images: Tensor, labels: Tensor) -> str:
-    """Return a digest of a set's images as they are stored, and of their classes."""
-    return digest([images, labels])
+def set_digest(images: Sequence[Tensor], labels: Sequence[Tensor]) -> str:
+    """Return a digest of a set's images as they are stored, and of their classes.
+
+    Both are given in parts, such as increments; how a set is divided makes no difference.
+    """
+    return digest([Joined(images), Joined(labels)])
 
 
 def student_loss(

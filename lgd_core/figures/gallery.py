@@ -6,6 +6,7 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ ACROSS, PER_SHEET = 20, 400
 # From this side on, images count as photographs, which are several times larger as PNG.
 LOSSY_FROM = 64
 QUALITY = 90
+REDUCED_AT_ONCE = 500
 # Columns of the page's table; ``nearest`` is the row of the nearest image in memory.
 COLUMNS = (
     "method",
@@ -125,16 +127,19 @@ def reduced(images: Tensor, side: int) -> Tensor:
     """Return uint8 images (N, C, H, W) at a side of at most ``side`` pixels."""
     if images.shape[-1] <= side:
         return images
-    smaller = F.interpolate(images.float(), side, mode="bilinear", antialias=True)
-    return smaller.clamp(0, 255).round().to(torch.uint8)
+    parts = (
+        F.interpolate(part.float(), side, mode="bilinear", antialias=True)
+        for part in images.split(REDUCED_AT_ONCE)
+    )
+    return torch.cat([part.clamp(0, 255).round().to(torch.uint8) for part in parts])
 
 
-def sprite_sheets(images: Tensor) -> list[tuple[str, str]]:
-    """Return uint8 images (N, C, H, W) as sheets of 20 x 20: media type and base64 of each."""
+def sprite_sheets(images: Tensor) -> list[tuple[str, bytes]]:
+    """Return uint8 images (N, C, H, W) as sheets of 20 x 20: kind of file and contents of each."""
     return [_sheet(part) for part in images.split(PER_SHEET)]
 
 
-def _sheet(images: Tensor) -> tuple[str, str]:
+def _sheet(images: Tensor) -> tuple[str, bytes]:
     n, channels, side, _ = images.shape
     cells = torch.zeros(PER_SHEET, channels, side, side, dtype=torch.uint8)
     cells[:n] = images
@@ -143,7 +148,7 @@ def _sheet(images: Tensor) -> tuple[str, str]:
     kind = "jpeg" if side >= LOSSY_FROM else "png"
     stream = io.BytesIO()
     Image.fromarray(pixels).save(stream, format=kind, quality=QUALITY)
-    return f"image/{kind}", base64.b64encode(stream.getvalue()).decode()
+    return kind, stream.getvalue()
 
 
 def gallery_page(
@@ -154,28 +159,104 @@ def gallery_page(
     ``table`` as from joined, ``images`` uint8 (N, C, H, W) in its order, ``evidence`` a line on the
     origin of the numbers.
     """
-    methods = list(dict.fromkeys(table["method"]))
-    data = {
+    sheets = [(f"image/{kind}", base64.b64encode(x).decode()) for kind, x in sprite_sheets(images)]
+    data = _facts(table, images, classes) | {
+        "columns": _columns(_numbered(table)),
+        "sheets": sheets,
+    }
+    return _page(title, evidence, data, ["gallery.js"])
+
+
+def write_groups(
+    folder: Path, table: pd.DataFrame, images: Tensor, labels: Sequence[range]
+) -> None:
+    """Write what the page of gallery_index loads into a folder, a script per group of classes.
+
+    ``table`` and ``images`` as for gallery_page, ``labels`` the classes of every group. A script
+    has the group's columns, its rows numbered from 0, and the names of its sheets, which are files.
+    """
+    numbered = _numbered(table)
+    for group, own in enumerate(labels):
+        rows = np.flatnonzero(table["class"].isin(own))
+        place = pd.Series(np.arange(len(rows)), index=rows)
+        part = numbered.iloc[rows]
+        # The nearest image is of the same class, and so in the group.
+        nearest = part["nearest"].map(place).fillna(-1)
+        sheets = sprite_sheets(images[torch.from_numpy(rows)])
+        names = [f"{group}_{index}.{kind}" for index, (kind, _) in enumerate(sheets)]
+        for name, (_, contents) in zip(names, sheets, strict=True):
+            (folder / name).write_bytes(contents)
+        columns = _columns(part.assign(nearest=nearest))
+        facts = {"images": len(rows), "columns": columns, "sheets": names}
+        (folder / f"{group}.js").write_text(f"take({group}, {_json(facts)});\n", encoding="utf-8")
+
+
+def gallery_index(
+    title: str,
+    table: pd.DataFrame,
+    images: Tensor,
+    classes: Sequence[str],
+    evidence: str,
+    labels: Sequence[range],
+    folder: str,
+) -> str:
+    """Return the page of a set of many classes, which shows one group of them at a time.
+
+    Arguments are those of gallery_page and write_groups; ``folder`` is the address of the latter's
+    files as seen from the page. The page itself has no images.
+    """
+    data = _facts(table, images, classes) | {
+        "images": 0,
+        "columns": {name: [] for name in COLUMNS},
+        "sheets": [],
+        "folder": folder,
+        "groups": [[own.start, own.stop] for own in labels],
+        "values": {key: sorted(set(table[key].tolist())) for key in ("increment", "seed")},
+    }
+    return _page(title, evidence, data, ["gallery.js", "gallery_groups.js"])
+
+
+def groups_of(classes: int, size: int) -> list[range]:
+    """Return the labels of classes in groups of ``size``, the last of what is left."""
+    return [range(start, min(start + size, classes)) for start in range(0, classes, size)]
+
+
+def _facts(table: pd.DataFrame, images: Tensor, classes: Sequence[str]) -> dict[str, Any]:
+    return {
         "images": len(table),
         "side": images.shape[-1],
         "across": ACROSS,
         "per_sheet": PER_SHEET,
-        "names": {"method": methods, "class": list(classes)},
-        "columns": _columns(table.assign(method=table["method"].map(methods.index))),
-        "sheets": sprite_sheets(images),
+        "names": {"method": _methods(table), "class": list(classes)},
     }
+
+
+def _methods(table: pd.DataFrame) -> list[str]:
+    return list(dict.fromkeys(table["method"]))
+
+
+def _numbered(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table with methods by their number."""
+    return table.assign(method=table["method"].map(_methods(table).index))
+
+
+def _page(title: str, evidence: str, data: dict[str, Any], scripts: Sequence[str]) -> str:
     parts = {
         "TITLE": html.escape(title),
         "EVIDENCE": html.escape(evidence),
         "STYLE": _template("gallery.css"),
-        "SCRIPT": _template("gallery.js"),
-        # A class's name must not contain the end tag of the script.
-        "DATA": json.dumps(data, separators=(",", ":")).replace("<", "\\u003c"),
+        "SCRIPT": "\n".join(map(_template, scripts)),
+        "DATA": _json(data),
     }
     page = _template("gallery.html")
     for name, text in parts.items():
         page = page.replace(f"%{name}%", text)
     return page
+
+
+def _json(value: object) -> str:
+    # A class's name must not contain the end tag of the script.
+    return json.dumps(value, separators=(",", ":")).replace("<", "\\u003c")
 
 
 def _template(name: str) -> str:

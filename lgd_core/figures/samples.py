@@ -14,18 +14,20 @@ from lgd_core.figures.making import FigureJob
 def make(job: FigureJob) -> Figure:
     """Draw the images of every method in a grid of classes and increments."""
     classes, first_seed = job.settings["classes"], f"s{job.settings['compared']['seeds'][0]}"
+    shown = job.settings.get("shown", classes)
     grids = {
-        folder.parts[2]: read_grid(folder, classes, job.settings["per_cell"])
+        folder.parts[2]: read_grid(folder, classes, job.settings["per_cell"], shown)
         for folder in map(Path, job.inputs["sets"])
         if folder.parts[3] == first_seed
     }
-    return sample_grids(grids, classes)
+    return sample_grids(grids, shown, len(classes))
 
 
-def sample_grids(grids: dict[str, Tensor], classes: list[str]) -> Figure:
+def sample_grids(grids: dict[str, Tensor], classes: list[str], of: int) -> Figure:
     """Draw one grid per method: classes down, increments across, n images in each cell.
 
-    ``grids`` maps a method to uint8 images (classes, increments, n, C, H, W).
+    ``grids`` maps a method to uint8 images (classes, increments, n, C, H, W), ``of`` is the number
+    of classes in the data set. The title says how many are shown, if not all are.
     """
     drawn = {method: image_grid(images) for method, images in grids.items()}
     height, width = next(iter(drawn.values())).shape[:2]
@@ -42,6 +44,8 @@ def sample_grids(grids: dict[str, Tensor], classes: list[str]) -> Figure:
     centres = np.arange(len(classes)) * cell_height + cell_height / 2
     for axis in axes[::columns]:
         axis.set_yticks(centres, classes, size=8)
+    if len(classes) < of:
+        figure.suptitle(f"{len(classes)} of {of} classes")
     return figure
 
 

@@ -3,7 +3,7 @@
 import copy
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeVar
 
 import torch
@@ -67,6 +67,28 @@ class Images:
         the result has N x factor^2 images, those of one stored image beside each other.
         """
         return cls.on(device, *unpack_stored(images, labels, factor), seen)
+
+    @classmethod
+    def of_parts(
+        cls,
+        device: torch.device,
+        images: Sequence[Tensor],
+        labels: Sequence[Tensor],
+        factor: int,
+        seen: SeenImages,
+    ) -> "Images":
+        """Put a distilled set's images on a device as of_set does, from those of its increments.
+
+        Increments are joined at the size that networks see, not as they are stored.
+        """
+        parts = [
+            cls.of_set(device, *part, factor, seen) for part in zip(images, labels, strict=True)
+        ]
+        return replace(
+            parts[0],
+            images=torch.cat([part.images for part in parts]),
+            labels=torch.cat([part.labels for part in parts]),
+        )
 
     @property
     def device(self) -> torch.device:

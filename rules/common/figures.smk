@@ -1,6 +1,6 @@
 """Inputs and settings of tables, figures and pages."""
 
-from lgd_core.config.classes import class_label
+from lgd_core.config.classes import class_label, sample_of
 from lgd_core.config.methods import images_per_increment, is_guided
 from lgd_core.config.sources import compares_with_paper
 
@@ -138,6 +138,18 @@ def figure_settings(rule_name, version, wildcards, **keys):
 
 def names_of(wildcards):
     return dataset_of(wildcards).class_names
+
+
+def shown_classes(wildcards):
+    """Return the settings of a figure that cannot show all classes; none if it can."""
+    names, limit = names_of(wildcards), config["plots"]["classes"]
+    return {} if len(names) <= limit else {"shown": sample_of(names, limit)}
+
+
+def classes_per_group(wildcards):
+    """Return the settings of a page that shows classes in groups; none if it shows all at once."""
+    limit = config["plots"]["classes"]
+    return {} if len(names_of(wildcards)) <= limit else {"classes_per_group": limit}
 
 
 def class_of(wildcards):

@@ -113,10 +113,13 @@ def shards_of(dataset, method, seed, k):
     """
     folder = Path(f"results/{dataset}/{method}/s{seed}/k{k}/candidates")
     wanted = checked(RECIPES.shards, dataset)
-    found = {int(path.stem.split("of")[1]) for path in folder.glob("0of*.safetensors")}
+    # One listing: asking for every shard of every increment is slow where files are remote.
+    files = {path.name for path in folder.glob("*of*.safetensors")}
+    found = {
+        int(name.split("of")[1].split(".")[0]) for name in files if name[:3] == "0of"
+    }
     for shards in (wanted, *sorted(found)):
-        files = (folder / f"{shard}of{shards}.safetensors" for shard in range(shards))
-        if all(file.exists() for file in files):
+        if files >= {f"{shard}of{shards}.safetensors" for shard in range(shards)}:
             return shards
     return wanted
 

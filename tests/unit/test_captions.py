@@ -19,7 +19,7 @@ class Values(UserDict):
         return self[name]
 
 
-def caption(name: str, seeds: list[int]) -> str:
+def caption(name: str, seeds: list[int], **keys: object) -> str:
     """Return a caption as the report shows it for a run with some seeds, its lines joined."""
     compared = {"methods": ["dit", "lgd"], "seeds": seeds, "increments": {"dit": 2, "lgd": 2}}
     family = {"title": "Candidates", "base": "lgd", "learner": True, "redundancy": True}
@@ -32,7 +32,7 @@ def caption(name: str, seeds: list[int]) -> str:
         "bins": 10,
         "bootstraps": 200,
         "positions": 3,
-    }
+    } | keys
     snakemake = SimpleNamespace(
         wildcards=Values(dataset="digits", ipc="20", family="kappa"),
         params=Values(settings=settings),
@@ -61,3 +61,12 @@ def test_a_caption_says_what_its_spread_is_over(name: str) -> None:
     assert one in caption(name, [0])
     assert several in caption(name, [0, 1, 2])
     assert several not in caption(name, [0])
+
+
+def test_the_caption_of_a_sample_of_classes_says_so() -> None:
+    keys = {"per_cell": 3, "classes": [f"class {i}" for i in range(1000)]}
+    whole = caption("samples.rst", [0], **keys)
+    assert "Shown" not in whole
+    assert whole.endswith("seed 0.")
+    some = caption("samples.rst", [0], **keys, shown=keys["classes"][:20])
+    assert some == f"{whole} Shown are 20 of 1000 classes, chosen by their names alone."

@@ -1,8 +1,10 @@
 """Classes: what a wnid decides, and which folder is whose."""
 
+import time
 from pathlib import Path
 
 import pytest
+from pydantic import TypeAdapter, ValidationError
 
 from lgd_core.base.errors import UserError
 from lgd_core.config.classes import (
@@ -12,9 +14,13 @@ from lgd_core.config.classes import (
     imagenet_indices,
     prior_labels,
     read_classes,
+    sample_of,
 )
+from lgd_core.config.models.base import Distinct
 from lgd_core.config.models.dataset import DatasetConfig
+from lgd_core.config.models.images import ClassConfig
 from lgd_core.config.recipes import Recipes
+from lgd_core.config.schema import check
 
 DOGS = [
     {"wnid": "n02096294", "index": 193, "name": "Australian terrier"},
@@ -196,3 +202,61 @@ def test_a_file_without_classes_is_one_line(tmp_path: Path, text: str | None, me
         read_classes(str(path), "d.yaml")
     assert str(caught.value).startswith(f"d.yaml: classes: {path}: ")
     assert "\n" not in str(caught.value)
+
+
+class Watched(dict[str, str]):
+    """A mapping that counts how often it is asked for a key."""
+
+    asked = 0
+
+    def __contains__(self, key: object) -> bool:
+        Watched.asked += 1
+        return super().__contains__(key)
+
+
+def test_a_thousand_classes_are_not_compared_pair_by_pair() -> None:
+    schema = {"type": "object", "properties": {"classes": {"uniqueItems": True}}}
+    items = [Watched(wnid=f"n{i}", name=f"class {i}") for i in range(1000)]
+    check({"classes": items}, schema, "d.yaml")
+    assert Watched.asked < 10_000, "half a million pairs"
+    with pytest.raises(UserError, match=r"d\.yaml: classes: found .*expected no item twice"):
+        check({"classes": [*items, dict(items[17])]}, schema, "d.yaml")
+    known = [ClassConfig(wnid=f"n{i:08d}", name=f"class {i}") for i in range(1000)]
+    distinct = TypeAdapter(Distinct[ClassConfig])
+    start = time.process_time()
+    assert distinct.validate_python(known) == known
+    assert time.process_time() - start < 0.5
+    with pytest.raises(ValidationError, match="expected no item twice"):
+        distinct.validate_python([*known, known[500].model_copy()])
+
+
+@pytest.mark.parametrize(
+    ("items", "accepted"),
+    [
+        ([True, 1], True),
+        ([1, 1.0], False),
+        ([{"a": [1]}, {"a": [2]}], True),
+        ([{"a": 1, "b": 2}, {"b": 2, "a": 1}], False),
+        ([{1: "a", "b": 1}, {1: "a", "b": 1}], False),
+        ([[1], [1]], False),
+    ],
+)
+def test_what_counts_as_the_same_item(items: list, accepted: bool) -> None:
+    schema = {"type": "object", "properties": {"classes": {"uniqueItems": True}}}
+    if accepted:
+        check({"classes": items}, schema, "d.yaml")
+    else:
+        with pytest.raises(UserError, match="no item twice"):
+            check({"classes": items}, schema, "d.yaml")
+
+
+def test_a_sample_of_classes_depends_on_their_names_alone() -> None:
+    names = [row["name"] for row in read_classes("config/classes/imagenet1k.csv", "d.yaml")]
+    ten, twenty = sample_of(names, 10), sample_of(names, 20)
+    assert len(ten) == 10
+    assert set(ten) < set(twenty)
+    assert twenty == [name for name in names if name in twenty], "in label order"
+    assert set(sample_of(names[::-1], 20)) == set(twenty)
+    # From all over the list, not from its beginning.
+    assert max(names.index(name) for name in twenty) > 700
+    assert sample_of(names[:5], 20) == names[:5]

@@ -28,7 +28,7 @@ from lgd_core.config.settings import NetworkInput, NetworkSpec, StoredImages
 from lgd_core.data.distilled import load_increment, read_class, read_folder, read_grid, write_folder
 from lgd_core.data.real_images import load_split
 from lgd_core.diffusion.phases import changed_rows, load_phase, trained_values
-from lgd_core.distill.candidates import build_increment, load_shards
+from lgd_core.distill.candidates import build_increment, load_memory, select_shards
 from lgd_core.distill.influence import load_influence, save_influence
 from lgd_core.distill.modes import load_latents, load_modes
 from lgd_core.networks.classifiers import Preprocess, build_network, load_network, save_network
@@ -162,8 +162,9 @@ def tensors(make: Callable[[], dict[str, Tensor]], read: Callable[[Path], object
 
 KINDS = {
     "increment": tensors(an_increment, lambda path: load_increment(path, STORED, PER_CLASS)),
+    "memory": tensors(an_increment, lambda path: load_memory([path], STORED, PER_CLASS, [1])),
     "candidates": Kind(
-        write_candidates, lambda folder: load_shards(sorted(folder.iterdir()), STORED)
+        write_candidates, lambda folder: select_shards(sorted(folder.iterdir()), STORED)
     ),
     "network": Kind(
         lambda folder: save_network(
@@ -397,7 +398,7 @@ def test_shards_must_hold_all_classes_in_order(
     for path, labels in zip(paths, (first, second), strict=True):
         save_tensors(path, candidates(labels), {"labels": labels})
     with pytest.raises(UserError, match=r"of2\.safetensors: found"):
-        load_shards(paths, STORED)
+        select_shards(paths, STORED)
 
 
 def test_arrays_that_were_cut_are_named(tmp_path: Path) -> None:

@@ -145,6 +145,8 @@ def test_a_grid_has_the_first_images_of_every_class_and_increment(tmp_path: Path
     for k in range(2):
         assert torch.equal(grid[:, k, 0], written[k]["images"][::2])
     assert read_grid(tmp_path / "set", NAMES, per_cell=9).shape == (12, 2, 2, 3, 8, 8)
+    some = read_grid(tmp_path / "set", NAMES, 1, [NAMES[2], NAMES[7]])
+    assert torch.equal(some, grid[[2, 7]])
 
 
 def test_tensors_come_back_with_their_metadata(tmp_path: Path) -> None:

@@ -47,8 +47,12 @@ def test_curves_and_grids_draw_every_method():
     labels = curves(table).axes[0].get_legend_handles_labels()[1]
     assert labels == ["dit", "lgd"]
     images = torch.zeros(2, 2, 1, 3, 4, 4, dtype=torch.uint8)
-    figure = sample_grids({"dit": images, "lgd": images}, ["cat", "dog"])
+    figure = sample_grids({"dit": images, "lgd": images}, ["cat", "dog"], 2)
     assert [axis.get_title() for axis in figure.axes] == ["dit", "lgd"]
+    assert figure.get_suptitle() == "", "all classes are shown"
+    figure = sample_grids({"dit": images}, ["cat", "dog"], 1000)
+    assert figure.get_suptitle() == "2 of 1000 classes"
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["cat", "dog"]
 
 
 def test_colour_maps_are_looked_up():

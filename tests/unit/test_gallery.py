@@ -1,6 +1,5 @@
 """The gallery: its numbers, its pictures, and the page in a browser."""
 
-import base64
 import io
 import json
 import re
@@ -16,13 +15,16 @@ from PIL import Image
 
 from lgd_core.figures.gallery import (
     COLUMNS,
+    gallery_index,
     gallery_page,
+    groups_of,
     joined,
     losses,
     nearest_before,
     reduced,
     set_table,
     sprite_sheets,
+    write_groups,
 )
 
 CARDS = "[...document.querySelectorAll('.tile')]"
@@ -108,8 +110,8 @@ def test_sheets_hold_the_very_pixels(channels):
     rng = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (401, channels, 6, 6), generator=rng).to(torch.uint8)
     sheets = sprite_sheets(images)
-    assert [kind for kind, _ in sheets] == ["image/png"] * 2
-    with Image.open(io.BytesIO(base64.b64decode(sheets[0][1]))) as picture:
+    assert [kind for kind, _ in sheets] == ["png"] * 2
+    with Image.open(io.BytesIO(sheets[0][1])) as picture:
         pixels = np.array(picture).reshape(120, 120, channels)
     assert np.array_equal(pixels[6:12, 12:18], images[22].permute(1, 2, 0).numpy())
 
@@ -130,6 +132,97 @@ def test_page_is_alone_and_survives_any_class_name():
     assert "<title>a &lt; b</title>" in page
     assert not re.search(r'(src|href)="(?!data:)', page), "nothing is fetched"
     assert "http" not in page
+
+
+def crowd(classes: int, per_class: int) -> tuple[pd.DataFrame, torch.Tensor, list[str]]:
+    """Return two methods' images of many classes, by increment and class, and the classes."""
+    shape = (2, 2, classes, per_class // 2)
+    method, increment, label, position = (axis.flatten() for axis in np.indices(shape))
+    rows, own = np.arange(method.size), classes * (per_class // 2)
+    table = pd.DataFrame(
+        {
+            "method": np.array(["dit", "lgd"])[method],
+            "seed": 0,
+            "class": label,
+            "increment": increment,
+            "position": position,
+            "score": np.where(increment * method, rows / 1000, np.nan),
+            "learner": np.where(increment, 0.5, np.nan),
+            "reference": 0.25,
+            "nearest": np.where(increment, rows - own, -1),
+            "cosine": np.where(increment, 0.75, np.nan),
+        }
+    )
+    shades = (label * 7 + position * 3 + method * 50) % 256
+    images = torch.from_numpy(shades.astype(np.uint8)).view(-1, 1, 1, 1).expand(-1, 1, 8, 8)
+    return table, images, [f"class {i}" for i in range(classes)]
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory):
+    """Return a folder with the page of a thousand classes and the files that it loads."""
+    folder = tmp_path_factory.mktemp("many")
+    table, images, names = crowd(1000, 4)
+    groups = groups_of(1000, 30)
+    (folder / "gallery.files").mkdir()
+    write_groups(folder / "gallery.files", table, images, groups)
+    page = gallery_index("planted", table, images, names, "stamp", groups, "gallery.files")
+    (folder / "gallery.html").write_text(page, encoding="utf-8")
+    return folder
+
+
+def test_groups_hold_every_class_once():
+    groups = groups_of(1000, 30)
+    assert [label for group in groups for label in group] == list(range(1000))
+    assert [len(group) for group in groups] == [30] * 33 + [10]
+    assert groups_of(10, 10) == [range(10)]
+
+
+def test_a_page_of_a_thousand_classes_has_no_images_and_one_file_per_group(many):
+    assert (many / "gallery.html").stat().st_size < 150_000
+    scripts = sorted(many.glob("gallery.files/*.js"), key=lambda path: int(path.stem))
+    assert [path.stem for path in scripts] == [str(group) for group in range(34)]
+    # Two methods, four images of each class, 400 to a sheet.
+    assert len(list(many.glob("gallery.files/*.png"))) == 34
+    table = crowd(1000, 4)[0]
+    found = [json.loads(path.read_text().split(", ", 1)[1][:-3]) for path in scripts]
+    assert sum(part["images"] for part in found) == len(table) == 8000
+    part, own = found[3]["columns"], table[table["class"].between(90, 119)]
+    assert part["class"] == own["class"].tolist()
+    near = [None if row < 0 else own.index.get_loc(row) for row in own["nearest"]]
+    assert part["nearest"] == near
+    assert part["method"] == [0] * 120 + [1] * 120
+
+
+def test_pages_turn_from_group_to_group(browser, many):
+    browser.open(many / "gallery.html", "document.documentElement?.dataset.group === '0'")
+    assert browser.evaluate("names.class.length") == 1000
+    assert count_of(browser) == "240 of 240 images"
+    assert browser.evaluate("[...new Set(columns.class)].length") == 30
+    browser.evaluate(f"{CARDS}[0].click()")
+    browser.evaluate("document.querySelector('[aria-label=\"Classes after\"]').click()")
+    browser.wait("document.documentElement.dataset.group === '1'")
+    assert browser.evaluate("Math.min(...columns.class)") == 30
+    assert browser.evaluate("document.querySelector('#details .hint') !== null")
+    for key, value in (("class", "999"), ("method", "1")):
+        browser.evaluate(f"document.getElementById('{key}').value = '{value}'")
+    browser.evaluate("document.getElementById('class').dispatchEvent(new Event('change'))")
+    browser.wait("document.documentElement.dataset.group === '33'")
+    assert count_of(browser) == "4 of 80 images"
+    browser.evaluate("document.getElementById('increment').value = '1'")
+    browser.evaluate("document.getElementById('order').dispatchEvent(new Event('change'))")
+    assert count_of(browser) == "2 of 80 images"
+    browser.evaluate(f"{CARDS}[1].click()")
+    found = details_of(browser)
+    table = crowd(1000, 4)[0]
+    row = table.query("`class` == 999 and method == 'lgd' and increment == 1").iloc[1]
+    assert found["S"] == f"{row['score']:.3f}"
+    shade = browser.evaluate(
+        "(async () => { const image = new Image(); image.src = addressOf(0);"
+        " await image.decode(); return image.naturalWidth; })()"
+    )
+    assert shade == 160, "20 images of 8 pixels, from a file of its own"
+    assert browser.errors == []
 
 
 def planted(count: int) -> tuple[pd.DataFrame, torch.Tensor]:

@@ -79,6 +79,13 @@ def test_shards_are_runs_that_cover_every_class_once() -> None:
     assert class_runs(10, 3) == [[0, 1, 2, 3], [4, 5, 6], [7, 8, 9]]
 
 
+@pytest.mark.parametrize("shards", [1, 7, 64, 999, 1000])
+def test_shards_of_a_thousand_classes_are_even_and_in_order(shards: int) -> None:
+    parts = [shard_classes(1000, shard, shards) for shard in range(shards)]
+    assert [label for part in parts for label in part] == list(range(1000))
+    assert max(map(len, parts)) - min(map(len, parts)) <= 1
+
+
 def test_the_prior_s_labels_are_those_of_the_data_set_unless_listed() -> None:
     assert prior_labels([2, 0, 1], 3) == [2, 0, 1]
     assert prior_labels([], 3) == [0, 1, 2]

@@ -34,8 +34,9 @@ BOTH = {
 UNSCORED = {"learnability": {"strength": 0.0}}
 
 
-def with_memory(scorer: Scorer | None = None) -> Artifacts:
-    return Artifacts(scorer, MEMORY)
+def with_memory(scorer: Scorer | None = None, labels: list[int] | None = None) -> Artifacts:
+    """Return artifacts with the memory of a shard's classes; without labels, of all."""
+    return Artifacts(scorer, MEMORY if labels is None else MEMORY[labels])
 
 
 def spec(**changes: object) -> IncrementSpec:
@@ -98,7 +99,8 @@ def test_initial_noise_is_the_same_for_any_shards(initial_noise: None, fixed_pri
         labels = class_runs(3, 3)[shard]
         part = spec(classes=labels, **UNSCORED)
         assert torch.equal(
-            draw(fixed_prior, with_memory(), part, NOWHERE)[0]["latents"], expected[labels]
+            draw(fixed_prior, with_memory(None, labels), part, NOWHERE)[0]["latents"],
+            expected[labels],
         )
 
 
@@ -129,7 +131,7 @@ def test_guided_draws_are_the_same_bit_for_bit_for_any_shards(
         for shard in range(shards):
             labels = class_runs(3, shards)[shard]
             part = spec(classes=labels, classes_per_batch=1)
-            found = draw(fixed_prior, with_memory(scorer), part, NOWHERE)[0]
+            found = draw(fixed_prior, with_memory(scorer, labels), part, NOWHERE)[0]
             for name, tensor in found.items():
                 assert torch.equal(tensor, expected[name][labels]), name
 
@@ -219,8 +221,13 @@ def test_a_limited_memory_forgets_the_oldest(
 def test_a_shard_s_memory_is_found_by_label(
     fixed_prior: Prior, scorer: Scorer, memories: list[Tensor]
 ) -> None:
-    draw(fixed_prior, with_memory(scorer), spec(classes=[2], positions=1), NOWHERE)
-    assert torch.equal(memories[0][2], MEMORY[2])
+    asked = spec(classes_per_batch=1, positions=1)
+    whole = draw(fixed_prior, with_memory(scorer), asked, NOWHERE)[0]["latents"]
+    memories.clear()
+    shard = dataclasses.replace(asked, classes=[2, 0])
+    found = draw(fixed_prior, with_memory(scorer, [2, 0]), shard, NOWHERE)[0]["latents"]
+    assert all(torch.equal(memory, MEMORY[[2, 0]]) for memory in memories), "of no other class"
+    assert torch.equal(found, whole[[2, 0]])
 
 
 OFF = {name: {"strength": 0.0} for name in ("learnability", "deviation", "influence")}

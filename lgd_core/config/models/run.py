@@ -51,6 +51,13 @@ class PlotsConfig(Config):
     samples_per_cell: Count = Field(
         default=3, description="Images per class and increment in samples.png."
     )
+    classes: Count = Field(
+        default=20,
+        description=(
+            "Classes in samples.png, chosen by their names, and classes that gallery.html shows at "
+            "a time. Data sets with no more classes are shown whole, and the page is one file."
+        ),
+    )
     gallery_side: int = Field(
         default=96,
         ge=16,

@@ -40,10 +40,10 @@ def build(settings: DeviationConfig, context: "GuidanceContext") -> "Guidance | 
     memory = set_so_far(context, settings.memory)
     if memory is None:
         return None
-    by_label = torch.zeros(len(spec.prior_labels), *memory.shape[1:])
-    by_label[spec.classes] = memory
-    by_label = by_label.to(context.prior.device)
-    return DeviationGuidance(by_label, settings.strength, settings.norm)
+    rows = torch.zeros(len(spec.prior_labels), dtype=torch.long)
+    rows[spec.classes] = torch.arange(len(spec.classes))
+    device = context.prior.device
+    return DeviationGuidance(memory.to(device), settings.strength, settings.norm, rows.to(device))
 
 
 def evaluations(
