@@ -3,7 +3,7 @@
 import copy
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
 import torch
@@ -81,14 +81,11 @@ class Images:
 
         Increments are joined at the size that networks see, not as they are stored.
         """
-        parts = [
-            cls.of_set(device, *part, factor, seen) for part in zip(images, labels, strict=True)
-        ]
-        return replace(
-            parts[0],
-            images=torch.cat([part.images for part in parts]),
-            labels=torch.cat([part.labels for part in parts]),
-        )
+        preprocess = preprocessor(seen).to(device)
+        unpacked = (unpack_stored(*part, factor) for part in zip(images, labels, strict=True))
+        parts = [(resize_stored(own, preprocess.size, device), known) for own, known in unpacked]
+        joined, known = map(torch.cat, zip(*parts, strict=True))
+        return cls(joined, known.to(device), preprocess, seen.augment)
 
     @property
     def device(self) -> torch.device:
