@@ -4,8 +4,10 @@ import hashlib
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from dataclasses import dataclass
 from functools import cache
@@ -152,6 +154,30 @@ def finished(tmp_path_factory) -> Project:
             new_project(folder).make("--", *TARGETS, *ANALYSES, *PAGES)
             mark.touch()
     return Project(folder)
+
+
+def start(project: Project, *words: str) -> subprocess.Popen:
+    """Call Snakemake as a user does, in processes that can be killed together."""
+    return subprocess.Popen(
+        project.command(*words),
+        cwd=project.folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def kill(process: subprocess.Popen) -> None:
+    """Kill Snakemake and its jobs at once."""
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def wait_for(project: Project, pattern: str, process: subprocess.Popen) -> None:
+    """Wait until a job has saved resume state, so that the kill hits it half done."""
+    while process.poll() is None and not list(project.folder.glob(pattern)):
+        time.sleep(0.02)
+    assert process.poll() is None, f"ended before {pattern} was seen"
 
 
 def write_digits(root: Path) -> None:

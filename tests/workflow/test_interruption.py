@@ -1,38 +1,13 @@
 """kill -9 at any moment: the finished result is that of an undisturbed run, byte for byte."""
 
-import os
 import shutil
-import signal
-import subprocess
 import time
 
 import pytest
-from conftest import TARGETS, copy_of
+from conftest import TARGETS, copy_of, kill, start, wait_for
 
 LGD = "results/digits/lgd/s0/k1"
 PRIOR = "results/digits/prior.json"
-
-
-def start(project, *targets: str):
-    return subprocess.Popen(
-        project.command("--", *targets),
-        cwd=project.folder,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-
-
-def kill(process) -> None:
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-
-
-def wait_for(project, pattern: str, process) -> None:
-    """Wait until a job has saved resume state, so that the kill hits it half done."""
-    while process.poll() is None and not list(project.folder.glob(pattern)):
-        time.sleep(0.02)
-    assert process.poll() is None, f"ended before {pattern} was seen"
 
 
 def finish(project, *targets: str) -> None:
@@ -57,7 +32,7 @@ def without_increment_1(finished, tmp_path):
 
 
 def test_killed_while_the_prior_is_trained(finished, fresh):
-    process = start(fresh, PRIOR)
+    process = start(fresh, "--", PRIOR)
     wait_for(fresh, "results/.resume/train_prior,*/*/transformer.pt", process)
     kill(process)
     assert not (fresh.folder / "results/digits/prior").exists(), "nothing half-written"
@@ -76,7 +51,7 @@ def test_killed_while_the_prior_is_trained(finished, fresh):
 def test_killed_in_a_stage(finished, without_increment_1, stage, targets):
     """The last makes all that is missing; sampling redoes at most the position in flight."""
     project = without_increment_1
-    process = start(project, *targets)
+    process = start(project, "--", *targets)
     wait_for(project, f"results/.resume/{stage},*/**/*.pt", process)
     time.sleep(0.5 if stage == "sample_candidates" else 0)
     kill(process)
@@ -93,7 +68,7 @@ def test_killed_in_a_stage(finished, without_increment_1, stage, targets):
 def test_killed_at_ten_moments_of_sampling(finished, without_increment_1, moment):
     """Each time a little later: before the first position is kept, in between, after the last."""
     project = without_increment_1
-    process = start(project, *TARGETS)
+    process = start(project, "--", *TARGETS)
     wait_for(project, "results/.resume/sample_candidates,*/*/*.pt", process)
     time.sleep(0.25 * moment)
     kill(process)
