@@ -97,6 +97,8 @@ rule select_increment:
         increment="results/{dataset}/{method}/s{seed}/k{k}/increment.safetensors",
     log:
         "results/logs/select_increment/{dataset}_{method}_s{seed}_k{k}.log",
+    benchmark:
+        "results/benchmarks/select_increment/{dataset}_{method}_s{seed}_k{k}.tsv"
     wildcard_constraints:
         k="[1-9][0-9]*",
     priority: INCREMENTS_FIRST
@@ -120,6 +122,8 @@ rule merge_increment:
         folder=directory("results/{dataset}/{method}/s{seed}/k{k}/distilled"),
     log:
         "results/logs/merge_increment/{dataset}_{method}_s{seed}_k{k}.log",
+    benchmark:
+        "results/benchmarks/merge_increment/{dataset}_{method}_s{seed}_k{k}.tsv"
     priority: INCREMENTS_FIRST
     conda:
         "../environment.yml"

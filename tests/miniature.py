@@ -93,6 +93,14 @@ def write_teacher(path: Path) -> None:
     save_file(build_network(spec, "teacher").state_dict(), path)
 
 
+def write_image(root: Path, wnid: str, index: int) -> None:
+    """Write one training image and one validation image of a class."""
+    rng = np.random.default_rng(index)
+    for path in class_paths(root, {"wnid": wnid, "index": index}, {"train": 1, "val": 1}):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draw_image(index, rng).save(path, quality=95)
+
+
 def class_paths(root: Path, known: dict, counts: dict[str, int]) -> list[Path]:
     """Return the files of a class, as many as ``counts`` has, under ILSVRC's names."""
     first = 1 + known["index"] * counts["val"]

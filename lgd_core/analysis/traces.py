@@ -108,9 +108,7 @@ def trace_guidance(
     guidance, the ratio of its change to the noise.
     """
     parts = [
-        _trace_phase(
-            prior, artifacts, dataclasses.replace(spec, classes=labels), positions, checkpoint
-        )
+        _trace_phase(prior, artifacts, spec, labels, positions, checkpoint)
         for labels in prior.tuned_for(spec.classes)
     ]
     return {
@@ -120,12 +118,17 @@ def trace_guidance(
 
 
 def _trace_phase(
-    prior: Prior, artifacts: Artifacts, spec: IncrementSpec, positions: int, checkpoint: Checkpoint
+    prior: Prior,
+    artifacts: Artifacts,
+    increment: IncrementSpec,
+    labels: list[int],
+    positions: int,
+    checkpoint: Checkpoint,
 ) -> dict[str, Tensor]:
-    """Trace the classes of one phase, as trace_guidance does."""
-    name = f"trace_from_{spec.classes[0]}"
-    whole = _whole_length(spec, positions)
-    guidances = guidances_for(GuidanceContext(prior, artifacts, spec, NOTHING_DRAWN))
+    """Trace those classes of an increment that one phase has tuned, as trace_guidance does."""
+    name, spec = f"trace_from_{labels[0]}", dataclasses.replace(increment, classes=labels)
+    whole, known = _whole_length(spec, positions), artifacts.of_classes(increment.classes, labels)
+    guidances = guidances_for(GuidanceContext(prior, known, spec, NOTHING_DRAWN))
     acting = {GUIDED: _windowed(prior, spec, guidances), UNGUIDED: {}}
     state = checkpoint.load(name, GUIDED) or {}
     with progress("paths", len(PATHS), len(state)) as bar:

@@ -56,6 +56,12 @@ class Artifacts:
     modes: Tensor | None = None
     files: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
 
+    def of_classes(self, shard: list[int], labels: list[int]) -> "Artifacts":
+        """Return the artifacts of some of the shard's classes."""
+        if self.memory is None or labels == shard:
+            return self
+        return replace(self, memory=self.memory[[shard.index(label) for label in labels]])
+
 
 Artifact = TypeVar("Artifact")
 
@@ -136,7 +142,8 @@ def draw(
     trace = GuidanceTrace()
     for labels in prior.tuned_for(spec.classes):
         part = replace(spec, classes=labels)
-        tensors, own = _draw_phase(prior, artifacts, part, checkpoint)
+        known = artifacts.of_classes(spec.classes, labels)
+        tensors, own = _draw_phase(prior, known, part, checkpoint)
         drawn.append(tensors)
         trace.extend(own)
     joined = {name: torch.cat([tensors[name] for tensors in drawn]) for name in drawn[0]}

@@ -19,7 +19,11 @@ def call(folder: Path, name: str, *words: str) -> subprocess.CompletedProcess:
 
 
 def test_all_benchmarks_are_tried_here() -> None:
-    assert {path.name for path in BENCHMARKS.glob("*.py")} == {"full_scale.py", "overhead.py"}
+    assert {path.name for path in BENCHMARKS.glob("*.py")} == {
+        "full_scale.py",
+        "overhead.py",
+        "planned_hours.py",
+    }
 
 
 def test_sampling_is_measured_on_a_cpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,3 +69,14 @@ def test_a_run_without_recorded_times_is_refused(tmp_path: Path) -> None:
     done = call(tmp_path, "overhead.py", "table.csv")
     assert done.returncode == 1
     assert done.stderr.startswith("error: results/benchmarks: found no times of jobs")
+
+
+def test_the_hours_in_the_documentation_are_those_that_are_computed() -> None:
+    done = call(BENCHMARKS.parent, "planned_hours.py")
+    assert done.returncode == 0, done.stderr
+    size, table = done.stdout.split("|", 1)
+    assert "transformer: 237.3 billion operations" in size, "DiT's authors: 118.6 of two each"
+    page = (BENCHMARKS.parent / "docs" / "imagenet.md").read_text()
+    assert f"|{table}".strip() in page
+    total, igd = (float(row.split("|")[-2]) for row in table.splitlines()[-1:-4:-2])
+    assert f"about {total - igd:.0f} for all rows" in page

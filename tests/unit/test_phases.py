@@ -189,10 +189,10 @@ def test_every_class_is_drawn_with_its_own_phase(tuned: Prior, scorer: Scorer) -
 def test_phases_draw_the_same_bit_for_bit_for_any_shards(
     tuned: Prior, scorer: Scorer, shards: int
 ) -> None:
-    artifacts = Artifacts(scorer, MEMORY)
-    expected, _ = draw(tuned, artifacts, spec([0, 1, 2]), NOWHERE)
+    expected, _ = draw(tuned, Artifacts(scorer, MEMORY), spec([0, 1, 2]), NOWHERE)
     for labels in class_runs(3, shards):
         needed = tuple(p for p in tuned.phases if not set(p.labels).isdisjoint(labels))
+        artifacts = Artifacts(scorer, MEMORY[labels])
         found, _ = draw(replace(tuned, phases=needed), artifacts, spec(labels), NOWHERE)
         for name, tensor in found.items():
             assert torch.equal(tensor, expected[name][labels]), name
@@ -215,14 +215,20 @@ def test_a_draw_interrupted_in_any_phase_ends_as_an_undisturbed_one(
 def test_a_trace_follows_the_phases(tuned: Prior, scorer: Scorer) -> None:
     artifacts = Artifacts(scorer, MEMORY)
     whole = trace_guidance(tuned, artifacts, spec([0, 1, 2]), 2, NOWHERE)
-    parts = [trace_guidance(tuned, artifacts, spec(p.labels), 2, NOWHERE) for p in tuned.phases]
-    assert whole.keys() == parts[0].keys()
     assert whole["guided.score"].shape == (4, 3 * 2)
-    for name, values in whole.items():
-        if name.endswith("alpha_bar"):
-            assert torch.equal(values, parts[0][name])
-        else:
-            assert torch.equal(values, torch.cat([part[name] for part in parts], dim=1))
+    for phase in tuned.phases:
+        with applied(tuned.transformer, phase):
+            alone = replace(tuned, phases=())
+            expected = trace_guidance(alone, artifacts, spec([0, 1, 2]), 2, NOWHERE)
+        assert whole.keys() == expected.keys()
+        for name, values in whole.items():
+            if name.endswith("alpha_bar"):
+                assert torch.equal(values, expected[name])
+            else:
+                own = [
+                    part.unflatten(1, (3, 2))[:, phase.labels] for part in (values, expected[name])
+                ]
+                assert torch.equal(*own), name
 
 
 def test_a_class_without_a_phase_is_one_line(tuned: Prior) -> None:
