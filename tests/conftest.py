@@ -156,7 +156,7 @@ def influence(preprocess: Preprocess) -> Influence:
     parameters = {name: torch.stack([state[name] for state in states]) for name in states[0]}
     values = sum(tensor[0].numel() for tensor in parameters.values())
     gradients = torch.randn(2, CLASSES, values, generator=torch.Generator().manual_seed(0))
-    return Influence(network("early"), parameters, gradients, preprocess)
+    return Influence(network("early"), parameters, gradients, preprocess, torch.arange(CLASSES))
 
 
 @pytest.fixture

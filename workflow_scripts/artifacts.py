@@ -65,7 +65,7 @@ def load_artifacts(
     if inputs.get("originals"):
         real = job.real_images(inputs.originals[0])
     if inputs.get("influence"):
-        influence = load_influence(inputs.influence, preprocess, job.device, expected)
+        influence = load_influence(inputs.influence, preprocess, job.device, expected, labels)
     if inputs.get("modes"):
         modes = load_modes(inputs.modes, seen.classes)
     files = {name: paths_of(path) for name, path in inputs.items()}

@@ -41,15 +41,16 @@ def parameter_gradients(
 class Influence:
     """The influence score of images, by a surrogate at T checkpoints of its training.
 
-    ``parameters`` holds the checkpoints, each tensor (T, ...). ``gradients`` (T, classes, P) is the
-    mean loss gradient of the real images of every class at every checkpoint, in the order of
-    ``parameters``.
+    ``parameters`` holds the checkpoints, each tensor (T, ...). ``gradients`` (T, rows, P) is the
+    mean loss gradient of a class's real images at every checkpoint, in the order of ``parameters``.
+    ``rows`` (classes,) says which row is a class's, for those that images are scored for.
     """
 
     network: nn.Module
     parameters: dict[str, Tensor]
     gradients: Tensor
     preprocess: Preprocess
+    rows: Tensor
 
     def __call__(self, images: Tensor, labels: Tensor) -> Tensor:
         """Score images on [0, 1] (B, C, H, W); returns (B,).
@@ -64,7 +65,7 @@ class Influence:
             return parameter_gradients(self.network, parameters, images, labels)
 
         own = vmap(at)(self.parameters)
-        return F.cosine_similarity(own, self.gradients[:, labels], dim=2).mean(0)
+        return F.cosine_similarity(own, self.gradients[:, self.rows[labels]], dim=2).mean(0)
 
 
 def save_influence(
@@ -83,11 +84,16 @@ def save_influence(
 
 
 def load_influence(
-    path: str | Path, preprocess: Preprocess, device: torch.device, expected: NetworkInput
+    path: str | Path,
+    preprocess: Preprocess,
+    device: torch.device,
+    expected: NetworkInput,
+    labels: list[int],
 ) -> Influence:
-    """Rebuild what save_influence wrote, on a device; ``expected`` as for load_network.
+    """Rebuild what save_influence wrote, on a device, with the gradients of some classes alone.
 
-    Raises UserError naming the file unless checkpoints and gradients are those of one network.
+    ``expected`` is as for load_network. Raises UserError naming the file unless checkpoints and
+    gradients are those of one network.
     """
     tensors, metadata = load_tensors(path)
     network = rebuild(path, metadata, expected)
@@ -98,7 +104,10 @@ def load_influence(
     expect(path, tensors, "gradients", torch.float32, count, expected.classes, values)
     parameters = {name: weights[name].to(device) for name, _ in network.named_parameters()}
     network = network.to(device).eval().requires_grad_(False)
-    return Influence(network, parameters, tensors["gradients"].to(device), preprocess)
+    rows = torch.zeros(expected.classes, dtype=torch.long)
+    rows[labels] = torch.arange(len(labels))
+    gradients = tensors["gradients"][:, labels].to(device)
+    return Influence(network, parameters, gradients, preprocess, rows.to(device))
 
 
 def check_checkpoints(path: str | Path, network: nn.Module, checkpoints: dict[str, Tensor]) -> None:

@@ -72,7 +72,7 @@ def write_influence(folder: Path) -> None:
 
 
 def influence_in(folder: Path) -> list:
-    found = load_influence(folder / "i.safetensors", PREPROCESS, CPU, SPEC)
+    found = load_influence(folder / "i.safetensors", PREPROCESS, CPU, SPEC, [0, 1])
     return [found.gradients, found.parameters]
 
 

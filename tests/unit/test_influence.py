@@ -52,6 +52,7 @@ def precise(double: None, influence: Influence) -> Influence:
         {name: tensor.double() for name, tensor in influence.parameters.items()},
         influence.gradients.double(),
         copy.deepcopy(influence.preprocess).double(),
+        influence.rows,
     )
 
 
@@ -135,6 +136,15 @@ def test_chunks_change_nothing(step, score, largest: int) -> None:
 def test_one_file_holds_all_that_guidance_needs(tmp_path: Path, influence: Influence) -> None:
     path = tmp_path / "gradients.safetensors"
     save_influence(path, influence.parameters, influence.gradients, SPEC, {})
-    found = load_influence(path, influence.preprocess, CPU, SPEC)
+    found = load_influence(path, influence.preprocess, CPU, SPEC, [0, 1, 2])
     images = torch.rand(4, 3, 16, 16, generator=generator("images"))
     assert torch.equal(found(images, LABELS), influence(images, LABELS))
+
+
+def test_a_shard_holds_the_gradients_of_its_classes(tmp_path: Path, influence: Influence) -> None:
+    path, labels = tmp_path / "gradients.safetensors", torch.tensor([2, 1, 2])
+    save_influence(path, influence.parameters, influence.gradients, SPEC, {})
+    found = load_influence(path, influence.preprocess, CPU, SPEC, [1, 2])
+    images = torch.rand(3, 3, 16, 16, generator=generator("images"))
+    assert found.gradients.shape[1] == 2
+    assert torch.equal(found(images, labels), influence(images, labels))

@@ -121,7 +121,7 @@ def test_the_seed_of_igd_has_more_influence_than_that_of_dit(finished):
     preprocess = Preprocess([0.305], [0.376], 8)
     path = folder / "influence/gradients.safetensors"
     expected = NetworkInput(channels=1, size=8, classes=10)
-    influence = load_influence(path, preprocess, torch.device("cpu"), expected)
+    influence = load_influence(path, preprocess, torch.device("cpu"), expected, list(range(10)))
     scores = []
     for method in ("dit", "igd"):
         tensors, _ = load_tensors(folder / f"{method}/s0/k0/increment.safetensors")
