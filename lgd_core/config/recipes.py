@@ -137,7 +137,10 @@ class Recipes:
         return str(self.catalogue.path("dataset", dataset))
 
     def shards(self, dataset: str) -> int:
-        """Return the number of jobs that share the classes of a data set's increment."""
+        """Return the number of jobs that share the classes of a data set's increment.
+
+        Raises UserError if it has fewer classes. Other data sets of the run may have fewer.
+        """
         shards, classes = self.run.shards, len(self.dataset(dataset).classes)
         if shards > classes:
             raise UserError(
@@ -160,7 +163,6 @@ class Recipes:
         self.catalogue.check_files()
         for dataset in self.run.datasets:
             self.check_prior(dataset)
-            self.shards(dataset)
             self._check_students(dataset)
             for method in self.run.methods:
                 for ipc in self.run.ipc:

@@ -21,6 +21,9 @@ GOLDEN = Path(__file__).parents[1] / "golden" / "imagenet1k_jobs.json"
 RESULTS = Path("results/imagenet1k")
 TARGET = "results/imagenet1k_ipc50/table.csv"
 MINIATURE = ("--configfile", "config/test/imagenet1k_mini.yaml")
+# The real configuration, but for files that are empty here.
+EMPTY = "{source: {complete: false}, reference: {weights: teacher.pth}}"
+REAL = ("--config", f"overrides={{datasets: {{imagenet1k: {EMPTY}}}}}")
 METHODS = ["random", "herding", "rded", "sre2l", "dit", "minimax", "mgd3", "igd", "lgd"]
 
 
@@ -108,15 +111,12 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Project:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch()
     (folder / "teacher.pth").touch()
-    known = "{source: {complete: false}, reference: {weights: teacher.pth}}"
-    return Project(
-        folder, ("--cores", "1", "--config", f"overrides={{datasets: {{imagenet1k: {known}}}}}")
-    )
+    return Project(folder, ("--cores", "1"))
 
 
 @pytest.mark.parametrize("shards", [1, 64])
 def test_the_command_plans_the_known_jobs(real: Project, shards: int) -> None:
-    planned = real.planned(f"shards={shards}", "--", TARGET)
+    planned = real.planned(*REAL, f"shards={shards}", "--", TARGET)
     jobs = Counter()
     for (rule, _, _), number in planned.items():
         jobs[rule] += number
@@ -126,9 +126,9 @@ def test_the_command_plans_the_known_jobs(real: Project, shards: int) -> None:
 def test_a_root_with_999_classes_and_more_shards_than_classes_are_one_line(real: Project) -> None:
     gone = real.folder / "miniature1k/imagenet/train/n01440764"
     gone.rename(real.folder / "elsewhere")
-    missing = error_of(real.run("-n", "--", TARGET))
+    missing = error_of(real.run("-n", *REAL, "--", TARGET))
     (real.folder / "elsewhere").rename(gone)
-    shards = error_of(real.run("-n", "shards=1001", "--", TARGET))
+    shards = error_of(real.run("-n", *REAL, "shards=1001", "--", TARGET))
     assert "train: found 999 class folders, expected 1000 (missing: n01440764;" in missing
     assert "shards: found 1001, expected at most 1000" in shards
 
