@@ -106,3 +106,21 @@ def test_gallery_shows_the_sets(browser, finished):
     assert loss == pytest.approx(best["score"], abs=5e-3), "S is what its losses give (Eq. 7)"
     assert "cosine" in text
     assert browser.errors == []
+
+
+def test_many_classes_are_shown_some_at_a_time(browser, copied):
+    page, grid = copied.folder / PAGES[1], copied.folder / TARGETS[3]
+    assert not list(page.with_suffix(".files").glob("*.js")), "all classes are in the page"
+    before = page.stat().st_size, grid.read_bytes()
+    words = ("--config", "plots={classes: 4}", "--", PAGES[1], TARGETS[3])
+    output = copied.make(*words)
+    assert set(re.findall(r"^(?:local)?rule (\w+):", output, re.M)) == {"gallery", "samples"}
+    assert page.stat().st_size < before[0] / 4
+    assert grid.read_bytes() != before[1]
+    browser.open(page, "document.documentElement?.dataset.group === '0'")
+    assert browser.evaluate("[...new Set(columns.class)]") == [0, 1, 2, 3]
+    assert browser.evaluate("data.images") == 3 * 2 * 40
+    browser.evaluate("turn(9)")
+    browser.wait("document.documentElement.dataset.group === '2'")
+    assert browser.evaluate("[...new Set(columns.class)]") == [8, 9]
+    assert browser.errors == []
