@@ -60,7 +60,7 @@ def complaint(folder: Path, config: dict | None = None) -> str:
 def test_more_shards_than_classes(folder):
     """Only those count that a target draws: a run of a small data set may name a large one's."""
     recipes = Recipes(folder, {"shards": 11})
-    with pytest.raises(UserError, match="shards: found 11, expected at most 10.*fashionmnist"):
+    with pytest.raises(UserError, match=r"shards: found 11, expected at most 10.*fashionmnist"):
         recipes.shards("fashionmnist")
     assert recipes.shards("imagenet1k") == 11
     assert Recipes(folder, {"shards": 10}).shards("fashionmnist") == 10
