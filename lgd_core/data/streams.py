@@ -3,6 +3,7 @@
 A data set with ``source.stream`` has an index of its training files in place of their array.
 """
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -61,14 +62,19 @@ class ImageFiles:
         # have little. Its annotation knows batches that are lists alone.
         same = cast(Any, _same)
         return DataLoader(
-            _Files(self), batch_sampler=chunks, num_workers=max(0, workers), collate_fn=same
+            _Files(self),
+            batch_sampler=chunks,
+            num_workers=max(0, workers),
+            collate_fn=same,
+            # Its own, or the loader would draw from the generator that everything shares.
+            generator=torch.Generator(),
         )
 
     def decode(self, rows: list[int]) -> Decoded:
         """Return images decoded one after another, or the error of the first that fails."""
         _, channels, size, _ = self.shape
         try:
-            paths = (self.root / bytes(self.files[row]).decode() for row in rows)
+            paths = (self.root / os.fsdecode(bytes(self.files[row])) for row in rows)
             images = [fit(decode(path, channels), size) for path in paths]
             return np.array(images, np.uint8).reshape(-1, *self.shape[1:])
         except BrokenFileError as error:

@@ -1,5 +1,6 @@
 """Training images that are decoded from their files: the same pixels as arrays have."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -170,3 +171,18 @@ def test_keys_that_do_not_act_are_no_reason_to_prepare_again(woof: Path) -> None
     unset, told = settings("imagenet", woof), settings("imagenet", woof, stream=True)
     assert not {"stream", "test_resize"} & preparing_keys(unset.source).keys()
     assert preparing_keys(told.source)["stream"] is True
+
+
+def test_reading_draws_no_random_numbers_of_others(tmp_path: Path, woof: Path) -> None:
+    images, _ = prepared(woof, tmp_path / "files", stream=True).split("train")
+    before = torch.get_rng_state()
+    images[torch.arange(3)]
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_names_of_files_may_have_any_bytes(tmp_path: Path, woof: Path) -> None:
+    odd = os.fsencode(woof / "train" / "n02096294") + b"/n02096294_\xff1.JPEG"
+    os.rename(woof / "train" / "n02096294" / "n02096294_0.JPEG", odd)
+    name = os.path.relpath(odd, os.fsencode(woof))
+    images = ImageFiles(woof, np.array([name]), 3, 8)
+    assert images[torch.tensor([0])].shape == (1, 3, 8, 8)
