@@ -17,6 +17,7 @@ SUFFIXES = (
     *(".pbm", ".pgm", ".ppm", ".pnm", ".pfm", ".psd", ".qoi", ".sgi", ".rgb", ".rgba", ".bw"),
     *(".ras", ".tga", ".tif", ".tiff", ".webp", ".xbm", ".xpm"),
 )
+IMAGE_SUFFIXES = frozenset(SUFFIXES)
 FONT_SUFFIXES = (".ttf", ".otf", ".ttc", ".otc")
 # Files that systems and programs leave beside images, and that nobody expects to be read.
 LITTER = ("thumbs.db", "desktop.ini", "__macosx", "@eadir")
@@ -27,7 +28,9 @@ NAMED = 3
 
 def is_image(path: str | Path) -> bool:
     """Whether a file is read as an image; its name decides, its contents are not looked at."""
-    return not is_litter(path) and Path(path).suffix.lower() in SUFFIXES
+    # Not by pathlib, which takes ten times as long: ImageNet has 1.3 million files.
+    suffix = os.path.splitext(path)[1].lower()
+    return suffix in IMAGE_SUFFIXES and not is_litter(path)
 
 
 def is_font(path: str | Path) -> bool:
@@ -37,7 +40,7 @@ def is_font(path: str | Path) -> bool:
 
 def is_litter(path: str | Path) -> bool:
     """Whether a file or folder is hidden, or left by a system or program beside images."""
-    name = Path(path).name.lower()
+    name = os.path.basename(path).lower()
     return name.startswith(".") or name in LITTER or name.endswith(LITTER_SUFFIXES)
 
 

@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -24,11 +24,13 @@ class Listing:
     """Paths of files by their names, which do not depend on where their folder lies.
 
     ``published`` files belong to a public data set, the same for everybody. They are too many to
-    check one by one, so only their names are compared.
+    check one by one, so only their names are compared, and not even these while the times of change
+    of ``folders`` (by name) stay the same: a folder's is that of the last file added or removed.
     """
 
     files: Mapping[str, str]
     published: bool = False
+    folders: Mapping[str, int] = field(default_factory=dict[str, int])
 
     def facts(self) -> dict[str, list[int]]:
         """Return [size, mtime in ns] of every file, or only the names of published files."""
@@ -49,14 +51,21 @@ class Made:
     outputs: list[str]
     recipe: dict[str, Any]
 
-    def identity(self, find: Callable[[], Listing | None]) -> str | None:
+    def identity(
+        self,
+        find: Callable[[], Listing | None],
+        folders: Callable[[], Mapping[str, int]] = dict[str, int],
+    ) -> str | None:
         """Return the identity of the files that ``find`` lists.
 
         If they are gone, return that of the files the stage has read. ``find`` returns None if the
         workflow itself fetches the files; the result is then that of the finished stage, or None.
+        It is not called if the ``folders`` of published files are those of the finished stage.
         Raises MissingFolderError if the files are gone and the stage would have to read them.
         """
         try:
+            if (known := self._of_finished(folders())) is not None:
+                return known
             listing = find()
         except MissingFolderError:
             if (known := self._of_finished()) is None:
@@ -64,9 +73,12 @@ class Made:
             return known
         return self._of_finished() if listing is None else identity_of(listing, self.record)
 
-    def _of_finished(self) -> str | None:
+    def _of_finished(self, folders: Mapping[str, int] | None = None) -> str | None:
+        """Return the identity of a finished stage; with ``folders``, only if they are its own."""
         record = _read_record(self.record)
         if record is None or not all(map(os.path.exists, self.outputs)):
+            return None
+        if folders is not None and not (folders and folders == record.get("folders")):
             return None
         return record["identity"] if record["recipe"] == _as_read(self.recipe) else None
 
@@ -95,7 +107,8 @@ class Reading:
         if listing is None:
             return {}
         if listing.published:
-            _write(record, {"identity": identity, "recipe": recipe, "files": {}})
+            known = {"identity": identity, "recipe": recipe, "files": {}}
+            _write(record, known | {"folders": listing.folders})
             return {"file_names": _digest(sorted(self.facts))}
         files = {
             name: [*facts, self._sha256(listing.files[name])] for name, facts in self.facts.items()
@@ -120,9 +133,12 @@ def identity_of(listing: Listing, record: str | Path) -> str:
     """Return the identity of files: the record's if they are its files, else a digest of theirs."""
     facts, known = listing.facts(), _read_record(record)
     if known and not listing.published and _same(listing, facts, known["files"]):
-        _remember_times(facts, known, record)
+        _remember(known | {"files": _with_times(facts, known["files"])}, known, record)
         return known["identity"]
-    return _digest(facts)
+    found = _digest(facts)
+    if known and known["identity"] == found:
+        _remember(known | {"folders": listing.folders}, known, record)
+    return found
 
 
 def sha256(path: str | Path) -> str:
@@ -144,12 +160,15 @@ def _same(listing: Listing, facts: dict[str, list[int]], known: dict[str, list[A
     return all(sha256(listing.files[name]) == known[name][2] for name in touched)
 
 
-def _remember_times(facts: dict[str, list[int]], known: dict[str, Any], record: str | Path) -> None:
-    """Update the times in a record, so that touched files are not read again the next time."""
-    files = {name: [*facts[name], known["files"][name][2]] for name in facts}
-    if files != known["files"]:
+def _with_times(facts: dict[str, list[int]], known: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    """Return the files of a record with new times, so that touched files are not read again."""
+    return {name: [*facts[name], known[name][2]] for name in facts}
+
+
+def _remember(new: dict[str, Any], known: dict[str, Any], record: str | Path) -> None:
+    if new != known:
         with contextlib.suppress(UserError):  # the record only saves time
-            _write(record, known | {"files": files})
+            _write(record, new)
 
 
 def _digest(facts: object) -> str:

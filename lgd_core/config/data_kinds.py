@@ -97,6 +97,13 @@ class SourceKind(Generic[Keys]):
         """
         return None
 
+    def watch_folders(self, data: Wanted[Keys], root: Path) -> dict[str, int]:
+        """Return times of change, in ns, by which new and missing files are noticed, see Listing.
+
+        Empty if the files themselves are compared.
+        """
+        return {}
+
     def images_root(self, source: Keys, raw: Path) -> Path:
         """Return where files lie once they are fetched; ``raw`` is where fetching puts its own."""
         return raw

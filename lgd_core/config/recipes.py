@@ -30,7 +30,7 @@ from lgd_core.config.plain import Keys
 from lgd_core.config.prior_files import check_prior
 from lgd_core.config.schema import check, fill_defaults, merge, suggest
 from lgd_core.config.settings import StudentSettings
-from lgd_core.config.sources import list_source, source_folder
+from lgd_core.config.sources import list_source, source_folder, watch_source
 from lgd_core.config.stages import learner_lesson, protocol_on, source_settings, student_settings
 from lgd_core.config.sweeps import Value, variant_name
 
@@ -132,6 +132,10 @@ class Recipes:
     def list_source(self, dataset: str) -> Listing | None:
         """Return the files of a data set's images, all of them checked: see sources.list_source."""
         return list_source(source_settings(self.dataset(dataset)), self._where(dataset))
+
+    def watch_source(self, dataset: str) -> dict[str, int]:
+        """Return times by which new and missing files are noticed: see sources.watch_source."""
+        return watch_source(source_settings(self.dataset(dataset)), self._where(dataset))
 
     def _where(self, dataset: str) -> str:
         return str(self.catalogue.path("dataset", dataset))

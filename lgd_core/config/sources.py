@@ -87,6 +87,15 @@ def images_root(source: SourceConfig, raw: Path) -> Path:
     return kind.images_root(kind.own(source), raw)
 
 
+def watch_source(data: SourceSettings, where: str) -> dict[str, int]:
+    """Return the times of change of a source's folders, see Listing; errors as of list_source."""
+    named, _ = _named_folder(data.source, where)
+    source, kind = resolve_source(data, where), kind_of(data.source)
+    if source.folder is None:
+        return {}
+    return with_prefix(named, kind.watch_folders, data.wanted, Path(source.folder))
+
+
 def list_source(data: SourceSettings, where: str) -> Listing | None:
     """Return the files that a data set's arrays are made of; None where the workflow brings them.
 

@@ -4,6 +4,7 @@ Does not import PyTorch, since every run imports this module.
 """
 
 import csv
+import os
 import re
 import struct
 import zlib
@@ -75,7 +76,7 @@ def check_ilsvrc(
     """
     marks = [name for name in FASTAI_MARKS if (root / name).is_file()]
     strangers = [path for path, label in parts["train"] if not _is_of(path, wnids[label])]
-    strangers += [path for path, _ in parts["val"] if not VALIDATION.fullmatch(Path(path).stem)]
+    strangers += [path for path, _ in parts["val"] if not VALIDATION.fullmatch(_stem(path))]
     if marks or strangers:
         found = str(root / marks[0]) if marks else _some(strangers)
         raise UserError(
@@ -90,7 +91,7 @@ def check_ilsvrc(
 
 def check_fastai(root: Path, val: Iterable[tuple[str, int]]) -> None:
     """Raise UserError if all validation images are ILSVRC-2012's: fast.ai mixes both parts."""
-    if all(VALIDATION.fullmatch(Path(path).stem) for path, _ in val):
+    if all(VALIDATION.fullmatch(_stem(path)) for path, _ in val):
         raise UserError(
             f"{root}: found val images of ILSVRC-2012 alone, expected fast.ai's archive, whose val "
             "has training images too; source.kind is imagenet for ILSVRC-2012"
@@ -98,8 +99,12 @@ def check_fastai(root: Path, val: Iterable[tuple[str, int]]) -> None:
 
 
 def _is_of(path: str, wnid: str) -> bool:
-    prefix, _, number = Path(path).stem.partition("_")
+    prefix, _, number = _stem(path).partition("_")
     return prefix == wnid and number.isdecimal()
+
+
+def _stem(path: str) -> str:
+    return os.path.splitext(os.path.basename(path))[0]
 
 
 def _check_counts(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lgd_core.base.errors import MissingFolderError, UserError
-from lgd_core.base.image_files import entries, is_image, walk
+from lgd_core.base.image_files import entries, file_status, is_image, walk
 from lgd_core.base.listings import Listing
 from lgd_core.config.classes import class_folders
 from lgd_core.config.data_kinds import Keys, Wanted
@@ -70,11 +70,24 @@ class TreeKind(DataKind[Keys]):
     def list_files(self, data: Wanted[Keys], root: Path) -> Listing:
         parts = zip(PARTS, self.parts(root), self.images(data, root), strict=True)
         files = {
-            f"{name}/{os.path.relpath(path, part)}": path
+            f"{name}/{_below(path, part)}": path
             for name, part, images in parts
             for path, _ in images
         }
-        return Listing(files, published=self.published)
+        folders = self.watch_folders(data, root)
+        return Listing(files, published=self.published, folders=folders)
+
+    def watch_folders(self, data: Wanted[Keys], root: Path) -> dict[str, int]:
+        if not self.published:
+            return {}
+        watched: dict[str, int] = {}
+        for name, part in zip(PARTS, self.parts(root), strict=True):
+            flat = self.is_flat(part)
+            own = [] if flat else class_folders(part, data.classes, data.wnids, self.of_wnids)
+            for folder in (part, *own):
+                place = f"{name}/{_below(str(folder), part)}" if folder != part else name
+                watched[place] = file_status(folder).st_mtime_ns
+        return watched
 
     def fetch(self, source: Keys, raw: Path, log: Callable[[str], None]) -> dict[str, Any]:
         self.parts(Path(source.folder or raw))
@@ -95,7 +108,7 @@ class TreeKind(DataKind[Keys]):
             return Part(
                 np.array(labels, np.int64),
                 lambda n: decode(paths[n], channels, files.read),
-                files=np.array([os.fsencode(os.path.relpath(path, root)) for path in paths]),
+                files=np.array([os.fsencode(_below(path, root)) for path in paths]),
             )
 
         train, test = self.images(data, root)
@@ -110,7 +123,7 @@ class TreeKind(DataKind[Keys]):
             if not flat:
                 files = self._class_files(data, part).values()
                 left_out += [path for paths in files for path in paths if not is_image(path)]
-        return [os.path.relpath(path, root) for path in left_out]
+        return [_below(path, root) for path in left_out]
 
     def parts(self, root: Path) -> tuple[Path, Path]:
         """Return the folders of training and test images.
@@ -150,3 +163,8 @@ class TreeKind(DataKind[Keys]):
         labels = {str(folder): label for label, folder in enumerate(folders)}
         seen: dict[tuple[int, int], str] = {}
         return {labels[folder]: walk(folder, seen) for folder in sorted(labels)}
+
+
+def _below(path: str, folder: Path) -> str:
+    """Return the path of a file as seen from a folder above it."""
+    return path.removeprefix(f"{folder}{os.sep}")

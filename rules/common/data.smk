@@ -1,6 +1,6 @@
 """Inputs and settings of the stages that fetch and prepare real images."""
 
-from functools import cache
+from functools import cache, partial
 from types import SimpleNamespace
 
 from lgd_core.base.listings import Made
@@ -49,7 +49,8 @@ def source_images(dataset):
         outputs=[path.format(dataset=dataset) for path in arrays(*SPLITS)],
         recipe=prepared_settings(wildcards),
     )
-    return checked(made.identity, lambda: RECIPES.list_source(dataset))
+    found = (RECIPES.list_source, RECIPES.watch_source)
+    return checked(made.identity, *(partial(function, dataset) for function in found))
 
 
 def array_files(*splits):

@@ -134,3 +134,42 @@ def test_what_the_system_does_not_give_is_one_line(folder, monkeypatch, number):
     with pytest.raises(UserError, match=os.strerror(number)) as error:
         Reading(listing(folder)).read(folder / "a" / "1.png")
     assert str(error.value).startswith(str(folder / "a" / "1.png"))
+
+
+def times(folder: Path) -> dict[str, int]:
+    return {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+
+
+@pytest.fixture
+def published(folder: Path, record: Path) -> Made:
+    """A stage that has read a published set, with its record and its output."""
+    found = Listing(listing(folder).files, published=True, folders=times(folder))
+    reading = Reading(found)
+    reading.note(identity_of(found, record), RECIPE, record)
+    (record.parent / "made").touch()
+    return Made(str(record), [str(record.parent / "made")], RECIPE)
+
+
+def test_published_sets_are_not_listed_again_while_their_folders_stay(folder, published):
+    def find() -> Listing:
+        calls.append("listed")
+        return Listing(listing(folder).files, published=True, folders=times(folder))
+
+    calls = []
+    before = published.identity(find, lambda: times(folder))
+    assert not calls
+    touch(folder / "a")  # as by copying: other times, the same names
+    assert published.identity(find, lambda: times(folder)) == before
+    assert published.identity(find, lambda: times(folder)) == before
+    assert calls == ["listed"], "the new times are remembered"
+    (folder / "a" / "2.png").touch()
+    assert published.identity(find, lambda: times(folder)) != before
+    assert len(calls) == 2
+
+
+def test_a_published_set_is_listed_where_its_stage_is_not_finished(folder, published):
+    (folder.parent / "made").unlink()
+    found = Listing(listing(folder).files, published=True, folders=times(folder))
+    calls = []
+    published.identity(lambda: calls.append("listed") or found, lambda: times(folder))
+    assert calls

@@ -12,7 +12,12 @@ from trees import WOOF, class_tree, fastai_tree, flatten, settings
 
 from lgd_core.base.errors import MissingFolderError, UserError
 from lgd_core.config.settings import SourceSettings
-from lgd_core.config.sources import compares_with_paper, list_source, resolve_source
+from lgd_core.config.sources import (
+    compares_with_paper,
+    list_source,
+    resolve_source,
+    watch_source,
+)
 from lgd_core.data.kind import data_kind
 
 
@@ -329,3 +334,20 @@ def test_a_folder_that_is_not_there_is_told_from_a_wrong_one(tmp_path: Path) -> 
         with pytest.raises(UserError) as error:
             resolve_source(settings(kind, tmp_path / "empty"), "woof.yaml")
         assert not isinstance(error.value, MissingFolderError)
+
+
+def test_folders_of_imagenet_tell_of_new_and_missing_files(tmp_path: Path) -> None:
+    root = class_tree(tmp_path / "imagenet", list(WOOF))
+    asked = settings("imagenet", root)
+    before = watch_source(asked, "woof")
+    assert len(before) == 2 + 2 * len(WOOF)
+    assert watch_source(asked, "woof") == before
+    (root / "train" / "n02096294" / "n02096294_9.JPEG").touch()
+    after = watch_source(asked, "woof")
+    assert [name for name in before if before[name] != after[name]] == ["train/n02096294"]
+    assert list_source(asked, "woof").folders == after
+
+
+def test_files_of_ones_own_are_compared_themselves(tmp_path: Path) -> None:
+    root = class_tree(tmp_path / "own", list(WOOF))
+    assert watch_source(settings("folder", root, complete=True), "woof") == {}
