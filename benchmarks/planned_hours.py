@@ -82,7 +82,7 @@ def of_method(recipes: Recipes, name: str, size: Mapping[str, float]) -> dict[st
     """Return the hours of a method: of what comes before its images, of these, of its students."""
     method, classes = recipes.resolved(DATASET, name), len(recipes.dataset(DATASET).classes)
     increments = recipes.increments(DATASET, name, IPC)
-    amounts = Amounts(classes, REAL, SMALLEST_CLASS, CHECKPOINTS)
+    amounts = Amounts(classes, REAL, REAL / classes, SMALLEST_CLASS, CHECKPOINTS)
     stored = classes * method.ipc_per_increment
     drawn = [drawing_evaluations(method, k, amounts) for k in range(increments)]
     return {

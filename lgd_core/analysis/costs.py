@@ -49,7 +49,7 @@ def cost_table(
     return table
 
 
-def read_amounts(prepared: str | Path, checkpoints: str | Path | None) -> dict[str, int]:
+def read_amounts(prepared: str | Path, checkpoints: str | Path | None) -> dict[str, float]:
     """Return the arguments of Amounts that do not follow from recipes.
 
     ``prepared`` is the path of prepared.json, ``checkpoints`` that of the surrogate's
@@ -57,7 +57,12 @@ def read_amounts(prepared: str | Path, checkpoints: str | Path | None) -> dict[s
     """
     counts = read_json(prepared)["images"]["train"].values()
     kept = read_json(checkpoints)["epochs_kept"] if checkpoints else []
-    return {"images": sum(counts), "smallest_class": min(counts), "checkpoints": len(kept)}
+    return {
+        "images": sum(counts),
+        "images_per_class": sum(counts) / len(counts),
+        "smallest_class": min(counts),
+        "checkpoints": len(kept),
+    }
 
 
 def read_benchmark(path: str | Path) -> pd.DataFrame:

@@ -19,13 +19,14 @@ from lgd_core.config.plugins import discover
 class Amounts:
     """What decides the network evaluations of an image beside its method.
 
-    ``classes`` are those that one job draws, on average; ``images`` all real training images and
-    ``smallest_class`` those of the class that has fewest; ``checkpoints`` those kept of the
-    surrogate, 0 where there is none.
+    ``classes`` are those that one job draws, on average; ``images`` all real training images,
+    ``images_per_class`` those of a class on average and ``smallest_class`` those of the class that
+    has fewest; ``checkpoints`` those kept of the surrogate, 0 where there is none.
     """
 
     classes: float
     images: int
+    images_per_class: float
     smallest_class: int
     checkpoints: int = 0
 

@@ -30,6 +30,7 @@ from lgd_core.config.models.method import MethodConfig
 from lgd_core.config.schema import merge
 from lgd_core.config.settings import DrawSettings, SeedSettings, SeenImages
 from lgd_core.config.stages import canonical, draw_settings, seed_settings
+from lgd_core.data.real_images import RealImages
 from lgd_core.diffusion.priors import Prior
 from lgd_core.distill import influence as influence_module
 from lgd_core.distill.condensation import Condenser
@@ -45,7 +46,7 @@ SEEN = SeenImages(
     normalise=NormaliseConfig(mean=[0.5] * 3, std=[0.25] * 3),
 )
 COUNTS = (20, 18, 16)
-AMOUNTS = Amounts(classes=3, images=54, smallest_class=16, checkpoints=2)
+AMOUNTS = Amounts(classes=3, images=54, images_per_class=18, smallest_class=16, checkpoints=2)
 MEMORY = torch.randn(3, 2, 4, 8, 8, generator=torch.Generator().manual_seed(0))
 DIT = {"ipc_per_increment": 2, "sampler": {"steps": 4, "cfg_scale": 1.5}, "window": [1, 2]}
 LGD = DIT | {
@@ -208,7 +209,12 @@ def artifacts(
         learns = method.candidates > 1 or method.learnability.strength
         own = Scorer(scorer.learner, scorer.reference, scorer.preprocess, weight)
         return Artifacts(
-            own if learns else None, MEMORY, real, influence, scorer.reference, modes=MEMORY
+            own if learns else None,
+            MEMORY,
+            RealImages(real),
+            influence,
+            scorer.reference,
+            modes=MEMORY,
         )
 
     return of
@@ -224,7 +230,7 @@ def handed(
         settings = DrawSettings.model_validate(canonical(draw_settings(method, increment)))
         return SourceContext(
             prior=fixed_prior,
-            artifacts=artifacts(method),
+            artifacts=artifacts(method).of_classes([0, 1, 2], labels),
             seen=SEEN.model_copy(update={"augment": bright.augment}),
             prior_labels=[0, 1, 2],
             settings=settings,
@@ -254,8 +260,11 @@ def test_passes_are_those_that_happen(
 
 @pytest.mark.parametrize("name", ["lgd", "igd", "herding", "dm", "idc1"])
 def test_passes_of_a_shard(handed: Callable, networks: dict, seen: Counter, name: str) -> None:
-    """What a job does for all classes at once is done again in every shard."""
-    method, amounts = recipe(name), Amounts(1, 54, 16, 2)
+    """What a job does for all classes at once is done again in every shard.
+
+    Class 2 has 16 real images.
+    """
+    method, amounts = recipe(name), Amounts(1, 54, 16, 16, 2)
     with counted(networks, seen):
         draw_candidates(handed(method, 1, [2]))
     assert per_image(seen, 1) == pytest.approx(mean_evaluations(method, [1], amounts))
@@ -349,7 +358,8 @@ def test_cost_sums_the_jobs_of_a_stage(tmp_path: Path) -> None:
         {"stage": "train_learner", "method": "lgd", "used_by": ["lgd"], "benchmarks": jobs[:1]}
         | {"curves": [str(curve)] * 2},
     ]
-    table = cost_table("digits", 20, stages, {"images": 54, "smallest_class": 16})
+    known = {"images": 54, "images_per_class": 18, "smallest_class": 16}
+    table = cost_table("digits", 20, stages, known)
     assert tuple(table.columns) == COST_COLUMNS
     assert table["used_by"].tolist() == ["lgd lgd_omega0.25", "lgd", "lgd"]
     assert table["jobs"].tolist() == [1, 2, 1]

@@ -17,8 +17,8 @@ def needs(method: MethodConfig, increment: int) -> set[str]:
 
 def evaluations(method: MethodConfig, increment: int, amounts: Amounts) -> dict[str, float]:
     """Return the network evaluations of one kept image, with its share of the real images'."""
-    kept = method.ipc_per_increment * amounts.classes
-    return stored(method) | {"reference_forward": amounts.images / kept}
+    real = amounts.images_per_class / method.ipc_per_increment
+    return stored(method) | {"reference_forward": real}
 
 
 def make(context: "SourceContext[StoredSettings]") -> "Candidates":
