@@ -20,7 +20,7 @@ from torch import Tensor
 from lgd_core.base.checkpoints import Checkpoint
 from lgd_core.base.errors import UserError
 from lgd_core.config.models.method import LearnerConfig
-from lgd_core.diffusion.finetuning import tune_prior
+from lgd_core.diffusion.finetuning import PhaseClasses, tune_prior
 from lgd_core.diffusion.prior_training import train_transformer
 from lgd_core.diffusion.priors import Prior, load_prior, to_uint8
 from lgd_core.distill.condensation import condense
@@ -97,8 +97,8 @@ def test_training_and_tuning_of_priors_stop(bright: Images, fixed_folder: Path) 
     prior = load_prior(str(fixed_folder), CPU)
     rate = {"lr": math.inf, "steps": 3}
     data = (bright.images, bright.labels)
-    recipe = RECIPE.model_copy(update=rate)
-    text = complaint(lambda: tune_prior(prior, *data, [0, 1, 2], 0.5, recipe, NOWHERE))
+    recipe, phase = RECIPE.model_copy(update=rate), PhaseClasses(0, [0, 1, 2], [0, 1, 2])
+    text = complaint(lambda: tune_prior(prior, *data, phase, 0.5, recipe, NOWHERE))
     assert text.startswith("finetune: loss of step 1: ")
     rest = (3, TRANSFORMER.model_copy(update=rate), 0, NOWHERE, CPU)
     text = complaint(lambda: train_transformer(prior.autoencoder, *data, *rest))

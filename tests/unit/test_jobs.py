@@ -59,7 +59,7 @@ def snakemake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable:
             rule=rule,
             threads=1,
             log=[tmp_path / "log"],
-            params=SimpleNamespace(settings=settings or {}),
+            params=SimpleNamespace(settings=settings or {}, source={"kind": "digits"}),
             **defaults | parts,
         )
 

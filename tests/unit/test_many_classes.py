@@ -12,6 +12,7 @@ from conftest import CPU, SEEN, changed
 
 from lgd_core.base.digests import Joined, digest
 from lgd_core.base.tensors import save_tensors
+from lgd_core.config.divisions import class_runs
 from lgd_core.config.models.images import StoredImageConfig
 from lgd_core.config.settings import StoredImages
 from lgd_core.data.distilled import load_increments
@@ -22,7 +23,6 @@ from lgd_core.distill.candidates import (
     select_shards,
     stack_memory,
 )
-from lgd_core.distill.increments import shard_classes
 from lgd_core.networks.training import Images
 
 CLASSES, SIDE, POSITIONS, KAPPA = 120, 64, 5, 3
@@ -54,7 +54,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with the candidates of four shards and three increments."""
     folder = tmp_path_factory.mktemp("many")
     for shard in range(4):
-        labels = shard_classes(CLASSES, shard, 4)
+        labels = class_runs(CLASSES, 4)[shard]
         save_tensors(folder / f"{shard}of4.safetensors", drawn(labels), {"labels": labels})
     for k in range(3):
         increment = build_increment(drawn(list(range(CLASSES)), k), list(range(CLASSES)))

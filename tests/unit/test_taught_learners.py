@@ -302,7 +302,7 @@ def test_the_curve_has_a_row_per_epoch_and_the_images_are_those_of_its_steps(
 ) -> None:
     counted, real = [], training.loss_of
     monkeypatch.setattr(
-        training, "loss_of", lambda *words: counted.append(len(words[2])) or real(*words)
+        training, "loss_of", lambda *words: counted.append(len(words[2].rows)) or real(*words)
     )
     recipe = changed(RECIPE, lesson={"epochs": None, "steps": 7})
     model, _ = network(SPEC.name), None
