@@ -48,5 +48,6 @@ with running(snakemake) as job:
         job.log(f"CFG {scale:g}: {quality[f'samples at CFG {scale:g}']}")
     write_json(snakemake.output.metrics, job.stamp(quality=quality, images_per_class=per_class))
     shown = drawn["images"].unflatten(0, (seen.classes, per_class))[:, None, :20]
-    figure = sample_grids({f"CFG {scale:g}": shown}, job.settings["names"])
+    names = job.settings["names"]
+    figure = sample_grids({f"CFG {scale:g}": shown}, names, len(names))
     save_figure(figure, snakemake.output.grid, 150, {"Description": job.fingerprint})
