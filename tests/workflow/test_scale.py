@@ -33,6 +33,7 @@ overrides:
       source: {complete: false, test_resize: 28, folder: imagenet}
       prior: {source: prior, revision: null, vae: null, vae_revision: null}
       reference: {architecture: ResNetAP-10-w8-bn, weights: teacher.safetensors}
+      influence: {surrogate: {architecture: ConvNet-4-w8}}
       evaluation: {students: [ResNetAP-10-w8-bn], epochs: {50: 1}, evaluations: 1}
       recipes:
         dit:
