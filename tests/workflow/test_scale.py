@@ -40,6 +40,7 @@ overrides:
           ipc_per_increment: 25
           sampler: {steps: 2, classes_per_batch: null}
           learner: {architecture: ResNetAP-10-w8-bn}
+        lgd: {window: [1, 1]}
 """
 
 
