@@ -70,8 +70,7 @@ def tune_prior(
         rng = generator("finetune", *key, step)
         places = labels[rows] - phase.labels[0]
         told = torch.tensor(phase.prior_labels)[places]
-        dropped = torch.rand(len(rows), generator=rng) < recipe.label_dropout
-        told = told.masked_fill(dropped, prior.classes).to(prior.device)
+        told = drop_labels(told, recipe.label_dropout, prior.classes, rng).to(prior.device)
         x0 = noisy_latents(prior, batch, flip, rng)
         predicted, loss = denoising_loss(prior, x0, told, alphas, rng)
         seen = places.to(prior.device)
@@ -90,6 +89,12 @@ def tune_prior(
     tuned.load_state_dict(ema.module.state_dict())
     tuned.requires_grad_(False)
     return {"loss": loss, "parameters": sum(parameter.numel() for parameter in tuned)}
+
+
+def drop_labels(labels: Tensor, share: float, null: int, rng: torch.Generator) -> Tensor:
+    """Replace a random share of labels (B,) by the null class."""
+    dropped = torch.rand(len(labels), generator=rng) < share
+    return labels.masked_fill(dropped, null)
 
 
 def trained_parameters(transformer: nn.Module, patterns: list[str]) -> nn.ParameterList:

@@ -1,16 +1,12 @@
 """The commands for ImageNette and ImageWoof, on a miniature of ImageNet and of DiT."""
 
 import json
-import os
-import signal
-import subprocess
-import time
 from collections import Counter
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import Project
+from conftest import Project, kill, start, wait_for
 from miniature import DATASETS, build, class_paths, copy_product
 
 from lgd_core.base.tensors import load_tensors
@@ -68,20 +64,9 @@ def test_imagewoof_with_a_killed_shard(miniature):
     woof = Project(miniature.folder, ("--resources", "gpu=1", "--cores", "1", *MINIATURE))
     target = "results/imagewoof_ipc20/table.csv"
     words = ("--config", "shards=2", "checkpoint_seconds=0.1", "--", target)
-    process = subprocess.Popen(
-        woof.command(*words),
-        cwd=woof.folder,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    while process.poll() is None and not list(
-        woof.folder.glob("results/.resume/sample_candidates,*/*/*.pt")
-    ):
-        time.sleep(0.02)
-    assert process.poll() is None, "ended before a position was kept"
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    process = start(woof, *words)
+    wait_for(woof, "results/.resume/sample_candidates,*/*/*.pt", process)
+    kill(process)
     woof.make("--unlock")
     woof.make(*words)
     log = woof.folder / "results/logs/sample_candidates/imagewoof_lgd_s0_k1_0of2.log"

@@ -1,16 +1,12 @@
 """Selected, composed and pixel-optimised baselines, made from what the finished project has."""
 
 import json
-import os
 import shutil
-import signal
-import subprocess
-import time
 
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import copy_of
+from conftest import copy_of, kill, start, wait_for
 
 from lgd_core.base.tensors import load_tensors
 
@@ -110,19 +106,9 @@ def test_a_killed_condensation_ends_as_an_undisturbed_one(baselines, tmp_path):
     project = copy_of(baselines, tmp_path / "project")
     path = INCREMENT.format("idc1", 0)
     shutil.rmtree(project.folder / IDC)
-    process = subprocess.Popen(
-        project.command(*RUN, "--", path),
-        cwd=project.folder,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    kept = "results/.resume/seed_increment,*/*/condensation.pt"
-    while process.poll() is None and not list(project.folder.glob(kept)):
-        time.sleep(0.02)
-    assert process.poll() is None, "ended before a step was kept"
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    process = start(project, *RUN, "--", path)
+    wait_for(project, "results/.resume/seed_increment,*/*/condensation.pt", process)
+    kill(process)
     project.make("--unlock")
     project.make(*RUN, "--", path)
     assert (project.folder / path).read_bytes() == (baselines.folder / path).read_bytes()

@@ -2,13 +2,10 @@
 
 import os
 import shutil
-import signal
-import subprocess
-import time
 
 import pytest
 import torch
-from conftest import copy_of
+from conftest import copy_of, kill, start, wait_for
 
 from lgd_core.base.tensors import load_tensors
 
@@ -97,19 +94,9 @@ def test_a_damaged_phase_is_named(changing):
 def test_killed_in_a_phase(tuned, changing):
     """The phase that has ended is kept, the other goes on where it was."""
     (changing.folder / PHASES[1]).unlink()
-    process = subprocess.Popen(
-        changing.command("--", PHASES[1]),
-        cwd=changing.folder,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    saved = "results/.resume/finetune_prior,*phase=1,*/*/finetune.pt"
-    while process.poll() is None and not list(changing.folder.glob(saved)):
-        time.sleep(0.01)
-    assert process.poll() is None, "ended before it was killed"
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    process = start(changing, "--", PHASES[1])
+    wait_for(changing, "results/.resume/finetune_prior,*phase=1,*/*/finetune.pt", process)
+    kill(process)
     assert not (changing.folder / PHASES[1]).exists()
     changing.make("--unlock")
     assert changing.planned("--", *PHASES) == {("finetune_prior", "minimax", ""): 1}
