@@ -24,10 +24,13 @@ NAME ?=
 SETS = results/*_ipc*$(NAME:%=/%)
 MADE = $(wildcard $(SETS)/*.csv $(SETS)/*.png $(SETS)/samples/*.png $(SETS)/*.html results/*/ablation/*.csv)
 
-.PHONY: help install demo comparison search pictures test lint report mini prior
+# glibc keeps freed memory for the next batch, as in jobs: rules/common.smk.
+MALLOC := MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=100000000000 MALLOC_TOP_PAD_=268435456
+
+.PHONY: help install demo comparison search pictures test lint report mini prior bench bench-gpu
 
 help:  ## Show this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
 install: .venv/installed  ## Create .venv with the pinned dependencies
 
@@ -78,3 +81,10 @@ mini: install  ## Run ImageNette's own command on a miniature, in results of a s
 prior: install  ## Train a prior that ships with the project, and measure it
 	$(SNAKEMAKE) --config 'overrides={datasets: {$(DATASET): {prior: {source: train}}}}' \
 		-- results/$(DATASET)/prior_quality.json
+
+bench: install  ## Measure the project beside the plain way, on a CPU: minutes
+	$(MALLOC) $(BIN)/python -m benchmarks
+	$(BIN)/python -m lgd_core.figures.benchmarks results/benchmarks.jsonl results/benchmarks.png
+
+bench-gpu:  ## Measure on a GPU, with this machine's torch and the packages in wheels/
+	benchmarks/gpu.sh

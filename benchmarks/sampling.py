@@ -1,184 +1,231 @@
-"""Measure sampling at ImageNette's size: DiT-XL/2, Stable Diffusion's autoencoder, ResNetAP-10.
+"""Guided sampling: positions of LGD, and the parts of a guided step."""
 
-Weights are random, which changes neither speed nor memory. ``python benchmarks/full_scale.py``
-needs a GPU; ``--small`` runs small networks on a CPU, as a test of the script.
-"""
-
-import argparse
-import json
-import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from statistics import median
+from typing import Any
 
 import torch
-from diffusers import AutoencoderKL, DDPMScheduler, DiTTransformer2DModel
+import torch.nn.functional as F
+from diffusers import DDPMScheduler
 from torch import Tensor
 
+from benchmarks.measuring import Comparison, Machine, greatest_difference
+from benchmarks.networks import SCALES, Scale, prior_of, scorer_of
 from lgd_core.base.checkpoints import Checkpoint
-from lgd_core.base.devices import describe, resolve_device
-from lgd_core.base.micro_batches import MicroBatches
-from lgd_core.base.provenance import stamp
+from lgd_core.base.seeding import generator
 from lgd_core.config.models.guidance import LearnabilityConfig
-from lgd_core.config.settings import NetworkSpec
-from lgd_core.diffusion.priors import Prior, place
-from lgd_core.diffusion.sampler import Sampling
+from lgd_core.diffusion.guidance import DenoisingStep, DeviationGuidance
+from lgd_core.diffusion.priors import Prior
+from lgd_core.diffusion.sampler import Sampling, predict_noise
 from lgd_core.distill.guidances.deviation import DeviationConfig
 from lgd_core.distill.selection import Artifacts, IncrementSpec, Scorer, draw
-from lgd_core.networks.classifiers import Preprocess, build_network
 
-FULL = {
-    "transformer": {"num_attention_heads": 16, "attention_head_dim": 72, "num_layers": 28},
-    "widths": (128, 256, 512, 512),
-    "layers_per_block": 2,
-    "groups": 32,
-    "latent": 32,
-    "steps": 50,
-    "window": (10, 45),
-    "network": "ResNetAP-10",
-    "train_size": 224,
-}
-SMALL = FULL | {
-    "transformer": {"num_attention_heads": 2, "attention_head_dim": 16, "num_layers": 2},
-    "widths": (8, 8, 16, 16),
-    "layers_per_block": 1,
-    "groups": 4,
-    "latent": 4,
-    "steps": 3,
-    "window": (1, 1),
-    "network": "ResNetAP-10-w16",
-    "train_size": 32,
-}
-POSITIONS_OF_IPC_100 = 90  # nine guided increments of ten positions each
+KEY = (0, 1)
+MEMORY = 10  # latents per class of the increment before
 
 
-def build_prior(size: dict, device: torch.device, options: argparse.Namespace) -> Prior:
-    """Return a prior of the given size with random weights."""
-    transformer = DiTTransformer2DModel(
-        **size["transformer"],
-        in_channels=4,
-        out_channels=8,
-        sample_size=size["latent"],
-        patch_size=2,
-        num_embeds_ada_norm=1000,
+@dataclass(frozen=True)
+class Position:
+    """One position of an increment: its networks, the latents already in the set, its recipe."""
+
+    scale: Scale
+    prior: Prior
+    scorer: Scorer
+    memory: Tensor
+
+    def ours(self, classes: int) -> dict[str, Tensor]:
+        """Draw the position for the first so many classes, as a job does."""
+        spec = IncrementSpec(
+            classes=list(range(classes)),
+            prior_labels=list(range(self.scale.classes)),
+            positions=1,
+            candidates=self.scale.candidates,
+            sampling=Sampling(self.scale.steps, self.scale.cfg_scale, None, self.scale.window),
+            key=KEY,
+            classes_per_batch=None,
+            guidance={
+                "learnability": LearnabilityConfig(
+                    strength=self.scale.strengths[0], norm=self.scale.norms[0]
+                ),
+                "deviation": DeviationConfig(
+                    strength=self.scale.strengths[1], norm=self.scale.norms[1]
+                ),
+            },
+        )
+        artifacts = Artifacts(self.scorer, memory=self.memory[:classes])
+        return draw(self.prior, artifacts, spec, Checkpoint(None))[0]
+
+    def plain(self, classes: int) -> dict[str, Tensor]:
+        """Draw the same candidates one after another, each by itself, as public codes do."""
+        drawn = [
+            [self.plain_candidate(label, candidate) for candidate in range(self.scale.candidates)]
+            for label in range(classes)
+        ]
+        names = ("latents", "scores")
+        return {
+            name: torch.stack([torch.cat([one[i] for one in row]) for row in drawn])[:, None]
+            for i, name in enumerate(names)
+        }
+
+    def plain_candidate(self, label: int, candidate: int) -> tuple[Tensor, Tensor]:
+        """Return the latent (1, c, h, w) and the score (1,) of one candidate."""
+        prior, scale, device = self.prior, self.scale, self.prior.device
+        rng = generator(*KEY, label, 0, candidate)
+        scheduler = DDPMScheduler.from_config(
+            prior.scheduler_config, timestep_spacing="linspace", clip_sample=False
+        )
+        scheduler.set_timesteps(scale.steps)
+        y = torch.tensor([label], device=device)
+        x = torch.randn(1, *prior.latent_shape, generator=rng).to(device)
+        for index, t in zip(reversed(range(scale.steps)), scheduler.timesteps, strict=True):
+            x = x.detach().requires_grad_()
+            output = self.plain_output(x, t.to(device), y)
+            noise = output[:, : x.shape[1]]
+            if scale.window[0] <= index <= scale.window[1]:
+                noise = noise + self.plain_guidance(x, noise, scheduler.alphas_cumprod[t], y)
+            output = torch.cat([noise, output[:, x.shape[1] :]], 1)
+            with torch.no_grad():
+                x = scheduler.step(output, t, x, generator=rng).prev_sample
+        with torch.no_grad():
+            image = (self.plain_image(x).clamp(0, 1) * 255).round() / 255
+            return x.cpu(), self.plain_score(image, y).cpu()
+
+    @torch.no_grad()
+    def plain_output(self, x: Tensor, t: Tensor, y: Tensor) -> Tensor:
+        """Return the transformer's output after classifier-free guidance of all channels."""
+        channels, scale = x.shape[1], self.scale.cfg_scale
+        conditional = self.prior.transformer(x, t.expand(1), y).sample
+        if scale == 1.0:
+            return conditional
+        null = self.prior.transformer(x, t.expand(1), torch.full_like(y, self.prior.classes))
+        noise = null.sample + scale * (conditional - null.sample)
+        return torch.cat([noise[:, :channels], conditional[:, channels:]], 1)
+
+    def plain_image(self, x0: Tensor) -> Tensor:
+        """Return the image on [0, 1] of a scaled latent."""
+        autoencoder = self.prior.autoencoder
+        return autoencoder.decode(x0 / autoencoder.config["scaling_factor"]).sample / 2 + 0.5
+
+    def plain_score(self, image: Tensor, y: Tensor) -> Tensor:
+        """Return the learnability of an image, Eq. 7."""
+        seen = self.scorer.preprocess(image)
+        losses = [
+            F.cross_entropy(network(seen), y, reduction="none")
+            for network in (self.scorer.learner, self.scorer.reference)
+        ]
+        return losses[0] - self.scorer.reference_weight * losses[1]
+
+    def plain_guidance(self, x: Tensor, noise: Tensor, alpha: Tensor, y: Tensor) -> Tensor:
+        """Return the change of the noise by Eq. 8 and by deviation from the nearest latent."""
+        x0 = (x - (1 - alpha).sqrt() * noise) / alpha.sqrt()
+        size = (1 - alpha).sqrt() * noise.norm()
+        score = self.plain_score(self.plain_image(x0), y)
+        (up,) = torch.autograd.grad(score.sum(), x, retain_graph=True)
+        known = self.memory[y].flatten(2).to(x.device)
+        similarity = F.cosine_similarity(x0.flatten(1)[:, None], known, dim=2).amax(1)
+        (near,) = torch.autograd.grad(similarity.sum(), x)
+        rms = noise.numel() ** 0.5 if self.scale.norms[0] == "rms" else 1.0
+        strength, away = self.scale.strengths
+        if self.scale.norms[1] == "relative":
+            away = away * size / near.norm()
+        return away * near - strength * size / rms / up.norm() * up
+
+
+def position(machine: Machine, max_batch: int, half: bool) -> Position:
+    """Return a position of the machine's size."""
+    prior = prior_of(machine.size, machine.device, max_batch, half)
+    scale = SCALES[machine.size]
+    shape = (scale.classes, MEMORY, *prior.latent_shape)
+    memory = torch.randn(shape, generator=generator("memory"))
+    return Position(scale, prior, scorer_of(scale, machine.device), memory)
+
+
+def differ(ours: dict[str, Tensor], plain: dict[str, Tensor]) -> float:
+    """Return the greatest difference of latents and scores; infinite where another one is kept."""
+    if not torch.equal(ours["scores"].argmax(-1), plain["scores"].argmax(-1)):
+        return float("inf")
+    return greatest_difference(
+        [ours["latents"], ours["scores"]], [plain["latents"], plain["scores"]]
     )
-    autoencoder = AutoencoderKL(
-        down_block_types=("DownEncoderBlock2D",) * 4,
-        up_block_types=("UpDecoderBlock2D",) * 4,
-        block_out_channels=size["widths"],
-        layers_per_block=size["layers_per_block"],
-        norm_num_groups=size["groups"],
-        latent_channels=4,
-        scaling_factor=0.18215,
+
+
+def comparison(at: Position, exact: Position) -> Comparison:
+    """Compare drawing a position for all classes; ``exact`` has the plain way's precision."""
+    classes = at.scale.classes
+    return Comparison(
+        name="guided sampling",
+        unit="kept image",
+        plain=lambda: exact.plain(1),
+        plain_units=1,
+        ours=lambda: at.ours(classes),
+        units=classes,
+        checked=(lambda: exact.ours(2), lambda: exact.plain(2)),
+        differ=differ,
+        tolerance=1e-2,
+        counted=lambda: exact.ours(classes),
     )
-    for part in (transformer, autoencoder):
-        place(part, device).eval().requires_grad_(False)
-    if options.compile:
-        transformer.compile()
-    scheduler = dict(DDPMScheduler(clip_sample=False, variance_type="learned_range").config)
-    micro_batches = MicroBatches(options.max_batch)
-    return Prior(transformer, autoencoder, scheduler, micro_batches, device.type == "cuda")
 
 
-def build_scorer(size: dict, device: torch.device) -> Scorer:
-    """Return a scorer of two networks of the given size."""
-    spec = NetworkSpec(name=size["network"], channels=3, size=size["train_size"], classes=10)
-    networks = [build_network(spec, key).to(device).eval() for key in ("learner", "reference")]
-    for network in networks:
-        network.requires_grad_(False)
-    mean, std = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
-    return Scorer(*networks, Preprocess(mean, std, size["train_size"]).to(device), 0.5)
+def parts(at: Position, machine: Machine) -> dict[str, Any]:
+    """Return a record of the seconds per kept image of each part, all candidates in one batch.
 
+    The rest of a position's time is the scheduler's step, the noise, and what binds the parts.
+    """
+    scale, prior, device = at.scale, at.prior, machine.device
+    guided = scale.window[1] - scale.window[0] + 1
+    labels = torch.arange(scale.classes, device=device).repeat_interleave(scale.candidates)
+    count = len(labels)
+    x = torch.randn(count, *prior.latent_shape, generator=generator("x")).to(device)
+    with torch.no_grad():
+        images = prior.micro_batches.map("decoding", prior.decode, x)
+    t = torch.tensor(500, device=device)
+    deviation = DeviationGuidance(at.memory.to(device), scale.strengths[1], scale.norms[1])
+    alpha, flat = torch.tensor(0.5, device=device), torch.tensor(0.1, device=device)
 
-def seconds(work: Callable[[], object], device: torch.device, repeats: int = 5) -> float:
-    """Return the median wall time of a call after one to warm up."""
-    times = []
-    for _ in range(repeats + 1):
-        start = time.perf_counter()
-        work()
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        times.append(time.perf_counter() - start)
-    return median(times[1:])
+    def uphill(work: str, score: Callable[[Tensor, Tensor], Tensor], at: Tensor) -> Tensor:
+        def gradient(at: Tensor, labels: Tensor) -> Tensor:
+            at = at.clone().requires_grad_(True)
+            return torch.autograd.grad(score(at, labels).sum(), at)[0]
 
+        return prior.micro_batches.map(work, gradient, at, labels)
 
-def position(size: dict, classes_per_batch: int | None) -> IncrementSpec:
-    """Describe one position of ten classes with three candidates, as in the recipe lgd."""
-    return IncrementSpec(
-        classes=list(range(10)),
-        prior_labels=list(range(0, 1000, 100)),
-        positions=1,
-        candidates=3,
-        sampling=Sampling(size["steps"], 4.0, 3, size["window"]),
-        key=(0, 1),
-        classes_per_batch=classes_per_batch,
-        guidance={
-            "learnability": LearnabilityConfig(strength=15.0, norm="rms"),
-            "deviation": DeviationConfig(strength=50.0, norm="raw"),
+    def through_decoder() -> Tensor:
+        return uphill("guidance", lambda x0, labels: prior.decode(x0).flatten(1).sum(1), x)
+
+    @torch.no_grad()
+    def decoded() -> Tensor:
+        return prior.micro_batches.map("guidance", prior.decode, x)
+
+    @torch.no_grad()
+    def denoised() -> Tensor:
+        return predict_noise(prior, x, t, labels, scale.cfg_scale, None)
+
+    def deviated() -> Tensor:
+        moved = x.clone().requires_grad_(True)
+        step = DenoisingStep(moved, x, moved * 2, alpha, labels, flat, flat, labels)
+        return deviation(step)
+
+    def selected() -> Tensor:
+        stored = prior.decode_images(x)
+        with torch.inference_mode():
+            return at.scorer(stored.to(device).float() / 255, labels)
+
+    def timed(work: Callable[[], Tensor], times: int) -> float:
+        machine.seconds(work)
+        seconds = median(machine.seconds(work)[0] for _ in range(3 * machine.repeats))
+        return seconds * times / scale.classes
+
+    forward = timed(decoded, guided)
+    return machine.record(
+        "parts of guided sampling",
+        unit="kept image",
+        seconds={
+            "transformer": timed(denoised, scale.steps),
+            "decoder forward": forward,
+            "decoder backward": timed(through_decoder, guided) - forward,
+            "learner and reference": timed(lambda: uphill("learner", at.scorer, images), guided),
+            "deviation": timed(deviated, guided),
+            "selection": timed(selected, 1),
         },
     )
-
-
-def parts_of_a_step(
-    prior: Prior, scorer: Scorer, batch: int, device: torch.device
-) -> dict[str, float]:
-    """Return the seconds of a guided step's parts, for ``batch`` candidates."""
-    x = torch.randn(batch, *prior.latent_shape, device=device)
-    labels = torch.arange(batch, device=device) % 10
-    side = 8 * prior.latent_shape[1]
-    images = torch.rand(batch, 3, side, side, device=device)
-    both, steps = x.repeat(2, 1, 1, 1), torch.full((2 * batch,), 500, device=device)
-
-    def gradient(score: Callable[[Tensor], Tensor], at: Tensor, work: str) -> Tensor:
-        def uphill(at: Tensor) -> Tensor:
-            at = at.clone().requires_grad_(True)
-            return torch.autograd.grad(score(at), at)[0]
-
-        return prior.micro_batches.map(work, uphill, at)
-
-    def judge(images: Tensor) -> Tensor:
-        return scorer(images, labels[: len(images)]).sum()
-
-    with torch.no_grad():
-        denoising = seconds(lambda: prior.predict(both, steps, labels.repeat(2)), device)
-    through_decoder = seconds(
-        lambda: gradient(lambda x: judge(prior.decode(x)), x, "guidance"), device
-    )
-    learner = seconds(lambda: gradient(judge, images, "learner"), device)
-    return {"transformer": denoising, "decoder": through_decoder - learner, "learner": learner}
-
-
-def main() -> None:
-    """Print time, shares and memory of one position, and the hours for IPC 100, as JSON."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--small", action="store_true", help="small networks, for a CPU")
-    parser.add_argument("--compile", action="store_true", help="compile the transformer")
-    parser.add_argument("--max-batch", type=int, default=64, help="images in one forward pass")
-    parser.add_argument("--classes-per-batch", type=int, default=1, help="0 for all")
-    options = parser.parse_args()
-    device, size = resolve_device("auto"), SMALL if options.small else FULL
-    torch.set_float32_matmul_precision("high")
-    prior, scorer = build_prior(size, device, options), build_scorer(size, device)
-    classes = options.classes_per_batch or None
-    spec = position(size, classes)
-    artifacts = Artifacts(scorer, memory=torch.randn(10, 10, *prior.latent_shape))
-    whole = seconds(lambda: draw(prior, artifacts, spec, Checkpoint(None)), device, repeats=3)
-    guided = size["window"][1] - size["window"][0] + 1
-    batch = 3 * (options.classes_per_batch or 10)
-    parts = parts_of_a_step(prior, scorer, batch, device)
-    parts["transformer"] *= size["steps"] / guided
-    facts = {
-        "size": "small" if options.small else "full",
-        "options": vars(options),
-        "seconds_per_position": whole,
-        "images_per_second": 30 / whole,
-        "shares": {name: part / sum(parts.values()) for name, part in parts.items()},
-        "chunks": prior.micro_batches.found,
-        "hours_for_ipc_100": whole * POSITIONS_OF_IPC_100 / 3600,
-    }
-    if device.type == "cuda":
-        facts["peak_memory_gib"] = torch.cuda.max_memory_allocated(device) / 2**30
-    print(json.dumps(stamp(**describe(device), **facts), indent=2))
-
-
-if __name__ == "__main__":
-    main()

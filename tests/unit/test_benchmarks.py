@@ -1,82 +1,172 @@
-"""The benchmarks run as their documentation says."""
+"""The benchmarks run as their documentation says, and both ways that they compare agree."""
 
-import importlib.util
-import json
-import runpy
+import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+from benchmarks import orchestration, sampling, training
+from benchmarks.measuring import Comparison, Machine, operations_of
+from lgd_core.base.errors import UserError
+from lgd_core.figures import benchmarks as tables
+
+ROOT = Path(__file__).parents[2]
+
+TOY = Machine(torch.device("cpu"), "toy", 1)
 
 
-def call(folder: Path, name: str, *words: str) -> subprocess.CompletedProcess:
+def call(folder: Path, *words: str) -> subprocess.CompletedProcess:
+    env = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     return subprocess.run(
-        [sys.executable, BENCHMARKS / name, *words], cwd=folder, capture_output=True, text=True
+        [sys.executable, *words], cwd=folder, env=env, capture_output=True, text=True
     )
 
 
-def test_all_benchmarks_are_tried_here() -> None:
-    assert {path.name for path in BENCHMARKS.glob("*.py")} == {
-        "full_scale.py",
-        "overhead.py",
-        "planned_hours.py",
-    }
-
-
-def test_sampling_is_measured_on_a_cpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    done = call(tmp_path, "full_scale.py", "--small")
+@pytest.fixture(scope="module")
+def records(tmp_path_factory: pytest.TempPathFactory) -> list[dict]:
+    """Records of everything at toy size except the plan, which tests of workflows make anyway."""
+    path = tmp_path_factory.mktemp("benchmarks") / "toy.jsonl"
+    benchmarks = ("rates", "sampling", "training", "growth")
+    words = ("--size", "toy", "--repeats", "1", "--out", str(path), "--only", *benchmarks)
+    done = call(ROOT, "-m", "benchmarks", *words)
     assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
-    assert found["size"] == "small"
-    assert found["seconds_per_position"] > 0
-    assert found["images_per_second"] == pytest.approx(30 / found["seconds_per_position"])
-    assert found["hours_for_ipc_100"] == pytest.approx(found["seconds_per_position"] * 90 / 3600)
-    assert sum(found["shares"].values()) == pytest.approx(1)
-    assert set(found["shares"]) == {"transformer", "decoder", "learner"}
+    return tables.read_records(path)
 
 
-def test_what_is_said_to_be_imported_exists() -> None:
-    imports = runpy.run_path(str(BENCHMARKS / "overhead.py"))["IMPORTS"]
-    rules = "".join(path.read_text() for path in (BENCHMARKS.parent / "rules").glob("*.smk"))
-    for rule, modules in imports.items():
-        assert f"\nrule {rule}:" in rules
-        assert all(importlib.util.find_spec(module) for module in modules.split(", "))
+def test_everything_is_measured_and_stamped(records: list[dict]) -> None:
+    assert {record["benchmark"] for record in records} == {
+        "matrix products",
+        "guided sampling",
+        "parts of guided sampling",
+        "training",
+        "growth",
+    }
+    for record in records:
+        assert record["size"] == "toy"
+        assert record["device"] == "cpu"
+        assert record["versions"]["torch"] == torch.__version__.partition("+")[0]
 
 
-def test_imports_and_the_dag_are_measured(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
-) -> None:
-    main = runpy.run_path(str(BENCHMARKS / "overhead.py"))["main"]
-    monkeypatch.setitem(main.__globals__, "IMPORTS", {"evaluate": "json, csv"})
-    monkeypatch.setattr(sys, "argv", ["overhead.py", "table.csv"])
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "Snakefile").write_text("rule all:\n    output: 'table.csv'\n    shell: 'true'\n")
+def test_the_ratio_is_that_of_the_seconds_per_unit(records: list[dict]) -> None:
+    for record in (record for record in records if "ratio" in record):
+        expected = record["plain_seconds"] / record["seconds"]
+        assert record["ratio"] == pytest.approx(expected, rel=1e-6)
+        assert record["operations"] > 0
+        assert record["difference"] < 1e-2
+
+
+def test_growth_counts_what_grows(records: list[dict]) -> None:
+    grown = [record for record in records if record["benchmark"] == "growth"]
+    assert {record["grown"] for record in grown} == set(tables.GROWN)
+    for name in tables.GROWN:
+        small, large = (record[name] for record in grown if record["grown"] == name)
+        assert large == 2 * small
+
+
+def test_tables_and_figure_are_made_of_records(records: list[dict], tmp_path: Path) -> None:
+    text = tables.readable(records)
+    assert "guided sampling kept image" in text
+    assert "imports: not measured" in text
+    shares = tables.parts(records)["share (%)"]
+    assert shares.sum() == pytest.approx(100, abs=0.5)
+    left, right = tables.growth_figure(records).axes
+    assert [line.get_label() for line in left.lines] == [
+        "classes",
+        "images per class",
+        "candidates",
+        "shards",
+    ]
+    assert all(list(line.get_xdata()) == [1, 2] for line in right.lines)
+
+
+def test_imports_are_a_share_of_all_jobs() -> None:
+    base = {"hardware": "a machine", "versions": {"torch": "1"}, "benchmark": "imports"}
+    rows = [
+        base | {"rule": "evaluate", "jobs": 4, "seconds": 80.0, "each": 3.0},
+        base | {"rule": "table", "jobs": 1, "seconds": 20.0, "each": 1.0},
+    ]
+    assert list(tables.imports(rows)["share (%)"]) == [15.0, 5.0]
+    assert tables.overheads(rows) == ["imports: 13.0 % of 100 s of jobs"]
+
+
+@pytest.mark.parametrize("text", ["", "nothing", '{"size": "toy"}', "[]"])
+def test_other_files_are_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "records.jsonl"
+    path.write_text(text)
+    with pytest.raises(UserError, match=r"records\.jsonl: found .*expected the records of bench"):
+        tables.read_records(path)
+    with pytest.raises(UserError, match=r"none\.jsonl: No such file"):
+        tables.read_records(tmp_path / "none.jsonl")
+
+
+def test_results_that_differ_are_refused() -> None:
+    same = Comparison(
+        name="one",
+        unit="call",
+        plain=lambda: None,
+        plain_units=1,
+        ours=lambda: None,
+        units=2,
+        checked=(lambda: 1.0, lambda: 1.0),
+        differ=lambda a, b: abs(a - b),
+        tolerance=0.1,
+    )
+    found = same.run(TOY, None)
+    assert (found["difference"], found["operations"], found["share_of_limit"]) == (0, None, None)
+    with pytest.raises(AssertionError, match=r"one: results differ by 0\.5"):
+        replace(same, checked=(lambda: 1.0, lambda: 1.5)).run(TOY, None)
+
+
+def test_another_choice_of_candidates_is_a_difference() -> None:
+    drawn = {"latents": torch.ones(1, 1, 2, 4), "scores": torch.tensor([[[0.1, 0.2]]])}
+    assert sampling.differ(drawn, drawn) == 0
+    assert sampling.differ(drawn, drawn | {"scores": torch.tensor([[[0.3, 0.2]]])}) == float("inf")
+
+
+def test_plain_training_sees_the_same_batches(tmp_path: Path) -> None:
+    epoch = training.epoch(TOY, tmp_path)
+    drawn = [row for rows, _ in epoch.draws() for row in rows]
+    assert sorted(row.file for row in drawn) == sorted(epoch.files)
+    untrained = torch.cat([weights.flatten() for weights in epoch.start()[0].parameters()])
+    assert not torch.equal(epoch.ours()[0], untrained), "nothing was learned"
+
+
+def test_operations_are_counted() -> None:
+    a, b = torch.ones(2, 3), torch.ones(3, 5)
+    assert operations_of(lambda: a @ b) == 2 * 2 * 3 * 5
+    layer, x = torch.nn.Linear(3, 5), torch.ones(2, 3, requires_grad=True)
+    forward = operations_of(lambda: layer(x))
+    assert operations_of(lambda: layer(x).sum().backward()) == 3 * forward
+
+
+def test_imports_are_those_of_the_scripts() -> None:
+    rules = "".join(path.read_text() for path in (ROOT / "rules").glob("**/*.smk"))
+    for script in orchestration.SCRIPTS.glob("*.py"):
+        shared = ("artifacts", "job", "lessons", "figure")
+        assert script.stem in shared or f"rule {script.stem}:" in rules
+    assert "from lgd_core.evaluation.students import" in orchestration.imports_of("evaluate")
+    assert orchestration.imports_of("redundancy_heatmap") == orchestration.imports_of("figure")
+
+
+def test_the_times_that_snakemake_recorded_are_read(tmp_path: Path) -> None:
+    assert orchestration.recorded(tmp_path) == {}
     times = tmp_path / "results" / "benchmarks" / "evaluate"
     times.mkdir(parents=True)
-    (times / "one.tsv").write_text("s\th:m:s\n80.0\t0:01:20\n")
-    main()
-    rule, imports, dag = capsys.readouterr().out.splitlines()
-    assert rule.split()[:4] == ["evaluate", "1", "jobs", "80.0"]
-    assert "of 80.0 s of jobs" in imports
-    assert dag.startswith("DAG: ")
-
-
-def test_a_run_without_recorded_times_is_refused(tmp_path: Path) -> None:
-    done = call(tmp_path, "overhead.py", "table.csv")
-    assert done.returncode == 1
-    assert done.stderr.startswith("error: results/benchmarks: found no times of jobs")
+    for name, seconds in (("one", 80.0), ("two", 20.5)):
+        (times / f"{name}.tsv").write_text(f"s\th:m:s\n{seconds}\t0:01:20\n")
+    assert sorted(orchestration.recorded(tmp_path)["evaluate"]) == [20.5, 80.0]
 
 
 def test_the_hours_in_the_documentation_are_those_that_are_computed() -> None:
-    done = call(BENCHMARKS.parent, "planned_hours.py")
+    done = call(ROOT, str(ROOT / "benchmarks" / "planned_hours.py"))
     assert done.returncode == 0, done.stderr
     size, table = done.stdout.split("|", 1)
     assert "transformer: 237.3 billion operations" in size, "DiT's authors: 118.6 of two each"
-    page = (BENCHMARKS.parent / "docs" / "imagenet.md").read_text()
+    page = (ROOT / "docs" / "imagenet.md").read_text()
     assert f"|{table}".strip() in page
     total, igd = (float(row.split("|")[-2]) for row in table.splitlines()[-1:-4:-2])
     assert f"about {total - igd:.0f} for all rows" in page

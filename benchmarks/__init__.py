@@ -1,0 +1,1 @@
+"""Benchmarks: each measures the project beside the plain way, see README.md here."""

@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# Measure on a machine with a GPU that has PyTorch, torchvision and timm, but neither the other packages
+# nor the internet. `gpu.sh wheels` downloads those packages elsewhere, into the folder wheels/. Without an
+# argument: install them beside the machine's own packages, run the tests marked gpu and the benchmarks at
+# full size. Options after `--` go to the benchmarks, for example `gpu.sh -- --size toy --device cpu`.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+OUT=${OUT:-results}
+PACKAGES=(diffusers snakemake pydantic pydantic-core annotated-types typing-inspection jsonschema
+    jsonschema-specifications referencing rpds-py attrs importlib-metadata zipp regex pytest pluggy iniconfig)
+
+if [ "${1:-}" = wheels ]; then
+    for package in "${PACKAGES[@]}"; do grep -E -m1 "^$package==" requirements.lock; done | sed 's/ .*//' > wheels.txt
+    python3 -m pip download --quiet --no-deps --only-binary :all: --dest wheels -r wheels.txt
+    rm wheels.txt
+    exit
+fi
+[ "${1:-}" != -- ] || shift
+
+python3 -m venv --system-site-packages .venv-gpu
+.venv-gpu/bin/python -m pip install --quiet --no-index --no-deps wheels/*.whl
+mkdir -p "$OUT"
+.venv-gpu/bin/python -m pytest -q -m gpu -p no:cacheprovider tests/unit
+.venv-gpu/bin/python -m benchmarks --size full --device cuda --only rates sampling training growth \
+    --out "$OUT/benchmarks-gpu.jsonl" "$@"
