@@ -57,6 +57,54 @@ rule fetch_prior:
         "../workflow_scripts/fetch_prior.py"
 
 
+rule train_small_decoder:
+    """Train a small decoder of the prior's latents, for the gradients of guidance."""
+    input:
+        arrays("originals"),
+        prior=PRIOR,
+    output:
+        folder=directory("results/{dataset}/small_decoder"),
+        metrics="results/{dataset}/small_decoder_training.json",
+    log:
+        "results/logs/train_small_decoder/{dataset}.log",
+    benchmark:
+        "results/benchmarks/train_small_decoder/{dataset}.tsv"
+    conda:
+        "../environment.yml"
+    threads: ALL_CORES
+    resources:
+        gpu=GPU,
+    params:
+        settings=lambda wildcards: stage(
+            "train_small_decoder",
+            1,
+            train=dataset_of(wildcards).prior.small_decoder.train,
+        ),
+    script:
+        "../workflow_scripts/train_small_decoder.py"
+
+
+rule fetch_small_decoder:
+    """Find or download the small decoder's files, and record their digest."""
+    input:
+        small_decoder_files,
+    output:
+        facts=SMALL_DECODER,
+    log:
+        "results/logs/fetch_small_decoder/{dataset}.log",
+    priority: FETCHING_FIRST
+    # On a cluster only the login node may have internet access.
+    localrule: True
+    conda:
+        "../environment.yml"
+    params:
+        settings=lambda wildcards: stage(
+            "fetch_small_decoder", 1, **small_decoder_source(wildcards)
+        ),
+    script:
+        "../workflow_scripts/fetch_small_decoder.py"
+
+
 rule assess_prior:
     """Measure a prior: reconstruction, recognition, Frechet distance, precision and recall."""
     input:

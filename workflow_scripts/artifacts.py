@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from job import Job, open_prior
+from job import Job, open_prior, open_small_decoder
 
 from lgd_core.base.tensors import load_tensors
 from lgd_core.config.settings import SeenImages
@@ -68,8 +68,9 @@ def load_artifacts(
         influence = load_influence(inputs.influence, preprocess, job.device, expected, labels)
     if inputs.get("modes"):
         modes = load_modes(inputs.modes, seen.classes)
+    small_decoder = open_small_decoder(job) if inputs.get("small_decoder") else None
     files = {name: paths_of(path) for name, path in inputs.items()}
-    return Artifacts(scorer, memory, real, influence, reference, modes, files)
+    return Artifacts(scorer, memory, real, influence, reference, modes, small_decoder, files)
 
 
 def paths_of(path: str | Sequence[str]) -> list[str]:

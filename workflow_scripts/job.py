@@ -184,12 +184,7 @@ def open_prior(job: Job):
 
     config = job.snakemake.config
     facts = read_json(job.snakemake.input.prior)
-    if prior_contents(facts["folders"]) != facts["contents"]:
-        raise UserError(
-            f"{facts['folders']['pipeline']}: found other files than those recorded in "
-            f"{job.snakemake.input.prior}, expected the prior unchanged; delete both, or the "
-            "latter alone if the prior is correct, and run again"
-        )
+    require_unchanged(facts["folders"], facts, job.snakemake.input.prior)
     job.origins["prior"] = {key: facts[key] for key in PRIOR_ORIGIN if key in facts}
     prior = load_prior(
         facts["folders"]["pipeline"],
@@ -209,6 +204,31 @@ def open_prior(job: Job):
         {key: metadata[key] for key in PHASE_ORIGIN} for _, metadata in phases
     ]
     return replace(prior, phases=tuple(phase for phase, _ in phases))
+
+
+def open_small_decoder(job: Job):
+    """Load the small decoder that fetch_small_decoder found.
+
+    Raises UserError if its files have changed since then.
+    """
+    from lgd_core.diffusion.small_decoder import load_small_decoder
+
+    record = job.snakemake.input.small_decoder
+    facts = read_json(record)
+    folder = facts["folder"]
+    require_unchanged({"small_decoder": folder}, facts, record)
+    job.origins["small_decoder"] = {key: facts[key] for key in ("recipe", "contents")}
+    return load_small_decoder(folder, job.device, job.snakemake.config["precision"])
+
+
+def require_unchanged(folders: dict[str, str], facts: dict, record: str) -> None:
+    """Raise UserError unless a model's files are those whose contents a record has."""
+    if prior_contents(folders) != facts["contents"]:
+        raise UserError(
+            f"{next(iter(folders.values()))}: found other files than those recorded in {record}, "
+            "expected the model unchanged; delete both, or the latter alone if the model is "
+            "correct, and run again"
+        )
 
 
 def note(job: Job, text: str) -> None:

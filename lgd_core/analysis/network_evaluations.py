@@ -10,7 +10,16 @@ from lgd_core.distill.sources.real import stored
 
 # Networks in the order of tables, each with its two directions. "surrogate" is that of influence
 # guidance, "network" the random ones through which pixels are condensed.
-NETWORKS = ("transformer", "decoder", "encoder", "learner", "reference", "surrogate", "network")
+NETWORKS = (
+    "transformer",
+    "decoder",
+    "small_decoder",
+    "encoder",
+    "learner",
+    "reference",
+    "surrogate",
+    "network",
+)
 PASSES = tuple(
     f"{network}_{direction}" for network in NETWORKS for direction in ("forward", "backward")
 )

@@ -2,6 +2,7 @@
 
 from lgd_core.base.errors import UserError
 from lgd_core.config.kinds import image_sources
+from lgd_core.config.methods import needs
 from lgd_core.config.models.base import DisagreementError
 from lgd_core.config.models.dataset import DatasetConfig
 from lgd_core.config.models.method import MethodConfig
@@ -22,6 +23,11 @@ def check_method(method: MethodConfig, dataset: DatasetConfig, where: str) -> No
         image_sources()[method.source].check(method, dataset)
     except DisagreementError as error:
         raise UserError(f"{where}: {error.key}: {error}") from None
+    if "small_decoder" in needs(method, 1) and dataset.prior.small_decoder.source is None:
+        raise UserError(
+            f"{where}: guidance.decoder: found small, expected full, since the data set's "
+            "prior.small_decoder.source is null"
+        )
     to_plateau = method.learner.protocol is None
     held_out = dataset.source.validation_fraction
     if to_plateau and method.learner.monitor == "validation" and not held_out:

@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from lgd_core.base.errors import UserError
 from lgd_core.config.models.dataset import DatasetConfig
 from lgd_core.config.models.images import StoredImageConfig
-from lgd_core.config.prior_fit import check_fit
+from lgd_core.config.prior_fit import check_fit, check_small_fit
 
 WEIGHTS = "diffusion_pytorch_model"
 INDEX = f"{WEIGHTS}.safetensors.index.json"
@@ -53,18 +53,23 @@ def check_prior(dataset: DatasetConfig, where: str, steps: int = 0) -> None:
     recipe's file. What comes from the hub, or is still to be trained, is checked once it is there.
     """
     prior = dataset.prior
-    source, vae = (
+    source, vae, small = (
         None if name in (None, "train") or is_hub_name(name) else Path(name)
-        for name in (prior.source, prior.vae)
+        for name in (prior.source, prior.vae, prior.small_decoder.source)
     )
     if vae is not None:
         _check_files(vae, AUTOENCODER_FILES, f"{where}: prior.vae", "AutoencoderKL")
     if source is not None:
         files = PIPELINE_FILES if prior.vae else PRIOR_FILES
         _check_files(source, files, f"{where}: prior.source", "DiTPipeline")
+    if small is not None:
+        key = f"{where}: prior.small_decoder.source"
+        _check_files(small, AUTOENCODER_FILES, key, "AutoencoderTiny")
     own = None if source is None or prior.vae else source / "vae"
     names = dataset.class_names if prior.labels else dataset.class_ids
     check_contents(source, vae or own, dataset.image, names, prior.labels, steps)
+    if small is not None:
+        check_small_decoder(small, dataset.image.channels, vae or own)
 
 
 def _check_files(folder: Path, files: Sequence[str], where: str, kind: str) -> None:
@@ -73,6 +78,16 @@ def _check_files(folder: Path, files: Sequence[str], where: str, kind: str) -> N
         found = f" but {others[0]}, which is not loaded under this name" if others else ""
         file = pattern.replace("*", ".safetensors")
         raise UserError(f"{where}: '{folder}': no {file}{found}; expected a folder of {kind}")
+
+
+def check_small_decoder(folder: Path, channels: int, autoencoder: Path | None = None) -> None:
+    """Raise UserError unless a small decoder is whole and gives images of so many channels.
+
+    It must also decode the latents of ``autoencoder``, where that is there.
+    """
+    check_small_fit(folder, channels, autoencoder)
+    for path in weight_files(folder):
+        check_weights(path)
 
 
 def check_contents(

@@ -28,6 +28,11 @@ AUTOENCODER = {
     "latent_channels": 4,
     "scaling_factor": 0.18215,
 }
+SMALL_DECODER = {
+    "out_channels": 3,
+    "latent_channels": 4,
+    "decoder_block_out_channels": [64, 64, 64, 64],
+}
 SCHEDULER = {"num_train_timesteps": 1000, "prediction_type": "epsilon"}
 # Of DDPMScheduler; schedulers of other kinds of models, such as flow matching, have none of these.
 BETA_SCHEDULES = ("linear", "scaled_linear", "squaredcos_cap_v2", "sigmoid", "laplace")
@@ -87,6 +92,26 @@ def check_fit(
         check_autoencoder(decoder, image.channels)
     if transformer is not None and decoder is not None:
         check_latents(transformer, decoder, image.size)
+
+
+def check_small_fit(folder: Path, channels: int, autoencoder: Path | None) -> None:
+    """Raise UserError unless a small decoder fits images of so many channels, and an autoencoder.
+
+    ``autoencoder`` is the folder of the prior's; None stands for one that is not there yet.
+    """
+    small = Config(folder / "config.json", SMALL_DECODER)
+    is_tiny = small.values.get("_class_name") == "AutoencoderTiny"
+    small.require("_class_name", is_tiny, "AutoencoderTiny")
+    fits = small.values["out_channels"] == channels
+    small.require("out_channels", fits, f"{channels}, the image.channels of the data set")
+    if autoencoder is None:
+        return
+    full = Config(autoencoder / "config.json", AUTOENCODER)
+    latent, levels = full.count("latent_channels"), len(full.values["block_out_channels"])
+    fits = small.values["latent_channels"] == latent
+    small.require("latent_channels", fits, f"{latent}, the latent_channels of {full.path}")
+    fits = len(small.values["decoder_block_out_channels"]) == levels
+    small.require("decoder_block_out_channels", fits, f"{levels} widths, as {full.path} has")
 
 
 def check_transformer(config: Config) -> None:

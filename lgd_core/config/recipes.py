@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 from copy import deepcopy
-from functools import cache
+from functools import cache, reduce
+from operator import getitem
 from pathlib import Path
 
 from lgd_core.base.errors import UserError
@@ -33,6 +34,9 @@ from lgd_core.config.settings import StudentSettings
 from lgd_core.config.sources import list_source, source_folder, watch_source
 from lgd_core.config.stages import learner_lesson, protocol_on, source_settings, student_settings
 from lgd_core.config.sweeps import Value, variant_name
+
+# Keys of a data set that may be paths.
+DATASET_PATHS = ("prior.source", "prior.vae", "prior.small_decoder.source", "source.folder")
 
 
 class Recipes:
@@ -200,7 +204,7 @@ class Recipes:
             keys["classes"] = read_classes(keys["classes"], where)
         check(keys, self.catalogue.schemas["dataset"], where)
         keys = fill_defaults(keys, self.catalogue.schemas["dataset"])
-        expand_paths(keys, ("prior.source", "prior.vae", "source.folder"), where)
+        expand_paths(keys, DATASET_PATHS, where)
         dataset = validated(DatasetConfig, keys, where)
         prior = dataset.prior.model_copy(update={"labels": prior_labels(dataset, where)})
         dataset = dataset.model_copy(update={"prior": prior})
@@ -401,6 +405,7 @@ def _undescribed(recipe: Keys) -> Keys:
 def expand_paths(recipe: Keys, keys: Sequence[str], where: str) -> None:
     """Expand ``~`` and variables in place in some dotted keys of a recipe, where they are set."""
     for key in keys:
-        part, name = key.split(".")
-        if recipe[part][name] is not None:
-            recipe[part][name] = expand_path(recipe[part][name], f"{where}: {key}")
+        *sections, name = key.split(".")
+        part = reduce(getitem, sections, recipe)
+        if part[name] is not None:
+            part[name] = expand_path(part[name], f"{where}: {key}")

@@ -22,7 +22,11 @@ from torch import Tensor, nn
 from lgd_core.base.checkpoints import Checkpoint, resumable_loop
 from lgd_core.base.files import share, system_error
 from lgd_core.base.seeding import epoch_batch, generator
-from lgd_core.config.models.dataset import AutoencoderConfig, TransformerConfig
+from lgd_core.config.models.dataset import (
+    AutoencoderConfig,
+    SmallDecoderTrainConfig,
+    TransformerConfig,
+)
 from lgd_core.diffusion.priors import (
     channels_last,
     decoded_by,
@@ -82,7 +86,7 @@ def build_transformer(
 def optimise(
     model: Model,
     loss_at: Callable[[int], Tensor],
-    recipe: AutoencoderConfig | TransformerConfig,
+    recipe: AutoencoderConfig | TransformerConfig | SmallDecoderTrainConfig,
     name: str,
     checkpoint: Checkpoint,
 ) -> tuple[Model, float]:

@@ -18,6 +18,7 @@ from lgd_core.data.real_images import RealImages
 from lgd_core.diffusion.guidance import Guidance, ScoreGuidance, learnability
 from lgd_core.diffusion.priors import Prior
 from lgd_core.diffusion.sampler import Conditions, GuidanceTrace, Sampling, sample
+from lgd_core.diffusion.small_decoder import SmallDecoder
 from lgd_core.distill.candidates import select, take
 from lgd_core.distill.influence import Influence
 from lgd_core.networks.classifiers import Preprocess
@@ -44,7 +45,8 @@ class Artifacts:
 
     ``memory`` (classes of the shard, M, c, h, w) holds the latents already in the set, ``real``
     has the data set's images, ``reference`` a network trained on all real images, ``modes``
-    (classes of the data set, M, c, h, w) are centres of real latents. ``files`` has the paths of
+    (classes of the data set, M, c, h, w) are centres of real latents, ``small_decoder`` takes the
+    place of the prior's decoder in gradients. ``files`` has the paths of
     all inputs of the job by name, for guidances and sources that read their own files.
     """
 
@@ -54,6 +56,7 @@ class Artifacts:
     influence: Influence | None = None
     reference: nn.Module | None = None
     modes: Tensor | None = None
+    small_decoder: SmallDecoder | None = None
     files: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
 
     def of_classes(self, shard: list[int], labels: list[int]) -> "Artifacts":
@@ -210,10 +213,14 @@ def score_guidance(
     name: str,
     context: GuidanceContext,
 ) -> Guidance:
-    """Return the guidance that raises a score of images on [0, 1] and their labels."""
+    """Return the guidance that raises a score of images on [0, 1] and their labels.
+
+    Its gradient goes through the small decoder, where there is one.
+    """
     score = present(score)
+    decode = context.artifacts.small_decoder or context.prior.decode
     return ScoreGuidance(
-        lambda x0, labels: score(context.prior.decode(x0), labels),
+        lambda x0, labels: score(decode(x0), labels),
         strength,
         norm,
         context.prior.micro_batches,

@@ -24,6 +24,7 @@ ARTIFACTS = {
     "modes": lambda wildcards, k: modes_of(wildcards, k),
     "memory": lambda wildcards, k: increments_before(wildcards, k),
     "learner": lambda wildcards, k: previous_learner(wildcards),
+    "small_decoder": lambda wildcards, k: SMALL_DECODER.format(**wildcards),
 }
 
 

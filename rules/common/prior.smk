@@ -7,6 +7,7 @@ from lgd_core.config.divisions import class_runs, phase_count, phases_with
 from lgd_core.config.prior_files import is_hub_name
 
 PRIOR = "results/{dataset}/prior_source.json"
+SMALL_DECODER = "results/{dataset}/small_decoder.json"
 PHASE = "results/{dataset}/{method}/tuned/{phase}of{phases}.safetensors"
 
 
@@ -16,9 +17,34 @@ def prior_files(wildcards):
     prior = dataset_of(wildcards).prior
     if prior.source == "train":
         return [f"results/{wildcards.dataset}/prior"]
+    return local_files(prior.source, prior.vae)
+
+
+def small_decoder_files(wildcards):
+    """Return the local files of a data set's small decoder, those that need no download."""
+    source = dataset_of(wildcards).prior.small_decoder.source
+    if source == "train":
+        return [f"results/{wildcards.dataset}/small_decoder"]
+    return local_files(source)
+
+
+def small_decoder_source(wildcards):
+    """Return the folder or hub name of the small decoder, its revision, what it has to fit."""
+    dataset = dataset_of(wildcards)
+    small = dataset.prior.small_decoder
+    made = f"results/{wildcards.dataset}/small_decoder"
+    return {
+        "source": made if small.source == "train" else small.source,
+        "revision": small.revision,
+        "channels": dataset.image.channels,
+    }
+
+
+def local_files(*sources):
+    """Return the files of folders among sources of models; hub names have none yet."""
     return sorted(
         str(path)
-        for folder in (prior.source, prior.vae)
+        for folder in sources
         if folder and not is_hub_name(folder)
         for path in Path(folder).rglob("*.*")
         if path.suffix in (".json", ".safetensors", ".bin")

@@ -85,6 +85,40 @@ class TrainedPriorConfig(Config):
     transformer: TransformerConfig = Field(default_factory=TransformerConfig)
 
 
+class SmallDecoderTrainConfig(Config):
+    """Training of a small decoder, an AutoencoderTiny."""
+
+    seed: Natural = Field(default=0, description="Seed of the training.")
+    width: Count = Field(default=16, description="Channels at every resolution.")
+    blocks: list[Natural] = Field(
+        default=[3, 2, 0],
+        min_length=1,
+        description="Residual blocks per resolution, the smallest first; as many as the "
+        "autoencoder has widths.",
+    )
+    noise: Weight = Field(
+        default=0.5, description="Largest noise of latents, as x0 has it while it is guided."
+    )
+    steps: Count = Field(default=3000, description="Training steps.")
+    batch: Count = Field(default=64, description="Images per step.")
+    lr: LearningRate = Field(default=3.0e-3, description="Highest learning rate.")
+    ema_decay: Decay = Field(default=0.999, description="Decay of the weight average that is kept.")
+
+
+class SmallDecoderConfig(Config):
+    """A small decoder of the prior's latents, for guidance."""
+
+    source: str | None = Field(
+        default=None,
+        description=(
+            "Folder or hub name of an AutoencoderTiny that decodes the prior's latents, or train "
+            "to make one; null means none. Methods use it by guidance.decoder: small."
+        ),
+    )
+    revision: str | None = Field(default=None, description="Revision of a hub name.")
+    train: SmallDecoderTrainConfig = Field(default_factory=SmallDecoderTrainConfig)
+
+
 class PriorConfig(Config):
     """The pretrained diffusion model."""
 
@@ -110,6 +144,7 @@ class PriorConfig(Config):
         default=[], description="The prior's class index of every class; empty means 0, 1, 2, ..."
     )
     train: TrainedPriorConfig = Field(default_factory=TrainedPriorConfig)
+    small_decoder: SmallDecoderConfig = Field(default_factory=SmallDecoderConfig)
 
 
 class JitterConfig(Config):

@@ -73,6 +73,19 @@ class SamplerConfig(Config):
     )
 
 
+class GuidingConfig(Config):
+    """What all guidances of the samples have in common."""
+
+    decoder: Literal["full", "small"] = Field(
+        default="full",
+        description=(
+            "Decoder of the images whose scores are differentiated: the prior's own, or "
+            "prior.small_decoder of the data set. Stored images and their scores are always those "
+            "of the prior's own."
+        ),
+    )
+
+
 class FinetuneConfig(Config):
     """Tuning of a prior by the minimax criteria; what is left out has the published value."""
 
@@ -189,6 +202,7 @@ class MethodConfig(Config):
         max_length=2,
         description="First and last step index, counted down to 0, at which guidance acts.",
     )
+    guidance: GuidingConfig = Field(default_factory=GuidingConfig)
     candidates: int = Field(
         default=1,
         ge=1,

@@ -8,7 +8,7 @@ from pydantic import Field, SerializeAsAny, field_validator
 
 from lgd_core.config.kinds import Amounts, ImageSource, guidance_kinds
 from lgd_core.config.methods import acting_guidances, is_ranked, needs_of_guidances
-from lgd_core.config.models.base import Config
+from lgd_core.config.models.base import Absent, Config
 from lgd_core.config.models.guidance import GuidanceConfig
 from lgd_core.config.models.method import MethodConfig, SamplerConfig
 
@@ -21,7 +21,8 @@ class PriorSettings(Config):
     """The settings of images drawn from a prior.
 
     ``guidance`` has the active guidances by name. ``window`` gives the steps at which they act, and
-    ``gradient`` the path of their gradients; both are None without guidance.
+    ``gradient`` the path of their gradients; both are None without guidance. ``decoder`` is None
+    where gradients go through the prior's own.
     """
 
     sampler: SamplerConfig
@@ -29,6 +30,7 @@ class PriorSettings(Config):
     guidance: dict[str, SerializeAsAny[GuidanceConfig]] = Field(default_factory=dict)
     window: list[int] | None = None
     gradient: Literal["tweedie", "full"] | None = None
+    decoder: Literal["small"] | Absent = None
 
     @field_validator("guidance", mode="before")
     @classmethod
@@ -49,13 +51,18 @@ def settings(method: MethodConfig, increment: int) -> PriorSettings:
         guidance=guidance,
         window=method.window if guidance else None,
         gradient=method.learnability.gradient if guidance else None,
+        decoder="small" if guidance and method.guidance.decoder == "small" else None,
     )
 
 
 def needs(method: MethodConfig, increment: int) -> set[str]:
     """Return the artifacts of an increment: those for its guidances and for ranking candidates."""
-    ranking: set[str] = {"learner", "reference"} if is_ranked(method) else set()
-    return needs_of_guidances(method, increment) | ranking
+    found = needs_of_guidances(method, increment)
+    if is_ranked(method):
+        found |= {"learner", "reference"}
+    if settings(method, increment).decoder == "small":
+        found.add("small_decoder")
+    return found
 
 
 def guided_increment(context: "SourceContext[PriorSettings]") -> "IncrementSpec":
@@ -116,10 +123,16 @@ def _guidance(method: MethodConfig, increment: int, amounts: Amounts) -> dict[st
         step = kinds[name].evaluations(part, method, increment, amounts)
         for network, number in step.items():
             passes[network] = passes.get(network, 0) + (last - first + 1) * number
+    if method.guidance.decoder == "small":
+        passes = {_through_small(network): number for network, number in passes.items()}
     gradients = passes.pop("x0_backward", 0)
     if method.learnability.gradient == "full":
         passes["transformer_backward"] = _branches(method) * gradients
     return passes
+
+
+def _through_small(network: str) -> str:
+    return f"small_{network}" if network.startswith("decoder_") else network
 
 
 SOURCE = ImageSource(
