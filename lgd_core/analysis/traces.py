@@ -28,19 +28,17 @@ NOTHING_DRAWN = {"latents": [], "scores": []}
 
 
 @dataclass(frozen=True)
-class Within:
-    """A guidance that acts only between two noise levels, both included.
+class OnlyAt:
+    """A guidance that acts only at some noise levels, given by alpha_bar.
 
-    ``lowest`` and ``highest`` are values of alpha_bar, which grows as the noise decreases. Outside
-    of them the guidance is not evaluated.
+    At others the guidance is not evaluated.
     """
 
     guidance: Guidance
-    lowest: float
-    highest: float
+    levels: frozenset[float]
 
     def __call__(self, step: DenoisingStep) -> Tensor:
-        if self.lowest <= step.alpha_bar.item() <= self.highest:
+        if step.alpha_bar.item() in self.levels:
             return self.guidance(step)
         return torch.zeros_like(step.noise)
 
@@ -146,22 +144,23 @@ def _whole_length(spec: IncrementSpec, positions: int) -> IncrementSpec:
         positions=min(positions, spec.positions),
         candidates=1,
         classes_per_batch=None,
-        sampling=dataclasses.replace(spec.sampling, window=(0, spec.sampling.steps - 1)),
+        sampling=dataclasses.replace(spec.sampling, window=(0, spec.sampling.steps - 1), every=1),
     )
 
 
 def _windowed(
     prior: Prior, spec: IncrementSpec, guidances: dict[str, Guidance]
 ) -> dict[str, Guidance]:
-    """Let guidances act in the increment's own window only."""
+    """Let guidances act at the increment's own guided steps only."""
     if not guidances:  # and then there is no window
         return {}
-    scheduler, steps = prior.scheduler(spec.sampling.steps), spec.sampling.steps
-    highest, lowest = (
-        scheduler.alphas_cumprod[scheduler.timesteps[steps - 1 - index]].item()
-        for index in spec.sampling.window
+    sampling = spec.sampling
+    scheduler = prior.scheduler(sampling.steps, sampling.scheduler)
+    levels = frozenset(
+        scheduler.alphas_cumprod[scheduler.timesteps[sampling.steps - 1 - index]].item()
+        for index in sampling.guided
     )
-    return {name: Within(guidance, lowest, highest) for name, guidance in guidances.items()}
+    return {name: OnlyAt(guidance, levels) for name, guidance in guidances.items()}
 
 
 def _follow(

@@ -120,6 +120,14 @@ class Catalogue:
         self.check_known(kind, name, asked_by)
         return self.layer(kind, name, self.read(self.path(kind, name)), str(self.path(kind, name)))
 
+    def further_keys(self, dataset: str, name: str) -> Keys:
+        """Return what the sweep of a variant lays over it on a data set; nothing for others."""
+        variant = self.variants.get(name)
+        if variant is None or dataset not in variant.on:
+            return {}
+        where = f"{variant.origin}: datasets.{dataset}.with"
+        return self.layer("method", name, variant.on[dataset], where)
+
     def _sweep(self, name: str) -> SweepConfig:
         recipe = self.file("ablation", name, "ablations")
         recipe, where = merge(recipe, self.overrides("ablation", name)), self.path("ablation", name)
@@ -140,6 +148,8 @@ class Catalogue:
                 self.file(kind, name, kind)
         for name, variant in self.variants.items():
             self.file("method", name, variant.origin)
+            for dataset in variant.on:
+                self.further_keys(dataset, name)
 
     def check_sweeps(self) -> None:
         """Raise UserError unless all methods, data sets and tables that sweeps name exist."""

@@ -26,6 +26,18 @@ class CheckedMethod(MethodConfig):
         return self
 
     @model_validator(mode="after")
+    def _guidances_know_the_scheduler(self) -> Self:
+        scheduler, kinds = self.sampler.scheduler, guidance_kinds()
+        for name, guidance in self.guidances.items():
+            if scheduler != "ddpm" and guidance.acts and kinds[name].ancestral:
+                raise DisagreementError(
+                    "sampler.scheduler",
+                    f"found {scheduler}, expected ddpm, since guidance by {name} moves the mean of "
+                    "its step",
+                )
+        return self
+
+    @model_validator(mode="after")
     def _seed_needs_no_learner(self) -> Self:
         if self.seed.source == "own" and "learner" in needs(self, 0):
             raise DisagreementError(

@@ -47,8 +47,9 @@ class GuidanceKind:
     ``evaluations`` takes settings, method, increment and amounts and returns what one guided step
     of one image takes: names of `network_evaluations.PASSES` to numbers, and ``x0_backward``, how
     often the step is differentiated through the predicted clean latent. ``sequential``: a position
-    depends on the choice at positions before it. ``order`` decides the order in which changes of
-    the noise are added up, and so the last bits of their sum.
+    depends on the choice at positions before it. ``ancestral``: it reads the mean or the noise of a
+    step of ancestral sampling, so that other schedulers are refused. ``order`` decides the order in
+    which changes of the noise are added up, and so the last bits of their sum.
     """
 
     settings: type[GuidanceConfig]
@@ -56,6 +57,7 @@ class GuidanceKind:
     needs: tuple[str, ...] = ()
     evaluations: Callable[[Any, MethodConfig, int, Amounts], dict[str, float]] = no_evaluations
     sequential: bool = False
+    ancestral: bool = False
     order: int = 100
 
 

@@ -10,6 +10,7 @@ from safetensors import SafetensorError, safe_open
 from lgd_core.base.errors import UserError
 from lgd_core.config.models.dataset import DatasetConfig
 from lgd_core.config.models.images import StoredImageConfig
+from lgd_core.config.models.method import SamplerConfig
 from lgd_core.config.prior_fit import check_fit, check_small_fit
 
 WEIGHTS = "diffusion_pytorch_model"
@@ -46,10 +47,10 @@ def is_hub_name(source: str) -> bool:
     return len(parts) == 2 and not Path(parts[0]).exists()
 
 
-def check_prior(dataset: DatasetConfig, where: str, steps: int = 0) -> None:
+def check_prior(dataset: DatasetConfig, where: str, samplers: Sequence[SamplerConfig] = ()) -> None:
     """Raise UserError unless what a data set's ``prior`` names is whole and fits the data set.
 
-    ``dataset`` is a recipe, ``steps`` the most sampling steps of the run, ``where`` names the
+    ``dataset`` is a recipe, ``samplers`` are those of the run's methods, ``where`` names the
     recipe's file. What comes from the hub, or is still to be trained, is checked once it is there.
     """
     prior = dataset.prior
@@ -67,7 +68,7 @@ def check_prior(dataset: DatasetConfig, where: str, steps: int = 0) -> None:
         _check_files(small, AUTOENCODER_FILES, key, "AutoencoderTiny")
     own = None if source is None or prior.vae else source / "vae"
     names = dataset.class_names if prior.labels else dataset.class_ids
-    check_contents(source, vae or own, dataset.image, names, prior.labels, steps)
+    check_contents(source, vae or own, dataset.image, names, prior.labels, samplers)
     if small is not None:
         check_small_decoder(small, dataset.image.channels, vae or own)
 
@@ -96,14 +97,14 @@ def check_contents(
     image: StoredImageConfig,
     classes: Sequence[str],
     labels: Sequence[int],
-    steps: int = 0,
+    samplers: Sequence[SamplerConfig] = (),
 ) -> None:
     """Raise UserError unless the weights of a prior are whole and its parts fit the data set.
 
     None stands for a folder that is not there yet: what depends on it is not checked; see
     check_fit.
     """
-    check_fit(pipeline, autoencoder, image, classes, labels, steps)
+    check_fit(pipeline, autoencoder, image, classes, labels, samplers)
     transformer = pipeline and pipeline / "transformer"
     for folder in filter(None, (transformer, autoencoder)):
         for path in weight_files(folder):

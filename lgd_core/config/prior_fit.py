@@ -10,6 +10,7 @@ from pathlib import Path
 
 from lgd_core.base.errors import UserError
 from lgd_core.config.models.images import StoredImageConfig
+from lgd_core.config.models.method import SamplerConfig, SchedulerName
 from lgd_core.config.plain import Keys, is_list, is_mapping
 
 # What diffusers takes where a configuration lacks a key.
@@ -36,6 +37,10 @@ SMALL_DECODER = {
 SCHEDULER = {"num_train_timesteps": 1000, "prediction_type": "epsilon"}
 # Of DDPMScheduler; schedulers of other kinds of models, such as flow matching, have none of these.
 BETA_SCHEDULES = ("linear", "scaled_linear", "squaredcos_cap_v2", "sigmoid", "laplace")
+
+# By scheduler, in words: what its steps have to be to the prior's, and the other way round.
+EXPECTED_STEPS = {"ddpm": "at most", "ddim": "a divisor of", "dpm-solver++": "fewer than"}
+EXPECTED_KNOWN = {"ddpm": "at least", "ddim": "a multiple of", "dpm-solver++": "more than"}
 
 
 class Config:
@@ -70,14 +75,14 @@ def check_fit(
     image: StoredImageConfig,
     classes: Sequence[str],
     labels: Sequence[int],
-    steps: int = 0,
+    samplers: Sequence[SamplerConfig] = (),
 ) -> None:
     """Raise UserError unless a prior draws what a data set needs, in a way that is sampled here.
 
     ``pipeline`` is the folder of a ``DiTPipeline``, ``autoencoder`` that of its ``AutoencoderKL``;
     None stands for one that is not there yet. ``image`` has ``size`` and ``channels``, ``labels``
     are the prior's class indices of the data set's ``classes``: none means that the prior has these
-    classes, in this order. ``steps`` are the most sampling steps asked for.
+    classes, in this order. ``samplers`` are those that draw from the prior.
     """
     transformer = decoder = None
     if pipeline is not None:
@@ -86,7 +91,8 @@ def check_fit(
         check_classes(transformer, classes, labels)
         if not labels:
             check_order(Config(pipeline / "model_index.json", {}), classes)
-        check_scheduler(Config(pipeline / "scheduler" / "scheduler_config.json", SCHEDULER), steps)
+        path = pipeline / "scheduler" / "scheduler_config.json"
+        check_scheduler(Config(path, SCHEDULER), samplers)
     if autoencoder is not None:
         decoder = Config(autoencoder / "config.json", AUTOENCODER)
         check_autoencoder(decoder, image.channels)
@@ -159,16 +165,26 @@ def check_order(config: Config, classes: Sequence[str]) -> None:
         )
 
 
-def check_scheduler(config: Config, steps: int) -> None:
-    """Raise UserError unless the prior predicts noise, on a schedule with as many ``steps``."""
+def suits_steps(name: SchedulerName, steps: int, known: int) -> bool:
+    """Whether a scheduler can take so many steps of a prior that knows so many."""
+    # diffusers' DDIM takes all steps to be equally far apart, its DPM-Solver++ leaves out step 0.
+    fits = {"ddpm": steps <= known, "ddim": known % steps == 0, "dpm-solver++": steps < known}
+    return fits[name]
+
+
+def check_scheduler(config: Config, samplers: Sequence[SamplerConfig]) -> None:
+    """Raise UserError unless the prior predicts noise, on a schedule that suits all samplers."""
     values, betas = config.values, ", ".join(BETA_SCHEDULES)
     if values.get("trained_betas") is None:
         config.require("beta_schedule", values.get("beta_schedule") in BETA_SCHEDULES, betas)
     config.require("prediction_type", values["prediction_type"] == "epsilon", "epsilon")
     # The noise of a last step without any signal says nothing of the image.
     config.require("rescale_betas_zero_snr", not values.get("rescale_betas_zero_snr"), "false")
-    enough = config.count("num_train_timesteps") >= steps
-    config.require("num_train_timesteps", enough, f"at least {steps}, the run's sampler.steps")
+    known = config.count("num_train_timesteps")
+    for sampler in sorted(samplers, key=lambda sampler: -sampler.steps):
+        name, steps = sampler.scheduler, sampler.steps
+        expected = f"{EXPECTED_KNOWN[name]} {steps}, the run's sampler.steps with scheduler {name}"
+        config.require("num_train_timesteps", suits_steps(name, steps, known), expected)
 
 
 def check_autoencoder(config: Config, channels: int) -> None:

@@ -338,6 +338,7 @@ class Recipes:
         base = self._layers(dataset, own["extends"], (*chain, name)) if "extends" in own else {}
         recipe = merge(base, own)
         for changes in (
+            self.catalogue.further_keys(dataset, name),
             self.dataset(dataset).recipes.get(name),
             self.catalogue.overrides("method", name),
         ):
@@ -393,9 +394,8 @@ class Recipes:
     def check_prior(self, dataset: str) -> None:
         """Raise UserError unless a local prior folder is whole and fits data set and methods."""
         methods = (self.resolved(dataset, name) for name in self.run.methods)
-        steps = [m.sampler.steps for m in methods if m.source == "prior"]
-        where = f"config/datasets/{dataset}.yaml"
-        check_prior(self.dataset(dataset), where, max(steps, default=0))
+        samplers = [m.sampler for m in methods if m.source == "prior"]
+        check_prior(self.dataset(dataset), f"config/datasets/{dataset}.yaml", samplers)
 
 
 def _undescribed(recipe: Keys) -> Keys:

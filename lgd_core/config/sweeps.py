@@ -5,7 +5,7 @@ the key.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 
@@ -19,9 +19,13 @@ Value = int | float | str
 
 @dataclass(frozen=True)
 class Variant:
-    """The recipe of a variant, as a file of its name would hold it, and the sweep's file."""
+    """The recipe of a variant, as a file of its name would hold it, and the sweep's file.
+
+    ``on`` has what is laid over the recipe on some data sets.
+    """
 
     recipe: Keys
+    on: dict[str, Keys]
     origin: str
 
 
@@ -37,7 +41,8 @@ def derive_variants(
     for name, sweep in sweeps.items():
         origin = where(name)
         for value in _swept(sweep):
-            method, variant = variant_name(sweep, value), Variant(derive(sweep, value), origin)
+            method = variant_name(sweep, value)
+            variant = Variant(derive(sweep, value), further_keys(sweep), origin)
             _check_name(method, variant, methods, variants.get(method))
             variants.setdefault(method, variant)
     return variants
@@ -68,7 +73,7 @@ def _check_name(
         )
     if method in methods:
         raise UserError(f"{where}: '{method}' is a method with a file, expected another symbol")
-    if known and known.recipe != variant.recipe:
+    if known and (known.recipe, known.on) != (variant.recipe, variant.on):
         raise UserError(f"{where}: '{method}' comes from {known.origin} too, with other keys")
 
 
@@ -80,13 +85,22 @@ def variant_name(sweep: SweepConfig, value: Value) -> str:
 
 def derive(sweep: SweepConfig, value: Value) -> Keys:
     """Return the recipe of a variant as a file of its name would hold it."""
-    keys = sweep.with_ | {sweep.key: value}
-    recipe = reduce(merge, (_nested(key.split("."), new) for key, new in keys.items()))
+    recipe = _recipe(sweep.with_ | {sweep.key: value})
     shown = f"{value:g}" if isinstance(value, float | int) else value
     return recipe | {
         "extends": sweep.base,
         "description": f"{sweep.base}, {sweep.key} {shown}",
     }
+
+
+def further_keys(sweep: SweepConfig) -> dict[str, Keys]:
+    """Return what the variants of a sweep set as well on some data sets, by their names."""
+    return {name: _recipe(own.with_) for name, own in sweep.datasets.items() if own.with_}
+
+
+def _recipe(keys: Mapping[str, object]) -> Keys:
+    """Return dotted keys as a recipe has them."""
+    return reduce(merge, (_nested(key.split("."), value) for key, value in keys.items()))
 
 
 def _nested(path: list[str], value: object) -> Keys:

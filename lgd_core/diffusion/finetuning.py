@@ -18,7 +18,8 @@ from lgd_core.data.streams import StoredPixels, in_batches
 from lgd_core.diffusion.minimax import Memory, minimax_loss
 from lgd_core.diffusion.phases import trained_names
 from lgd_core.diffusion.prior_training import encode
-from lgd_core.diffusion.priors import Prior, noise_schedule
+from lgd_core.diffusion.priors import Prior
+from lgd_core.diffusion.schedulers import noise_schedule
 
 
 @dataclass(frozen=True)

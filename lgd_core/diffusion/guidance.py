@@ -22,8 +22,8 @@ class DenoisingStep:
     this includes the transformer. ``alpha_bar`` () is the signal's share of the variance, ``beta``
     () the variance of the noise that the forward process adds from the next respaced timestep to
     this one. ``sigma`` is the standard deviation of the noise that the sampler adds: (), or per
-    element if the prior has learned it. ``labels`` (B,) are classes of the data set, ``positions``
-    (B,) number a class's images over all increments.
+    element if the prior has learned it; 0 for a scheduler that adds none. ``labels`` (B,) are
+    classes of the data set, ``positions`` (B,) number a class's images over all increments.
     """
 
     x_t: Tensor

@@ -30,10 +30,10 @@ from lgd_core.config.models.dataset import (
 from lgd_core.diffusion.priors import (
     channels_last,
     decoded_by,
-    noise_schedule,
     on_device,
     posterior_of,
 )
+from lgd_core.diffusion.schedulers import noise_schedule
 
 Model = TypeVar("Model", bound=nn.Module)
 

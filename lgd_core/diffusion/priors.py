@@ -20,7 +20,9 @@ from lgd_core.base.devices import computes_in_half
 from lgd_core.base.errors import UserError
 from lgd_core.base.finite import require_finite
 from lgd_core.base.micro_batches import MicroBatches
+from lgd_core.config.models.method import SchedulerName
 from lgd_core.diffusion.phases import Phase, applied
+from lgd_core.diffusion.schedulers import Scheduler, build_scheduler
 
 # Key of a transformer's config. With the underscore, diffusers keeps it without a warning.
 FREQUENCY_SHIFT = "_timestep_frequency_shift"
@@ -66,23 +68,12 @@ class Prior:
         config = self.transformer.config
         return (config["out_channels"] or config["in_channels"]) == 2 * config["in_channels"]
 
-    def scheduler(self, steps: int) -> DDPMScheduler:
-        """Return the scheduler of ancestral sampling: ``steps`` even steps, with first and last.
+    def scheduler(self, steps: int, name: SchedulerName = "ddpm") -> Scheduler:
+        """Return a scheduler of ``steps`` steps, see schedulers.build_scheduler.
 
-        Raises UserError if the prior was trained on fewer steps.
+        Raises UserError if the prior was trained on too few steps for it.
         """
-        known = self.scheduler_config.get("num_train_timesteps", steps)
-        if steps > known:
-            raise UserError(f"sampler.steps: found {steps}, expected at most the prior's {known}")
-        scheduler = noise_schedule(
-            self.scheduler_config,
-            timestep_spacing="linspace",
-            clip_sample=False,
-            thresholding=False,
-            variance_type="learned_range" if self.learned_sigma else "fixed_small",
-        )
-        scheduler.set_timesteps(steps)
-        return scheduler
+        return build_scheduler(name, steps, self.scheduler_config, self.learned_sigma)
 
     def tuned_for(self, labels: list[int]) -> Iterator[list[int]]:
         """Yield the labels of classes phase by phase, the phase's parameters being in place.
@@ -143,11 +134,6 @@ class Prior:
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.half)
-
-
-def noise_schedule(config: dict[str, Any], **changes: Any) -> DDPMScheduler:
-    """Return the noise schedule of a config, with some keys changed."""
-    return cast(DDPMScheduler, DDPMScheduler.from_config(config, **changes))
 
 
 def posterior_of(autoencoder: AutoencoderKL, images: Tensor) -> DiagonalGaussianDistribution:

@@ -1,16 +1,18 @@
-"""Ancestral sampling from a latent diffusion prior, one loop for all methods."""
+"""Sampling from a latent diffusion prior, one loop for all methods."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 import torch
-from diffusers.schedulers.scheduling_ddpm import DDPMScheduler, DDPMSchedulerOutput
+from diffusers.schedulers.scheduling_ddpm import DDPMSchedulerOutput
 from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 
+from lgd_core.config.models.method import SchedulerName
 from lgd_core.diffusion.guidance import DenoisingStep, Guidance
 from lgd_core.diffusion.priors import Prior
+from lgd_core.diffusion.schedulers import Scheduler, adds_noise, next_timestep
 
 
 @dataclass(frozen=True)
@@ -18,8 +20,11 @@ class Sampling:
     """How to sample: steps, classifier-free guidance, and the steps at which guidance acts.
 
     ``window`` holds the first and last step index at which guidance acts; indices count down from
-    ``steps - 1`` (pure noise) to 0 (the last step). With ``through_transformer``,
-    gradients also pass through the transformer; otherwise the predicted noise is held constant.
+    ``steps - 1`` (pure noise) to 0 (the last step). In it every ``every``-th step is guided, from
+    the last index on. With ``through_transformer``, gradients also pass through the transformer;
+    otherwise the predicted noise is held constant. ``cfg_window`` holds the first and last step
+    index of classifier-free guidance (Kynkäänniemi et al., "Applying guidance in a limited interval
+    improves sample and distribution quality in diffusion models", 2024); None means all steps.
     """
 
     steps: int = 50
@@ -27,6 +32,20 @@ class Sampling:
     cfg_channels: int | None = 3
     window: tuple[int, int] = (10, 45)
     through_transformer: bool = False
+    every: int = 1
+    scheduler: SchedulerName = "ddpm"
+    cfg_window: tuple[int, int] | None = None
+
+    @property
+    def guided(self) -> range:
+        """The step indices at which guidance acts, in the order in which they are reached."""
+        first, last = self.window
+        return range(last, first - 1, -self.every)
+
+    def scale_at(self, index: int) -> float:
+        """Return the scale of classifier-free guidance at a step index; 1 where it does not act."""
+        first, last = self.cfg_window or (0, self.steps - 1)
+        return self.cfg_scale if first <= index <= last else 1.0
 
 
 @dataclass(frozen=True)
@@ -88,19 +107,21 @@ def sample(
 ) -> Tensor:
     """Draw scaled latents (B, c, h, w), one per target, each from its own generator.
 
-    Outside the window, guidance is not evaluated at all.
+    At other steps than the guided ones, guidance is not evaluated at all. A scheduler that adds no
+    noise takes only the first noise from the generators, and nothing of predicted variances.
     """
-    scheduler = prior.scheduler(sampling.steps)
-    first, last = sampling.window
+    scheduler = prior.scheduler(sampling.steps, sampling.scheduler)
     labels = targets.prior_labels
     x = randn_tensor((len(labels), *prior.latent_shape), generator=generators, device=prior.device)
     for index, t in zip(reversed(range(sampling.steps)), scheduler.timesteps, strict=True):
-        active = guidances if first <= index <= last else {}
+        active = guidances if index in sampling.guided else {}
         x = x.detach().requires_grad_(bool(active))
         with torch.set_grad_enabled(bool(active) and sampling.through_transformer):
             output = predict_noise(
-                prior, x, t.to(x.device), labels, sampling.cfg_scale, sampling.cfg_channels
+                prior, x, t.to(x.device), labels, sampling.scale_at(index), sampling.cfg_channels
             )
+        if not adds_noise(scheduler):
+            output = output[:, : x.shape[1]]
         if active:
             step = denoising(scheduler, t, x, output, targets)
             guided = step.noise + _guide(step, active, trace, index)
@@ -111,30 +132,31 @@ def sample(
 
 
 def _take(
-    scheduler: DDPMScheduler,
+    scheduler: Scheduler,
     t: Tensor,
     x: Tensor,
     output: Tensor,
     generators: list[torch.Generator],
 ) -> Tensor:
-    """Return the next latents, each with noise of its own generator."""
-    # diffusers' annotation has one generator only, but a list works.
+    """Return the next latents, each with noise of its own generator where a step adds any."""
+    # diffusers' annotations have one generator only, but a list works.
     taken = scheduler.step(output, int(t), x, generator=cast(Any, generators))
     return cast(DDPMSchedulerOutput, taken).prev_sample
 
 
 def denoising(
-    scheduler: DDPMScheduler, t: Tensor, x: Tensor, output: Tensor, targets: Conditions
+    scheduler: Scheduler, t: Tensor, x: Tensor, output: Tensor, targets: Conditions
 ) -> DenoisingStep:
     """Return the step that a scheduler takes at ``t`` from ``x`` and the transformer's output."""
     noise, predicted = output[:, : x.shape[1]], output[:, x.shape[1] :].detach()
-    previous = scheduler.previous_timestep(int(t))
+    following = next_timestep(scheduler, t)
     alpha_bar = scheduler.alphas_cumprod[t].to(x.device)
-    before = scheduler.alphas_cumprod[previous].to(x.device) if previous >= 0 else 1.0
+    before = 1.0 if following is None else scheduler.alphas_cumprod[following].to(x.device)
     beta = 1 - alpha_bar / before
     with torch.enable_grad():
         x0 = (x - (1 - alpha_bar).sqrt() * noise) / alpha_bar.sqrt()
-    sigma = step_sigma(beta, (1 - before) / (1 - alpha_bar) * beta, predicted)
+    smallest = (1 - before) / (1 - alpha_bar) * beta
+    sigma = step_sigma(beta, smallest, predicted) if adds_noise(scheduler) else beta.new_zeros(())
     return DenoisingStep(
         x, noise.detach(), x0, alpha_bar, targets.labels, beta, sigma, targets.positions
     )

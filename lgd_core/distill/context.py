@@ -73,12 +73,20 @@ def unguided_increment(
         positions=ipc,
         candidates=1,
         sampling=Sampling(
-            steps=sampler.steps, cfg_scale=sampler.cfg_scale, cfg_channels=sampler.cfg_channels
+            steps=sampler.steps,
+            cfg_scale=sampler.cfg_scale,
+            cfg_channels=sampler.cfg_channels,
+            scheduler=sampler.scheduler,
+            cfg_window=_pair(sampler.cfg_window),
         ),
         key=key,
         classes_per_batch=sampler.classes_per_batch,
         first_position=key[1] * ipc,
     )
+
+
+def _pair(window: list[int] | None) -> tuple[int, int] | None:
+    return None if window is None else (window[0], window[1])
 
 
 def as_candidates(

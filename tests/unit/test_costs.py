@@ -79,6 +79,14 @@ RECIPES = {
     "igd, full gradient": merge(DIT | INFLUENCE, FULL),
     "igd and lgd": LGD | INFLUENCE,
     "mgd3": DIT | {"modes": {"strength": 0.1}},
+    "ddim": merge(LGD, {"sampler": {"scheduler": "ddim"}}),
+    "dpm-solver++": merge(LGD, {"sampler": {"scheduler": "dpm-solver++"}}),
+    "every second step": LGD | {"window": [0, 2], "guidance": {"every": 2}},
+    "a window of classifier-free guidance": merge(DIT, {"sampler": {"cfg_window": [1, 1]}}),
+    "both, full gradient": merge(LGD | INFLUENCE, FULL)
+    | {"window": [0, 3], "guidance": {"every": 2}}
+    | {"sampler": {"steps": 4, "cfg_scale": 1.5, "cfg_window": [1, 2]}},
+    "a window of a scale of 1": merge(DIT, {"sampler": {"cfg_scale": 1.0, "cfg_window": [1, 1]}}),
     "herding": {"source": "herding", "ipc_per_increment": 2, "through_autoencoder": True},
     "kcenter": {"source": "kcenter", "ipc_per_increment": 2},
     "dm": DM,
@@ -258,7 +266,7 @@ def test_passes_are_those_that_happen(
     assert sum(seen.values()) > 0
 
 
-@pytest.mark.parametrize("name", ["lgd", "igd", "herding", "dm", "idc1"])
+@pytest.mark.parametrize("name", ["lgd", "igd", "every second step", "herding", "dm", "idc1"])
 def test_passes_of_a_shard(handed: Callable, networks: dict, seen: Counter, name: str) -> None:
     """What a job does for all classes at once is done again in every shard.
 
@@ -314,6 +322,15 @@ def test_passes_of_the_paper_s_recipe() -> None:
     assert not drawing_evaluations(changed(lgd, seed={"source": "dit"}), 0, AMOUNTS), "made by dit"
     late = changed(lgd, learnability={"strength_by_increment": [0.0, 1.0]})
     assert mean_evaluations(late, [1, 2], AMOUNTS)["decoder_backward"] == 3 * 36 / 2
+
+
+def test_passes_of_fewer_guided_steps_and_a_window_of_classifier_free_guidance() -> None:
+    keys = {"learnability": {"strength": 15.0, "gradient": "full"}, "guidance": {"every": 3}}
+    lgd = CompleteMethod.model_validate(keys | {"sampler": {"cfg_window": [8, 28]}})
+    passes = mean_evaluations(lgd, [1], AMOUNTS)
+    assert passes["transformer_forward"] == 50 + 21
+    assert passes["decoder_backward"] == passes["learner_backward"] == 12, "45, 42, ..., 12"
+    assert passes["transformer_backward"] == 12 + 6, "27, 24, ..., 12 with both branches"
 
 
 def test_passes_of_influence_grow_with_the_checkpoints() -> None:

@@ -17,7 +17,7 @@ from lgd_core.base.errors import UserError
 from lgd_core.config.complete import CompleteMethod
 from lgd_core.config.divisions import class_runs
 from lgd_core.config.models.dataset import AugmentConfig, ImageConfig, NormaliseConfig
-from lgd_core.config.models.method import MethodConfig
+from lgd_core.config.models.method import GuidingConfig, MethodConfig, SamplerConfig
 from lgd_core.config.settings import ClassNames, SeenImages
 from lgd_core.config.stages import draw_settings
 from lgd_core.data.real_images import RealImages
@@ -98,6 +98,21 @@ def test_an_unguided_increment_is_one_candidate_without_guidance() -> None:
     assert (spec.sampling.steps, spec.sampling.cfg_scale) == (20, 1.5)
     assert not spec.guidance
     assert not spec.sequential
+
+
+def test_an_unguided_increment_follows_its_sampler() -> None:
+    sampler = SamplerConfig(steps=20, scheduler="ddim", cfg_scale=1.5, cfg_window=[3, 7])
+    spec = unguided_increment(sampler, [1, 2], [2, 0, 1], 2, (5, 0))
+    assert (spec.sampling.scheduler, spec.sampling.cfg_window) == ("ddim", (3, 7))
+    plain = unguided_increment(SamplerConfig(), [1, 2], [2, 0, 1], 2, (5, 0)).sampling
+    assert (plain.scheduler, plain.cfg_window, plain.every) == ("ddpm", None, 1)
+
+
+def test_a_guided_increment_has_its_guided_steps() -> None:
+    given = context(None, key=(5, 1), labels=[2, 0]).settings.keys
+    settings = given.model_copy(update={"guiding": GuidingConfig(every=4)})
+    sampling = guided_increment(replace(context(None), settings=settings)).sampling
+    assert list(sampling.guided) == [15, 11, 7, 3]
 
 
 @pytest.mark.parametrize(("increment", "strength"), [(0, 0.2), (1, 0.2), (2, 0.3), (3, 0.3)])

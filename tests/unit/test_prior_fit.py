@@ -95,6 +95,22 @@ def test_a_prior_that_would_be_sampled_wrongly_is_refused(file, key, value, expe
     assert expected in text
 
 
+@pytest.mark.parametrize(
+    ("sampler", "expected"),
+    [
+        ({"scheduler": "ddim", "steps": 30}, "a multiple of 30, the run's sampler.steps with"),
+        ({"scheduler": "dpm-solver++", "steps": 1000}, "more than 1000, the run's sampler.steps"),
+    ],
+)
+def test_a_prior_whose_steps_do_not_suit_a_scheduler_is_refused(sampler, expected):
+    recipes = {"dit": {"sampler": sampler}, "lgd": {"window": [0, 9]}}
+    text = complaint(recipes=recipes)
+    where = f"{PRIOR / SCHEDULER}: num_train_timesteps: found 1000, expected "
+    assert text.startswith(where + expected)
+    assert text.endswith(f"with scheduler {sampler['scheduler']}")
+    check(recipes={"dit": {"sampler": sampler | {"steps": 20}}, "lgd": {"window": [0, 9]}})
+
+
 def test_a_prior_of_other_images_is_refused():
     text = complaint(image={"size": 8})
     assert text.startswith(f"{PRIOR / TRANSFORMER}: sample_size: found 7, expected 2")

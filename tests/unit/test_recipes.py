@@ -492,6 +492,61 @@ def test_only_condensed_images_hold_others(folder):
     assert factor(Recipes(folder, {"overrides": override}).method("digits", "idc1")) == 1
 
 
+@pytest.mark.parametrize(
+    ("name", "changes", "expected"),
+    [
+        (
+            "mgd3",
+            {"sampler": {"scheduler": "ddim"}},
+            "sampler.scheduler: found ddim, expected ddpm, since guidance by modes moves the mean "
+            "of its step",
+        ),
+        (
+            "lgd",
+            {"sampler": {"scheduler": "dpm-solver++"}, "modes": {"strength": 0.1}},
+            "sampler.scheduler: found dpm-solver++, expected ddpm, since guidance by modes moves "
+            "the mean of its step",
+        ),
+        (
+            "dit",
+            {"sampler": {"cfg_window": [3, 10]}},
+            "sampler.cfg_window: found [3, 10], expected first <= last < 10, the number of "
+            "sampling steps",
+        ),
+        (
+            "lgd",
+            {"sampler": {"cfg_window": [5, 3]}},
+            "sampler.cfg_window: found [5, 3], expected first <= last < 10, the number of "
+            "sampling steps",
+        ),
+    ],
+)
+def test_cheaper_sampling_that_does_not_suit_a_method_is_refused(folder, name, changes, expected):
+    config = run_of(name) | {"overrides": {"methods": {name: changes}}}
+    assert complaint(folder, config) == f"method '{name}' on data set 'digits': {expected}"
+
+
+@pytest.mark.parametrize(
+    ("changes", "parts"),
+    [
+        ({"guidance": {"every": 0}}, ["guidance.every", "0", "at least 1"]),
+        ({"guidance": {"evry": 2}}, ["guidance.evry", "did you mean 'every'"]),
+        ({"sampler": {"scheduler": "ddm"}}, ["scheduler", "'ddm'", "ddpm, ddim, dpm-solver++"]),
+        ({"sampler": {"cfg_window": [3]}}, ["sampler.cfg_window", "at least 2 items"]),
+        ({"sampler": {"cfg_window": [-1, 3]}}, ["sampler.cfg_window", "-1", "at least 0"]),
+    ],
+)
+def test_bad_keys_of_cheaper_sampling(folder, changes, parts):
+    text = complaint(folder, run_of("lgd") | {"overrides": {"methods": {"lgd": changes}}})
+    for part in parts:
+        assert part in text, text
+
+
+def test_modes_that_do_not_act_leave_the_scheduler_free(folder):
+    config = run_of("lgd") | {"overrides": {"methods": {"lgd": {"sampler": {"scheduler": "ddim"}}}}}
+    assert Recipes(folder, config).method("digits", "lgd").sampler.scheduler == "ddim"
+
+
 @pytest.mark.parametrize("method", ["lgd", "igd"])
 @pytest.mark.parametrize("window", [[22, 5], [5, 25], [0, 60]])
 def test_window_outside_the_steps_or_reversed(folder, window, method):

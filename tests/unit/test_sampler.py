@@ -121,6 +121,55 @@ def test_guidance_acts_at_the_window_s_steps_and_nowhere_else(
     assert [step.alpha_bar for step in recorder.steps] == [alphas[times[i]] for i in expected]
 
 
+@pytest.mark.parametrize("scheduler", ["ddpm", "ddim", "dpm-solver++"])
+@pytest.mark.parametrize(
+    ("window", "every", "expected"),
+    [((1, 6), 2, [6, 4, 2]), ((1, 6), 3, [6, 3]), ((0, 6), 6, [6, 0]), ((2, 5), 9, [5])],
+)
+def test_every_so_many_steps_of_the_window_are_guided_from_its_last_index_on(
+    fixed_prior: Prior, scheduler: str, window: tuple[int, int], every: int, expected: list[int]
+) -> None:
+    recorder, trace = Recorder(), GuidanceTrace()
+    sampling = Sampling(steps=8, window=window, every=every, scheduler=scheduler)
+    sample(fixed_prior, TARGETS, generators(), sampling, {"test": recorder}, trace)
+    assert list(trace.ratios["test"]) == expected
+    assert len(recorder.steps) == len(expected)
+
+
+@pytest.mark.parametrize(
+    ("cfg_window", "expected"),
+    [
+        (None, [6, 6, 6, 6, 6]),
+        ((0, 4), [6, 6, 6, 6, 6]),
+        ((1, 3), [3, 6, 6, 6, 3]),
+        ((4, 4), [6, 3, 3, 3, 3]),
+        ((0, 0), [3, 3, 3, 3, 6]),
+    ],
+)
+def test_classifier_free_guidance_acts_at_the_steps_of_its_window_and_costs_nothing_elsewhere(
+    fixed_prior: Prior,
+    calls: list[tuple],
+    cfg_window: tuple[int, int] | None,
+    expected: list[int],
+) -> None:
+    sampling = Sampling(steps=5, cfg_scale=4.0, cfg_window=cfg_window)
+    sample(fixed_prior, TARGETS, generators(), sampling, {}, GuidanceTrace())
+    assert [len(labels) for _, labels in calls] == expected
+    assert all(labels.tolist() == [2, 0, 1] for _, labels in calls if len(labels) == 3)
+
+
+def test_a_window_over_all_steps_is_none_bit_for_bit(prior: Prior) -> None:
+    found = [
+        sample(prior, TARGETS, generators(), sampling, {}, GuidanceTrace())
+        for sampling in (Sampling(steps=5), Sampling(steps=5, cfg_window=(0, 4)))
+    ]
+    assert torch.equal(*found)
+    other = Sampling(steps=5, cfg_window=(1, 4))
+    assert not torch.equal(
+        sample(prior, TARGETS, generators(), other, {}, GuidanceTrace()), found[0]
+    )
+
+
 def test_guidance_that_changes_nothing_leaves_the_samples_as_they_are(prior: Prior) -> None:
     sampling = Sampling(steps=6, window=(1, 4))
     plain = sample(prior, TARGETS, generators(), sampling, {}, GuidanceTrace())

@@ -5,7 +5,7 @@ from conftest import changed
 
 from lgd_core.base.errors import UserError
 from lgd_core.config.recipes import Recipes
-from lgd_core.config.settings import SeedSettings
+from lgd_core.config.settings import DrawSettings, SeedSettings
 from lgd_core.config.stages import (
     canonical,
     draw_settings,
@@ -60,6 +60,36 @@ def test_keys_of_what_does_not_act_decide_nothing(recipes: Recipes) -> None:
     sampler = changed(random, sampler={"steps": 3}, candidates=5, window=[0, 1])
     assert draw_settings(random, 1) == draw_settings(sampler, 1)
     assert draw_settings(random, 1) != draw_settings(changed(random, through_autoencoder=True), 1)
+
+
+def test_keys_at_their_defaults_leave_settings_as_they_were_before_there_were_such_keys(
+    recipes: Recipes,
+) -> None:
+    lgd = recipes.method("fashionmnist", "lgd")
+    sampler = {"cfg_channels", "cfg_scale", "classes_per_batch", "steps"}
+    keys = canonical(draw_settings(lgd, 1))["keys"]
+    assert keys.keys() == {"candidates", "gradient", "guidance", "sampler", "window"}
+    assert keys["sampler"].keys() == sampler
+    assert canonical(lgd.sampler).keys() == sampler, "what assess_prior reads"
+    assert "guidance" not in canonical(lgd), "what tables of costs read"
+    other = changed(lgd, sampler={"scheduler": "ddim", "cfg_window": [1, 2]}, guidance={"every": 2})
+    keys = canonical(draw_settings(other, 1))["keys"]
+    assert (keys["sampler"]["scheduler"], keys["sampler"]["cfg_window"]) == ("ddim", [1, 2])
+    assert keys["guiding"] == {"every": 2}
+    read = DrawSettings.model_validate(canonical(draw_settings(other, 1)))
+    assert read == draw_settings(other, 1), "as a job reads them"
+
+
+def test_guided_steps_decide_guided_methods_alone(recipes: Recipes) -> None:
+    dit, lgd = (recipes.method("fashionmnist", name) for name in ("dit", "lgd"))
+    every = {"guidance": {"every": 2}}
+    assert draw_settings(changed(dit, **every), 1) == draw_settings(dit, 1)
+    assert seed_settings(changed(dit, **every)) == seed_settings(dit)
+    assert draw_settings(changed(lgd, **every), 1) != draw_settings(lgd, 1)
+    assert trace_settings(changed(lgd, **every), 1) != trace_settings(lgd, 1)
+    late = changed(lgd, learnability={"strength_by_increment": [0.0, 1.0]})
+    late = changed(late, deviation={"strength": 0.0})
+    assert draw_settings(changed(late, **every), 1) == draw_settings(late, 1), "not guided yet"
 
 
 def test_augmentation_decides_what_is_trained_alone(recipes: Recipes) -> None:

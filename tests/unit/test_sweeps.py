@@ -93,6 +93,35 @@ def test_a_data_set_has_its_own_values_and_loses_its_schedule(folder):
     assert weak.norm == "relative", "inherited from the data set's lgd"
 
 
+def test_a_data_set_has_further_keys_of_its_own(folder):
+    keys = {"learner.patience": 9, "sampler.steps": 40}
+    add(folder, "mine", **{"with": keys, "datasets": {"digits": {"with": {"sampler.steps": 20}}}})
+    recipes = Recipes(folder, {})
+    found = [recipes.method(name, "lgd_mine2") for name in ("digits", "fashionmnist")]
+    assert [method.sampler.steps for method in found] == [20, 40]
+    assert [method.learner.patience for method in found] == [9, 9]
+    assert recipes.method("digits", "lgd").sampler.steps == 10
+
+
+def test_the_middle_steps_are_the_data_set_s_own(folder):
+    recipes = Recipes(folder, {})
+    for dataset, window in (("imagenette", [8, 28]), ("glyphs", [4, 14]), ("digits", [2, 5])):
+        for base in ("dit_cfg4", "lgd_cfg4"):
+            method = recipes.method(dataset, f"{base}_middle_scale4")
+            assert (method.sampler.cfg_window, method.sampler.cfg_scale) == (window, 4.0)
+            assert recipes.method(dataset, base).sampler.cfg_window is None
+
+
+def test_few_steps_are_compared_with_the_data_set_s_own(folder):
+    recipes = Recipes(folder, {})
+    found = recipes.sweep("fashionmnist", "scheduler_few_steps").variants
+    assert [value for value, _ in found] == ["ddpm", "ddim", "dpm-solver++", None]
+    samplers = [recipes.method("fashionmnist", method).sampler for _, method in found]
+    assert [sampler.steps for sampler in samplers] == [10, 10, 10, 25]
+    assert dict(recipes.sweep("fashionmnist", "scheduler").variants)["ddpm"] == "dit"
+    assert dict(recipes.sweep("imagewoof", "guidance_every").variants)[1] == "lgd"
+
+
 def test_another_s_double_is_refused_by_name(folder):
     text = complaint(Recipes(folder, {}).method, "fashionmnist", "lgd_kappa3")
     assert "'lgd_kappa3' on data set 'fashionmnist' is 'lgd'" in text
@@ -108,7 +137,7 @@ def test_components_are_the_paper_s_rows(folder):
     assert [f.candidates for f in facts] == [1, 1, 1, 3]
 
 
-@pytest.mark.parametrize("dataset", ["fashionmnist", "imagenette", "imagewoof"])
+@pytest.mark.parametrize("dataset", ["digits", "fashionmnist", "imagenette", "imagewoof"])
 def test_every_shipped_family_is_whole_on_every_data_set_that_ships(folder, dataset):
     recipes = Recipes(folder, {})
     for name in recipes.names("ablation"):
@@ -152,6 +181,19 @@ def test_overrides_reach_families(folder):
         ),
         ({"datasets": {"fashion": {"ipc": [10]}}}, ["unknown dataset 'fashion'", "fashionmnist"]),
         ({"datasets": {"digits": {"value": [1]}}}, ["datasets.digits.value", "values"]),
+        (
+            {"datasets": {"digits": {"with": {"sampler.step": 1}}}},
+            ["datasets.digits.with", "sampler.step", "did you mean 'steps'"],
+        ),
+        (
+            {"symbol": "kappa", "values": [10], "datasets": {"digits": {"with": {"window": [1]}}}},
+            ["lgd_kappa10", "too"],
+        ),
+        (
+            {"key": None, "symbol": None, "values": None, "methods": ["lgd", "dit"]}
+            | {"datasets": {"digits": {"with": {"window": [1, 2]}}}},
+            ["methods alone"],
+        ),
         ({"paper": ["table_8"]}, ["unknown table", "table_8"]),
         ({"ipc": []}, ["ipc", "at least 1 items"]),
         ({"titel": "x"}, ["titel", "title"]),

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lgd_core.analysis import traces
 from lgd_core.analysis.trace_tables import trace_frame
-from lgd_core.analysis.traces import Within, trace_guidance
+from lgd_core.analysis.traces import OnlyAt, trace_guidance
 from lgd_core.base.checkpoints import Checkpoint
 from lgd_core.config.models.guidance import LearnabilityConfig
 from lgd_core.config.models.method import SamplerConfig
@@ -209,7 +209,27 @@ def test_an_interrupted_trace_goes_on_with_the_unguided_path(
     assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())
 
 
-def test_a_guidance_is_not_evaluated_outside_its_noise_levels() -> None:
+@pytest.mark.parametrize("scheduler", ["ddpm", "ddim", "dpm-solver++"])
+def test_a_trace_follows_the_scheduler_and_the_guided_steps_of_its_increment(
+    fixed_prior: Prior, artifacts: Artifacts, scheduler: str
+) -> None:
+    plain = spec()
+    changes = {"steps": 5, "window": (0, 3), "every": 2, "cfg_window": (2, 3)}
+    sampling = dataclasses.replace(plain.sampling, scheduler=scheduler, **changes)
+    known = dataclasses.replace(plain, sampling=sampling)
+    trace = trace_guidance(fixed_prior, artifacts, known, 1, NOWHERE)
+    acting = (trace["guided.change_learnability"] > 0).all(1)
+    assert acting.tolist() == [False, True, False, True, False], "indices 3 and 1 of 4 to 0"
+    scheduled = fixed_prior.scheduler(5, scheduler)
+    assert torch.equal(
+        trace["guided.alpha_bar"], scheduled.alphas_cumprod[scheduled.timesteps].float()
+    )
+    drawn = draw(fixed_prior, artifacts, known, NOWHERE)[0]
+    similarity = nearest_similarity(drawn["latents"][:, 0, 0], MEMORY)
+    assert torch.allclose(trace["guided.similarity"][-1], similarity, atol=1e-3)
+
+
+def test_a_guidance_is_not_evaluated_at_other_noise_levels() -> None:
     calls: list[float] = []
 
     @dataclasses.dataclass
@@ -221,11 +241,10 @@ def test_a_guidance_is_not_evaluated_outside_its_noise_levels() -> None:
         calls.append(step.alpha_bar.item())
         return torch.ones_like(step.noise)
 
-    within = Within(guidance, 0.25, 0.75)
-    changes = [
-        within(Step(torch.tensor(a), torch.zeros(1, 1))).item() for a in (0.0, 0.25, 0.75, 1)
-    ]
-    assert changes == [0, 1, 1, 0]
+    some = OnlyAt(guidance, frozenset([0.25, 0.75]))
+    levels = (0.0, 0.25, 0.5, 0.75, 1)
+    changes = [some(Step(torch.tensor(a), torch.zeros(1, 1))).item() for a in levels]
+    assert changes == [0, 1, 0, 1, 0]
     assert calls == [0.25, 0.75]
 
 

@@ -1,6 +1,6 @@
 """Keys of a distillation method: files in config/methods."""
 
-from typing import Literal, Self, TypeVar
+from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import Field, model_validator
 
@@ -47,11 +47,26 @@ class SeedConfig(Config):
         return self
 
 
+SchedulerName = Literal["ddpm", "ddim", "dpm-solver++"]
+# First and last of some step indices.
+StepWindow = Annotated[list[Natural], Field(min_length=2, max_length=2)]
+
+
 class SamplerConfig(Config):
-    """Ancestral sampling (DDPM) over respaced steps."""
+    """Sampling over respaced steps."""
 
     steps: int = Field(
         default=50, ge=2, le=1000, description="Sampling steps, spread evenly over the prior's own."
+    )
+    scheduler: SchedulerName = Field(
+        default="ddpm",
+        # Settings without the key are those of images that were drawn before there was one.
+        exclude_if=lambda name: name == "ddpm",
+        description=(
+            "How a step follows from the predicted noise: ddpm (ancestral sampling, with new noise "
+            "at every step), ddim (without new noise; steps have to divide the prior's), or "
+            "dpm-solver++ (order 2, without new noise; for few steps)."
+        ),
     )
     cfg_scale: float = Field(
         default=4.0,
@@ -63,6 +78,16 @@ class SamplerConfig(Config):
         default=3,
         description="Latent channels that classifier-free guidance acts on; null means all.",
     )
+    cfg_window: StepWindow | None = Field(
+        default=None,
+        # As for the scheduler.
+        exclude_if=lambda window: window is None,
+        description=(
+            "First and last step index, counted down to 0, at which classifier-free guidance acts; "
+            "elsewhere the class-conditional noise alone is computed, at half the cost. null means "
+            "all steps."
+        ),
+    )
     classes_per_batch: Count | None = Field(
         default=1,
         description=(
@@ -72,9 +97,25 @@ class SamplerConfig(Config):
         ),
     )
 
+    @model_validator(mode="after")
+    def _cfg_window_fits_the_steps(self) -> Self:
+        first, last = self.cfg_window or (0, 0)
+        if not first <= last < self.steps:
+            raise DisagreementError(
+                "cfg_window",
+                f"found [{first}, {last}], expected first <= last < {self.steps}, the number of "
+                "sampling steps",
+            )
+        return self
+
+    def branches(self, index: int) -> int:
+        """Return the forward passes of a step: two where classifier-free guidance acts."""
+        first, last = self.cfg_window or (0, self.steps - 1)
+        return 2 if self.cfg_scale != 1 and first <= index <= last else 1
+
 
 class GuidingConfig(Config):
-    """What all guidances of the samples have in common."""
+    """What the guidances of a method have in common."""
 
     decoder: Literal["full", "small"] = Field(
         default="full",
@@ -82,6 +123,15 @@ class GuidingConfig(Config):
             "Decoder of the images whose scores are differentiated: the prior's own, or "
             "prior.small_decoder of the data set. Stored images and their scores are always those "
             "of the prior's own."
+        ),
+    )
+
+    every: Count = Field(
+        default=1,
+        description=(
+            "Guidance acts at every so many steps of the window, from its last index on, which is "
+            "reached first. Strengths are not rescaled: with fewer guided steps the sum of all "
+            "changes is smaller."
         ),
     )
 
@@ -196,13 +246,13 @@ class MethodConfig(Config):
     )
     seed: SeedConfig = Field(default_factory=SeedConfig)
     sampler: SamplerConfig = Field(default_factory=SamplerConfig)
-    window: list[Natural] = Field(
+    window: StepWindow = Field(
         default=[10, 45],
-        min_length=2,
-        max_length=2,
         description="First and last step index, counted down to 0, at which guidance acts.",
     )
-    guidance: GuidingConfig = Field(default_factory=GuidingConfig)
+    guidance: GuidingConfig = Field(
+        default_factory=GuidingConfig, exclude_if=lambda part: part == GuidingConfig()
+    )
     candidates: int = Field(
         default=1,
         ge=1,
@@ -225,6 +275,12 @@ class MethodConfig(Config):
         ),
     )
     learner: LearnerConfig = Field(default_factory=LearnerConfig)
+
+    @property
+    def guided_steps(self) -> range:
+        """The step indices at which guidance acts, in the order in which they are reached."""
+        first, last = self.window
+        return range(last, first - 1, -self.guidance.every)
 
     @property
     def guidances(self) -> dict[str, GuidanceConfig]:

@@ -25,6 +25,11 @@ class SweptDatasetConfig(Config):
     methods: Distinct[str] | Absent = None
     ipc: Amounts | Absent = None
     students: Distinct[str] | Absent = None
+    with_: dict[str, object] | Absent = Field(
+        default=None,
+        alias="with",
+        description="Dotted keys that every variant sets as well on this data set.",
+    )
 
 
 class ResolvedSweep(Config):
@@ -103,7 +108,8 @@ class SweepConfig(Config):
     datasets: dict[str, SweptDatasetConfig] = Field(
         default={},
         description=(
-            "Data set name to the values, methods, images per class or students that suit it."
+            "Data set name to the values, methods, images per class, students or further keys that "
+            "suit it."
         ),
     )
 
@@ -113,7 +119,7 @@ class SweepConfig(Config):
         listed = [layer.methods for layer in layers if layer.methods]
         swept = any(layer.values for layer in layers)
         sweeps = {bool(self.key), bool(self.symbol), swept, not listed}
-        if len(sweeps) > 1 or (listed and self.with_):
+        if len(sweeps) > 1 or (listed and any(layer.with_ for layer in layers)):
             raise DisagreementError("", "expected either key, symbol and values, or methods alone")
         for methods in listed:
             if self.base not in methods:

@@ -60,4 +60,6 @@ def build(settings: ModesConfig, context: "GuidanceContext") -> "Guidance":
     return ModeGuidance(modes.to(context.prior.device), settings.strength)
 
 
-GUIDANCE = GuidanceKind(settings=ModesConfig, build=build, needs=("modes",), order=3)
+GUIDANCE = GuidanceKind(
+    settings=ModesConfig, build=build, needs=("modes",), ancestral=True, order=3
+)

@@ -8,9 +8,9 @@ from pydantic import Field, SerializeAsAny, field_validator
 
 from lgd_core.config.kinds import Amounts, ImageSource, guidance_kinds
 from lgd_core.config.methods import acting_guidances, is_ranked, needs_of_guidances
-from lgd_core.config.models.base import Absent, Config
+from lgd_core.config.models.base import Config
 from lgd_core.config.models.guidance import GuidanceConfig
-from lgd_core.config.models.method import MethodConfig, SamplerConfig
+from lgd_core.config.models.method import GuidingConfig, MethodConfig, SamplerConfig
 
 if TYPE_CHECKING:
     from lgd_core.distill.context import Candidates, SourceContext
@@ -20,17 +20,19 @@ if TYPE_CHECKING:
 class PriorSettings(Config):
     """The settings of images drawn from a prior.
 
-    ``guidance`` has the active guidances by name. ``window`` gives the steps at which they act, and
-    ``gradient`` the path of their gradients; both are None without guidance. ``decoder`` is None
-    where gradients go through the prior's own.
+    ``guidance`` has the active guidances by name. ``window`` and ``guiding`` give the steps at
+    which they act, ``guiding`` also the decoder of their gradients, and ``gradient`` the path of
+    these; without guidance, ``window`` and ``gradient`` are None.
     """
 
     sampler: SamplerConfig
     candidates: int = 1
     guidance: dict[str, SerializeAsAny[GuidanceConfig]] = Field(default_factory=dict)
     window: list[int] | None = None
+    guiding: GuidingConfig = Field(
+        default_factory=GuidingConfig, exclude_if=lambda part: part == GuidingConfig()
+    )
     gradient: Literal["tweedie", "full"] | None = None
-    decoder: Literal["small"] | Absent = None
 
     @field_validator("guidance", mode="before")
     @classmethod
@@ -50,8 +52,8 @@ def settings(method: MethodConfig, increment: int) -> PriorSettings:
         candidates=method.candidates,
         guidance=guidance,
         window=method.window if guidance else None,
+        guiding=method.guidance if guidance else GuidingConfig(),
         gradient=method.learnability.gradient if guidance else None,
-        decoder="small" if guidance and method.guidance.decoder == "small" else None,
     )
 
 
@@ -60,7 +62,7 @@ def needs(method: MethodConfig, increment: int) -> set[str]:
     found = needs_of_guidances(method, increment)
     if is_ranked(method):
         found |= {"learner", "reference"}
-    if settings(method, increment).decoder == "small":
+    if settings(method, increment).guiding.decoder == "small":
         found.add("small_decoder")
     return found
 
@@ -75,8 +77,12 @@ def guided_increment(context: "SourceContext[PriorSettings]") -> "IncrementSpec"
     if settings.window is None:
         return plain
     first, last = settings.window
-    full = settings.gradient == "full"
-    sampling = replace(plain.sampling, window=(first, last), through_transformer=full)
+    sampling = replace(
+        plain.sampling,
+        window=(first, last),
+        every=settings.guiding.every,
+        through_transformer=settings.gradient == "full",
+    )
     return replace(plain, sampling=sampling, guidance=settings.guidance)
 
 
@@ -90,7 +96,8 @@ def make(context: "SourceContext[PriorSettings]") -> "Candidates":
 
 def trajectory(method: MethodConfig) -> Counter[str]:
     """Return the network evaluations from noise to an image, without guidance."""
-    return Counter(transformer_forward=_branches(method) * method.sampler.steps, decoder_forward=1)
+    steps = range(method.sampler.steps)
+    return Counter(transformer_forward=_branches(method, steps), decoder_forward=1)
 
 
 def evaluations(method: MethodConfig, increment: int, amounts: Amounts) -> dict[str, float]:
@@ -102,9 +109,9 @@ def evaluations(method: MethodConfig, increment: int, amounts: Amounts) -> dict[
     return {name: number * method.candidates for name, number in passes.items()}
 
 
-def _branches(method: MethodConfig) -> int:
-    """Return the forward passes of a step: two with classifier-free guidance."""
-    return 1 if method.sampler.cfg_scale == 1 else 2
+def _branches(method: MethodConfig, steps: range) -> int:
+    """Return the forward passes of all steps of some indices."""
+    return sum(map(method.sampler.branches, steps))
 
 
 def _scoring(method: MethodConfig, increment: int) -> Counter[str]:
@@ -117,17 +124,18 @@ def _scoring(method: MethodConfig, increment: int) -> Counter[str]:
 
 def _guidance(method: MethodConfig, increment: int, amounts: Amounts) -> dict[str, float]:
     """Return the network evaluations of all guided steps of one trajectory."""
-    (first, last), kinds = method.window, guidance_kinds()
+    steps, kinds = method.guided_steps, guidance_kinds()
     passes: dict[str, float] = {}
     for name, part in acting_guidances(method, increment).items():
         step = kinds[name].evaluations(part, method, increment, amounts)
         for network, number in step.items():
-            passes[network] = passes.get(network, 0) + (last - first + 1) * number
+            passes[network] = passes.get(network, 0) + number
     if method.guidance.decoder == "small":
         passes = {_through_small(network): number for network, number in passes.items()}
     gradients = passes.pop("x0_backward", 0)
+    passes = {network: len(steps) * number for network, number in passes.items()}
     if method.learnability.gradient == "full":
-        passes["transformer_backward"] = _branches(method) * gradients
+        passes["transformer_backward"] = _branches(method, steps) * gradients
     return passes
 
 
