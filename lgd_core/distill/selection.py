@@ -92,7 +92,7 @@ class IncrementSpec:
     candidates: int
     sampling: Sampling
     key: tuple[int | str, int]
-    classes_per_batch: int | None = 1
+    classes_per_batch: int | None = None
     first_position: int = 0
     guidance: dict[str, GuidanceConfig] = field(default_factory=dict[str, GuidanceConfig])
 

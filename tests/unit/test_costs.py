@@ -25,6 +25,7 @@ from lgd_core.analysis.network_evaluations import (
 from lgd_core.base.checkpoints import Checkpoint
 from lgd_core.base.files import write_json
 from lgd_core.config.complete import CompleteMethod
+from lgd_core.config.models.dataset import SmallDecoderTrainConfig
 from lgd_core.config.models.images import ImageConfig, NormaliseConfig
 from lgd_core.config.models.method import MethodConfig
 from lgd_core.config.schema import merge
@@ -32,6 +33,7 @@ from lgd_core.config.settings import DrawSettings, SeedSettings, SeenImages
 from lgd_core.config.stages import canonical, draw_settings, seed_settings
 from lgd_core.data.real_images import RealImages
 from lgd_core.diffusion.priors import Prior
+from lgd_core.diffusion.small_decoder import SmallDecoder, build_small_decoder
 from lgd_core.distill import influence as influence_module
 from lgd_core.distill.condensation import Condenser
 from lgd_core.distill.context import SourceContext
@@ -87,6 +89,8 @@ RECIPES = {
     | {"window": [0, 3], "guidance": {"every": 2}}
     | {"sampler": {"steps": 4, "cfg_scale": 1.5, "cfg_window": [1, 2]}},
     "a window of a scale of 1": merge(DIT, {"sampler": {"cfg_scale": 1.0, "cfg_window": [1, 1]}}),
+    "small decoder": LGD | INFLUENCE | {"guidance": {"decoder": "small"}},
+    "small decoder without guidance": DIT | {"guidance": {"decoder": "small"}},
     "herding": {"source": "herding", "ipc_per_increment": 2, "through_autoencoder": True},
     "kcenter": {"source": "kcenter", "ipc_per_increment": 2},
     "dm": DM,
@@ -193,12 +197,24 @@ def real(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def small_decoder(fixed_prior: Prior) -> SmallDecoder:
+    recipe = SmallDecoderTrainConfig(width=8, blocks=[1, 0])
+    model = build_small_decoder(recipe, fixed_prior.autoencoder)
+    return SmallDecoder(model.eval().requires_grad_(False))
+
+
+@pytest.fixture
 def networks(
-    fixed_prior: Prior, learner: nn.Module, reference: nn.Module, influence: Influence
+    fixed_prior: Prior,
+    small_decoder: SmallDecoder,
+    learner: nn.Module,
+    reference: nn.Module,
+    influence: Influence,
 ) -> dict[str, nn.Module]:
     return {
         "transformer": fixed_prior.transformer,
         "decoder": fixed_prior.autoencoder.decoder,
+        "small_decoder": small_decoder.model.decoder,
         "encoder": fixed_prior.autoencoder.encoder,
         "learner": learner,
         "reference": reference,
@@ -208,7 +224,7 @@ def networks(
 
 @pytest.fixture
 def artifacts(
-    scorer: Scorer, real: Path, influence: Influence
+    scorer: Scorer, real: Path, influence: Influence, small_decoder: SmallDecoder
 ) -> Callable[[MethodConfig], Artifacts]:
     """Return a function that gives a method all it may need, and a scorer where it learns."""
 
@@ -223,6 +239,7 @@ def artifacts(
             influence,
             scorer.reference,
             modes=MEMORY,
+            small_decoder=small_decoder if method.guidance.decoder == "small" else None,
         )
 
     return of

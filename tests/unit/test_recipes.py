@@ -625,6 +625,11 @@ def imagewoof(folder, item, **changes):
             {"recipes": {"lgd": {"learner": {"monitor": "validation"}}}},
             ["learner.monitor", "validation_fraction is 0"],
         ),
+        (
+            {},
+            {"recipes": {"lgd": {"guidance": {"decoder": "small"}}}},
+            ["guidance.decoder: found small", "prior.small_decoder.source is null"],
+        ),
     ],
 )
 def test_bad_imagenet_subset(folder, item, changes, parts):

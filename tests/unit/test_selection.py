@@ -104,6 +104,17 @@ def test_initial_noise_is_the_same_for_any_shards(initial_noise: None, fixed_pri
         )
 
 
+def test_shards_that_share_batches_differ_in_the_last_bits_only(
+    fixed_prior: Prior, scorer: Scorer
+) -> None:
+    whole = draw(fixed_prior, with_memory(scorer), spec(), NOWHERE)[0]
+    for labels in ([0], [1, 2]):
+        part = draw(fixed_prior, with_memory(scorer, labels), spec(classes=labels), NOWHERE)[0]
+        for name in ("latents", "scores"):
+            torch.testing.assert_close(part[name], whole[name][labels], rtol=1e-3, atol=1e-4)
+        assert torch.equal(part["scores"].argmax(-1), whole["scores"][labels].argmax(-1))
+
+
 def test_initial_noise_depends_on_seed_and_increment(
     initial_noise: None, fixed_prior: Prior
 ) -> None:

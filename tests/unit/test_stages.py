@@ -75,7 +75,7 @@ def test_keys_at_their_defaults_leave_settings_as_they_were_before_there_were_su
     other = changed(lgd, sampler={"scheduler": "ddim", "cfg_window": [1, 2]}, guidance={"every": 2})
     keys = canonical(draw_settings(other, 1))["keys"]
     assert (keys["sampler"]["scheduler"], keys["sampler"]["cfg_window"]) == ("ddim", [1, 2])
-    assert keys["guiding"] == {"every": 2}
+    assert keys["guiding"] == {"decoder": "full", "every": 2}
     read = DrawSettings.model_validate(canonical(draw_settings(other, 1)))
     assert read == draw_settings(other, 1), "as a job reads them"
 

@@ -89,11 +89,11 @@ class SamplerConfig(Config):
         ),
     )
     classes_per_batch: Count | None = Field(
-        default=1,
+        default=None,
         description=(
-            "Classes that share a batch; null means all of a shard. With 1, results are the same "
-            "bit for bit for any number of shards; more is faster for small priors, and differs "
-            "in the last bit."
+            "Classes that share a batch; null means as many of a shard as max_batch allows, which "
+            "is fastest. With 1, results are the same bit for bit for any number of shards; "
+            "otherwise their last bits depend on what shares a batch. Noise never does."
         ),
     )
 
