@@ -179,7 +179,6 @@ def parts(at: Position, machine: Machine) -> dict[str, Any]:
     x = torch.randn(count, *prior.latent_shape, generator=generator("x")).to(device)
     with torch.no_grad():
         images = prior.micro_batches.map("decoding", prior.decode, x)
-    t = torch.tensor(500, device=device)
     deviation = DeviationGuidance(at.memory.to(device), scale.strengths[1], scale.norms[1])
     alpha, flat = torch.tensor(0.5, device=device), torch.tensor(0.1, device=device)
 
@@ -199,7 +198,7 @@ def parts(at: Position, machine: Machine) -> dict[str, Any]:
 
     @torch.no_grad()
     def denoised() -> Tensor:
-        return predict_noise(prior, x, t, labels, scale.cfg_scale, None)
+        return predict_noise(prior, x, 500, labels, scale.cfg_scale, None)
 
     def deviated() -> Tensor:
         moved = x.clone().requires_grad_(True)

@@ -67,9 +67,10 @@ class GuidanceTrace:
 
     ratios: dict[str, dict[int, list[float]]] = field(default_factory=dict)
 
-    def add(self, name: str, index: int, change: Tensor, noise: Tensor) -> None:
-        ratio = change.flatten(1).norm(dim=1) / noise.flatten(1).norm(dim=1)
-        self.ratios.setdefault(name, {}).setdefault(index, []).extend(ratio.tolist())
+    def add(self, measured: Mapping[tuple[str, int], Tensor]) -> None:
+        """Append the ratios (B,) of a batch, by guidance and step index."""
+        for (name, index), ratio in measured.items():
+            self.ratios.setdefault(name, {}).setdefault(index, []).extend(ratio.tolist())
 
     def extend(self, other: "GuidanceTrace") -> None:
         """Append the samples of another trace."""
@@ -79,18 +80,19 @@ class GuidanceTrace:
 
 
 def predict_noise(
-    prior: Prior, x_t: Tensor, t: Tensor, labels: Tensor, scale: float, channels: int | None
+    prior: Prior, x_t: Tensor, t: int, labels: Tensor, scale: float, channels: int | None
 ) -> Tensor:
-    """Return the transformer's output (B, c or 2c, h, w) after classifier-free guidance.
+    """Return the transformer's output (B, c or 2c, h, w) at a timestep, guided by classes.
 
-    Guidance acts on the first ``channels`` latent channels, as in the original DiT code (3 of 4);
-    all other channels, including predicted variances, are those of the conditional branch.
+    Classifier-free guidance acts on the first ``channels`` latent channels, as in the original DiT
+    code (3 of 4); all other channels, including predicted variances, are those of the conditional
+    branch.
     """
-    t = t.expand(len(x_t))
+    times = torch.full_like(labels, t)
     if scale == 1.0:
-        return prior.predict(x_t, t, labels)
+        return prior.predict(x_t, times, labels)
     null = torch.full_like(labels, prior.classes)
-    both = prior.predict(x_t.repeat(2, 1, 1, 1), t.repeat(2), torch.cat([labels, null]))
+    both = prior.predict(x_t.repeat(2, 1, 1, 1), times.repeat(2), torch.cat([labels, null]))
     conditional, unconditional = both.chunk(2)
     guided = min(channels or x_t.shape[1], x_t.shape[1])
     change = (scale - 1) * (conditional - unconditional)[:, :guided]
@@ -108,8 +110,10 @@ def sample(
     """Draw scaled latents (B, c, h, w), one per target, each from its own generator.
 
     At other steps than the guided ones, guidance is not evaluated at all. A scheduler that adds no
-    noise takes only the first noise from the generators, and nothing of predicted variances.
+    noise takes only the first noise from the generators, and nothing of predicted variances. The
+    sizes of guidance stay on the device until the end: reading them would stop it at every step.
     """
+    measured: dict[tuple[str, int], Tensor] = {}
     scheduler = prior.scheduler(sampling.steps, sampling.scheduler)
     labels = targets.prior_labels
     x = randn_tensor((len(labels), *prior.latent_shape), generator=generators, device=prior.device)
@@ -118,16 +122,19 @@ def sample(
         x = x.detach().requires_grad_(bool(active))
         with torch.set_grad_enabled(bool(active) and sampling.through_transformer):
             output = predict_noise(
-                prior, x, t.to(x.device), labels, sampling.scale_at(index), sampling.cfg_channels
+                prior, x, int(t), labels, sampling.scale_at(index), sampling.cfg_channels
             )
         if not adds_noise(scheduler):
             output = output[:, : x.shape[1]]
         if active:
             step = denoising(scheduler, t, x, output, targets)
-            guided = step.noise + _guide(step, active, trace, index)
+            changes = _changes(step, active)
+            measured |= {(name, index): size_of(part, step) for name, part in changes.items()}
+            guided = step.noise + torch.stack(list(changes.values())).sum(0)
             output = torch.cat([guided, output[:, x.shape[1] :]], dim=1)
         with torch.no_grad():
             x = _take(scheduler, t, x, output, generators)
+    trace.add(measured)
     return x.detach()
 
 
@@ -147,11 +154,14 @@ def _take(
 def denoising(
     scheduler: Scheduler, t: Tensor, x: Tensor, output: Tensor, targets: Conditions
 ) -> DenoisingStep:
-    """Return the step that a scheduler takes at ``t`` from ``x`` and the transformer's output."""
+    """Return the step that a scheduler takes at ``t`` from ``x`` and the transformer's output.
+
+    Its schedule's scalars stay on the CPU: operations take them as they are, without a copy.
+    """
     noise, predicted = output[:, : x.shape[1]], output[:, x.shape[1] :].detach()
     following = next_timestep(scheduler, t)
-    alpha_bar = scheduler.alphas_cumprod[t].to(x.device)
-    before = 1.0 if following is None else scheduler.alphas_cumprod[following].to(x.device)
+    alpha_bar = scheduler.alphas_cumprod[t]
+    before = 1.0 if following is None else scheduler.alphas_cumprod[following]
     beta = 1 - alpha_bar / before
     with torch.enable_grad():
         x0 = (x - (1 - alpha_bar).sqrt() * noise) / alpha_bar.sqrt()
@@ -175,12 +185,12 @@ def step_sigma(beta: Tensor, smallest: Tensor, predicted: Tensor) -> Tensor:
     return (share * beta.log() + (1 - share) * smallest.clamp_min(1e-20).log()).div(2).exp()
 
 
-def _guide(
-    step: DenoisingStep, guidances: Mapping[str, Guidance], trace: GuidanceTrace, index: int
-) -> Tensor:
-    """Return the sum of all guidances' changes; add the size of each to the trace."""
+def _changes(step: DenoisingStep, guidances: Mapping[str, Guidance]) -> dict[str, Tensor]:
+    """Return the change of the noise by each guidance."""
     with torch.enable_grad():
-        changes = {name: guidance(step).detach() for name, guidance in guidances.items()}
-    for name, change in changes.items():
-        trace.add(name, index, change, step.noise)
-    return torch.stack(list(changes.values())).sum(0)
+        return {name: guidance(step).detach() for name, guidance in guidances.items()}
+
+
+def size_of(change: Tensor, step: DenoisingStep) -> Tensor:
+    """Return the size (B,) of a change of the noise, |change| / |noise|."""
+    return change.flatten(1).norm(dim=1) / step.noise.flatten(1).norm(dim=1)

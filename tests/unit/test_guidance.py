@@ -199,7 +199,7 @@ def test_full_gradient_passes_the_transformer_and_tweedie_does_not(double, fixed
     assert (size(full - plain) > 0.01 * size(plain)).all()
 
     def through(x_t: Tensor) -> Tensor:
-        noise = predict_noise(prior, x_t, torch.tensor(666), LABELS, 1.5, None)
+        noise = predict_noise(prior, x_t, 666, LABELS, 1.5, None)
         return tweedie(x_t, noise, step.alpha_bar).sin().sum()
 
     def beside(x_t: Tensor) -> Tensor:

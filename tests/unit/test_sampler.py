@@ -268,7 +268,7 @@ def test_scale_one_needs_a_single_forward_of_the_labels_alone(
     fixed_prior: Prior, calls: list[tuple]
 ) -> None:
     x = torch.randn(3, 4, 8, 8, generator=generator("x"))
-    predict_noise(fixed_prior, x, torch.tensor(500), LABELS, 1.0, 3)
+    predict_noise(fixed_prior, x, 500, LABELS, 1.0, 3)
     assert [labels.tolist() for _, labels in calls] == [[2, 0, 1]]
 
 
@@ -276,7 +276,7 @@ def test_guided_prediction_pairs_every_label_with_the_null_class(
     fixed_prior: Prior, calls: list[tuple]
 ) -> None:
     x = torch.randn(3, 4, 8, 8, generator=generator("x"))
-    predict_noise(fixed_prior, x, torch.tensor(500), LABELS, 4.0, 3)
+    predict_noise(fixed_prior, x, 500, LABELS, 4.0, 3)
     null = fixed_prior.classes
     assert [labels.tolist() for _, labels in calls] == [[2, 0, 1, null, null, null]]
     assert all((t == 500).all() for t, _ in calls)
@@ -286,9 +286,8 @@ def test_guidance_free_channels_and_variances_are_the_conditional_ones(
     learned_prior: Prior,
 ) -> None:
     x = torch.randn(3, 4, 8, 8, generator=generator("x"))
-    t = torch.tensor(500)
     with torch.no_grad():
-        plain = predict_noise(learned_prior, x, t, LABELS, 1.0, 3)
-        guided = predict_noise(learned_prior, x, t, LABELS, 4.0, 3)
+        plain = predict_noise(learned_prior, x, 500, LABELS, 1.0, 3)
+        guided = predict_noise(learned_prior, x, 500, LABELS, 4.0, 3)
     assert torch.allclose(guided[:, 3:], plain[:, 3:], atol=1e-5)
     assert not torch.allclose(guided[:, :3], plain[:, :3], atol=1e-2)
