@@ -71,7 +71,7 @@ class Prior:
     def scheduler(self, steps: int, name: SchedulerName = "ddpm") -> Scheduler:
         """Return a scheduler of ``steps`` steps, see schedulers.build_scheduler.
 
-        Raises UserError if the prior was trained on too few steps for it.
+        Raises UserError if the prior's steps do not suit those of the scheduler.
         """
         return build_scheduler(name, steps, self.scheduler_config, self.learned_sigma)
 
