@@ -20,6 +20,6 @@ fi
 python3 -m venv --system-site-packages .venv-gpu
 .venv-gpu/bin/python -m pip install --quiet --no-index --no-deps wheels/*.whl
 mkdir -p "$OUT"
-.venv-gpu/bin/python -m pytest -q -m gpu -p no:cacheprovider tests/unit
+.venv-gpu/bin/python -m pytest -q -m gpu -p no:cacheprovider tests/unit/test_gpu.py
 .venv-gpu/bin/python -m benchmarks --size full --device cuda --only rates sampling training growth \
     --out "$OUT/benchmarks-gpu.jsonl" "$@"

@@ -42,6 +42,16 @@ def computes_in_half(precision: str, kind: str) -> bool:
     return precision == "bf16" or (precision == "auto" and kind == "cuda")
 
 
+def moved(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Return a tensor on a device; from the CPU to a GPU without waiting for the GPU's work.
+
+    An ordinary copy waits, since ordinary memory may be changed before the GPU has read it.
+    """
+    if device.type == "cuda" and tensor.device.type == "cpu":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
+
+
 def cuda_cards() -> list[str]:
     """Return a name per visible GPU, in torch's order: its UUID, or its index if torch has none.
 

@@ -187,7 +187,9 @@ def load_prior(
         transformer.enable_gradient_checkpointing()
         autoencoder.enable_gradient_checkpointing()
     if compiled:
-        transformer.compile()
+        # Of a few sizes of batches each gets code of its own, which is faster than code for all.
+        transformer.compile(dynamic=False)
+        autoencoder.decoder.compile(dynamic=False)
     half = computes_in_half(precision, device.type)
     scheduler = cast(dict[str, Any], loaded)
     return Prior(transformer, autoencoder, scheduler, MicroBatches(max_batch), half)

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lgd_core.base.devices import moved
 from lgd_core.base.digests import Joined, digest
 from lgd_core.base.errors import UserError
 from lgd_core.base.tensors import load_tensors, save_tensors
@@ -176,6 +177,6 @@ class _StoredLoss(_SoftLoss):
         labels = self.stored.probabilities(batch.rows)
         if self.mix:
             images, order, own = cutmix(images, rng)
-            labels = own * labels + (1 - own) * labels[order.to(labels.device)]
+            labels = own * labels + (1 - own) * labels[moved(order, labels.device)]
         found = self.logarithms(model, images)
         return F.kl_div(found, labels, reduction="batchmean")

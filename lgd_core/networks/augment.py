@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lgd_core.base.devices import moved
 from lgd_core.config.models.dataset import AugmentConfig, JitterConfig
 
 TRIES = 10  # of a random crop's box, as in torchvision
@@ -38,7 +39,7 @@ def random_resized_crop(
     grid = torch.stack([x[:, None, :].expand(shape), y[:, :, None].expand(shape)], dim=-1)
     # A box is cut from all channels alike, and what shares it may count as more of them.
     planes = images.flatten(1, -3)
-    cropped = F.grid_sample(planes, grid.to(images.device), align_corners=False)
+    cropped = F.grid_sample(planes, moved(grid, images.device), align_corners=False)
     return cropped.reshape(images.shape)
 
 
@@ -92,7 +93,7 @@ def shuffle_patches(images: Tensor, factor: int, rng: torch.Generator) -> Tensor
         order = torch.rand(len(images), factor, generator=rng).argsort(1)
         places = order[:, :, None] * width + torch.arange(width)
         rest = torch.arange(width * factor, length).expand(len(images), -1)
-        places = torch.cat([places.flatten(1), rest], 1).to(images.device)
+        places = moved(torch.cat([places.flatten(1), rest], 1), images.device)
         shape = [len(images), 1, 1, 1]
         shape[axis] = length
         images = images.gather(axis, places.view(shape).expand(images.shape))
@@ -101,7 +102,7 @@ def shuffle_patches(images: Tensor, factor: int, rng: torch.Generator) -> Tensor
 
 def random_flip(images: Tensor, probability: float, rng: torch.Generator) -> Tensor:
     """Mirror every image (N, ..., C, H, W) left to right with the given probability."""
-    flipped = (torch.rand(len(images), generator=rng) < probability).to(images.device)
+    flipped = moved(torch.rand(len(images), generator=rng) < probability, images.device)
     return torch.where(_per_image(flipped, images), images.flip(-1), images)
 
 
@@ -118,9 +119,9 @@ def color_jitter(images: Tensor, limits: JitterConfig, rng: torch.Generator) -> 
     field's own jitter (IDC and its heirs), which is not torchvision's.
     """
     n = len(images)
-    order = torch.rand(n, 3, generator=rng).argsort(1).to(images.device)
+    order = moved(torch.rand(n, 3, generator=rng).argsort(1), images.device)
     largest = torch.tensor([limits.brightness, limits.contrast, limits.saturation])
-    shares = ((2 * torch.rand(n, 3, generator=rng) - 1) * largest).to(images.device)
+    shares = moved((2 * torch.rand(n, 3, generator=rng) - 1) * largest, images.device)
     for turn in order.T:
         grey = greyscale(images)
         operation = _per_image(turn, images)
@@ -145,7 +146,7 @@ def lighting(images: Tensor, std: float, rng: torch.Generator) -> Tensor:
     amounts = std * torch.randn(len(images), 3, generator=rng)
     shift = (amounts * torch.tensor(EIGENVALUES)) @ torch.tensor(EIGENVECTORS).T
     between = (1,) * (images.dim() - 4)
-    return images + shift.to(images.device).view(-1, *between, 3, 1, 1)
+    return images + moved(shift, images.device).view(-1, *between, 3, 1, 1)
 
 
 def augment(images: Tensor, recipe: AugmentConfig, rng: torch.Generator) -> Tensor:
@@ -177,6 +178,6 @@ def cutmix(images: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor, float]
     columns = slice(max(x - w // 2, 0), min(x + w // 2, width))
     order = torch.randperm(len(images), generator=rng)
     mixed = images.clone()
-    mixed[:, :, rows, columns] = images[order.to(images.device)][:, :, rows, columns]
+    mixed[:, :, rows, columns] = images[moved(order, images.device)][:, :, rows, columns]
     pasted = (rows.stop - rows.start) * (columns.stop - columns.start)
     return mixed, order, 1 - pasted / (height * width)

@@ -6,6 +6,7 @@ Batch normalisation is what the networks of ImageNet-1K's tables have.
 """
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -155,10 +156,33 @@ def _initialise_convolutions(model: nn.Module) -> None:
 
 
 def resized(images: Tensor, size: int) -> Tensor:
-    """Resize images (N, C, H, W) to a side of ``size`` pixels, bilinearly with antialiasing."""
+    """Resize images (N, C, H, W) to a side of ``size`` pixels, bilinearly with antialiasing.
+
+    On a GPU by two products of matrices: the gradient of interpolate adds up in random order there,
+    and guided images would differ from run to run.
+    """
     if images.shape[-1] == size:
         return images
+    if images.is_cuda:
+        return resized_by_matrices(images, size)
     return F.interpolate(images, size, mode="bilinear", antialias=True)
+
+
+def resized_by_matrices(images: Tensor, size: int) -> Tensor:
+    """Return what ``resized`` does, as a product with one matrix per axis."""
+    rows, columns = (
+        resizing_matrix(length, size, images.device).to(images.dtype)
+        for length in images.shape[-2:]
+    )
+    return rows @ images @ columns.T
+
+
+@cache
+def resizing_matrix(length: int, size: int, device: torch.device) -> Tensor:
+    """Return the weights (size, length) of a bilinear resize with antialiasing along one axis."""
+    columns = torch.eye(length).view(1, 1, length, length)
+    resize = F.interpolate(columns, (size, length), mode="bilinear", antialias=True)
+    return resize[0, 0].to(device)
 
 
 class Preprocess(nn.Module):

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lgd_core.base.checkpoints import Checkpoint, Stateful
+from lgd_core.base.devices import moved
 from lgd_core.base.finite import require_finite
 from lgd_core.base.progress import progress
 from lgd_core.base.seeding import Key, generator
@@ -104,9 +105,9 @@ class Images:
 
     def batches(self, parts: Sequence[Tensor]) -> Iterator[Batch]:
         """Yield the rows of each part; files are decoded ahead."""
-        parts = [rows.to(self.device) for rows in parts]
+        parts = [moved(rows, self.device) for rows in parts]
         for rows, images in zip(parts, in_batches(self.images, parts), strict=True):
-            yield Batch(images.to(self.device).float() / 255, self.labels[rows], rows)
+            yield Batch(moved(images, self.device).float() / 255, self.labels[rows], rows)
 
     def in_order(self, batch: int) -> Iterator[Batch]:
         """Yield all images in batches, in their order."""
@@ -156,7 +157,7 @@ def loss_of(
         return F.cross_entropy(model(images), labels)
     images, order, own = cutmix(images, rng)
     logits = model(images)
-    other = labels[order.to(labels.device)]
+    other = labels[moved(order, labels.device)]
     return own * F.cross_entropy(logits, labels) + (1 - own) * F.cross_entropy(logits, other)
 
 

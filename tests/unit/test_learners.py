@@ -20,6 +20,8 @@ from lgd_core.networks.classifiers import (
     Preprocess,
     build_network,
     load_network,
+    resized,
+    resized_by_matrices,
     save_network,
 )
 
@@ -147,6 +149,18 @@ def test_normalisation_is_by_channel() -> None:
     found = Preprocess([0.1, 0.2, 0.3], [1.0, 2.0, 4.0], images.shape[-1])(images)
     for channel, (mean, std) in enumerate([(0.1, 1.0), (0.2, 2.0), (0.3, 4.0)]):
         assert torch.allclose(found[:, channel], (images[:, channel] - mean) / std)
+
+
+@pytest.mark.parametrize(("length", "size"), [(256, 224), (28, 32), (64, 9)])
+def test_matrices_resize_as_interpolation_does(length: int, size: int) -> None:
+    images = torch.rand(2, 3, length, length, generator=torch.Generator().manual_seed(0))
+    gradients = []
+    for resize in (resized, resized_by_matrices):
+        x = images.clone().requires_grad_()
+        found = resize(x, size)
+        gradients.append(torch.autograd.grad((found * found.detach().cos()).sum(), x)[0])
+        assert torch.allclose(found, resized(images, size), atol=1e-5)
+    assert torch.allclose(*gradients, atol=1e-5)
 
 
 def test_networks_see_images_at_their_own_size_as_pillow_resizes_them() -> None:
