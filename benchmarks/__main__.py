@@ -29,7 +29,8 @@ def guided(machine: Machine) -> list[Record]:
     exact = sampling.position(machine, max_batch=64, half=False)
     at = sampling.position(machine, max_batch=64, half=True) if half else exact
     rate = matrix_rates(machine)["bf16" if half else "fp32"]
-    return [sampling.comparison(at, exact).run(machine, rate), sampling.parts(at, machine)]
+    compared = sampling.comparisons(at, exact, machine.size)
+    return [*(each.run(machine, rate) for each in compared), sampling.parts(at, machine)]
 
 
 def trained(machine: Machine) -> list[Record]:

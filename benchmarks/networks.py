@@ -8,13 +8,22 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKL, DDPMScheduler, DiTTransformer2DModel
+from diffusers import AutoencoderKL, AutoencoderTiny, DDPMScheduler, DiTTransformer2DModel
 
 from lgd_core.base.micro_batches import MicroBatches
-from lgd_core.config.models.dataset import AutoencoderConfig, TransformerConfig
+from lgd_core.config.models.dataset import (
+    AutoencoderConfig,
+    SmallDecoderTrainConfig,
+    TransformerConfig,
+)
 from lgd_core.config.settings import NetworkSpec
 from lgd_core.diffusion.prior_training import build_autoencoder, build_transformer
 from lgd_core.diffusion.priors import Prior, load_prior, place
+from lgd_core.diffusion.small_decoder import (
+    SmallDecoder,
+    build_small_decoder,
+    load_small_decoder,
+)
 from lgd_core.distill.selection import Scorer
 from lgd_core.networks.classifiers import Preprocess, build_network
 
@@ -100,6 +109,17 @@ def _dit_xl() -> tuple[DiTTransformer2DModel, AutoencoderKL]:
         scaling_factor=0.18215,
     )
     return transformer, autoencoder
+
+
+def small_decoder_of(size: str, prior: Prior) -> SmallDecoder:
+    """Return a small decoder of a prior's latents: that which ships, or random weights."""
+    if size == "small":
+        return load_small_decoder(str(ROOT / "priors" / "fashionmnist" / "tiny"), prior.device)
+    torch.manual_seed(1)
+    recipe = SmallDecoderTrainConfig(width=8, blocks=[1, 0])
+    toy = size == "toy"
+    model = build_small_decoder(recipe, prior.autoencoder) if toy else AutoencoderTiny()
+    return SmallDecoder(place(model, prior.device).eval().requires_grad_(False), prior.half)
 
 
 def scorer_of(scale: Scale, device: torch.device) -> Scorer:

@@ -1,7 +1,7 @@
 """Guided sampling: positions of LGD, and the parts of a guided step."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any
 
@@ -11,13 +11,14 @@ from diffusers import DDPMScheduler
 from torch import Tensor
 
 from benchmarks.measuring import Comparison, Machine, greatest_difference
-from benchmarks.networks import SCALES, Scale, prior_of, scorer_of
+from benchmarks.networks import SCALES, Scale, prior_of, scorer_of, small_decoder_of
 from lgd_core.base.checkpoints import Checkpoint
 from lgd_core.base.seeding import generator
 from lgd_core.config.models.guidance import LearnabilityConfig
 from lgd_core.diffusion.guidance import DenoisingStep, DeviationGuidance
 from lgd_core.diffusion.priors import Prior
 from lgd_core.diffusion.sampler import Sampling, predict_noise
+from lgd_core.diffusion.small_decoder import SmallDecoder
 from lgd_core.distill.guidances.deviation import DeviationConfig
 from lgd_core.distill.selection import Artifacts, IncrementSpec, Scorer, draw
 
@@ -27,12 +28,16 @@ MEMORY = 10  # latents per class of the increment before
 
 @dataclass(frozen=True)
 class Position:
-    """One position of an increment: its networks, the latents already in the set, its recipe."""
+    """One position of an increment: its networks, the latents already in the set, its recipe.
+
+    Gradients of the score go through ``small_decoder``, where there is one.
+    """
 
     scale: Scale
     prior: Prior
     scorer: Scorer
     memory: Tensor
+    small_decoder: SmallDecoder | None = None
 
     def ours(self, classes: int) -> dict[str, Tensor]:
         """Draw the position for the first so many classes, as a job does."""
@@ -53,7 +58,9 @@ class Position:
                 ),
             },
         )
-        artifacts = Artifacts(self.scorer, memory=self.memory[:classes])
+        artifacts = Artifacts(
+            self.scorer, memory=self.memory[:classes], small_decoder=self.small_decoder
+        )
         return draw(self.prior, artifacts, spec, Checkpoint(None))[0]
 
     def plain(self, classes: int) -> dict[str, Tensor]:
@@ -120,7 +127,8 @@ class Position:
         """Return the change of the noise by Eq. 8 and by deviation from the nearest latent."""
         x0 = (x - (1 - alpha).sqrt() * noise) / alpha.sqrt()
         size = (1 - alpha).sqrt() * noise.norm()
-        score = self.plain_score(self.plain_image(x0), y)
+        decode = self.small_decoder or self.plain_image
+        score = self.plain_score(decode(x0), y)
         (up,) = torch.autograd.grad(score.sum(), x, retain_graph=True)
         known = self.memory[y].flatten(2).to(x.device)
         similarity = F.cosine_similarity(x0.flatten(1)[:, None], known, dim=2).amax(1)
@@ -150,13 +158,30 @@ def differ(ours: dict[str, Tensor], plain: dict[str, Tensor]) -> float:
     )
 
 
-def comparison(at: Position, exact: Position) -> Comparison:
-    """Compare drawing a position for all classes; ``exact`` has the plain way's precision."""
+def comparisons(at: Position, exact: Position, size: str) -> list[Comparison]:
+    """Compare drawing a position for all classes with both decoders.
+
+    ``exact`` has the plain way's precision. The plain way is that of public codes, through the full
+    decoder; with the small one, results are compared with those of the same way through it.
+    """
+    small = small_decoder_of(size, at.prior)
+    quick = replace(at, small_decoder=small)
+    quick_exact = replace(exact, small_decoder=replace(small, half=False))
+    goals = (10.0, None) if at.prior.device.type == "cuda" else (3.5, 5.0)
+    return [
+        _comparison("guided sampling", at, exact, exact, goals[0]),
+        _comparison("guided sampling, small decoder", quick, quick_exact, exact, goals[1]),
+    ]
+
+
+def _comparison(
+    name: str, at: Position, exact: Position, plain: Position, goal: float | None
+) -> Comparison:
     classes = at.scale.classes
     return Comparison(
-        name="guided sampling",
+        name=name,
         unit="kept image",
-        plain=lambda: exact.plain(1),
+        plain=lambda: plain.plain(1),
         plain_units=1,
         ours=lambda: at.ours(classes),
         units=classes,
@@ -164,6 +189,7 @@ def comparison(at: Position, exact: Position) -> Comparison:
         differ=differ,
         tolerance=1e-2,
         counted=lambda: exact.ours(classes),
+        goal=goal,
     )
 
 

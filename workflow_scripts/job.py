@@ -18,6 +18,7 @@ from lgd_core.base.image_files import LITTER_KIND
 from lgd_core.base.image_files import describe as describe_files
 from lgd_core.base.leases import lease, lease_folder
 from lgd_core.base.provenance import COMPUTING_PACKAGES, processor, stamp, versions
+from lgd_core.config.prior_files import model_files
 
 # Importing PyTorch takes seconds, and jobs that only gather results or draw do not need it.
 if TYPE_CHECKING:
@@ -167,9 +168,7 @@ PHASE_ORIGIN = ("recipe", "fingerprint", "phase", "phases")
 
 def prior_contents(folders: dict[str, str]) -> str:
     """Return a digest of the configurations and weights in a prior's folders."""
-    kinds = (".json", ".safetensors", ".bin")
-    files = (path for folder in folders.values() for path in Path(folder).rglob("*"))
-    return fingerprint(None, (path for path in files if path.suffix in kinds))
+    return fingerprint(None, (path for folder in folders.values() for path in model_files(folder)))
 
 
 def open_prior(job: Job):

@@ -18,6 +18,7 @@ INDEX = f"{WEIGHTS}.safetensors.index.json"
 # What diffusers loads, the first that is there. It reads .bin files without executing any of them.
 LOADED = (INDEX, f"{WEIGHTS}.safetensors", f"{WEIGHTS}.bin")
 
+PIPELINE_PARTS = ("scheduler", "transformer", "vae")
 AUTOENCODER_FILES = ("config.json", f"{WEIGHTS}*")
 PIPELINE_FILES = (
     "model_index.json",
@@ -39,6 +40,16 @@ def missing_files(folder: str | Path, patterns: Sequence[str]) -> list[str]:
 
 def _counts(path: Path) -> bool:
     return path.is_file() and (path.name in LOADED or not path.name.startswith(WEIGHTS))
+
+
+def model_files(folder: str | Path) -> list[Path]:
+    """Return the configurations and weights of a model: a component, or a pipeline with its parts.
+
+    Other folders in that of a pipeline, such as one with a small decoder, are no part of it.
+    """
+    folders = (Path(folder), *(Path(folder) / part for part in PIPELINE_PARTS))
+    kinds = (".json", ".safetensors", ".bin")
+    return sorted(path for each in folders for path in each.glob("*") if path.suffix in kinds)
 
 
 def is_hub_name(source: str) -> bool:

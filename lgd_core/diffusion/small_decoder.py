@@ -4,6 +4,7 @@ Bohan, "TAESD" (2023) trains one for Stable Diffusion; a small one for a prior o
 trained here, to decode as the prior's autoencoder does.
 """
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -102,4 +103,9 @@ def save_small_decoder(folder: str | Path, decoder: AutoencoderTiny) -> None:
     """Write a small decoder as a folder that diffusers loads, in half precision."""
     with atomic(folder) as temporary:
         decoder.half().save_pretrained(temporary)
+        config = temporary / "config.json"
+        # diffusers writes this key and warns of it when it reads the file.
+        known = json.loads(config.read_text())
+        known.pop("block_out_channels", None)
+        config.write_text(json.dumps(known, indent=2))
         share(temporary)

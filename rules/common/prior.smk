@@ -4,7 +4,7 @@ from pathlib import Path
 
 from lgd_core.config.checks import check_held_out
 from lgd_core.config.divisions import class_runs, phase_count, phases_with
-from lgd_core.config.prior_files import is_hub_name
+from lgd_core.config.prior_files import is_hub_name, model_files
 
 PRIOR = "results/{dataset}/prior_source.json"
 SMALL_DECODER = "results/{dataset}/small_decoder.json"
@@ -46,8 +46,7 @@ def local_files(*sources):
         str(path)
         for folder in sources
         if folder and not is_hub_name(folder)
-        for path in Path(folder).rglob("*.*")
-        if path.suffix in (".json", ".safetensors", ".bin")
+        for path in model_files(folder)
     )
 
 
