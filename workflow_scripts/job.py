@@ -206,7 +206,7 @@ def open_prior(job: Job):
 
 
 def open_small_decoder(job: Job):
-    """Load the small decoder that fetch_small_decoder found.
+    """Load the small decoder that fetch_small_decoder found, after its prior.
 
     Raises UserError if its files have changed since then.
     """
@@ -216,7 +216,7 @@ def open_small_decoder(job: Job):
     facts = read_json(record)
     folder = facts["folder"]
     require_unchanged({"small_decoder": folder}, facts, record)
-    job.origins["small_decoder"] = {key: facts[key] for key in ("recipe", "contents")}
+    job.origins["prior"]["small_decoder"] = {key: facts[key] for key in ("recipe", "contents")}
     return load_small_decoder(folder, job.device, job.snakemake.config["precision"])
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 
 from lgd_core.base.errors import UserError
-from lgd_core.config.models.dataset import DatasetConfig
+from lgd_core.config.models.dataset import DatasetConfig, PriorConfig
 from lgd_core.config.models.images import StoredImageConfig
 from lgd_core.config.models.method import SamplerConfig
-from lgd_core.config.prior_fit import check_fit, check_small_fit
+from lgd_core.config.prior_fit import check_fit, check_small_fit, count_levels
 
 WEIGHTS = "diffusion_pytorch_model"
 INDEX = f"{WEIGHTS}.safetensors.index.json"
@@ -82,6 +82,21 @@ def check_prior(dataset: DatasetConfig, where: str, samplers: Sequence[SamplerCo
     check_contents(source, vae or own, dataset.image, names, prior.labels, samplers)
     if small is not None:
         check_small_decoder(small, dataset.image.channels, vae or own)
+    if prior.small_decoder.source == "train":
+        blocks, levels = prior.small_decoder.train.blocks, _levels(prior, vae or own)
+        if levels not in (None, len(blocks)):
+            raise UserError(
+                f"{where}: prior.small_decoder.train.blocks: found {blocks}, expected {levels} "
+                "numbers, one per width of the prior's autoencoder"
+            )
+
+
+def _levels(prior: PriorConfig, autoencoder: Path | None) -> int | None:
+    """Return the number of resolutions of a prior's autoencoder; None where it is not there yet."""
+    if autoencoder is not None:
+        return count_levels(autoencoder)
+    made = prior.source == "train" and prior.vae is None
+    return len(prior.train.autoencoder.widths) if made else None
 
 
 def _check_files(folder: Path, files: Sequence[str], where: str, kind: str) -> None:

@@ -112,12 +112,17 @@ def check_small_fit(folder: Path, channels: int, autoencoder: Path | None) -> No
     small.require("out_channels", fits, f"{channels}, the image.channels of the data set")
     if autoencoder is None:
         return
-    full = Config(autoencoder / "config.json", AUTOENCODER)
-    latent, levels = full.count("latent_channels"), len(full.values["block_out_channels"])
+    full, levels = Config(autoencoder / "config.json", AUTOENCODER), count_levels(autoencoder)
+    latent = full.count("latent_channels")
     fits = small.values["latent_channels"] == latent
     small.require("latent_channels", fits, f"{latent}, the latent_channels of {full.path}")
     fits = len(small.values["decoder_block_out_channels"]) == levels
     small.require("decoder_block_out_channels", fits, f"{levels} widths, as {full.path} has")
+
+
+def count_levels(autoencoder: Path) -> int:
+    """Return the number of resolutions of the autoencoder in a folder."""
+    return len(Config(autoencoder / "config.json", AUTOENCODER).values["block_out_channels"])
 
 
 def check_transformer(config: Config) -> None:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from lgd_core.base.checkpoints import Checkpoint
 from lgd_core.base.devices import computes_in_half
+from lgd_core.base.errors import UserError
 from lgd_core.base.files import atomic, share
 from lgd_core.base.seeding import epoch_batch, generator
 from lgd_core.config.models.dataset import SmallDecoderTrainConfig
@@ -50,8 +51,16 @@ def load_small_decoder(source: str, device: torch.device, precision: str = "auto
 def build_small_decoder(
     recipe: SmallDecoderTrainConfig, autoencoder: AutoencoderKL
 ) -> AutoencoderTiny:
-    """Build a small autoencoder of the latents of ``autoencoder``; its encoder is not used."""
+    """Build a small autoencoder of the latents of ``autoencoder``; its encoder is not used.
+
+    Raises UserError unless the recipe has a number of blocks for every resolution.
+    """
     config, levels = autoencoder.config, len(autoencoder.config["block_out_channels"])
+    if len(recipe.blocks) != levels:
+        raise UserError(
+            f"prior.small_decoder.train.blocks: found {recipe.blocks}, expected {levels} numbers, "
+            "one per width of the prior's autoencoder"
+        )
     return AutoencoderTiny(
         in_channels=config["in_channels"],
         out_channels=config["out_channels"],
