@@ -1,9 +1,8 @@
 """Reads the inputs of jobs that make increments."""
 
-from collections.abc import Sequence
 from typing import Any
 
-from job import Job, open_prior, open_small_decoder
+from job import Job, open_prior, open_small_decoder, paths_of
 
 from lgd_core.base.tensors import load_tensors
 from lgd_core.config.settings import SeenImages
@@ -71,11 +70,6 @@ def load_artifacts(
     small_decoder = open_small_decoder(job) if inputs.get("small_decoder") else None
     files = {name: paths_of(path) for name, path in inputs.items()}
     return Artifacts(scorer, memory, real, influence, reference, modes, small_decoder, files)
-
-
-def paths_of(path: str | Sequence[str]) -> list[str]:
-    """Return the path or paths of one input as a list."""
-    return [path] if isinstance(path, str) else list(path)
 
 
 def _networks(inputs: Any) -> dict[str, dict[str, Any]]:

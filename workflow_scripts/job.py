@@ -5,7 +5,7 @@ import shutil
 import sys
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -18,7 +18,6 @@ from lgd_core.base.image_files import LITTER_KIND
 from lgd_core.base.image_files import describe as describe_files
 from lgd_core.base.leases import lease, lease_folder
 from lgd_core.base.provenance import COMPUTING_PACKAGES, processor, stamp, versions
-from lgd_core.config.prior_files import model_files
 
 # Importing PyTorch takes seconds, and jobs that only gather results or draw do not need it.
 if TYPE_CHECKING:
@@ -168,6 +167,8 @@ PHASE_ORIGIN = ("recipe", "fingerprint", "phase", "phases")
 
 def prior_contents(folders: dict[str, str]) -> str:
     """Return a digest of the configurations and weights in a prior's folders."""
+    from lgd_core.config.prior_files import model_files  # with pydantic, which few jobs need
+
     return fingerprint(None, (path for folder in folders.values() for path in model_files(folder)))
 
 
@@ -228,6 +229,11 @@ def require_unchanged(folders: dict[str, str], facts: dict, record: str) -> None
             "expected the model unchanged; delete both, or the latter alone if the model is "
             "correct, and run again"
         )
+
+
+def paths_of(path: str | Sequence[str]) -> list[str]:
+    """Return the path or paths of one input as a list."""
+    return [path] if isinstance(path, str) else list(path)
 
 
 def note(job: Job, text: str) -> None:

@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from artifacts import paths_of
-from job import Job
+from job import Job, paths_of
 from torch import Tensor, nn
 
 from lgd_core.config.settings import SeenImages, StudentSettings

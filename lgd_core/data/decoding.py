@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from torchvision.transforms.v2.functional import center_crop, pil_to_tensor, resize
 
 from lgd_core.base.errors import BrokenFileError
 from lgd_core.base.image_files import read_bytes
@@ -69,6 +68,9 @@ def fit(image: Image.Image, size: int, short: int | None = None) -> np.ndarray:
 
     Its short side is resized to ``short``, or else to ``size``, bilinear with antialias.
     """
+    # Two seconds, which the many jobs that decode nothing need not spend.
+    from torchvision.transforms.v2.functional import center_crop, pil_to_tensor, resize
+
     # torchvision's annotation has tensors only, but images work too.
     resized = resize(image, [short or size])  # pyright: ignore[reportArgumentType]
     return pil_to_tensor(center_crop(resized, [size, size])).numpy()
