@@ -47,10 +47,10 @@ def measured(machine: Machine) -> list[dict[str, Any]]:
     calls = [(each, str(machine.device), torch.get_num_threads()) for _, each in grown]
     with context.Pool(1, maxtasksperchild=1) as pool:
         found = pool.starmap(draw_shard, calls, chunksize=1)
+        pool.close()
+        pool.join()
     return [
-        machine.record(
-            "growth", grown=name, **asdict(each), shard_seconds=seconds, memory_mb=memory
-        )
+        machine.record("growth", grown=name, **asdict(each), seconds=seconds, memory_mb=memory)
         for (name, each), (seconds, memory) in zip(grown, found, strict=True)
     ]
 
@@ -76,8 +76,9 @@ def draw_shard(increment: Increment, device: str, threads: int) -> tuple[float, 
         guidance={"learnability": LearnabilityConfig(strength=scale.strengths[0])},
     )
     artifacts = Artifacts(scorer_of(scale, place))
+    before = peak_memory(place)
     draw(prior, artifacts, replace(spec, positions=1), Checkpoint(None))
-    before, start = peak_memory(place), time.perf_counter()
+    start = time.perf_counter()
     draw(prior, artifacts, spec, Checkpoint(None))
     return time.perf_counter() - start, peak_memory(place) - before
 

@@ -62,6 +62,8 @@ def test_the_ratio_is_that_of_the_seconds_per_unit(records: list[dict]) -> None:
 def test_growth_counts_what_grows(records: list[dict]) -> None:
     grown = [record for record in records if record["benchmark"] == "growth"]
     assert {record["grown"] for record in grown} == set(tables.GROWN)
+    assert all(record["seconds"] > 0 and record["memory_mb"] > 0 for record in grown)
+    assert not tables.growth(records).isna().any(axis=None)
     for name in tables.GROWN:
         small, large = (record[name] for record in grown if record["grown"] == name)
         assert large == 2 * small
