@@ -84,7 +84,7 @@ prior: install  ## Train a prior that ships with the project, and measure it
 
 bench: install  ## Measure the project beside the plain way, on a CPU: minutes
 	$(MALLOC) $(BIN)/python -m benchmarks
-	$(BIN)/python -m lgd_core.figures.benchmarks results/benchmarks.jsonl results/benchmarks.png
+	$(BIN)/python -m lgd_core.figures.benchmarks results/benchmarks.jsonl results/growth.png
 
 bench-gpu:  ## Measure on a GPU, with this machine's torch and the packages in wheels/
 	benchmarks/gpu.sh
