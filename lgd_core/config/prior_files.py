@@ -65,25 +65,31 @@ def check_prior(dataset: DatasetConfig, where: str, samplers: Sequence[SamplerCo
     recipe's file. What comes from the hub, or is still to be trained, is checked once it is there.
     """
     prior = dataset.prior
-    source, vae, small = (
-        None if name in (None, "train") or is_hub_name(name) else Path(name)
-        for name in (prior.source, prior.vae, prior.small_decoder.source)
-    )
+    source, vae = _local(prior.source), _local(prior.vae)
     if vae is not None:
         _check_files(vae, AUTOENCODER_FILES, f"{where}: prior.vae", "AutoencoderKL")
     if source is not None:
         files = PIPELINE_FILES if prior.vae else PRIOR_FILES
         _check_files(source, files, f"{where}: prior.source", "DiTPipeline")
-    if small is not None:
-        key = f"{where}: prior.small_decoder.source"
-        _check_files(small, AUTOENCODER_FILES, key, "AutoencoderTiny")
     own = None if source is None or prior.vae else source / "vae"
     names = dataset.class_names if prior.labels else dataset.class_ids
     check_contents(source, vae or own, dataset.image, names, prior.labels, samplers)
+
+
+def check_small_source(dataset: DatasetConfig, where: str) -> None:
+    """Raise UserError unless a data set's small decoder is whole and fits its prior and images.
+
+    ``where`` names the recipe's file. One from the hub is checked once it is there.
+    """
+    prior = dataset.prior
+    source, vae, small = map(_local, (prior.source, prior.vae, prior.small_decoder.source))
+    autoencoder = vae or (None if source is None or prior.vae else source / "vae")
     if small is not None:
-        check_small_decoder(small, dataset.image.channels, vae or own)
+        key = f"{where}: prior.small_decoder.source"
+        _check_files(small, AUTOENCODER_FILES, key, "AutoencoderTiny")
+        check_small_decoder(small, dataset.image.channels, autoencoder)
     if prior.small_decoder.source == "train":
-        blocks, levels = prior.small_decoder.train.blocks, _levels(prior, vae or own)
+        blocks, levels = prior.small_decoder.train.blocks, _levels(prior, autoencoder)
         if levels not in (None, len(blocks)):
             raise UserError(
                 f"{where}: prior.small_decoder.train.blocks: found {blocks}, expected {levels} "
@@ -97,6 +103,11 @@ def _levels(prior: PriorConfig, autoencoder: Path | None) -> int | None:
         return count_levels(autoencoder)
     made = prior.source == "train" and prior.vae is None
     return len(prior.train.autoencoder.widths) if made else None
+
+
+def _local(source: str | None) -> Path | None:
+    """Return the folder that a source names; None for the hub's, and for one still to be made."""
+    return None if source in (None, "train") or is_hub_name(source) else Path(source)
 
 
 def _check_files(folder: Path, files: Sequence[str], where: str, kind: str) -> None:

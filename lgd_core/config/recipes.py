@@ -28,7 +28,7 @@ from lgd_core.config.models.method import FinetuneConfig, MethodConfig
 from lgd_core.config.models.protocol import ProtocolConfig
 from lgd_core.config.models.sweep import ResolvedSweep, SweepConfig
 from lgd_core.config.plain import Keys
-from lgd_core.config.prior_files import check_prior
+from lgd_core.config.prior_files import check_prior, check_small_source
 from lgd_core.config.schema import check, fill_defaults, merge, suggest
 from lgd_core.config.settings import StudentSettings
 from lgd_core.config.sources import list_source, source_folder, watch_source
@@ -396,6 +396,10 @@ class Recipes:
         methods = (self.resolved(dataset, name) for name in self.run.methods)
         samplers = [m.sampler for m in methods if m.source == "prior"]
         check_prior(self.dataset(dataset), f"config/datasets/{dataset}.yaml", samplers)
+
+    def check_small_decoder(self, dataset: str) -> None:
+        """Raise UserError unless a small decoder that is here fits the data set and its prior."""
+        check_small_source(self.dataset(dataset), f"config/datasets/{dataset}.yaml")
 
 
 def _undescribed(recipe: Keys) -> Keys:

@@ -22,6 +22,7 @@ def prior_files(wildcards):
 
 def small_decoder_files(wildcards):
     """Return the local files of a data set's small decoder, those that need no download."""
+    checked(RECIPES.check_small_decoder, wildcards.dataset)
     source = dataset_of(wildcards).prior.small_decoder.source
     if source == "train":
         return [f"results/{wildcards.dataset}/small_decoder"]

@@ -42,6 +42,7 @@ def test_everything_is_measured_and_stamped(records: list[dict]) -> None:
     assert {record["benchmark"] for record in records} == {
         "matrix products",
         "guided sampling",
+        "guided sampling, small decoder",
         "parts of guided sampling",
         "training",
         "growth",

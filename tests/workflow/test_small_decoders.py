@@ -9,7 +9,7 @@ from lgd_core.base.tensors import load_tensors
 
 RECIPE = """
       prior:
-        small_decoder: {source: train, train: {width: 8, blocks: [1, 0], steps: 30, batch: 16}}
+        small_decoder: {train: {blocks: [1, 0], steps: 30, batch: 16}}
 """
 CANDIDATES = "results/digits/lgd/s0/k1/candidates/0of1.safetensors"
 
