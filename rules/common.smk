@@ -13,6 +13,7 @@ from lgd_core.config.stages import (
     canonical,
     class_names,
     difficulty_settings,
+    dynamics_settings,
     draw_settings,
     drawn_images,
     learner_settings,

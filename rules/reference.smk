@@ -1,6 +1,34 @@
 """The reference model, which understands the real images."""
 
 
+rule watch_training:
+    """Train networks on all real training images, and score how they learn each."""
+    input:
+        arrays("train"),
+    output:
+        dynamics=DYNAMICS,
+    log:
+        "results/logs/watch_training/{dataset}.log",
+    benchmark:
+        "results/benchmarks/watch_training/{dataset}.tsv"
+    priority: INCREMENTS_FIRST
+    conda:
+        "../environment.yml"
+    threads: HALF_THE_CORES
+    resources:
+        gpu=GPU,
+    params:
+        settings=lambda wildcards: stage(
+            "watch_training",
+            1,
+            dynamics=dynamics_settings(dataset_of(wildcards)),
+            network=trained_images(dataset_of(wildcards)),
+        ),
+        source=where_images_lie,
+    script:
+        "../workflow_scripts/watch_training.py"
+
+
 rule train_reference:
     """Train the reference model on all real training images, or read weights of it."""
     input:

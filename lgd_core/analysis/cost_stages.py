@@ -113,6 +113,7 @@ def _before_drawing(comparison: Comparison) -> list[Stage]:
     return [
         Stage("train_prior", SHARED, trained),
         Stage("train_reference", SHARED, trained or comparison.users(("train_reference",))),
+        Stage("watch_training", SHARED, comparison.users(("watch_training",))),
         Stage("train_surrogate", SHARED, influence),
         Stage("influence_gradients", SHARED, influence),
         Stage("encode_dataset", SHARED, [m for m in comparison.owners if m in encoded]),

@@ -40,8 +40,8 @@ def needs(method: MethodConfig, increment: int) -> set[str]:
     """Return the artifacts that an increment of a method is made from, beside the prior.
 
     They are ``originals`` and ``train``, real images as stored and as networks see them;
-    ``reference``, ``learner``, ``influence``, ``modes``, ``small_decoder``; ``memory``, the
-    increments so far.
+    ``reference``, ``learner``, ``influence``, ``modes``, ``dynamics``, ``small_decoder``;
+    ``memory``, the increments so far.
     """
     return image_sources()[method.source].needs(method, increment)
 

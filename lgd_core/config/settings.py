@@ -154,6 +154,16 @@ class WatchedSettings(Config):
     weight_decay: float
 
 
+class DynamicsSettings(Config):
+    """Training of networks whose learning of every image is scored, see networks.dynamics."""
+
+    architecture: str
+    seed: int
+    networks: int
+    early: int
+    training: TrainingSettings
+
+
 class AloneSettings(TrainingSettings):
     """Training of a network on one increment alone, see students.cross_accuracies."""
 

@@ -22,12 +22,14 @@ from lgd_core.config.settings import (
     AloneSettings,
     ClassNames,
     DrawSettings,
+    DynamicsSettings,
     SeedSettings,
     SeenImages,
     SourceSettings,
     StoredImages,
     StudentSettings,
     TaughtSettings,
+    TrainingSettings,
     WatchedSettings,
 )
 
@@ -262,6 +264,19 @@ def redundancy_settings(dataset: DatasetConfig) -> AloneSettings:
     """Return the protocol of a network that is trained on one increment alone."""
     keys = dataset.evaluation.model_dump(include={"batch", "lr", "weight_decay", "cutmix"})
     return AloneSettings(**keys | dataset.redundancy.model_dump(), evaluations=1)
+
+
+def dynamics_settings(dataset: DatasetConfig) -> DynamicsSettings:
+    """Return the protocol of the networks whose learning of every real image is scored."""
+    own, reference = dataset.dynamics, dataset.reference
+    keys = reference.model_dump(include={"epochs", "batch", "lr", "weight_decay"})
+    return DynamicsSettings(
+        architecture=own.architecture or reference.architecture,
+        seed=own.seed,
+        networks=own.networks,
+        early=own.early,
+        training=TrainingSettings(**keys, cutmix=False, evaluations=None),
+    )
 
 
 def difficulty_settings(dataset: DatasetConfig) -> WatchedSettings:

@@ -150,6 +150,7 @@ def artifacts_before(wildcards, drawers):
     artifacts = {
         ("train_reference",): REFERENCE.format(**first),
         ("influence_gradients",): INFLUENCE.format(**first),
+        ("watch_training",): DYNAMICS.format(**first),
     }
     for method, drawer in drawers.items():
         if tuner := prior_owner(drawer.recipe, method):

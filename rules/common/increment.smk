@@ -9,6 +9,7 @@ from lgd_core.config.external import list_seed
 from lgd_core.config.methods import SEED_SOURCES, needs, prior_owner
 from lgd_core.distill.guidances.modes import mode_settings
 
+DYNAMICS = "results/{dataset}/dynamics.safetensors"
 INFLUENCE = "results/{dataset}/influence/gradients.safetensors"
 SEED = "results/{dataset}/{method}/s{seed}/k0/increment.safetensors"
 SEED_RECORD = "results/{dataset}/{method}/s{seed}/k0/seed_listing.json"
@@ -24,6 +25,7 @@ ARTIFACTS = {
     "modes": lambda wildcards, k: modes_of(wildcards, k),
     "memory": lambda wildcards, k: increments_before(wildcards, k),
     "learner": lambda wildcards, k: previous_learner(wildcards),
+    "dynamics": lambda wildcards, k: DYNAMICS.format(**wildcards),
     "small_decoder": lambda wildcards, k: SMALL_DECODER.format(**wildcards),
 }
 

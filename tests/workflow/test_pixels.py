@@ -10,8 +10,8 @@ from conftest import copy_of, kill, start, wait_for
 
 from lgd_core.base.tensors import load_tensors
 
-METHODS = ["herding", "kcenter", "rded", "dm", "idc1"]
-RUN = ("--config", "methods=[herding,kcenter,rded,dm,idc1]", "ipc=[10]")
+METHODS = ["herding", "kcenter", "forgetting", "ccs", "rded", "dm", "idc1"]
+RUN = ("--config", f"methods=[{','.join(METHODS)}]", "ipc=[10]")
 TABLE = "results/digits_ipc10/table.csv"
 INCREMENT = "results/digits/{}/s0/k{}/increment.safetensors"
 IDC = "results/digits/idc1/s0/k0"
@@ -75,6 +75,23 @@ def test_coresets_are_training_images_and_increments_share_none(baselines):
     )
     assert first | second <= known
     assert not first & second
+
+
+def test_images_are_pruned_by_how_a_network_learned_them(baselines):
+    folder = baselines.folder / "results/digits"
+    real = np.load(folder / "data/originals_images.npy")
+    rows = {image.tobytes(): row for row, image in enumerate(real)}
+    scores, metadata = load_tensors(folder / "dynamics.safetensors")
+    assert metadata["recipe"]["dynamics"]["training"]["epochs"] == 6, "those of the reference"
+    images, known = images_of(baselines, "forgetting")
+    chosen = [rows[image.numpy().tobytes()] for image in images]
+    labels = np.load(folder / "data/originals_labels.npy")
+    assert labels[chosen].tolist() == [label for label in range(10) for _ in range(10)]
+    for label in range(10):
+        own = scores["forgetting"][labels == label].sort(descending=True).values[:10]
+        found = scores["forgetting"][chosen[10 * label : 10 * label + 10]]
+        assert found.tolist() == own.tolist()
+    assert known["recipe"]["method"]["draw"]["keys"]["pruning"]["score"] == "forgetting"
 
 
 def test_networks_see_four_images_in_each_that_idc_stores(baselines):

@@ -307,6 +307,23 @@ class DifficultyConfig(Config):
     epochs: int = Field(default=50, ge=2, description="Epochs over the set.")
 
 
+class DynamicsConfig(Config):
+    """The scores of how real images are learned: networks like a trained reference, at its rate,
+    batch, decay and epochs, on all training images.
+    """
+
+    architecture: str | None = Field(
+        default=None, description="Architecture of the networks; null means reference.architecture."
+    )
+    seed: Natural = Field(default=0, description="Seed of the networks.")
+    networks: Count = Field(
+        default=1, description="Networks over which scores are averaged; EL2N's authors take 10."
+    )
+    early: Count = Field(
+        default=10, description="Epochs from the first on over which EL2N is averaged."
+    )
+
+
 class DatasetConfig(Config):
     """A data set with its prior, reference model and evaluation protocol."""
 
@@ -331,6 +348,7 @@ class DatasetConfig(Config):
     evaluation: EvaluationConfig = Field(default_factory=EvaluationConfig)
     redundancy: RedundancyConfig = Field(default_factory=RedundancyConfig)
     difficulty: DifficultyConfig = Field(default_factory=DifficultyConfig)
+    dynamics: DynamicsConfig = Field(default_factory=DynamicsConfig)
     protocols: dict[str, dict[Any, Any]] = Field(
         default={},
         description=(
