@@ -627,7 +627,10 @@ def imagewoof(folder, item, **changes):
         ),
         (
             {},
-            {"recipes": {"lgd": {"guidance": {"decoder": "small"}}}},
+            {
+                "recipes": {"lgd": {"guidance": {"decoder": "small"}}},
+                "prior__small_decoder": {"source": None},
+            },
             ["guidance.decoder: found small", "prior.small_decoder.source is null"],
         ),
     ],
