@@ -72,7 +72,8 @@ class Comparison(Generic[Result]):
         slows both. Raises AssertionError where results differ.
         """
         difference = self.differ(*(way() for way in self.checked))
-        assert difference <= self.tolerance, f"{self.name}: results differ by {difference}"
+        if not difference <= self.tolerance:
+            raise AssertionError(f"{self.name}: results differ by {difference}")
         operations = None if self.counted is None else operations_of(self.counted) / self.units
         pairs = [
             (machine.seconds(self.plain)[0], machine.seconds(self.ours)[0])

@@ -72,7 +72,7 @@ def prior_of(size: str, device: torch.device, max_batch: int, half: bool) -> Pri
         source, precision = ROOT / "priors" / "fashionmnist", "bf16" if half else "fp32"
         return load_prior(str(source), device, max_batch=max_batch, precision=precision)
     torch.manual_seed(0)
-    transformer, autoencoder = _toy() if size == "toy" else _dit_xl()
+    transformer, autoencoder = _toy() if size == "toy" else dit_xl()
     for part in (transformer, autoencoder):
         place(part, device).eval().requires_grad_(False)
     learned = transformer.out_channels == 2 * transformer.config["in_channels"]
@@ -88,7 +88,8 @@ def _toy() -> tuple[DiTTransformer2DModel, AutoencoderKL]:
     return build_transformer(transformer, autoencoder, classes=10), autoencoder
 
 
-def _dit_xl() -> tuple[DiTTransformer2DModel, AutoencoderKL]:
+def dit_xl() -> tuple[DiTTransformer2DModel, AutoencoderKL]:
+    """Return DiT-XL/2 at 256 pixels and Stable Diffusion's autoencoder, with random weights."""
     transformer = DiTTransformer2DModel(
         num_attention_heads=16,
         attention_head_dim=72,

@@ -22,10 +22,12 @@ def measured(machine: Machine, folder: Path, targets: Sequence[str]) -> list[dic
 
     ``targets`` are the words after ``snakemake -n`` whose plan is timed.
     """
-    plan = seconds([sys.executable, "-m", "snakemake", "-n", "--quiet", *targets], ROOT, 3)
+    plan = seconds(
+        [sys.executable, "-m", "snakemake", "-n", "--quiet", *targets], ROOT, machine.repeats
+    )
     records = [machine.record("plan", command=" ".join(targets), seconds=plan)]
     for rule, times in recorded(folder).items():
-        imports = seconds([sys.executable, "-c", imports_of(rule)], SCRIPTS, 2)
+        imports = seconds([sys.executable, "-c", imports_of(rule)], SCRIPTS, machine.repeats)
         records.append(
             machine.record("imports", rule=rule, jobs=len(times), seconds=sum(times), each=imports)
         )

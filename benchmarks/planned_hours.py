@@ -1,6 +1,6 @@
 """Compute the hours of two tables on an H100, from counted operations; nothing is run.
 
-``python benchmarks/planned_hours.py`` prints the tables in docs/imagenet.md and in
+``python -m benchmarks.planned_hours`` prints the tables in docs/imagenet.md and in
 docs/performance.md. A pass of a network is counted by PyTorch on tensors without memory, at full
 size; how many passes an image takes follows from the recipes, as in the figure ``cost``. A backward
 pass counts as two forward passes.
@@ -12,10 +12,11 @@ from functools import cache, cached_property
 
 import pandas as pd
 import torch
-from diffusers import AutoencoderKL, AutoencoderTiny, DiTTransformer2DModel
+from diffusers import AutoencoderTiny
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.networks import dit_xl
 from lgd_core.analysis.network_evaluations import drawing_evaluations
 from lgd_core.config.kinds import Amounts
 from lgd_core.config.models.method import MethodConfig
@@ -43,17 +44,7 @@ def counted(module: nn.Module, *inputs: torch.Tensor, **more: torch.Tensor) -> f
 def prior_operations() -> dict[str, float]:
     """Return the operations of a forward pass of one image by part of the prior, at full size."""
     with torch.device("meta"):
-        transformer = DiTTransformer2DModel(
-            num_attention_heads=16, attention_head_dim=72, num_layers=28, out_channels=8
-        )
-        autoencoder = AutoencoderKL(
-            down_block_types=("DownEncoderBlock2D",) * 4,
-            up_block_types=("UpDecoderBlock2D",) * 4,
-            block_out_channels=(128, 256, 512, 512),
-            layers_per_block=2,
-            latent_channels=4,
-            sample_size=256,
-        )
+        transformer, autoencoder = dit_xl()
         latents, image = torch.empty(1, 4, 32, 32), torch.empty(1, 3, 256, 256)
         label = torch.zeros(1, dtype=torch.long)
         return {

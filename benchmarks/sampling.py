@@ -130,7 +130,7 @@ class Position:
         decode = self.small_decoder or self.plain_image
         score = self.plain_score(decode(x0), y)
         (up,) = torch.autograd.grad(score.sum(), x, retain_graph=True)
-        known = self.memory[y].flatten(2).to(x.device)
+        known = self.memory[y.cpu()].flatten(2).to(x.device)
         similarity = F.cosine_similarity(x0.flatten(1)[:, None], known, dim=2).amax(1)
         (near,) = torch.autograd.grad(similarity.sum(), x)
         rms = noise.numel() ** 0.5 if self.scale.norms[0] == "rms" else 1.0
@@ -193,64 +193,91 @@ def _comparison(
     )
 
 
-def parts(at: Position, machine: Machine) -> dict[str, Any]:
-    """Return a record of the seconds per kept image of each part, all candidates in one batch.
+@dataclass(frozen=True)
+class Parts:
+    """The parts of drawing a position, each for all candidates in one batch.
 
-    The rest of a position's time is the scheduler's step, the noise, and what binds the parts.
+    ``x`` (N, c, h, w) are latents, ``labels`` (N,) their classes.
     """
-    scale, prior, device = at.scale, at.prior, machine.device
-    guided = scale.window[1] - scale.window[0] + 1
-    labels = torch.arange(scale.classes, device=device).repeat_interleave(scale.candidates)
-    count = len(labels)
-    x = torch.randn(count, *prior.latent_shape, generator=generator("x")).to(device)
-    with torch.no_grad():
-        images = prior.micro_batches.map("decoding", prior.decode, x)
-    deviation = DeviationGuidance(at.memory.to(device), scale.strengths[1], scale.norms[1])
-    alpha, flat = torch.tensor(0.5, device=device), torch.tensor(0.1, device=device)
 
-    def uphill(work: str, score: Callable[[Tensor, Tensor], Tensor], at: Tensor) -> Tensor:
+    at: Position
+    x: Tensor
+    labels: Tensor
+
+    def denoise(self) -> Tensor:
+        """Predict the noise, with classifier-free guidance."""
+        with torch.no_grad():
+            return predict_noise(
+                self.at.prior, self.x, 500, self.labels, self.scale.cfg_scale, None
+            )
+
+    def decode(self) -> Tensor:
+        """Decode latents, without gradients."""
+        with torch.no_grad():
+            return self.at.prior.micro_batches.map("guidance", self.at.prior.decode, self.x)
+
+    def through_decoder(self) -> Tensor:
+        """Differentiate the sum of decoded pixels."""
+        decode = self.at.prior.decode
+        return self.uphill("guidance", lambda x0, labels: decode(x0).flatten(1).sum(1), self.x)
+
+    def through_networks(self, images: Tensor) -> Tensor:
+        """Differentiate the learnability of images on [0, 1]."""
+        return self.uphill("learner", self.at.scorer, images)
+
+    def deviate(self) -> Tensor:
+        """Return the change of the noise by deviation from the nearest latent."""
+        deviation = DeviationGuidance(
+            self.at.memory.to(self.x.device), self.scale.strengths[1], self.scale.norms[1]
+        )
+        x_t, alpha, beta = self.x.clone().requires_grad_(True), *torch.tensor([0.5, 0.1])
+        step = DenoisingStep(x_t, self.x, 2 * x_t, alpha, self.labels, beta, beta, self.labels)
+        return deviation(step)
+
+    def select(self) -> Tensor:
+        """Decode final images as they are stored, and score them."""
+        stored = self.at.prior.decode_images(self.x).to(self.x.device)
+        with torch.inference_mode():
+            return self.at.scorer(stored.float() / 255, self.labels)
+
+    def uphill(self, work: str, score: Callable[[Tensor, Tensor], Tensor], at: Tensor) -> Tensor:
+        """Return the gradient of a score (N,) with respect to what it scores."""
+
         def gradient(at: Tensor, labels: Tensor) -> Tensor:
             at = at.clone().requires_grad_(True)
             return torch.autograd.grad(score(at, labels).sum(), at)[0]
 
-        return prior.micro_batches.map(work, gradient, at, labels)
+        return self.at.prior.micro_batches.map(work, gradient, at, self.labels)
 
-    def through_decoder() -> Tensor:
-        return uphill("guidance", lambda x0, labels: prior.decode(x0).flatten(1).sum(1), x)
+    @property
+    def scale(self) -> Scale:
+        return self.at.scale
 
-    @torch.no_grad()
-    def decoded() -> Tensor:
-        return prior.micro_batches.map("guidance", prior.decode, x)
 
-    @torch.no_grad()
-    def denoised() -> Tensor:
-        return predict_noise(prior, x, 500, labels, scale.cfg_scale, None)
+def parts(at: Position, machine: Machine) -> dict[str, Any]:
+    """Return a record of the seconds per kept image of each part.
 
-    def deviated() -> Tensor:
-        moved = x.clone().requires_grad_(True)
-        step = DenoisingStep(moved, x, moved * 2, alpha, labels, flat, flat, labels)
-        return deviation(step)
-
-    def selected() -> Tensor:
-        stored = prior.decode_images(x)
-        with torch.inference_mode():
-            return at.scorer(stored.to(device).float() / 255, labels)
+    The rest of a position's time is the scheduler's step, the noise, and what binds the parts.
+    """
+    scale, device = at.scale, machine.device
+    guided = scale.window[1] - scale.window[0] + 1
+    labels = torch.arange(scale.classes, device=device).repeat_interleave(scale.candidates)
+    x = torch.randn(len(labels), *at.prior.latent_shape, generator=generator("x")).to(device)
+    drawn = Parts(at, x, labels)
+    images = drawn.decode()
 
     def timed(work: Callable[[], Tensor], times: int) -> float:
         machine.seconds(work)
         seconds = median(machine.seconds(work)[0] for _ in range(3 * machine.repeats))
         return seconds * times / scale.classes
 
-    forward = timed(decoded, guided)
-    return machine.record(
-        "parts of guided sampling",
-        unit="kept image",
-        seconds={
-            "transformer": timed(denoised, scale.steps),
-            "decoder forward": forward,
-            "decoder backward": timed(through_decoder, guided) - forward,
-            "learner and reference": timed(lambda: uphill("learner", at.scorer, images), guided),
-            "deviation": timed(deviated, guided),
-            "selection": timed(selected, 1),
-        },
-    )
+    forward = timed(drawn.decode, guided)
+    seconds = {
+        "transformer": timed(drawn.denoise, scale.steps),
+        "decoder forward": forward,
+        "decoder backward": timed(drawn.through_decoder, guided) - forward,
+        "learner and reference": timed(lambda: drawn.through_networks(images), guided),
+        "deviation": timed(drawn.deviate, guided),
+        "selection": timed(drawn.select, 1),
+    }
+    return machine.record("parts of guided sampling", unit="kept image", seconds=seconds)

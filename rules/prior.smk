@@ -88,6 +88,7 @@ rule fetch_small_decoder:
     """Find or download the small decoder's files, and record their digest."""
     input:
         small_decoder_files,
+        prior=PRIOR,
     output:
         facts=SMALL_DECODER,
     log:

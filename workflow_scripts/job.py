@@ -166,7 +166,7 @@ PHASE_ORIGIN = ("recipe", "fingerprint", "phase", "phases")
 
 
 def prior_contents(folders: dict[str, str]) -> str:
-    """Return a digest of the configurations and weights in a prior's folders."""
+    """Return a digest of the configurations and weights in the folders of a prior or of a part."""
     from lgd_core.config.prior_files import model_files  # with pydantic, which few jobs need
 
     return fingerprint(None, (path for folder in folders.values() for path in model_files(folder)))

@@ -112,6 +112,7 @@ def _before_drawing(comparison: Comparison) -> list[Stage]:
     encoded = {user for stage in clustered for user in stage.used_by}
     return [
         Stage("train_prior", SHARED, trained),
+        Stage("train_small_decoder", SHARED, comparison.users(("train_small_decoder",))),
         Stage("train_reference", SHARED, trained or comparison.users(("train_reference",))),
         Stage("watch_training", SHARED, comparison.users(("watch_training",))),
         Stage("train_surrogate", SHARED, influence),

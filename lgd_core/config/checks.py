@@ -2,7 +2,7 @@
 
 from lgd_core.base.errors import UserError
 from lgd_core.config.kinds import image_sources
-from lgd_core.config.methods import needs
+from lgd_core.config.methods import is_guided
 from lgd_core.config.models.base import DisagreementError
 from lgd_core.config.models.dataset import DatasetConfig
 from lgd_core.config.models.method import MethodConfig
@@ -23,7 +23,8 @@ def check_method(method: MethodConfig, dataset: DatasetConfig, where: str) -> No
         image_sources()[method.source].check(method, dataset)
     except DisagreementError as error:
         raise UserError(f"{where}: {error.key}: {error}") from None
-    if "small_decoder" in needs(method, 1) and dataset.prior.small_decoder.source is None:
+    through_small = is_guided(method) and method.guidance.decoder == "small"
+    if through_small and dataset.prior.small_decoder.source is None:
         raise UserError(
             f"{where}: guidance.decoder: found small, expected full, since the data set's "
             "prior.small_decoder.source is null"

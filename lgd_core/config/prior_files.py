@@ -11,7 +11,7 @@ from lgd_core.base.errors import UserError
 from lgd_core.config.models.dataset import DatasetConfig, PriorConfig
 from lgd_core.config.models.images import StoredImageConfig
 from lgd_core.config.models.method import SamplerConfig
-from lgd_core.config.prior_fit import check_fit, check_small_fit, count_levels
+from lgd_core.config.prior_fit import check_blocks, check_fit, check_small_fit, count_levels
 
 WEIGHTS = "diffusion_pytorch_model"
 INDEX = f"{WEIGHTS}.safetensors.index.json"
@@ -88,13 +88,9 @@ def check_small_source(dataset: DatasetConfig, where: str) -> None:
         key = f"{where}: prior.small_decoder.source"
         _check_files(small, AUTOENCODER_FILES, key, "AutoencoderTiny")
         check_small_decoder(small, dataset.image.channels, autoencoder)
-    if prior.small_decoder.source == "train":
-        blocks, levels = prior.small_decoder.train.blocks, _levels(prior, autoencoder)
-        if levels not in (None, len(blocks)):
-            raise UserError(
-                f"{where}: prior.small_decoder.train.blocks: found {blocks}, expected {levels} "
-                "numbers, one per width of the prior's autoencoder"
-            )
+    levels = _levels(prior, autoencoder)
+    if prior.small_decoder.source == "train" and levels is not None:
+        check_blocks(prior.small_decoder.train.blocks, levels)
 
 
 def _levels(prior: PriorConfig, autoencoder: Path | None) -> int | None:

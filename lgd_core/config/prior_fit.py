@@ -120,6 +120,15 @@ def check_small_fit(folder: Path, channels: int, autoencoder: Path | None) -> No
     small.require("decoder_block_out_channels", fits, f"{levels} widths, as {full.path} has")
 
 
+def check_blocks(blocks: Sequence[int], levels: int) -> None:
+    """Raise UserError unless a small decoder's recipe has a number for each of so many levels."""
+    if len(blocks) != levels:
+        raise UserError(
+            f"prior.small_decoder.train.blocks: found {blocks}, expected {levels} numbers, one per "
+            "width of the prior's autoencoder"
+        )
+
+
 def count_levels(autoencoder: Path) -> int:
     """Return the number of resolutions of the autoencoder in a folder."""
     return len(Config(autoencoder / "config.json", AUTOENCODER).values["block_out_channels"])

@@ -24,7 +24,7 @@ from lgd_core.base.files import share, system_error
 from lgd_core.base.seeding import epoch_batch, generator
 from lgd_core.config.models.dataset import (
     AutoencoderConfig,
-    SmallDecoderTrainConfig,
+    OptimisedConfig,
     TransformerConfig,
 )
 from lgd_core.diffusion.priors import (
@@ -86,7 +86,7 @@ def build_transformer(
 def optimise(
     model: Model,
     loss_at: Callable[[int], Tensor],
-    recipe: AutoencoderConfig | TransformerConfig | SmallDecoderTrainConfig,
+    recipe: OptimisedConfig,
     name: str,
     checkpoint: Checkpoint,
 ) -> tuple[Model, float]:

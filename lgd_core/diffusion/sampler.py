@@ -9,7 +9,7 @@ from diffusers.schedulers.scheduling_ddpm import DDPMSchedulerOutput
 from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 
-from lgd_core.config.models.method import SchedulerName
+from lgd_core.config.models.method import SchedulerName, guided_steps, inside
 from lgd_core.diffusion.guidance import DenoisingStep, Guidance
 from lgd_core.diffusion.priors import Prior
 from lgd_core.diffusion.schedulers import Scheduler, adds_noise, next_timestep
@@ -39,13 +39,11 @@ class Sampling:
     @property
     def guided(self) -> range:
         """The step indices at which guidance acts, in the order in which they are reached."""
-        first, last = self.window
-        return range(last, first - 1, -self.every)
+        return guided_steps(self.window, self.every)
 
     def scale_at(self, index: int) -> float:
         """Return the scale of classifier-free guidance at a step index; 1 where it does not act."""
-        first, last = self.cfg_window or (0, self.steps - 1)
-        return self.cfg_scale if first <= index <= last else 1.0
+        return self.cfg_scale if inside(self.cfg_window, index) else 1.0
 
 
 @dataclass(frozen=True)

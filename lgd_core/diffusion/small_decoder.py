@@ -17,10 +17,10 @@ from torch import Tensor
 
 from lgd_core.base.checkpoints import Checkpoint
 from lgd_core.base.devices import computes_in_half
-from lgd_core.base.errors import UserError
 from lgd_core.base.files import atomic, share
 from lgd_core.base.seeding import epoch_batch, generator
 from lgd_core.config.models.dataset import SmallDecoderTrainConfig
+from lgd_core.config.prior_fit import check_blocks
 from lgd_core.diffusion.prior_training import encode, optimise
 from lgd_core.diffusion.priors import decoded_by, load_component, on_device
 
@@ -56,11 +56,7 @@ def build_small_decoder(
     Raises UserError unless the recipe has a number of blocks for every resolution.
     """
     config, levels = autoencoder.config, len(autoencoder.config["block_out_channels"])
-    if len(recipe.blocks) != levels:
-        raise UserError(
-            f"prior.small_decoder.train.blocks: found {recipe.blocks}, expected {levels} numbers, "
-            "one per width of the prior's autoencoder"
-        )
+    check_blocks(recipe.blocks, levels)
     return AutoencoderTiny(
         in_channels=config["in_channels"],
         out_channels=config["out_channels"],

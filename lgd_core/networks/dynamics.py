@@ -106,7 +106,7 @@ def watch_training(
             model = build_network(spec, *key, number).to(data.device)
             more, loss_on = {"dynamics": dynamics}, watched_loss(dynamics)
             train_epochs(
-                model, data, recipe.training, (*key, number), own, name, loss_on, nothing, more=more
+                model, data, recipe.training, (*key, number), own, name, loss_on, no_rows, more=more
             )
             done = dynamics.scores()
             own.save("scores", done)
@@ -114,6 +114,6 @@ def watch_training(
     return {name: torch.stack([one[name] for one in found]).mean(0) for name in SCORES}
 
 
-def nothing(epoch: int, loss: float) -> list[float]:
-    """Return no rows: of an epoch nothing is kept but what dynamics have noted."""
+def no_rows(epoch: int, loss: float) -> list[float]:
+    """Return no rows of an epoch: what is kept of it is what dynamics have noted."""
     return []

@@ -152,6 +152,8 @@ def artifacts_before(wildcards, drawers):
         ("influence_gradients",): INFLUENCE.format(**first),
         ("watch_training",): DYNAMICS.format(**first),
     }
+    if dataset_of(wildcards).prior.small_decoder.source == "train":
+        artifacts["train_small_decoder",] = SMALL_DECODER.format(**first)
     for method, drawer in drawers.items():
         if tuner := prior_owner(drawer.recipe, method):
             phases = phases_of(wildcards.dataset, tuner)

@@ -1,5 +1,6 @@
 """The benchmarks run as their documentation says, and both ways that they compare agree."""
 
+import json
 import os
 import re
 import subprocess
@@ -29,11 +30,11 @@ def call(folder: Path, *words: str) -> subprocess.CompletedProcess:
 
 @pytest.fixture(scope="module")
 def records(tmp_path_factory: pytest.TempPathFactory) -> list[dict]:
-    """Records of everything at toy size except the plan, which tests of workflows make anyway."""
-    path = tmp_path_factory.mktemp("benchmarks") / "toy.jsonl"
-    benchmarks = ("rates", "sampling", "training", "growth")
-    words = ("--size", "toy", "--repeats", "1", "--out", str(path), "--only", *benchmarks)
-    done = call(ROOT, "-m", "benchmarks", *words)
+    """Records of everything at toy size, in a folder that has no run."""
+    folder = tmp_path_factory.mktemp("benchmarks")
+    path = folder / "toy.jsonl"
+    words = ("--size", "toy", "--repeats", "1", "--out", str(path))
+    done = call(folder, "-m", "benchmarks", *words)
     assert done.returncode == 0, done.stderr
     return tables.read_records(path)
 
@@ -46,6 +47,7 @@ def test_everything_is_measured_and_stamped(records: list[dict]) -> None:
         "parts of guided sampling",
         "training",
         "growth",
+        "plan",
     }
     for record in records:
         assert record["size"] == "toy"
@@ -85,6 +87,33 @@ def test_tables_and_figure_are_made_of_records(records: list[dict], tmp_path: Pa
         "shards",
     ]
     assert all(list(line.get_xdata()) == [1, 2] for line in right.lines)
+
+
+def test_a_file_of_records_is_printed_and_drawn(records: list[dict], tmp_path: Path) -> None:
+    path, picture = tmp_path / "records.jsonl", tmp_path / "growth.png"
+    path.write_text("".join(f"{json.dumps(record)}\n" for record in records))
+    done = call(tmp_path, "-m", "lgd_core.figures.benchmarks", str(path), str(picture))
+    assert done.returncode == 0, done.stderr
+    assert "snakemake -n --configfile config/comparison.yaml" in done.stdout
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    path.write_text("{}\n")
+    done = call(tmp_path, "-m", "lgd_core.figures.benchmarks", str(path), str(picture))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.endswith(
+        "records.jsonl: found other JSON, expected the records of benchmarks\n"
+    )
+
+
+def test_packages_for_a_bare_machine_are_those_of_the_lock_with_their_hashes() -> None:
+    script = ROOT / "benchmarks" / "gpu.sh"
+    printed = subprocess.run(["bash", script, "list"], capture_output=True, text=True, check=True)
+    wanted = re.search(r"PACKAGES=\((.*?)\)", script.read_text(), re.DOTALL)[1].split()
+    blocks = re.split(r"\n(?=\S)", printed.stdout.strip())
+    assert [block.partition("==")[0] for block in blocks] == sorted(wanted)
+    lock = (ROOT / "requirements.lock").read_text()
+    for block in blocks:
+        assert block.strip() in lock
+        assert "--hash=sha256:" in block
 
 
 def test_imports_are_a_share_of_all_jobs() -> None:
@@ -166,7 +195,7 @@ def test_the_times_that_snakemake_recorded_are_read(tmp_path: Path) -> None:
 
 
 def test_the_hours_in_the_documentation_are_those_that_are_computed() -> None:
-    done = call(ROOT, str(ROOT / "benchmarks" / "planned_hours.py"))
+    done = call(ROOT, "-m", "benchmarks.planned_hours")
     assert done.returncode == 0, done.stderr
     size, table, small = re.split(r"\n\w+, \d+ images per class\n", done.stdout)
     assert "transformer: 237.3 billion operations" in size, "DiT's authors: 118.6 of two each"

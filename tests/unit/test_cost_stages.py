@@ -86,6 +86,8 @@ def test_a_single_increment_takes_no_sampling_and_no_learner() -> None:
     ("job", "stages"),
     [
         (REFERENCE, [("train_reference", "shared")]),
+        (("watch_training",), [("watch_training", "shared")]),
+        (("train_small_decoder",), [("train_small_decoder", "shared")]),
         (INFLUENCE, [("train_surrogate", "shared"), ("influence_gradients", "shared")]),
         (("cluster_modes", "dit", 1), [("encode_dataset", "shared"), ("cluster_modes", "dit")]),
     ],

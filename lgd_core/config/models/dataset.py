@@ -36,7 +36,16 @@ class SourceConfig(source_model()):
     """Where the real images come from; every kind of data set has keys of its own."""
 
 
-class AutoencoderConfig(Config):
+class OptimisedConfig(Config):
+    """Training of a part of a prior by AdamW with warm-up and cosine decay."""
+
+    steps: Count = Field(default=3600, description="Training steps.")
+    batch: Count = Field(default=64, description="Images per step.")
+    lr: LearningRate = Field(default=2.0e-3, description="Highest learning rate.")
+    ema_decay: Decay = Field(default=0.999, description="Decay of the weight average that is kept.")
+
+
+class AutoencoderConfig(OptimisedConfig):
     """The autoencoder."""
 
     widths: list[Count] = Field(
@@ -52,13 +61,9 @@ class AutoencoderConfig(Config):
     feature_weight: Weight = Field(
         default=0.03, description="Weight of the distance in the reference model's feature maps."
     )
-    steps: Count = Field(default=3600, description="Training steps.")
-    batch: Count = Field(default=64, description="Images per step.")
-    lr: LearningRate = Field(default=2.0e-3, description="Highest learning rate.")
-    ema_decay: Decay = Field(default=0.999, description="Decay of the weight average that is kept.")
 
 
-class TransformerConfig(Config):
+class TransformerConfig(OptimisedConfig):
     """The diffusion transformer."""
 
     heads: Count = Field(default=6, description="Attention heads.")
@@ -74,7 +79,6 @@ class TransformerConfig(Config):
     steps: Count = Field(default=6000, description="Training steps.")
     batch: Count = Field(default=128, description="Images per step.")
     lr: LearningRate = Field(default=1.0e-3, description="Highest learning rate.")
-    ema_decay: Decay = Field(default=0.999, description="Decay of the weight average that is kept.")
 
 
 class TrainedPriorConfig(Config):
@@ -85,7 +89,7 @@ class TrainedPriorConfig(Config):
     transformer: TransformerConfig = Field(default_factory=TransformerConfig)
 
 
-class SmallDecoderTrainConfig(Config):
+class SmallDecoderTrainConfig(OptimisedConfig):
     """Training of a small decoder, an AutoencoderTiny."""
 
     seed: Natural = Field(default=0, description="Seed of the training.")
@@ -93,16 +97,16 @@ class SmallDecoderTrainConfig(Config):
     blocks: list[Natural] = Field(
         default=[3, 2, 0],
         min_length=1,
-        description="Residual blocks per resolution, the smallest first; as many as the "
-        "autoencoder has widths.",
+        description=(
+            "Residual blocks per resolution, the smallest first; as many numbers as the "
+            "autoencoder has widths."
+        ),
     )
     noise: Weight = Field(
         default=0.5, description="Largest noise of latents, as x0 has it while it is guided."
     )
     steps: Count = Field(default=3000, description="Training steps.")
-    batch: Count = Field(default=64, description="Images per step.")
     lr: LearningRate = Field(default=3.0e-3, description="Highest learning rate.")
-    ema_decay: Decay = Field(default=0.999, description="Decay of the weight average that is kept.")
 
 
 class SmallDecoderConfig(Config):

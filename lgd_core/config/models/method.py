@@ -1,5 +1,6 @@
 """Keys of a distillation method: files in config/methods."""
 
+from collections.abc import Sequence
 from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import Field, model_validator
@@ -50,6 +51,17 @@ class SeedConfig(Config):
 SchedulerName = Literal["ddpm", "ddim", "dpm-solver++"]
 # First and last of some step indices.
 StepWindow = Annotated[list[Natural], Field(min_length=2, max_length=2)]
+
+
+def guided_steps(window: Sequence[int], every: int) -> range:
+    """Return the step indices at which guidance acts, in the order in which they are reached."""
+    first, last = window
+    return range(last, first - 1, -every)
+
+
+def inside(window: Sequence[int] | None, index: int) -> bool:
+    """Whether a step index is in a window; None stands for all steps."""
+    return window is None or window[0] <= index <= window[1]
 
 
 class SamplerConfig(Config):
@@ -110,8 +122,7 @@ class SamplerConfig(Config):
 
     def branches(self, index: int) -> int:
         """Return the forward passes of a step: two where classifier-free guidance acts."""
-        first, last = self.cfg_window or (0, self.steps - 1)
-        return 2 if self.cfg_scale != 1 and first <= index <= last else 1
+        return 2 if self.cfg_scale != 1 and inside(self.cfg_window, index) else 1
 
 
 class GuidingConfig(Config):
@@ -279,8 +290,7 @@ class MethodConfig(Config):
     @property
     def guided_steps(self) -> range:
         """The step indices at which guidance acts, in the order in which they are reached."""
-        first, last = self.window
-        return range(last, first - 1, -self.guidance.every)
+        return guided_steps(self.window, self.guidance.every)
 
     @property
     def guidances(self) -> dict[str, GuidanceConfig]:
