@@ -129,10 +129,16 @@ def test_every_picture_shown_is_made_by_make_pictures_or_bench() -> None:
         for target in re.findall(r"!\[[^\]]*\]\(([^)]+)\)", page.read_text())
     }
     said = subprocess.run(
-        ["make", "-n", "pictures", "bench"], cwd=ROOT, capture_output=True, text=True, check=True
+        ["make", "-n", "--no-print-directory", "pictures", "bench"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout
     (copied,) = re.findall(r"^cp (.+) docs/pictures/$", said, re.MULTILINE)
-    names = [Path(path).name for path in copied.split()] + re.findall(r"results/(\w+\.png)$", said)
+    names = [Path(path).name for path in copied.split()] + re.findall(
+        r"results/(\w+\.png)$", said, re.MULTILINE
+    )
     made = {Path("docs/pictures") / name for name in names}
     assert shown
     assert shown <= made
