@@ -19,6 +19,7 @@ include: "rules/measure.smk"
 include: "rules/figures.smk"
 include: "rules/pages.smk"
 include: "rules/external.smk"
+include: "rules/export.smk"
 
 
 # ---- Said once, before the first job; neither dry runs nor jobs on other machines come here ----

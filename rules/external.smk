@@ -1,12 +1,38 @@
-"""Reading, evaluating and measuring folders of images from elsewhere, without a prior."""
+"""Reading, evaluating and measuring sets from elsewhere, without a prior."""
+
+
+rule fetch_external:
+    """Fetch a set from the hub, and record its digest."""
+    output:
+        facts=HUB_RECORD,
+    log:
+        "results/logs/fetch_external/{external}.log",
+    priority: FETCHING_FIRST
+    # On a cluster only the login node may have internet access.
+    localrule: True
+    conda:
+        "../environment.yml"
+    params:
+        settings=lambda wildcards: stage(
+            "fetch_external",
+            1,
+            name=external_of(wildcards).folder,
+            revision=external_of(wildcards).revision,
+        ),
+    script:
+        "../workflow_scripts/fetch_external.py"
 
 
 rule read_external:
-    """Read a folder of images from elsewhere into arrays, at its data set's size."""
+    """Read a set from elsewhere into arrays, at its data set's size."""
+    input:
+        unpack(hub_record),
     output:
         **SET_FILES,
     log:
         "results/logs/read_external/{external}.log",
+    # Its faults should be seen before anything else is made.
+    priority: FETCHING_FIRST
     conda:
         "../environment.yml"
     threads: ALL_CORES

@@ -7,7 +7,7 @@ from job import prior_contents, running
 from lgd_core.base.files import write_json
 from lgd_core.config.prior_files import check_contents
 from lgd_core.config.settings import StoredImages
-from lgd_core.diffusion.hub import locate_prior
+from lgd_core.data.hub import locate_prior
 
 with running(snakemake) as job:
     settings = job.settings

@@ -6,7 +6,7 @@ from job import prior_contents, running
 
 from lgd_core.base.files import read_json, write_json
 from lgd_core.config.prior_files import AUTOENCODER_FILES, check_small_decoder
-from lgd_core.diffusion.hub import locate
+from lgd_core.data.hub import locate
 
 with running(snakemake) as job:
     settings = job.settings

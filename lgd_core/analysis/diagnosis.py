@@ -44,7 +44,7 @@ def duplicate_threshold(similarity: Tensor) -> float:
 
 
 def set_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return the numbers of images and classes; ``table`` as from external_sets.read_set."""
+    """Return the numbers of images and classes; ``table`` as from arriving.read_set."""
     rows = [
         _row("set", "images", len(table), unit="images"),
         _row("set", "classes", column(table, "label").nunique(), unit="classes"),

@@ -62,6 +62,7 @@ class Catalogue:
         self.run = validated(RunConfig, self.config, "config")
         self.variants: dict[str, Variant] = {}
         self.sweeps = {name: self._sweep(name) for name in self.files("ablation")}
+        self.sets: dict[str, Keys] = {}
         self.variants = derive_variants(
             self.sweeps, self.files("method"), lambda name: str(self.path("ablation", name))
         )
@@ -91,8 +92,13 @@ class Catalogue:
         return [path.stem for path in paths]
 
     def names(self, kind: str) -> list[str]:
-        """Return the names of all recipes of a kind: of files, and the variants of sweeps."""
-        return sorted([*self.files(kind), *(self.variants if kind == "method" else ())])
+        """Return the names of all recipes: of files; for methods also of variants and of sets."""
+        derived = (*self.variants, *self.sets) if kind == "method" else ()
+        return sorted([*self.files(kind), *derived])
+
+    def add_sets(self, recipes: dict[str, Keys]) -> None:
+        """Add the methods that stand for sets from elsewhere, by name."""
+        self.sets = recipes
 
     def layer(self, kind: str, name: str, changes: Keys, where: str) -> Keys:
         """Check one layer of keys for a recipe that must exist; return it."""
@@ -117,6 +123,8 @@ class Catalogue:
         if kind == "method" and name in self.variants:
             variant = self.variants[name]
             return self.layer(kind, name, variant.recipe, variant.origin)
+        if kind == "method" and name in self.sets:
+            return self.layer(kind, name, self.sets[name], f"config: {name.replace(':', '.')}")
         self.check_known(kind, name, asked_by)
         return self.layer(kind, name, self.read(self.path(kind, name)), str(self.path(kind, name)))
 

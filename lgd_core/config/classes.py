@@ -2,7 +2,7 @@
 
 import csv
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import cache
 from importlib.metadata import distribution
 from pathlib import Path
@@ -125,23 +125,56 @@ def class_folders(
     """
     root = Path(root)
     found = [e.name for e in entries(root) if e.is_dir() and not e.name.startswith(".")]
-    labelled = [class_folder(label, names) for label in range(len(names))]
-    known = (wnids, names, labelled, _numbered(found, wnids, len(names)))
-    schemes = [scheme for scheme in known if set(scheme) & set(found)]
-    if not schemes and not wnids and len(found) == len(names):
+    expected = _known_as(found, names, wnids)
+    if expected is None and not wnids and len(found) == len(names):
         return [root / folder for folder in found]
-    expected = schemes[0] if schemes else wnids or names
-    missing = [folder for folder in expected if folder not in found]
-    extra = [folder for folder in found if folder not in expected]
-    if missing or (extra and not others):
-        raise UserError(
-            f"{root}: found {len(found)} class folders, expected {len(names)} "
-            f"(missing: {_listed(missing)}; extra: {_listed(extra)})"
-        )
+    expected = expected or wnids or names
+    _check_all(found, expected, f"{root}: found {len(found)} class folders", others)
     return [root / folder for folder in expected]
 
 
-def _numbered(found: list[str], wnids: Sequence[str], count: int) -> list[str]:
+def class_labels(
+    found: Iterable[str], names: Sequence[str], wnids: Sequence[str], where: str
+) -> dict[str, int]:
+    """Return the label of each of the classes that images are marked with.
+
+    What they are called is understood as folders are, but case and punctuation do not count.
+    Raises UserError, for ``where``, unless they are the classes of the data set, all of them.
+    """
+    spelled = {_slug(name): name for name in found}
+    expected = _known_as(spelled, *([_slug(name) for name in each] for each in (names, wnids)))
+    expected = expected or list(wnids or names)
+    _check_all(spelled, expected, f"{where}: found {len(spelled)} classes")
+    return {spelled[name]: label for label, name in enumerate(expected)}
+
+
+def _known_as(
+    found: Collection[str], names: Sequence[str], wnids: Sequence[str]
+) -> Sequence[str] | None:
+    """Return by what the classes are known in ``found``, in label order; None if by nothing."""
+    labelled = [class_folder(label, names) for label in range(len(names))]
+    known = (wnids, names, labelled, _numbered(found, wnids, len(names)))
+    return next((scheme for scheme in known if set(scheme) & set(found)), None)
+
+
+def _check_all(
+    found: Collection[str], expected: Sequence[str], what: str, others: bool = False
+) -> None:
+    """Raise UserError unless ``found`` are the expected classes, or more where others may be."""
+    missing = [name for name in expected if name not in found]
+    extra = [name for name in found if name not in expected]
+    if missing or (extra and not others):
+        raise UserError(
+            f"{what}, expected {len(expected)} (missing: {_listed(missing)}; "
+            f"extra: {_listed(extra)})"
+        )
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
+
+
+def _numbered(found: Collection[str], wnids: Sequence[str], count: int) -> list[str]:
     """Return the folders in label order where all names are numbers, as in ``007``; else none."""
     by_number = {int(folder): folder for folder in found if folder.isdecimal()}
     if not by_number or len(by_number) < len(found):

@@ -14,7 +14,7 @@ from lgd_core.config.catalogue import Catalogue
 from lgd_core.config.checks import check_method
 from lgd_core.config.classes import prior_labels, read_classes
 from lgd_core.config.complete import CompleteMethod
-from lgd_core.config.external import ExternalSet, resolve_external
+from lgd_core.config.external import ExternalSet, external_methods, resolve_external
 from lgd_core.config.kinds import image_sources
 from lgd_core.config.methods import (
     SEED_SOURCES,
@@ -24,8 +24,9 @@ from lgd_core.config.methods import (
 )
 from lgd_core.config.models.base import DisagreementError, validated
 from lgd_core.config.models.dataset import DatasetConfig, SourceConfig
+from lgd_core.config.models.external import ElsewhereConfig
 from lgd_core.config.models.method import FinetuneConfig, MethodConfig
-from lgd_core.config.models.protocol import ProtocolConfig
+from lgd_core.config.models.protocol import LabelsConfig, ProtocolConfig
 from lgd_core.config.models.sweep import ResolvedSweep, SweepConfig
 from lgd_core.config.plain import Keys
 from lgd_core.config.prior_files import check_prior, check_small_source
@@ -58,6 +59,7 @@ class Recipes:
         if self.run.methods == "all":
             self._take_all_methods()
         self.external = resolve_external(self.run, self.names("dataset"), self.names("method"))
+        self.catalogue.add_sets(external_methods(self.external))
         self._check_all()
 
     def _take_all_methods(self) -> None:
@@ -98,6 +100,33 @@ class Recipes:
         """
         where = f"protocol '{protocol}' on data set '{dataset}'"
         return student_settings(self.protocol(dataset, protocol, student), ipc, where)
+
+    def exported_labels(self, dataset: str) -> LabelsConfig | None:
+        """Return what the run's ``export.labels`` says of labels; None where it names no protocol.
+
+        Raises UserError unless the protocol stores one label per image.
+        """
+        name = self.run.export.labels
+        if name is None:
+            return None
+        where = "config: export.labels"
+        self.catalogue.check_known("protocol", name, where)
+        labels = self.labelling(dataset, name).labels
+        if labels.source != "stored" or labels.regions != 1:
+            raise UserError(
+                f"{where}: found protocol '{name}' with labels.source {labels.source} and "
+                f"labels.regions {labels.regions}, expected stored and 1"
+            )
+        return labels
+
+    def draws_from_prior(self, dataset: str, name: str) -> bool:
+        """Whether images of a method are drawn from the data set's prior, or passed through it."""
+        method = self.method(dataset, name)
+        if method.source == "prior" or method.through_autoencoder:
+            return True
+        source = method.seed.source
+        shared = source not in SEED_SOURCES and self.draws_from_prior(dataset, source)
+        return source == "prior" or shared
 
     def learner_protocol(self, dataset: str, method: str) -> ProtocolConfig | None:
         """Return the protocol that a method's learner trains by; None for one to the plateau."""
@@ -274,6 +303,7 @@ class Recipes:
         expand_paths(keys, ("seed.folder",), where)
         method = validated(CompleteMethod, keys, where)
         check_method(method, self.dataset(dataset), where)
+        self._check_set(method, dataset, where)
         self._check_seed(method, dataset, name, where)
         if owner := prior_owner(method, name):
             self.finetune(dataset, owner, where)
@@ -283,6 +313,16 @@ class Recipes:
         for key, architecture in image_sources()[method.source].architectures(method).items():
             self.check_input(architecture, dataset, f"{where}: {key}")
         return method
+
+    def _check_set(self, method: MethodConfig, dataset: str, where: str) -> None:
+        """Raise UserError unless the set of a method from elsewhere is one of the data set."""
+        if method.source != "external":
+            return
+        entry = self.external_set(method.section(ElsewhereConfig).set or "")
+        if entry.dataset != dataset:
+            raise UserError(
+                f"{where}: found a set of data set '{entry.dataset}', expected one of '{dataset}'"
+            )
 
     def _check_learner_protocol(
         self, name: str, method: MethodConfig, dataset: str, where: str

@@ -17,8 +17,12 @@ from lgd_core.base.seeding import generator
 from lgd_core.config.settings import SourceSettings
 from lgd_core.data.arrays import link, mapped, write_images, write_rows
 from lgd_core.data.kind import Files, data_kind
+from lgd_core.data.multi_formation import unpack_stored
 from lgd_core.data.parts import Part
 from lgd_core.data.streams import ImageFiles, StoredPixels
+
+# The record of a set from elsewhere, beside its arrays.
+SET = "set.json"
 
 
 def prepare(
@@ -165,9 +169,17 @@ class RealImages:
         return ImageFiles(self.root, files, *shape, self.workers), torch.from_numpy(labels)
 
 
+def load_stored_set(folder: str | Path) -> tuple[Tensor, Tensor, int]:
+    """Memory-map the images and labels of a set from elsewhere, as load_split does.
+
+    The third result is the factor f: each stored image contains f x f smaller ones.
+    """
+    return *load_split(folder, "set", SET), read_json(Path(folder) / SET).get("formation", 1)
+
+
 def load_set(folder: str | Path) -> tuple[Tensor, Tensor]:
-    """Memory-map the images and labels of a folder from elsewhere, as load_split does."""
-    return load_split(folder, "set", "set.json")
+    """Return the images and labels of a set from elsewhere, those in stored ones one by one."""
+    return unpack_stored(*load_stored_set(folder))
 
 
 def load_split(

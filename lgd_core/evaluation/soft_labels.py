@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -96,6 +97,19 @@ def load_labels(path: str | Path, expected: str) -> StoredLabels:
             "images; delete the file and run again"
         )
     return StoredLabels(tensors["log_probabilities"], tensors.get("classes"), metadata["classes"])
+
+
+def read_logits(path: str | Path, count: int) -> np.ndarray:
+    """Return stored labels as log-probabilities, float32 (count, classes).
+
+    Raises UserError unless there is one label per stored image.
+    """
+    tensors, metadata = load_tensors(path)
+    values = tensors["log_probabilities"]
+    if len(values) != count:
+        raise UserError(f"{path}: found {len(values)} labels, expected {count}, one per image")
+    labels = StoredLabels(values, tensors.get("classes"), metadata["classes"])
+    return labels.probabilities(torch.arange(count)).log().numpy()
 
 
 def set_digest(images: Sequence[Tensor], labels: Sequence[Tensor]) -> str:

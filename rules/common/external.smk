@@ -1,12 +1,13 @@
-"""Inputs and settings of the stages that diagnose folders of images from elsewhere."""
+"""Inputs and settings of the stages that read and diagnose sets from elsewhere."""
 
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 
 from lgd_core.base.listings import Made
-from lgd_core.config.external import list_set
+from lgd_core.exchange.arriving import list_set
 
+HUB_RECORD = "results/external/{external}/source.json"
 SET_RECORD = "results/external/{external}/listing.json"
 SET_FILES = {
     "images": "results/external/{external}/set_images.npy",
@@ -31,7 +32,7 @@ def set_settings(wildcards):
     return stage(
         "read_external",
         2,
-        external={"dataset": external.dataset, "increment": external.increment},
+        external=external.deciding,
         stored=stored_images(external_dataset(wildcards)),
         names=class_names(external_dataset(wildcards)),
     )
@@ -41,9 +42,12 @@ def set_settings(wildcards):
 def set_images(external):
     """Return the identity of a folder's images and manifest, checked before any job.
 
-    It stays the same if the folder is moved or touched, and changes if its contents change.
+    It stays the same if the folder is moved or touched, and changes if its contents change. None
+    for a set of the hub, which has a record of its own.
     """
     wildcards = SimpleNamespace(external=external)
+    if external_of(wildcards).is_on_hub:
+        return None
     made = Made(
         record=SET_RECORD.format(external=external),
         outputs=[path.format(external=external) for path in SET_FILES.values()],
@@ -54,6 +58,11 @@ def set_images(external):
     return checked(made.identity, lambda: list_set(*arguments))
 
 
+def hub_record(wildcards):
+    """Return the record of a set that was fetched from the hub, as an input; none for others."""
+    return {"source": HUB_RECORD} if external_of(wildcards).is_on_hub else {}
+
+
 def external_real(*names):
     """Return an input function for files of the data set that a folder belongs to."""
     return lambda wildcards: [
@@ -61,7 +70,7 @@ def external_real(*names):
     ]
 
 
-# A folder named in the run must exist, or have been read, even if no target needs it.
+# A set named in the run must exist, or have been read, even if no target needs it.
 for external, entry in RECIPES.external.items():
-    if not Path(entry.folder).is_dir():
+    if not Path(entry.folder).exists():
         set_images(external)

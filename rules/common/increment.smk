@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 from lgd_core.base.listings import Made
 from lgd_core.config.external import list_seed
+from lgd_core.config.models.external import ElsewhereConfig
 from lgd_core.config.methods import SEED_SOURCES, needs, prior_owner
 from lgd_core.distill.guidances.modes import mode_settings
 
@@ -26,6 +27,7 @@ ARTIFACTS = {
     "memory": lambda wildcards, k: increments_before(wildcards, k),
     "learner": lambda wildcards, k: previous_learner(wildcards),
     "dynamics": lambda wildcards, k: DYNAMICS.format(**wildcards),
+    "external": lambda wildcards, k: set_files(method_of(wildcards)),
     "small_decoder": lambda wildcards, k: SMALL_DECODER.format(**wildcards),
 }
 
@@ -33,6 +35,15 @@ ARTIFACTS = {
 def artifacts_of(wildcards, names, k):
     """Return the paths of a method's artifacts by name."""
     return {name: ARTIFACTS[name](wildcards, k) for name in sorted(names)}
+
+
+def set_files(method):
+    """Return the arrays of a method's set from elsewhere, and their record."""
+    name = method.section(ElsewhereConfig).set
+    return [
+        f"results/external/{name}/{file}"
+        for file in ("set_images.npy", "set_labels.npy", "set.json")
+    ]
 
 
 def arrays_of(wildcards, split):

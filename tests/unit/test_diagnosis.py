@@ -195,7 +195,7 @@ def test_figure_shows_the_numbers_of_its_table(neighbours, tmp_path, increments)
 def test_a_diagnosis_needs_no_prior():
     code = (
         "import sys, lgd_core.analysis.diagnosis, lgd_core.analysis.neighbours, "
-        "lgd_core.data.external_sets, lgd_core.figures.diagnose_external; "
+        "lgd_core.exchange.arriving, lgd_core.figures.diagnose_external; "
         "sys.exit('diffusers' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-W", "ignore", "-c", code]).returncode == 0

@@ -9,21 +9,21 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
+from lgd_core.base.digests import file_digests
 from lgd_core.base.errors import UserError
+from lgd_core.base.files import write_json
+from lgd_core.base.image_files import read_bytes
 from lgd_core.config.classes import imagenet_indices
-from lgd_core.config.external import (
-    ExternalSet,
-    increments_of,
-    list_images,
-    list_set,
-    resolve_external,
-)
+from lgd_core.config.external import ExternalSet, resolve_external
 from lgd_core.config.models.images import StoredImageConfig
 from lgd_core.config.models.run import RunConfig
 from lgd_core.config.settings import ClassNames, StoredImages
 from lgd_core.data.distilled import read_folder, write_folder
-from lgd_core.data.external_sets import read_set
 from lgd_core.data.multi_formation import unpack_stored
+from lgd_core.data.real_images import load_set
+from lgd_core.exchange.arriving import in_order, list_set, read_set
+from lgd_core.exchange.form import Opening
+from lgd_core.exchange.forms.imagefolder import list_images, open_tree
 
 WNIDS = ["n02096294", "n01440764", "n02111889"]
 NAMES = ClassNames(names=["Australian terrier", "tench", "Samoyed"], wnids=WNIDS)
@@ -40,6 +40,14 @@ def write_set(root: Path, folders: list[str], count: int = 3) -> Path:
             ImageDraw.Draw(picture).ellipse((2, 2, 6, 6), fill=(250, 250, 0))
             picture.save(root / folder / f"sample{number}.{'png' if number % 2 else 'jpg'}")
     return root
+
+
+def increments_of(root: Path, size: int = 1) -> list[int]:
+    """Return the increments of a tree's images, class by class, by file name."""
+    asked = Opening(root, [], ExternalSet(str(root), "woof", size), NAMES, 3, read_bytes)
+    arriving = open_tree(asked)
+    table = in_order(root, arriving, size, NAMES.names)
+    return table.set_index("file")["increment"][arriving.names].tolist()
 
 
 @pytest.mark.parametrize(
@@ -94,7 +102,7 @@ def test_increments_by_file_order_count_numbers_as_numbers(tmp_path):
     root = write_set(tmp_path / "set", WNIDS, count=12)
     images = list_images(root, NAMES)
     assert [path.stem for path, _ in images[:12]] == [f"sample{i}" for i in range(12)]
-    assert increments_of(root, images, 5) == ([0] * 5 + [1] * 5 + [2] * 2) * 3
+    assert increments_of(root, 5) == ([0] * 5 + [1] * 5 + [2] * 2) * 3
 
 
 def write_manifest(root: Path, rows: list[tuple], columns: tuple = ("file", "increment")) -> None:
@@ -107,7 +115,7 @@ def test_manifest_decides_increments(tmp_path):
     images = list_images(root, NAMES)
     files = [path.relative_to(root).as_posix() for path, _ in images]
     write_manifest(root, [(file, i % 3) for i, file in enumerate(files)][::-1])
-    assert increments_of(root, images, 1) == [0, 1, 2] * 3
+    assert increments_of(root) == [0, 1, 2] * 3
 
 
 @pytest.mark.parametrize(
@@ -125,7 +133,7 @@ def test_manifest_that_does_not_fit(tmp_path, change, parts):
     rows = [(path.relative_to(root).as_posix(), 0) for path, _ in images]
     write_manifest(root, change(rows))
     with pytest.raises(UserError) as error:
-        increments_of(root, images, 1)
+        increments_of(root)
     for part in ["manifest.csv", *parts]:
         assert part in str(error.value)
 
@@ -136,7 +144,7 @@ def test_manifest_of_other_columns(tmp_path):
     with pytest.raises(
         UserError, match=r"found columns name, label, expected .* columns file and increment"
     ):
-        increments_of(root, list_images(root, NAMES), 1)
+        increments_of(root)
 
 
 def test_images_are_read_at_the_size_of_the_data_set(tmp_path):
@@ -145,8 +153,8 @@ def test_images_are_read_at_the_size_of_the_data_set(tmp_path):
     files = {name: str(tmp_path / file) for name, file in files.items()}
     said = []
     found = read_set(ExternalSet(str(root), "woof", 2), IMAGE, NAMES, files, 2, said.append)
-    expected = {"images": 9, "increments": [6, 3], "split": "file order, 2 each"}
-    assert found == expected | {"left_out": {}}
+    expected = {"form": "imagefolder", "images": 9, "formation": 1, "left_out": {}}
+    assert found == expected | {"increments": [6, 3], "split": "file order, 2 each"}
     images = np.load(files["images"])
     assert images.shape == (9, 3, 8, 8)
     assert abs(int(images[8, 0, -1, -1]) - 120) < 10, "the colour of class 2"
@@ -167,14 +175,16 @@ def test_images_that_a_set_of_our_own_holds_are_read_one_by_one(tmp_path):
     }
     names, root = NAMES.names, tmp_path / "set"
     write_folder(root, [increment], names, {"formation": 2})
-    files = {name: str(tmp_path / name) for name in ("images.npy", "labels.npy", "table")}
-    files = {name.removesuffix(".npy"): path for name, path in files.items()}
+    own = {"images": "set_images.npy", "labels": "set_labels.npy", "table": "set.csv"}
+    files = {name: str(tmp_path / file) for name, file in own.items()}
     found = read_set(ExternalSet(str(root), "woof", 10), IMAGE, NAMES, files, 1, print)
-    assert found["images"] == 24
+    assert (found["images"], found["formation"]) == (24, 2)
+    write_json(tmp_path / "set.json", found | {"files": file_digests(files.values())})
     stored, labels, factor = read_folder(root, StoredImages(classes=3, image=IMAGE), names)
     seen, of_seen = unpack_stored(stored, labels, factor)
-    assert np.array_equal(np.load(files["images"]), seen.numpy())
-    assert np.array_equal(np.load(files["labels"]), of_seen.numpy())
+    images, of_images = load_set(tmp_path)
+    assert torch.equal(images, seen)
+    assert torch.equal(of_images, of_seen)
     table = pd.read_csv(files["table"])
     assert table["file"].is_unique
     assert table["file"][5] == "0_Australian_terrier/k000_p001.png#1"

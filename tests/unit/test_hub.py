@@ -12,8 +12,8 @@ from huggingface_hub.utils import hf_raise_for_status
 
 from lgd_core.base.errors import UserError
 from lgd_core.config.prior_files import PRIOR_FILES
-from lgd_core.diffusion import hub
-from lgd_core.diffusion.hub import locate, locate_prior
+from lgd_core.data import hub
+from lgd_core.data.hub import locate, locate_prior
 
 NAME = "owner/prior"
 

@@ -17,6 +17,7 @@ ROOMS = (
     "distill",
     "diffusion",
     "networks",
+    "exchange",
     "data",
     "config",
     "base",
@@ -69,6 +70,10 @@ def test_no_module_imports_itself_by_way_of_others():
         ("diffusers", {"diffusion"}),
         ("snakemake", set()),
         ("jsonschema", {"config"}),
+        ("datasets", {"exchange"}),
+        ("pyarrow", {"exchange"}),
+        ("webdataset", {"exchange"}),
+        ("huggingface_hub", {"data", "exchange"}),
         ("pydantic", {"config", "data", "distill"}),
     ],
 )

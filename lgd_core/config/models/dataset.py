@@ -144,6 +144,10 @@ class PriorConfig(Config):
             "diffusers takes 1; null takes what the prior's own folder says."
         ),
     )
+    licence: str | None = Field(
+        default=None,
+        description="Licence of the weights, as hubs name it; the card of an exported set says it.",
+    )
     labels: list[Natural] = Field(
         default=[], description="The prior's class index of every class; empty means 0, 1, 2, ..."
     )
@@ -332,6 +336,10 @@ class DatasetConfig(Config):
     """A data set with its prior, reference model and evaluation protocol."""
 
     description: str = Field(default="", description="One line for tables and the report.")
+    licence: str | None = Field(
+        default=None,
+        description="Licence of the images, as hubs name it; the card of an exported set says it.",
+    )
     classes: Distinct[Text | ClassConfig] = Field(
         min_length=2,
         # Recipes replaces the name of a file by the classes in it, see classes.read_classes.

@@ -11,6 +11,7 @@ from lgd_core.config.models.base import (
     Distinct,
     Fraction,
     Natural,
+    PositiveFraction,
     Text,
     Weight,
     matching,
@@ -21,10 +22,13 @@ Overrides = dict[str, dict[Any, Any] | None]
 
 
 class ExternalConfig(Config):
-    """A folder of images from elsewhere, and what they are."""
+    """A set of images from elsewhere, and what they are."""
 
     folder: Text = Field(
-        description="Folder with one folder per class, named by wnid, name or number."
+        description=(
+            "Folder or file, or the hub name of a data set: class folders named by wnid, name or "
+            "number, Parquet, tar files of WebDataset, or tensors (.safetensors, .pt)."
+        )
     )
     dataset: str | None = Field(
         default=None,
@@ -32,8 +36,26 @@ class ExternalConfig(Config):
     )
     increment: Count = Field(
         default=10,
-        description="Images per class of an increment, where the folder has no manifest.csv.",
+        description=(
+            "Images per class of an increment, where the set does not say; of each increment of "
+            "the method external:NAME."
+        ),
     )
+    factor: Count = Field(
+        default=1,
+        description="Each stored image holds factor x factor smaller ones, as IDC's do.",
+    )
+    mean: list[Fraction] | None = Field(
+        default=None,
+        description=(
+            "Mean per channel by which the floats of tensors are normalised; null means that of "
+            "the set's provenance.json, or floats on [0, 1]."
+        ),
+    )
+    std: list[PositiveFraction] | None = Field(
+        default=None, description="Standard deviation per channel, as for mean."
+    )
+    revision: str | None = Field(default=None, description="Revision of a hub name.")
 
 
 ExternalName = Annotated[
@@ -43,6 +65,21 @@ ExternalName = Annotated[
         "a name of letters, digits, _ and -, the first a letter or digit",
     ),
 ]
+
+
+class ExportConfig(Config):
+    """What leaves with a distilled set, beside its images and their classes."""
+
+    accuracies: bool = Field(
+        default=True,
+        description="Whether the card has accuracies of students, which are trained if need be.",
+    )
+    labels: str | None = Field(
+        default=None,
+        description=(
+            "Protocol whose stored labels leave as logits, one per image; null means no logits."
+        ),
+    )
 
 
 class PlotsConfig(Config):
@@ -216,10 +253,12 @@ class RunConfig(Config):
     external: dict[ExternalName, Text | ExternalConfig] = Field(
         default={},
         description=(
-            "Name to a folder of images from elsewhere, in class folders, to be diagnosed: see "
-            "results/external/NAME/diagnosis.csv. A folder alone, or a mapping."
+            "Name to a set of images from elsewhere, to be diagnosed (see "
+            "results/external/NAME/diagnosis.csv), or to stand among methods as external:NAME. A "
+            "folder, file or hub name alone, or a mapping."
         ),
     )
+    export: ExportConfig = Field(default_factory=ExportConfig)
     plots: PlotsConfig = Field(default_factory=PlotsConfig)
     analyses: AnalysesConfig = Field(default_factory=AnalysesConfig)
     overrides: OverridesConfig = Field(default_factory=OverridesConfig)

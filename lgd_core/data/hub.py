@@ -1,8 +1,9 @@
-"""Finding a prior's files: in a local folder or in the hub's cache, downloaded if necessary."""
+"""Finding files of priors and data sets: in a folder or the hub's cache, or downloaded."""
 
 import errno
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,17 +33,18 @@ def locate_prior(
 
 
 def locate(name: str, revision: str | None, files: Sequence[str]) -> Path:
-    """Return the folder with the files of a local folder or hub name.
+    """Return the folder with the files of a local folder or a model's hub name.
 
     ``files`` are glob patterns. If the hub's cache already has them, the hub is not asked. Raises
     UserError if a file is not available.
     """
     if not is_hub_name(name):
         return Path(name)
-    cached = _cached(name, revision, files)
+    wanted = Wanted(name, revision, tuple(files))
+    cached = _cached(wanted)
     if cached is not None and not missing_files(cached, files):
         return cached
-    fetched = _download(name, revision, files)
+    fetched = _download(wanted)
     if missing := missing_files(fetched, files):
         raise UserError(
             f"prior '{name}': found no {', '.join(missing)} on the hub, expected the files of a "
@@ -51,18 +53,50 @@ def locate(name: str, revision: str | None, files: Sequence[str]) -> Path:
     return fetched
 
 
-def _cached(name: str, revision: str | None, files: Sequence[str]) -> Path | None:
+def locate_set(name: str, revision: str | None, key: str) -> Path:
+    """Return the folder of a data set's hub name, fetched, or from the cache without a network.
+
+    ``key`` names the entry in the run. Raises UserError if it is not available.
+    """
+    wanted = Wanted(name, revision, None, "data set", f"{key}.revision", "dataset")
     try:
-        return _snapshot(name, revision, files, local_files_only=True)
+        return _download(wanted)
+    except UserError:
+        if (cached := _cached(wanted)) is None:
+            raise
+        return cached
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is asked of the hub: a name, a revision, patterns of files (None: all).
+
+    ``kind`` says in words what it is, ``keys`` name the configuration's keys of the revision, and
+    ``repo_type`` is the hub's own word.
+    """
+
+    name: str
+    revision: str | None
+    files: tuple[str, ...] | None
+    kind: str = "prior"
+    keys: str = "prior.revision, prior.vae_revision"
+    repo_type: str | None = None
+
+
+def _cached(wanted: Wanted) -> Path | None:
+    try:
+        return _snapshot(wanted, local_files_only=True)
     except (OSError, ValueError):  # not in the cache, or no valid name
         return None
 
 
-def _download(name: str, revision: str | None, files: Sequence[str]) -> Path:
+def _download(wanted: Wanted) -> Path:
     """Download a name from the hub and return its folder; raises UserError with the reason."""
     from huggingface_hub import constants
 
-    command = f"hf download {name}" + (f" --revision {revision}" if revision else "")
+    typed = f" --repo-type {wanted.repo_type}" if wanted.repo_type else ""
+    pinned = f" --revision {wanted.revision}" if wanted.revision else ""
+    command = f"hf download {wanted.name}{typed}{pinned}"
     elsewhere = f"on a machine with access: {command}"
     if constants.HF_HUB_OFFLINE:
         reason = f"HF_HUB_OFFLINE is set; unset it, or {elsewhere}"
@@ -70,17 +104,23 @@ def _download(name: str, revision: str | None, files: Sequence[str]) -> Path:
         reason = f"{constants.ENDPOINT} does not answer; {elsewhere}"
     else:
         try:
-            return _snapshot(name, revision, files)
+            return _snapshot(wanted)
         except Exception as error:  # no common base class: hub, transport, disk
             cause = _cause(error)
-            reason = _reason(cause, name, revision) or f"{_words(cause)}; try again, or {elsewhere}"
-    raise UserError(f"prior '{name}': not in the hub's cache, and {reason}")
+            reason = _reason(cause, wanted) or f"{_words(cause)}; try again, or {elsewhere}"
+    raise UserError(f"{wanted.kind} '{wanted.name}': not in the hub's cache, and {reason}")
 
 
-def _snapshot(name: str, revision: str | None, files: Sequence[str], **options: Any) -> Path:
+def _snapshot(wanted: Wanted, **options: Any) -> Path:
     from huggingface_hub import snapshot_download
 
-    return Path(snapshot_download(name, revision=revision, allow_patterns=list(files), **options))
+    if wanted.repo_type:
+        options["repo_type"] = wanted.repo_type
+    patterns = None if wanted.files is None else list(wanted.files)
+    folder = snapshot_download(
+        wanted.name, revision=wanted.revision, allow_patterns=patterns, **options
+    )
+    return Path(folder)
 
 
 def _cause(error: Exception) -> Exception:
@@ -92,18 +132,19 @@ def _cause(error: Exception) -> Exception:
     return error
 
 
-def _reason(error: Exception, name: str, revision: str | None) -> str | None:
+def _reason(error: Exception, wanted: Wanted) -> str | None:
     """Return in words why a download failed, and a remedy; None if the reason is not known."""
     from huggingface_hub import constants, errors
 
-    page, cache = f"{constants.ENDPOINT}/{name}", constants.HF_HUB_CACHE
+    place = "datasets/" if wanted.repo_type == "dataset" else ""
+    page, cache = f"{constants.ENDPOINT}/{place}{wanted.name}", constants.HF_HUB_CACHE
     match error:
         case errors.GatedRepoError():
             return f"its licence must be accepted first: at {page}, then `hf auth login`"
         case errors.RepositoryNotFoundError() | errors.HFValidationError():
             return f"there is no {page}, or it is private; check the spelling, or `hf auth login`"
         case errors.RevisionNotFoundError():
-            return f"{page} has no revision '{revision}'; check prior.revision, prior.vae_revision"
+            return f"{page} has no revision '{wanted.revision}'; check {wanted.keys}"
         case errors.HfHubHTTPError(response=response) if response.status_code == 429:
             return "the hub wants fewer requests; wait some minutes, or `hf auth login`"
         case errors.HfHubHTTPError(response=response) if response.status_code in (401, 403):

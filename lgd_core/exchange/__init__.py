@@ -1,0 +1,1 @@
+"""Distilled sets that leave for other programs, and sets that come from them."""
