@@ -42,6 +42,17 @@ from lgd_core.exchange.leaving import (
     read_rows,
 )
 
+# Datasets and WebDataset leave files that they have read to the garbage collection, which warns.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+
+@pytest.fixture(autouse=True)
+def collected():
+    """Files left open are closed within the test that opened them."""
+    yield
+    gc.collect()
+
+
 # Not in the order of wnids, so that folders in sorted order would be other classes.
 WNIDS = ["n02096294", "n01440764", "n02111889"]
 CLASSES = ClassNames(names=["Australian terrier", "tench", "Samoyed"], wnids=WNIDS)
@@ -171,7 +182,6 @@ def test_torchvision_loads_class_folders_with_the_data_set_s_labels(out, merged)
     assert all(torch.equal(image_of(found[i][0]), pixels[i]) for i in range(18))
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_webdataset_loads_tars(out, merged):
     tars = sorted(glob.glob(str(out["webdataset"] / "data/*.tar")))
     assert len(tars) == INCREMENTS
@@ -184,8 +194,6 @@ def test_webdataset_loads_tars(out, merged):
         assert more["wnid"] == WNIDS[label]
         seen += 1
     assert seen == 18
-    del found, sample
-    gc.collect()  # WebDataset leaves its files to the garbage collection, which warns
 
 
 def test_safetensors_hold_pixels_class_by_class(out, merged):

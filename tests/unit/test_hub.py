@@ -13,7 +13,7 @@ from huggingface_hub.utils import hf_raise_for_status
 from lgd_core.base.errors import UserError
 from lgd_core.config.prior_files import PRIOR_FILES
 from lgd_core.data import hub
-from lgd_core.data.hub import locate, locate_prior
+from lgd_core.data.hub import locate, locate_prior, locate_set
 
 NAME = "owner/prior"
 
@@ -175,3 +175,23 @@ def test_another_autoencoder_makes_the_pipeline_s_own_unnecessary(
     folders = locate_prior(NAME, "abc", str(fixed_folder / "vae"), None)
     assert folders == {"pipeline": str(broken_folder), "vae": str(fixed_folder / "vae")}
     assert not any(pattern.startswith("vae/") for pattern in served.asked[-1]["allow_patterns"])
+
+
+def test_a_data_set_is_fetched_whole(served: Hub) -> None:
+    assert locate_set("owner/set", "v1", "external.mine") == served.folder
+    (asked,) = served.asked
+    assert (asked["repo_type"], asked["revision"], asked["allow_patterns"]) == (
+        "dataset",
+        "v1",
+        None,
+    )
+
+
+def test_a_data_set_is_taken_from_the_cache_where_there_is_no_network(
+    served: Hub, fixed_folder: Path
+) -> None:
+    served.online = False
+    with pytest.raises(UserError, match=r"data set 'owner/set': .* --repo-type dataset"):
+        locate_set("owner/set", None, "external.mine")
+    served.cached = fixed_folder
+    assert locate_set("owner/set", None, "external.mine") == fixed_folder
