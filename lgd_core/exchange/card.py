@@ -31,7 +31,9 @@ def card(leaving: Leaving, form: Form, stamp: dict[str, Any]) -> str:
 def metadata(leaving: Leaving, form: Form) -> DatasetCardData:
     """Return what the hub reads of a card."""
     facts = leaving.facts
-    tags = ["dataset-distillation", f"ipc-{facts.ipc}", facts.dataset, facts.method]
+    # A colon in a tag has a meaning of its own.
+    method = facts.method.replace(":", "-")
+    tags = ["dataset-distillation", f"ipc-{facts.ipc}", facts.dataset, method]
     licences = list(dict.fromkeys(filter(None, facts.licences.values())))
     return DatasetCardData(
         license=licences[0] if len(licences) == 1 else licences or "unknown",

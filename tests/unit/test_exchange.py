@@ -4,7 +4,10 @@ import gc
 import glob
 import hashlib
 import json
+import os
 import shutil
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
@@ -537,3 +540,43 @@ def test_a_table_of_labels_needs_no_class_folders(tmp_path):
 def test_groups_of_parquet_are_read_one_at_a_time():
     assert huggingface.PER_GROUP * 256 * 256 * 3 < 2**25
     assert huggingface._group.cache_info().maxsize == 8
+
+
+MEASURED = """
+import resource, sys
+from pathlib import Path
+import test_exchange
+from lgd_core.config.settings import ClassNames
+
+test_exchange.CLASSES = ClassNames(names=["a", "b"], wnids=[])
+test_exchange.exported(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["huggingface", "webdataset", "tensors", "imagefolder"])
+def test_memory_does_not_grow_with_the_images(form, tmp_path, monkeypatch):
+    """Four times the images of 256 pixels, 300 MB more, take no more memory to write."""
+    found = {}
+    for count in (256, 1024):
+        pixels = torch.randint(0, 256, (count, 3, 256, 256), dtype=torch.uint8)
+        increment = {
+            "images": pixels,
+            "labels": torch.arange(2).repeat_interleave(count // 2),
+            "positions": torch.arange(count // 2).repeat(2),
+            "scores": torch.zeros(count),
+        }
+        write_folder(tmp_path / f"{count}", [increment], ["a", "b"], {"formation": 1})
+        words = [form, str(tmp_path / f"{count}"), str(tmp_path / f"out{count}")]
+        environment = os.environ | {"PYTHONPATH": f"{Path(__file__).parent}:{Path.cwd()}"}
+        done = subprocess.run(
+            [sys.executable, "-c", MEASURED, *words],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        found[count] = int(done.stdout)
+    print(f"{form}: {found} MB")
+    assert found[1024] < found[256] + 100 + (200 if form == "tensors" else 0)

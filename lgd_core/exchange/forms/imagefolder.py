@@ -18,7 +18,7 @@ from lgd_core.config.external import MANIFEST, PROVENANCE
 from lgd_core.config.settings import ClassNames
 from lgd_core.data.decoding import decode
 from lgd_core.exchange.form import Arriving, Form, Opening
-from lgd_core.exchange.leaving import Leaving
+from lgd_core.exchange.leaving import Leaving, Row
 from lgd_core.exchange.listing import natural
 
 METADATA = "metadata.csv"
@@ -30,15 +30,17 @@ LISTED = 5
 def write(folder: Path, leaving: Leaving) -> None:
     """Write class folders of PNG, whose sorted places are the labels, and their table."""
     names = leaving.classes.names
-    for label in range(len(names)):
+    by_class: list[list[Row]] = [[] for _ in names]
+    for row in leaving.rows:
+        by_class[row.label].append(row)
+    for label, rows in enumerate(by_class):
         part = folder / class_folder(label, names)
         if part.is_dir():
             continue
         with atomic(part) as temporary:
             temporary.mkdir()
-            for row in leaving.rows:
-                if row.label == label:
-                    (temporary / Path(row.file).name).write_bytes(leaving.encoded(row))
+            for row in rows:
+                (temporary / Path(row.file).name).write_bytes(leaving.encoded(row))
     with atomic(folder / METADATA) as temporary, open(temporary, "w", newline="") as stream:
         columns = ["file_name", *leaving.described(leaving.rows[0])]
         writer = csv.DictWriter(stream, columns, lineterminator="\n")

@@ -4,6 +4,7 @@ Read are `images.pt` and `labels.pt` as DC, MTT, DATM and DD-Ranking write them,
 pair or a mapping of both, and safetensors with the tensors ``images`` and ``labels``.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,15 +38,19 @@ def write(folder: Path, leaving: Leaving) -> None:
     from safetensors.torch import save_file
 
     rows = class_major(leaving.rows)
-    most = max(1, PER_FILE // pixels_of(leaving, rows[0]).nbytes)
+    shape = pixels_of(leaving, rows[0]).shape
+    most = max(1, PER_FILE // math.prod(shape))
     count = -(-len(rows) // most)
     for part in range(count):
         path = folder / f"set-{part:05d}-of-{count:05d}.safetensors"
         if path.exists():
             continue
         own = rows[part * most : (part + 1) * most]
+        images = torch.empty((len(own), *shape), dtype=torch.uint8)
+        for number, row in enumerate(own):
+            images[number] = torch.from_numpy(pixels_of(leaving, row))
         tensors = {
-            "images": torch.stack([torch.from_numpy(pixels_of(leaving, row)) for row in own]),
+            "images": images,
             "labels": torch.tensor([row.label for row in own]),
             "increments": torch.tensor([row.increment for row in own]),
             "positions": torch.tensor([row.position for row in own]),

@@ -115,8 +115,8 @@ def _samples(path: Path) -> list[Sample]:
                     if dot + suffix == LABEL:
                         sample.label = text.strip()
                     else:
-                        sample.more = json.loads(text)
-    except (tarfile.TarError, ValueError) as error:
+                        sample.more = dict(json.loads(text))
+    except (tarfile.TarError, ValueError, TypeError) as error:
         raise UserError(f"{path}: found no tar file of samples ({error})") from error
     return list(samples.values())
 
