@@ -21,4 +21,5 @@ with running(snakemake) as job:
     check_counts(snakemake.output.metrics, counts, "a larger set")
     network = load_network(snakemake.input.reference, job.device, seen.network_input)
     real = Images.on(job.device, images[rows], labels[rows], seen)
-    write_json(snakemake.output.metrics, job.stamp(**sample_quality(network, data, real), **counts))
+    quality = sample_quality(network, data, real)
+    write_json(snakemake.output.metrics, job.stamp(quality=quality, images=counts))

@@ -159,22 +159,23 @@ def score_table(
     """Return the scores of every method, and what is behind them: SCORE_COLUMNS.
 
     ``facts`` says how they were measured; ``sets`` and ``image_bytes`` are by method, ``random``
-    and ``real`` as in round_scores, ``fidelity`` has fidelity.sample_quality of every set.
+    and ``real`` as in round_scores. ``fidelity`` has for every set its ``method`` and its
+    ``quality``, that of fidelity.sample_quality.
     """
     rows = [
         {"dataset": dataset, "ipc": ipc, "method": method, **facts}
         | _scores(real, own, random)
         | _accuracies(real, own, random)
         | {"image_bytes": image_bytes[method]}
-        | _fidelity([measured for measured in fidelity if measured["method"] == method])
+        | _fidelity([each["quality"] for each in fidelity if each["method"] == method])
         for method, own in sets.items()
     ]
     return pd.DataFrame(rows, columns=list(SCORE_COLUMNS))
 
 
-def _fidelity(sets: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+def _fidelity(sets: Sequence[Mapping[str, float]]) -> dict[str, float]:
     """Return what a method's sets are like beside real images, averaged over sets."""
-    return {name: mean_std([measured[name] for measured in sets])[0] for name in FIDELITY}
+    return {name: mean_std([quality[name] for quality in sets])[0] for name in FIDELITY}
 
 
 def _scores(real: float, sets: Sequence[Arms], random: Arms) -> dict[str, float]:

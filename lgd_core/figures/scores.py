@@ -60,10 +60,10 @@ def _score_panel(
     for place, row in enumerate(table.to_dict("records")):
         mean, std = row[name], row[f"{name}_std"]
         axis.errorbar(mean, place, xerr=std, capsize=3, **look[row["method"]])
-        text = f"{mean:.3f} ± {std:.3f}"
-        axis.annotate(
-            text, (mean, place), (0, 5), textcoords="offset points", ha="center", fontsize=SMALL
-        )
+        number = {"ha": "center", "fontsize": SMALL, "bbox": {"fc": "w", "ec": "none", "pad": 0.5}}
+        above = {"xytext": (0, 6), "textcoords": "offset points"}
+        axis.annotate(f"{mean:.3f} ± {std:.3f}", (mean, place), **above, **number)
     axis.set_ylim(len(table) - 0.5, -0.7)
     axis.margins(x=0.25)
+    axis.locator_params(axis="x", nbins=5)
     axis.grid(axis="x", alpha=0.3)
