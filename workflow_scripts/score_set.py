@@ -17,7 +17,7 @@ with running(snakemake) as job:
     increments, size = paths_of(snakemake.input.increments), int(snakemake.wildcards.k) + 1
     labels = paths_of(snakemake.input.get("soft_labels", []))
 
-    # One set at a time is in memory.
+    # Rounds that learn the same set one after another read it once.
     @lru_cache(maxsize=1)
     def lesson_of(number: int) -> Lesson:
         stored = load_increments(increments[number * size : (number + 1) * size], seen)

@@ -109,16 +109,15 @@ def round_scores(real: float, arms: Arms, random: Arms) -> list[dict[str, float]
 
 
 def _of_round(
-    real: float, hard: float, own: float, plain: float, random: float, random_plain: float
+    real: float, hard: float, own: float, unaugmented: float, random: float, random_plain: float
 ) -> dict[str, float]:
-    recovery = hard_label_recovery(real, hard)
-    augmented = improvement_over_random(own, random)
-    unaugmented = improvement_over_random(plain, random_plain)
+    recovery, improvement = hard_label_recovery(real, hard), improvement_over_random(own, random)
+    without = improvement_over_random(unaugmented, random_plain)
     return {
         "hlr": 100 * recovery,
-        "ior": 100 * augmented,
-        "lrs": label_robust_score(recovery, augmented),
-        "ars": augmentation_robust_score(augmented, unaugmented),
+        "ior": 100 * improvement,
+        "lrs": label_robust_score(recovery, improvement),
+        "ars": augmentation_robust_score(improvement, without),
     }
 
 

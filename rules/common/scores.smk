@@ -72,12 +72,13 @@ def arm_inputs(wildcards):
 
 def arms_of_sets(wildcards):
     """Return the measured arms of every set of a target."""
-    values = {
-        "protocol": lambda wildcards: scored_by(wildcards)["protocol"],
-        "student": lambda wildcards: scored_by(wildcards)["student"],
-        "arm": lambda wildcards: arms_of(scored_protocol(wildcards)),
-    }
-    return over_methods(SCORED.replace("{seeds}", "{seed}"), **values)(wildcards)
+    patterns = expand(
+        SCORED.replace("{seeds}", "{seed}"),
+        arm=arms_of(scored_protocol(wildcards)),
+        **scored_by(wildcards),
+        allow_missing=True,
+    )
+    return [path for pattern in patterns for path in over_methods(pattern)(wildcards)]
 
 
 def arms_of_random(wildcards):
@@ -108,13 +109,11 @@ def full_accuracy(wildcards):
 
 def score_facts(wildcards):
     """Return what a table of scores says of how they were measured."""
-    protocol = protocol_of_arm(
-        scored_protocol(wildcards), "own", rates := config["scores"]["rates"]
-    )
+    rates = config["scores"]["rates"]
+    protocol = protocol_of_arm(scored_protocol(wildcards), "own", rates)
+    digested = canonical({"protocol": protocol, "rates": rates})
     return scored_by(wildcards) | {
-        "protocol_digest": fingerprint(
-            canonical({"protocol": protocol, "rates": rates})
-        ),
+        "protocol_digest": fingerprint(digested),
         "labels": "hard" if has_class_labels(protocol) else "soft",
         "real_from": "reference" if is_reference(wildcards) else "trained",
     }
