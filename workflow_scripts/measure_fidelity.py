@@ -18,7 +18,7 @@ with running(snakemake) as job:
     seed = derive_seed("fidelity", int(snakemake.wildcards.seed))
     rows = real_rows(labels, seen.classes, len(data.labels) // seen.classes, seed)
     counts = {"distilled": len(data.labels), "real": len(rows)}
-    check_counts(snakemake.output.metrics, counts, "a larger set")
+    check_counts(snakemake.output.metrics, counts, "make a larger set")
     network = load_network(snakemake.input.reference, job.device, seen.network_input)
     real = Images.on(job.device, images[rows], labels[rows], seen)
     quality = sample_quality(network, data, real)
