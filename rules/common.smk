@@ -7,6 +7,7 @@ import sys
 from lgd_core.base.errors import UserError
 from lgd_core.base.folders import check_writable
 from lgd_core.base.leases import has_gpu, why_no_gpu
+from lgd_core.config.arms import ARMS
 from lgd_core.config.catalogue import read_run
 from lgd_core.config.recipes import Recipes
 from lgd_core.config.stages import (
@@ -18,6 +19,7 @@ from lgd_core.config.stages import (
     drawn_images,
     learner_settings,
     phase_settings,
+    real_training,
     redundancy_settings,
     reference_settings,
     seed_settings,
@@ -101,6 +103,8 @@ wildcard_constraints:
     # A folder of the run's own, if it has a name.
     name="(/(?!samples/)[A-Za-z0-9][A-Za-z0-9_-]*)?",
     seed="[0-9]+",
+    seeds="[0-9]+(to[0-9]+)?",
+    arm="|".join(ARMS),
     k="[0-9]+",
     shard="[0-9]+",
     shards="[0-9]+",
@@ -191,6 +195,7 @@ def compared(wildcards):
 include: "common/data.smk"
 include: "common/reference.smk"
 include: "common/evaluate.smk"
+include: "common/scores.smk"
 include: "common/prior.smk"
 include: "common/increment.smk"
 include: "common/figures.smk"

@@ -59,6 +59,63 @@ rule evaluate:
         "../workflow_scripts/evaluate.py"
 
 
+rule score_set:
+    """Train students on a set, or on several, at the best of several learning rates."""
+    input:
+        arrays("validation", "test"),
+        unpack(arm_inputs),
+    output:
+        rounds=SCORED,
+    log:
+        "results/logs/score_set/{dataset}_{method}_s{seeds}_k{k}_{protocol}_{arm}_{student}.log",
+    benchmark:
+        "results/benchmarks/score_set/{dataset}_{method}_s{seeds}_k{k}_{protocol}_{arm}_{student}.tsv"
+    conda:
+        "../environment.yml"
+    threads: 1
+    resources:
+        gpu=GPU,
+    params:
+        settings=lambda wildcards: stage(
+            "score_set",
+            1,
+            lesson=arm_lesson(wildcards),
+            network=student_images(dataset_of(wildcards), arm_protocol(wildcards)),
+            rates=config["scores"]["rates"],
+            rounds=config["scores"]["rounds"],
+        ),
+    script:
+        "../workflow_scripts/score_set.py"
+
+
+rule train_full:
+    """Train a student's architecture on all real training images, as the reference is trained."""
+    input:
+        arrays("train", "test"),
+    output:
+        metrics=FULL,
+    log:
+        "results/logs/train_full/{dataset}_{student}.log",
+    benchmark:
+        "results/benchmarks/train_full/{dataset}_{student}.tsv"
+    conda:
+        "../environment.yml"
+    threads: HALF_THE_CORES
+    resources:
+        gpu=GPU,
+    params:
+        settings=lambda wildcards: stage(
+            "train_full",
+            1,
+            training=real_training(dataset_of(wildcards)),
+            seed=dataset_of(wildcards).reference.seed,
+            network=trained_images(dataset_of(wildcards)),
+        ),
+        source=where_images_lie,
+    script:
+        "../workflow_scripts/train_full.py"
+
+
 rule cross_increment:
     """Train on each increment alone and test on every other: the redundancy matrix of a method."""
     input:

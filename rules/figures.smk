@@ -234,7 +234,32 @@ use rule figure as class_samples with:
         ),
 
 
-# ---- Costs, ablations, sets from elsewhere ----
+# ---- Scores, costs, ablations, sets from elsewhere ----
+use rule figure as scores with:
+    """Draw the scores of the methods: how good sets are apart from labels and augmentation."""
+    input:
+        arms=arms_of_sets,
+        random=arms_of_random,
+        real=full_accuracy,
+        fidelity=over_methods("results/{dataset}/{method}/s{seed}/k{k}/fidelity.json"),
+        sets=over_methods("results/{dataset}/{method}/s{seed}/k{k}/distilled"),
+    output:
+        table=reported(
+            "results/{dataset}_ipc{ipc}{name}/scores.csv",
+            "scores, numbers",
+            caption="scores",
+        ),
+        figure=reported(
+            "results/{dataset}_ipc{ipc}{name}/scores.png", "scores", caption="scores"
+        ),
+    log:
+        "results/logs/scores/{dataset}_ipc{ipc}{name}.log",
+    params:
+        settings=lambda wildcards: figure_settings(
+            "scores", 1, wildcards, facts=score_facts(wildcards)
+        ),
+
+
 use rule figure as cost with:
     """Draw the costs of the methods: seconds by stage, passes through networks per image."""
     input:

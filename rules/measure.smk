@@ -57,6 +57,32 @@ rule measure_real_difficulty:
         "../workflow_scripts/measure_real_difficulty.py"
 
 
+rule measure_fidelity:
+    """Compare a distilled set with as many real training images, in the reference's features."""
+    input:
+        arrays("train"),
+        increments=increments_up_to,
+        reference="results/{dataset}/reference/model.safetensors",
+    output:
+        metrics="results/{dataset}/{method}/s{seed}/k{k}/fidelity.json",
+    log:
+        "results/logs/measure_fidelity/{dataset}_{method}_s{seed}_k{k}.log",
+    benchmark:
+        "results/benchmarks/measure_fidelity/{dataset}_{method}_s{seed}_k{k}.tsv"
+    conda:
+        "../environment.yml"
+    threads: 1
+    resources:
+        gpu=GPU,
+    params:
+        settings=lambda wildcards: stage(
+            "measure_fidelity", 1, network=seen_images(dataset_of(wildcards))
+        ),
+        source=where_images_lie,
+    script:
+        "../workflow_scripts/measure_fidelity.py"
+
+
 rule trace_guidance:
     """Redraw a few positions of an increment, guided and unguided, and measure every step."""
     input:

@@ -4,13 +4,8 @@ from pathlib import Path
 
 from job import open_prior, running
 
-from lgd_core.analysis.prior_quality import (
-    check_counts,
-    draw_samples,
-    real_samples,
-    reconstruction_psnr,
-    sample_quality,
-)
+from lgd_core.analysis.fidelity import check_counts, sample_quality
+from lgd_core.analysis.prior_quality import draw_samples, real_samples, reconstruction_psnr
 from lgd_core.base.files import write_json
 from lgd_core.config.models.method import SamplerConfig
 from lgd_core.config.settings import SeenImages
@@ -26,7 +21,8 @@ with running(snakemake) as job:
     held_out = load_split(folder, "validation")
     training = job.real_images(snakemake.input[0]).split("train")
     images, labels = real_samples(*training, seen.classes)
-    check_counts({"held-out": len(held_out[1]), "training": len(labels)})
+    counts = {"held-out": len(held_out[1]), "training": len(labels)}
+    check_counts("prior_quality.json", counts, "see source.validation_fraction")
     network = load_network(snakemake.input.reference, job.device, seen.network_input)
     prior = open_prior(job)
     real = Images.on(job.device, *held_out, seen)

@@ -17,6 +17,7 @@ with running(snakemake) as job:
         load_increments(snakemake.input.increments, seen),
         job.read("evaluation", StudentSettings),
         Path(snakemake.input[0]).parent,
-        int(wildcards.seed),
+        ("student", int(wildcards.seed), int(wildcards.run)),
+        snakemake.input.get("soft_labels"),
     )
     write_json(snakemake.output.run, job.stamp(**train_student(lesson)))

@@ -18,5 +18,7 @@ with running(snakemake) as job:
     # The protocol's epochs depend on the images per class; a class that lacks some counts as full.
     ipc = -(-len(labels) // job.read("network", SeenImages).classes)
     recipe = student_settings(protocol, ipc, f"protocol '{snakemake.wildcards.protocol}'")
-    lesson = taught(job, ([images], [labels], 1), recipe, Path(snakemake.input[0]).parent, 0)
+    real, key = Path(snakemake.input[0]).parent, ("student", 0, int(snakemake.wildcards.run))
+    known = snakemake.input.get("soft_labels")
+    lesson = taught(job, ([images], [labels], 1), recipe, real, key, known)
     write_json(snakemake.output.run, job.stamp(**train_student(lesson), ipc=ipc))

@@ -5,6 +5,7 @@ from pathlib import Path
 from job import Job, paths_of
 from torch import Tensor, nn
 
+from lgd_core.base.seeding import Key
 from lgd_core.config.settings import SeenImages, StudentSettings
 from lgd_core.data.real_images import load_split
 from lgd_core.evaluation.soft_labels import load_labels, set_digest
@@ -32,18 +33,22 @@ def teacher_of(job: Job) -> nn.Module:
     return load_network(path, job.device, seen.network_input)
 
 
-def taught(job: Job, stored: Stored, recipe: StudentSettings, real: Path, seed: int) -> Lesson:
-    """Return what a student of a set learns; ``real`` is the folder of the data set's arrays."""
-    seen, wildcards = job.read("network", SeenImages), job.snakemake.wildcards
+def taught(
+    job: Job, stored: Stored, recipe: StudentSettings, real: Path, key: Key, labels: str | None
+) -> Lesson:
+    """Return what a student of a set learns, from its stored ``labels`` if the protocol has any.
+
+    ``real`` is the folder of the data set's arrays, ``key`` that of the student's randomness.
+    """
+    seen = job.read("network", SeenImages)
     data = regions_of(job, stored, recipe.labels.regions)
-    labels = job.snakemake.input.get("soft_labels")
     return Lesson(
-        spec=seen.network(wildcards.student),
+        spec=seen.network(job.snakemake.wildcards.student),
         data=data,
         test=Images.on(job.device, *load_split(real, "test"), seen),
         validation=Images.on(job.device, *load_split(real, "validation"), seen),
         recipe=recipe,
-        key=("student", seed, int(wildcards.run)),
+        key=key,
         checkpoint=job.checkpoint,
         teacher=teacher_of(job) if job.snakemake.input.get("teacher") else None,
         stored=load_labels(labels, set_digest(*stored[:2])) if labels else None,

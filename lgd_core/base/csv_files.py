@@ -1,6 +1,6 @@
 """Tables on disk, as CSV."""
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from pathlib import Path
 from typing import Any, cast
 
@@ -41,12 +41,16 @@ def read_csv(path: str | Path, record: dict[str, Any]) -> pd.DataFrame:
     return parse_csv(path)
 
 
-def write_csv(table: pd.DataFrame, path: str | Path) -> None:
-    """Write a table with two decimals for accuracies and six significant digits otherwise."""
+def write_csv(table: pd.DataFrame, path: str | Path, exact: Container[str] = ()) -> None:
+    """Write a table with two decimals for accuracies and six significant digits otherwise.
+
+    Deviations are taken as those of accuracies in percent, except in columns named by ``exact``.
+    """
 
     rounded = cast("Any", table.copy())  # pandas' methods are only partly typed
     for column in rounded.columns:
-        if "top1" in column or column.endswith("_std") or column.startswith(("diff_", "std_")):
+        percent = "top1" in column or column.endswith("_std")
+        if (percent or column.startswith(("diff_", "std_"))) and column not in exact:
             rounded[column] = rounded[column].astype(float).round(2)
     with atomic(path) as temporary:
         rounded.to_csv(temporary, index=False, float_format="%.6g", lineterminator="\n")

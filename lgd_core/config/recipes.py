@@ -93,6 +93,12 @@ class Recipes:
         """Return the protocols by which sets of a data set are evaluated."""
         return self.run.protocols or self.dataset(dataset).evaluation.protocols
 
+    def scored_by(self, dataset: str) -> tuple[str, str]:
+        """Return the protocol and the student by which sets of a data set are scored."""
+        keys = self.run.scores
+        protocol = keys.protocol or self.protocols(dataset)[0]
+        return protocol, keys.student or self.students(dataset)[0]
+
     def lesson(self, dataset: str, protocol: str, student: str, ipc: int) -> StudentSettings:
         """Return how a student learns a set of ``ipc`` images per class by a protocol.
 
@@ -225,6 +231,10 @@ class Recipes:
             self.catalogue.check_known("protocol", protocol, where)
             for student in self.students(dataset):
                 self.protocol(dataset, protocol, student)
+        protocol, student = self.scored_by(dataset)
+        self.check_input(student, dataset, "config: scores.student")
+        self.catalogue.check_known("protocol", protocol, "config: scores.protocol")
+        self.protocol(dataset, protocol, student)
 
     def _dataset(self, name: str) -> DatasetConfig:
         own, where = self.catalogue.file("dataset", name, "datasets"), self._where(name)

@@ -266,16 +266,21 @@ def redundancy_settings(dataset: DatasetConfig) -> AloneSettings:
     return AloneSettings(**keys | dataset.redundancy.model_dump(), evaluations=1)
 
 
+def real_training(dataset: DatasetConfig) -> TrainingSettings:
+    """Return how networks like the reference train on all real images, tested at the end."""
+    keys = dataset.reference.model_dump(include={"epochs", "batch", "lr", "weight_decay"})
+    return TrainingSettings(**keys, cutmix=False, evaluations=None)
+
+
 def dynamics_settings(dataset: DatasetConfig) -> DynamicsSettings:
     """Return the protocol of the networks whose learning of every real image is scored."""
-    own, reference = dataset.dynamics, dataset.reference
-    keys = reference.model_dump(include={"epochs", "batch", "lr", "weight_decay"})
+    own = dataset.dynamics
     return DynamicsSettings(
-        architecture=own.architecture or reference.architecture,
+        architecture=own.architecture or dataset.reference.architecture,
         seed=own.seed,
         networks=own.networks,
         early=own.early,
-        training=TrainingSettings(**keys, cutmix=False, evaluations=None),
+        training=real_training(dataset),
     )
 
 

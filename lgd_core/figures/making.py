@@ -3,7 +3,7 @@
 ``make`` takes a FigureJob, writes the tables behind the figure and returns the figure.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -49,9 +49,14 @@ class FigureJob:
         """Read the learners among the inputs, by method, seed and increment."""
         return {(a["method"], int(a["seed"]), int(a["k"])): a for a in self.artifacts("learners")}
 
-    def write(self, table: pd.DataFrame, name: str = "table") -> pd.DataFrame:
-        """Write a table to the output of a name; return it as read back, rounded."""
-        write_csv(table, self.outputs[name])
+    def write(
+        self, table: pd.DataFrame, name: str = "table", exact: Container[str] = ()
+    ) -> pd.DataFrame:
+        """Write a table to the output of a name; return it as read back, rounded.
+
+        ``exact`` as in csv_files.write_csv.
+        """
+        write_csv(table, self.outputs[name], exact)
         return parse_csv(self.outputs[name])
 
 

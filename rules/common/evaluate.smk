@@ -18,10 +18,15 @@ def lesson_settings(wildcards):
 def taught_by(wildcards, dataset, folder):
     """Return what a protocol's labels come from: a teacher, stored labels of it, or neither."""
     source = protocol_of(wildcards, dataset).labels.source
+    return label_inputs(source, dataset, folder, wildcards.protocol)
+
+
+def label_inputs(source, dataset, folder, protocol):
+    """Return what labels of a source come from, for the set in a folder."""
     if source == "online":
         return {"teacher": f"results/{dataset}/reference/model.safetensors"}
     if source == "stored":
-        return {"soft_labels": f"{folder}/labels/{wildcards.protocol}.safetensors"}
+        return {"soft_labels": f"{folder}/labels/{protocol}.safetensors"}
     return {}
 
 

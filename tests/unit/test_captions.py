@@ -32,6 +32,7 @@ def caption(name: str, seeds: list[int], **keys: object) -> str:
         "bins": 10,
         "bootstraps": 200,
         "positions": 3,
+        "facts": {"protocol": "hard", "student": "ConvNet-3-w32"},
     } | keys
     snakemake = SimpleNamespace(
         wildcards=Values(dataset="digits", ipc="20", family="kappa"),
@@ -51,6 +52,7 @@ SPREADS = {
     "dynamics.rst": ("n = 1 seed(s), each with one set", "n = 3 seed(s), each with one set"),
     "complementarity.rst": ("not for the choice of network and set", "wider if the networks"),
     "difficulty.rst": ("200 bootstrap resamples of the images of one set;", "over the sets, each"),
+    "scores.rst": ("over n rounds of one set,", "over n sets, one per seed, each the mean"),
     "guidance.rst": ("mean over the images of one set;", "mean over sets, one per seed;"),
 }
 

@@ -16,7 +16,7 @@ RULES = (ROOT / "rules" / "figures.smk").read_text()
 FIGURES = re.findall(r"^use rule figure as (\w+) with:$", RULES, re.M)
 # Drawn from JSON: these need neither tensors nor models; two read models, the others tensors too.
 PLAIN = {"complementarity", "curve", "dynamics", "redundancy_heatmap"}
-OF_MODELS = {"ablation", "cost"}
+OF_MODELS = {"ablation", "cost", "scores"}
 
 
 def test_every_rule_has_a_module_and_every_module_a_rule() -> None:

@@ -8,13 +8,8 @@ import torch
 from conftest import SEEN
 from torch import nn
 
-from lgd_core.analysis.prior_quality import (
-    check_counts,
-    draw_samples,
-    real_samples,
-    reconstruction_psnr,
-    sample_quality,
-)
+from lgd_core.analysis.fidelity import check_counts, sample_quality
+from lgd_core.analysis.prior_quality import draw_samples, real_samples, reconstruction_psnr
 from lgd_core.base.checkpoints import Checkpoint
 from lgd_core.base.errors import UserError
 from lgd_core.config.models.method import SamplerConfig
@@ -68,11 +63,11 @@ def test_real_images_are_as_many_of_each_class_as_the_smallest_has(
 
 
 def test_too_few_real_images_are_refused() -> None:
-    check_counts({"held-out": 4, "training": 4})
+    check_counts("prior_quality.json", {"held-out": 6, "training": 6}, "see source")
     with pytest.raises(
-        UserError, match=r"found 3 held-out images, expected at least 4; see source"
+        UserError, match=r"y.json: found 5 held-out images, expected at least 6; see source"
     ):
-        check_counts({"held-out": 3, "training": 4})
+        check_counts("prior_quality.json", {"held-out": 5, "training": 6}, "see source")
 
 
 def test_a_copy_of_the_real_images_is_perfect_and_noise_is_not(
@@ -82,7 +77,7 @@ def test_a_copy_of_the_real_images_is_perfect_and_noise_is_not(
     real = dataclasses.replace(bright, labels=predicted)
     copy = sample_quality(learner, real, real)
     assert copy["recognised"] == 100
-    assert copy["precision"] == copy["recall"] == 1
+    assert copy["precision"] == copy["recall"] == copy["coverage"] == 1
     assert copy["frechet_distance"] == pytest.approx(0, abs=1e-3)
     rng = torch.Generator().manual_seed(0)
     noise = torch.randint(0, 256, real.images.shape, generator=rng, dtype=torch.uint8)

@@ -10,6 +10,7 @@ from lgd_core.config.models.base import (
     DisagreementError,
     Distinct,
     Fraction,
+    LearningRate,
     Natural,
     PositiveFraction,
     Text,
@@ -137,6 +138,33 @@ class AnalysesConfig(Config):
     )
 
 
+class ScoresConfig(Config):
+    """How scores of sets are measured, see "Scores" in docs/results.md; students of the table are
+    not touched.
+    """
+
+    rounds: int = Field(
+        default=5,
+        ge=2,
+        le=1000,
+        description=(
+            "Students per set and way of learning, and random subsets that they are compared with; "
+            "5 is the least that should be published."
+        ),
+    )
+    rates: Distinct[LearningRate] = Field(
+        default=[1.0e-3, 5.0e-3, 1.0e-2, 5.0e-2, 1.0e-1],
+        min_length=1,
+        description="Learning rates to choose from, by one student each on held-out images.",
+    )
+    protocol: str | None = Field(
+        default=None, description="Protocol of the students; null means the first of the table."
+    )
+    student: str | None = Field(
+        default=None, description="Architecture of the students; null means the first of the table."
+    )
+
+
 class OverridesConfig(Config):
     """Changes laid over recipe files without editing them, checked like the files themselves:
     datasets.NAME holds keys of config/datasets/NAME.yaml, and so do methods, protocols and
@@ -261,6 +289,7 @@ class RunConfig(Config):
     export: ExportConfig = Field(default_factory=ExportConfig)
     plots: PlotsConfig = Field(default_factory=PlotsConfig)
     analyses: AnalysesConfig = Field(default_factory=AnalysesConfig)
+    scores: ScoresConfig = Field(default_factory=ScoresConfig)
     overrides: OverridesConfig = Field(default_factory=OverridesConfig)
 
     @model_validator(mode="after")
