@@ -29,8 +29,9 @@ def test_sets_that_come_back_give_the_same_accuracies_to_the_bit(exported):
     own = json.loads((exported.folder / "results/digits/lgd/s0" / RUN).read_text())
     for run in runs:
         found = json.loads((exported.folder / run).read_text())
-        for key in ("top1", "best_top1", "validation_top1", "curve"):
-            assert found[key] == own[key], run
+        accuracies = {key for key in own if "top1" in key}
+        assert {"top1", "best_top1", "validation_top1"} <= accuracies
+        assert {key: found[key] for key in accuracies} == {key: own[key] for key in accuracies}
 
 
 def test_nothing_is_made_again_and_a_moved_set_is_not_read_again(exported, tmp_path):
@@ -89,7 +90,7 @@ def test_a_set_of_another_program_stands_in_a_table_and_leaves(exported, tmp_pat
         ),
     ],
 )
-def test_what_is_wrong_with_a_set_is_said_before_any_job(finished, external, methods, part):
+def test_what_is_wrong_with_a_set_is_said_before_any_job(fresh, external, methods, part):
     table = "results/digits_ipc20/table.csv"
     words = ("--config", f"external={external}", f"methods={methods}", "ipc=[20]", "--", table)
-    assert part in refusal(finished, "-n", *words)
+    assert part in refusal(fresh, "-n", *words)
