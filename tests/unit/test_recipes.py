@@ -845,3 +845,62 @@ def test_results_folder_must_be_writable(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "access", lambda *_: False)
     with pytest.raises(UserError, match="without write permission"):
         check_writable(tmp_path)
+
+
+def test_a_set_from_elsewhere_stands_among_methods(folder):
+    entry = {"folder": "anywhere", "increment": 5, "factor": 2}
+    run = run_of("random", "external:mine") | {"external": {"mine": entry}, "ipc": [10]}
+    method = Recipes(folder, run).method("digits", "external:mine")
+    assert (method.source, method.ipc_per_increment, factor(method)) == ("external", 5, 2)
+    assert method.seed.source == "own"
+    assert needs(method, 0) == needs(method, 1) == {"external"}
+    random = Recipes(folder, run).method("digits", "random")
+    assert method.learner == random.learner, "the data set's keys for random"
+
+
+@pytest.mark.parametrize(
+    ("run", "part"),
+    [
+        ({"methods": ["external:mine"]}, "unknown method 'external:mine'"),
+        (
+            {
+                "methods": ["external:mine"],
+                "external": {"mine": {"folder": "x", "dataset": "glyphs"}},
+            },
+            "found a set of data set 'glyphs', expected one of 'digits'",
+        ),
+        (
+            {"methods": ["external:mine"], "external": {"mine": "x"}, "ipc": [15]},
+            "ipc: found 15, expected a multiple of 10",
+        ),
+        (
+            {"overrides": {"methods": {"random": {"source": "external"}}}},
+            "config: external: unknown name ''",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_set_among_methods(folder, run, part):
+    assert part in complaint(folder, run_of("random") | run)
+
+
+@pytest.mark.parametrize(
+    ("name", "part"),
+    [
+        ("soft", "unknown protocol 'soft'"),
+        ("hard", "labels.source class"),
+        ("lgd_regions", "labels.regions 2, expected stored and 1"),
+    ],
+)
+def test_labels_that_cannot_leave(folder, name, part):
+    recipes = Recipes(folder, run_of("random") | {"export": {"labels": name}})
+    with pytest.raises(UserError, match=re.escape(part)):
+        recipes.exported_labels("digits")
+    good = run_of("random") | {"export": {"labels": "soft_steps"}}
+    assert Recipes(folder, good).exported_labels("digits").source == "stored"
+
+
+@pytest.mark.parametrize(
+    ("method", "drawn"), [("random", False), ("herding", False), ("dit", True), ("lgd", True)]
+)
+def test_which_methods_draw_from_the_prior(folder, method, drawn):
+    assert Recipes(folder, run_of(method)).draws_from_prior("digits", method) == drawn

@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from conftest import Project, copy_of, write_digits
+from PIL import Image
 from test_bad_input import refusal
 
 FORMS = ("ddranking", "huggingface", "imagefolder", "tensors", "webdataset")
@@ -64,8 +65,13 @@ def test_a_set_of_another_program_stands_in_a_table_and_leaves(exported, tmp_pat
     """Numbered folders of JPEG, as RDED writes them: a row, a page and an export."""
     project = copy_of(exported, tmp_path / "project")
     write_digits(project.folder / "digits")
-    for path in sorted((project.folder / "digits").iterdir()):
-        path.rename(path.with_name(f"{int(path.name):05d}"))
+    for file in sorted((project.folder / "digits").rglob("*.png")):
+        folder = project.folder / "digits" / f"{int(file.parent.name):05d}"
+        folder.mkdir(exist_ok=True)
+        Image.open(file).save(folder / f"{file.stem}.jpg", quality=90)
+        file.unlink()
+    for folder in (project.folder / "digits").glob("?"):
+        folder.rmdir()
     config = ("--config", "external={theirs: {folder: digits, increment: 2}}", "ipc=[4]")
     config += ("methods=['external:theirs']",)
     table, out = "results/digits_ipc4/table.csv", "results/digits_ipc4/export/external:theirs"
@@ -75,6 +81,16 @@ def test_a_set_of_another_program_stands_in_a_table_and_leaves(exported, tmp_pat
     found = Path(project.folder / out / "imagefolder")
     assert len(list(found.glob("*/*.png"))) == 40
     assert "4 images per class" in (found / "README.md").read_text()
+    # As the seed of a method: its increment 0 is the set's.
+    config += (
+        "overrides={methods: {dit: {seed: {source: 'external:theirs'}, ipc_per_increment: 2}}}",
+    )
+    seed = "results/digits/dit/s0/k0/increment.safetensors"
+    planned = project.planned(*config, "--", seed)
+    assert ("seed_increment", "dit", "") in planned
+    project.make(*config, "--", seed)
+    own = "results/digits/external:theirs/s0/k0/increment.safetensors"
+    assert (project.folder / seed).read_bytes() == (project.folder / own).read_bytes()
 
 
 @pytest.mark.parametrize(
