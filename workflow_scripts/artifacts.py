@@ -47,7 +47,7 @@ def load_artifacts(
 ) -> Artifacts:
     """Load the artifacts among the inputs of the job's rule; arguments as in source_context."""
     inputs = job.snakemake.input
-    scorer = memory = real = influence = reference = modes = None
+    scorer = memory = real = influence = reference = modes = mode_sizes = None
     preprocess, expected = preprocessor(seen).to(job.device), seen.network_input
     job.origins["networks"] = _networks(inputs)
     if inputs.get("reference"):
@@ -66,10 +66,21 @@ def load_artifacts(
     if inputs.get("influence"):
         influence = load_influence(inputs.influence, preprocess, job.device, expected, labels)
     if inputs.get("modes"):
-        modes = load_modes(inputs.modes, seen.classes)
+        modes, mode_sizes = load_modes(inputs.modes, seen.classes)
     small_decoder = open_small_decoder(job) if inputs.get("small_decoder") else None
     files = {name: paths_of(path) for name, path in inputs.items()}
-    return Artifacts(scorer, memory, real, influence, reference, modes, small_decoder, files)
+    return Artifacts(
+        scorer,
+        memory,
+        real,
+        influence,
+        reference,
+        modes,
+        mode_sizes,
+        preprocess,
+        small_decoder,
+        files,
+    )
 
 
 def _networks(inputs: Any) -> dict[str, dict[str, Any]]:

@@ -38,6 +38,27 @@ class CheckedMethod(MethodConfig):
         return self
 
     @model_validator(mode="after")
+    def _candidates_are_drawn_or_real(self) -> Self:
+        if self.real_candidates > self.candidates:
+            raise DisagreementError(
+                "real_candidates",
+                f"found {self.real_candidates}, expected at most {self.candidates}, the candidates",
+            )
+        if self.real_candidates == self.candidates and is_guided(self):
+            raise DisagreementError(
+                "real_candidates",
+                f"found {self.real_candidates}, all candidates, expected fewer with guidance, "
+                "which acts on those that are drawn",
+            )
+        if self.start_step is not None and self.start_step >= self.sampler.steps:
+            raise DisagreementError(
+                "start_step",
+                f"found {self.start_step}, expected less than {self.sampler.steps}, the number of "
+                "sampling steps",
+            )
+        return self
+
+    @model_validator(mode="after")
     def _seed_needs_no_learner(self) -> Self:
         if self.seed.source == "own" and "learner" in needs(self, 0):
             raise DisagreementError(

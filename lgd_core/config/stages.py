@@ -103,7 +103,7 @@ def draw_settings(method: MethodConfig, increment: int) -> DrawSettings:
 def trace_settings(method: MethodConfig, increment: int) -> DrawSettings:
     """Return what decides the trace of an increment: one candidate, scored in any case."""
     settings, weight = draw_settings(method, increment), method.learnability.reference_weight
-    one = settings.keys.model_copy(update={"candidates": 1})
+    one = settings.keys.model_copy(update={"candidates": 1, "real_candidates": 0})
     return settings.model_copy(update={"keys": one, "reference_weight": weight})
 
 

@@ -53,6 +53,12 @@ def learnability(
     return score
 
 
+def entropy(network: nn.Module, images: Tensor) -> Tensor:
+    """Return the entropy (B,) in nats of a network's prediction for normalised images."""
+    found = network(images).log_softmax(1)
+    return -(found.exp() * found).sum(1)
+
+
 @dataclass(frozen=True)
 class ScoreGuidance:
     """Raise a score of the image that x0 decodes to: learnability (Eq. 8) or influence (IGD).
@@ -99,16 +105,19 @@ class DeviationGuidance:
 
 
 def rho(step: DenoisingStep, gradient: Tensor, norm: str) -> Tensor:
-    """Return ``sqrt(1 - alpha_bar) * size(noise) / |gradient|``, shaped (B, 1, 1, 1).
+    """Return ``sqrt(1 - alpha_bar) * size(noise) / |gradient|``, of a shape that broadcasts.
 
     ``size`` is the root mean square (``rms``) or the L2 norm (``relative``). With ``relative``, the
     change strength x rho x gradient has strength x sqrt(1 - alpha_bar) times the norm of the noise,
-    whatever the latent's size.
+    whatever the latent's size. With ``raw`` it is ``sqrt(1 - alpha_bar)`` alone.
     """
+    scale = (1 - step.alpha_bar).sqrt()
+    if norm == "raw":
+        return scale
     size = _norm(step.noise)
     if norm == "rms":
         size = size / step.noise[0].numel() ** 0.5
-    return (1 - step.alpha_bar).sqrt() * size / _norm(gradient).clamp_min(1e-12)
+    return scale * size / _norm(gradient).clamp_min(1e-12)
 
 
 def score_gradient(

@@ -35,6 +35,13 @@ class Sampling:
     every: int = 1
     scheduler: SchedulerName = "ddpm"
     cfg_window: tuple[int, int] | None = None
+    start: int | None = None
+
+    @property
+    def indices(self) -> range:
+        """The step indices, in the order in which they are reached."""
+        first = self.steps - 1 if self.start is None else self.start
+        return range(first, -1, -1)
 
     @property
     def guided(self) -> range:
@@ -104,8 +111,13 @@ def sample(
     sampling: Sampling,
     guidances: Mapping[str, Guidance],
     trace: GuidanceTrace,
+    begin: Tensor | None = None,
 ) -> Tensor:
     """Draw scaled latents (B, c, h, w), one per target, each from its own generator.
+
+    With ``sampling.start``, sampling starts there from the latents ``begin`` with that step's noise
+    (Meng et al., "SDEdit: Guided image synthesis and editing with stochastic differential
+    equations", ICLR 2022).
 
     At other steps than the guided ones, guidance is not evaluated at all. A scheduler that adds no
     noise takes only the first noise from the generators, and nothing of predicted variances. The
@@ -115,7 +127,10 @@ def sample(
     scheduler = prior.scheduler(sampling.steps, sampling.scheduler)
     labels = targets.prior_labels
     x = randn_tensor((len(labels), *prior.latent_shape), generator=generators, device=prior.device)
-    for index, t in zip(reversed(range(sampling.steps)), scheduler.timesteps, strict=True):
+    timesteps = scheduler.timesteps[-len(sampling.indices) :]
+    if begin is not None:
+        x = noised(scheduler, timesteps[0], begin.to(x), x)
+    for index, t in zip(sampling.indices, timesteps, strict=True):
         active = guidances if index in sampling.guided else {}
         x = x.detach().requires_grad_(bool(active))
         with torch.set_grad_enabled(bool(active) and sampling.through_transformer):
@@ -134,6 +149,12 @@ def sample(
             x = _take(scheduler, t, x, output, generators)
     trace.add(measured)
     return x.detach()
+
+
+def noised(scheduler: Scheduler, t: Tensor, clean: Tensor, noise: Tensor) -> Tensor:
+    """Return clean latents with the noise of a timestep: sqrt(a) clean + sqrt(1 - a) noise."""
+    alpha_bar = scheduler.alphas_cumprod[t]
+    return alpha_bar.sqrt() * clean + (1 - alpha_bar).sqrt() * noise
 
 
 def _take(

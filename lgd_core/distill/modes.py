@@ -98,14 +98,15 @@ def k_means(
     return kmeans.cluster_centers_, members
 
 
-def load_modes(path: str | Path, classes: int) -> Tensor:
-    """Read the ``centres`` that class_modes found, (classes, clusters, c, h, w).
+def load_modes(path: str | Path, classes: int) -> tuple[Tensor, Tensor]:
+    """Read what class_modes found: centres (classes, clusters, c, h, w), sizes (classes, clusters).
 
     Raises UserError naming the file if they have another shape or are not finite.
     """
     tensors, _ = load_tensors(path)
     expect(path, tensors, "centres", torch.float32, classes, None, None, None, None)
-    return tensors["centres"]
+    expect(path, tensors, "sizes", torch.int64, *tensors["centres"].shape[:2])
+    return tensors["centres"], tensors["sizes"]
 
 
 def load_latents(path: str | Path, record: str | Path, count: int) -> Tensor:

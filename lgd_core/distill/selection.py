@@ -21,6 +21,7 @@ from lgd_core.diffusion.sampler import Conditions, GuidanceTrace, Sampling, samp
 from lgd_core.diffusion.small_decoder import SmallDecoder
 from lgd_core.distill.candidates import select, take
 from lgd_core.distill.influence import Influence
+from lgd_core.distill.pools import RealPool
 from lgd_core.networks.classifiers import Preprocess
 
 
@@ -45,9 +46,10 @@ class Artifacts:
 
     ``memory`` (classes of the shard, M, c, h, w) holds the latents already in the set, ``real``
     has the data set's images, ``reference`` a network trained on all real images, ``modes``
-    (classes of the data set, M, c, h, w) are centres of real latents, ``small_decoder`` takes the
-    place of the prior's decoder in gradients. ``files`` has the paths of
-    all inputs of the job by name, for guidances and sources that read their own files.
+    (classes of the data set, M, c, h, w) are centres of real latents, ``mode_sizes`` (classes, M)
+    the number of latents of each. ``preprocess`` prepares images for networks. ``small_decoder``
+    takes the place of the prior's decoder in gradients. ``files`` has the paths of all inputs of
+    the job by name, for guidances and sources that read their own files.
     """
 
     scorer: Scorer | None = None
@@ -56,6 +58,8 @@ class Artifacts:
     influence: Influence | None = None
     reference: nn.Module | None = None
     modes: Tensor | None = None
+    mode_sizes: Tensor | None = None
+    preprocess: Preprocess | None = None
     small_decoder: SmallDecoder | None = None
     files: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
 
@@ -83,7 +87,9 @@ class IncrementSpec:
     ``classes`` are the labels of the shard, ``prior_labels`` the prior's labels of all classes of
     the data set. ``key`` is (seed, increment). ``classes_per_batch`` classes share a batch; None
     means all. ``first_position`` is the number of images per class in earlier increments; it does
-    not depend on ``positions``. ``guidance`` has the settings of every active guidance by name.
+    not depend on ``positions``. The last ``real_candidates`` of a position are real images, with
+    ``through_autoencoder`` as the prior's gives them back. ``guidance`` has the settings of every
+    active guidance by name.
     """
 
     classes: list[int]
@@ -94,7 +100,14 @@ class IncrementSpec:
     key: tuple[int | str, int]
     classes_per_batch: int | None = None
     first_position: int = 0
+    real_candidates: int = 0
+    through_autoencoder: bool = False
     guidance: dict[str, GuidanceConfig] = field(default_factory=dict[str, GuidanceConfig])
+
+    @property
+    def uses_real_images(self) -> bool:
+        """Whether candidates are real images, or begin at their latents."""
+        return self.real_candidates > 0 or self.sampling.start is not None
 
     @property
     def sequential(self) -> bool:
@@ -161,12 +174,12 @@ def _draw_phase(
     nothing: dict[str, Any] = {"latents": [], "images": [], "scores": [], "ratios": {}}
     state = checkpoint.load(name, *nothing) or nothing
     parts: dict[str, list[Tensor]] = {name: state[name] for name in ("latents", "images", "scores")}
-    trace = GuidanceTrace(state["ratios"])
+    trace, pool = GuidanceTrace(state["ratios"]), pool_of(artifacts, spec)
     done = sum(part.shape[1] for part in parts["scores"])
     with progress("candidates", spec.positions, done) as bar:
         for positions in rounds(spec, prior.micro_batches.largest, done):
             guidances = guidances_for(GuidanceContext(prior, artifacts, spec, parts))
-            drawn = draw_positions(prior, artifacts.scorer, spec, positions, guidances, trace)
+            drawn = draw_positions(prior, artifacts.scorer, spec, positions, guidances, trace, pool)
             for key, part in parts.items():
                 part.append(drawn[key])
             bar.set_postfix(S=f"{_mean_best(drawn['scores']):.3f}", refresh=False)
@@ -246,6 +259,7 @@ def draw_positions(
     positions: range,
     guidances: dict[str, Guidance],
     trace: GuidanceTrace,
+    pool: RealPool | None = None,
 ) -> dict[str, Tensor]:
     """Draw and score every class, position and candidate of a round, in batches.
 
@@ -255,26 +269,81 @@ def draw_positions(
     parts: dict[str, list[Tensor]] = {"latents": [], "images": [], "scores": []}
     for keys in batches(spec, positions, prior.micro_batches.largest):
         labels = torch.tensor([label for label, _, _ in keys])
-        generators = [generator(*spec.key, *key) for key in keys]
-        drawn = sample(
-            prior,
-            Conditions(
-                labels.to(prior.device),
-                torch.tensor(spec.prior_labels)[labels].to(prior.device),
-                torch.tensor([spec.first_position + position for _, position, _ in keys]).to(
-                    prior.device
-                ),
-            ),
-            generators,
-            spec.sampling,
-            guidances,
-            trace,
-        )
-        images = prior.decode_images(drawn)
-        parts["latents"].append(drawn.cpu())
+        latents, images = _make(prior, spec, keys, guidances, trace, pool)
+        parts["latents"].append(latents)
         parts["images"].append(images)
         parts["scores"].append(_score(scorer, images, labels, prior.device))
     return {name: torch.cat(part).unflatten(0, shape) for name, part in parts.items()}
+
+
+def pool_of(artifacts: Artifacts, spec: IncrementSpec) -> RealPool | None:
+    """Return the real images behind an increment's candidates; None where there are none."""
+    if not spec.uses_real_images:
+        return None
+    last = spec.first_position + spec.positions - 1
+    return RealPool.of(present(artifacts.real), spec.classes, spec.candidates, last, spec.key[0])
+
+
+def _make(
+    prior: Prior,
+    spec: IncrementSpec,
+    keys: list[tuple[int, int, int]],
+    guidances: dict[str, Guidance],
+    trace: GuidanceTrace,
+    pool: RealPool | None,
+) -> tuple[Tensor, Tensor]:
+    """Return the latents (B, c, h, w) and uint8 images of a batch's candidates, on the CPU."""
+    is_real = torch.tensor([key[2] >= spec.candidates - spec.real_candidates for key in keys])
+    parts: list[tuple[Tensor, Tensor]] = []
+    if not is_real.all():
+        own = [key for key, real in zip(keys, is_real, strict=True) if not real]
+        parts.append(_drawn(prior, spec, own, guidances, trace, pool))
+    if pool is not None and is_real.any():
+        own = [key for key, real in zip(keys, is_real, strict=True) if real]
+        images = pool.of_candidates(_numbered(spec, own))
+        latents = prior.encode(images)
+        parts.append(
+            (latents, prior.decode_images(latents) if spec.through_autoencoder else images)
+        )
+    # Back into the order of the keys: the drawn ones come before the real ones now.
+    places = torch.cat([(~is_real).nonzero(), is_real.nonzero()]).flatten().argsort()
+    latents, images = (torch.cat(each)[places] for each in zip(*parts, strict=True))
+    return latents, images
+
+
+def _numbered(spec: IncrementSpec, keys: list[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
+    """Return keys with positions that count a class's images over all increments."""
+    return [(label, spec.first_position + position, j) for label, position, j in keys]
+
+
+def _drawn(
+    prior: Prior,
+    spec: IncrementSpec,
+    keys: list[tuple[int, int, int]],
+    guidances: dict[str, Guidance],
+    trace: GuidanceTrace,
+    pool: RealPool | None,
+) -> tuple[Tensor, Tensor]:
+    """Return the latents and images of candidates that are drawn from the prior, on the CPU."""
+    labels = torch.tensor([label for label, _, _ in keys])
+    numbered = _numbered(spec, keys)
+    begin = None
+    if pool is not None and spec.sampling.start is not None:
+        begin = prior.encode(pool.of_candidates(numbered)).to(prior.device)
+    drawn = sample(
+        prior,
+        Conditions(
+            labels.to(prior.device),
+            torch.tensor(spec.prior_labels)[labels].to(prior.device),
+            torch.tensor([position for _, position, _ in numbered]).to(prior.device),
+        ),
+        [generator(*spec.key, *key) for key in keys],
+        spec.sampling,
+        guidances,
+        trace,
+        begin,
+    )
+    return drawn.cpu(), prior.decode_images(drawn)
 
 
 @torch.inference_mode()

@@ -71,9 +71,10 @@ def trace_inputs(wildcards):
 
 
 def is_traced(wildcards, method):
-    """Whether a method draws from the prior with guidance, which a trace needs."""
+    """Whether a method draws from the prior with guidance and from noise, as a trace does."""
     recipe = checked(RECIPES.method, wildcards.dataset, method)
-    return recipe.source == "prior" and is_guided(recipe)
+    from_noise = recipe.source == "prior" and recipe.start_step is None
+    return from_noise and is_guided(recipe)
 
 
 def over_increments(pattern, first=0, traced_only=False):

@@ -178,7 +178,7 @@ KINDS = {
         lambda folder: load_latents(folder / "latents.npy", folder / "latents.json", 6),
     ),
     "modes": tensors(
-        lambda: {"centres": numbers(2, 3, 4, 2, 2), "sizes": torch.ones(2, 3)},
+        lambda: {"centres": numbers(2, 3, 4, 2, 2), "sizes": torch.ones(2, 3, dtype=torch.int64)},
         lambda path: load_modes(path, 2),
     ),
     "phase": Kind(write_phase, phase_in),

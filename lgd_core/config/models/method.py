@@ -270,6 +270,21 @@ class MethodConfig(Config):
         le=1000,
         description="Candidates per position (kappa); the one of highest learnability is kept.",
     )
+    real_candidates: Natural = Field(
+        default=0,
+        description=(
+            "Of the candidates of a position, how many are random training images that no other "
+            "candidate is; the others are drawn from the prior. As many as candidates: all are "
+            "real, and nothing is drawn."
+        ),
+    )
+    start_step: Natural | None = Field(
+        default=None,
+        description=(
+            "Step index, counted down to 0, at which sampling starts, from the latent of a random "
+            "training image with the noise of that step; null starts from noise alone."
+        ),
+    )
     learnability: LearnabilityConfig = Field(default_factory=LearnabilityConfig)
     prior: str | None = Field(
         default=None,
@@ -288,9 +303,15 @@ class MethodConfig(Config):
     learner: LearnerConfig = Field(default_factory=LearnerConfig)
 
     @property
-    def guided_steps(self) -> range:
+    def sampled_steps(self) -> range:
+        """The indices of the sampler's steps, in no order."""
+        return range(self.sampler.steps if self.start_step is None else self.start_step + 1)
+
+    @property
+    def guided_steps(self) -> list[int]:
         """The step indices at which guidance acts, in the order in which they are reached."""
-        return guided_steps(self.window, self.guidance.every)
+        steps = guided_steps(self.window, self.guidance.every)
+        return [index for index in steps if index in self.sampled_steps]
 
     @property
     def guidances(self) -> dict[str, GuidanceConfig]:

@@ -1,6 +1,7 @@
 """Images that the diffusion prior draws, with or without guidance."""
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,7 +23,8 @@ class PriorSettings(Config):
 
     ``guidance`` has the active guidances by name. ``window`` and ``guiding`` give the steps at
     which they act, ``guiding`` also the decoder of their gradients, and ``gradient`` the path of
-    these; without guidance, ``window`` and ``gradient`` are None.
+    these; without guidance, ``window`` and ``gradient`` are None. ``through_autoencoder`` is said
+    of real candidates.
     """
 
     sampler: SamplerConfig
@@ -33,6 +35,9 @@ class PriorSettings(Config):
         default_factory=GuidingConfig, exclude_if=lambda part: part == GuidingConfig()
     )
     gradient: Literal["tweedie", "full"] | None = None
+    real_candidates: int = Field(default=0, exclude_if=lambda number: number == 0)
+    start_step: int | None = Field(default=None, exclude_if=lambda step: step is None)
+    through_autoencoder: bool = Field(default=False, exclude_if=lambda through: not through)
 
     @field_validator("guidance", mode="before")
     @classmethod
@@ -54,6 +59,9 @@ def settings(method: MethodConfig, increment: int) -> PriorSettings:
         window=method.window if guidance else None,
         guiding=method.guidance if guidance else GuidingConfig(),
         gradient=method.learnability.gradient if guidance else None,
+        real_candidates=method.real_candidates,
+        start_step=method.start_step,
+        through_autoencoder=method.through_autoencoder and method.real_candidates > 0,
     )
 
 
@@ -64,6 +72,8 @@ def needs(method: MethodConfig, increment: int) -> set[str]:
         found |= {"learner", "reference"}
     if settings(method, increment).guiding.decoder == "small":
         found.add("small_decoder")
+    if method.real_candidates or method.start_step is not None:
+        found.add("originals")
     return found
 
 
@@ -73,7 +83,13 @@ def guided_increment(context: "SourceContext[PriorSettings]") -> "IncrementSpec"
 
     settings = context.settings
     plain = unguided_increment(settings.sampler, *context.drawn)
-    plain = replace(plain, candidates=settings.candidates)
+    plain = replace(
+        plain,
+        candidates=settings.candidates,
+        real_candidates=settings.real_candidates,
+        through_autoencoder=settings.through_autoencoder,
+        sampling=replace(plain.sampling, start=settings.start_step),
+    )
     if settings.window is None:
         return plain
     first, last = settings.window
@@ -95,21 +111,33 @@ def make(context: "SourceContext[PriorSettings]") -> "Candidates":
 
 
 def trajectory(method: MethodConfig) -> Counter[str]:
-    """Return the network evaluations from noise to an image, without guidance."""
-    steps = range(method.sampler.steps)
-    return Counter(transformer_forward=_branches(method, steps), decoder_forward=1)
+    """Return the network evaluations of drawing an image, without guidance."""
+    encoded = 0 if method.start_step is None else 1
+    return Counter(
+        transformer_forward=_branches(method, method.sampled_steps),
+        decoder_forward=1,
+        encoder_forward=encoded,
+    )
 
 
 def evaluations(method: MethodConfig, increment: int, amounts: Amounts) -> dict[str, float]:
     """Return the network evaluations of one kept image, including all its candidates."""
-    one: Counter[str] = trajectory(method) + _scoring(method, increment)
-    passes: dict[str, float] = dict(one)
-    for name, number in _guidance(method, increment, amounts).items():
-        passes[name] = passes.get(name, 0) + number
-    return {name: number * method.candidates for name, number in passes.items()}
+    drawn = method.candidates - method.real_candidates
+    through = int(method.through_autoencoder)
+    parts = (
+        (drawn, trajectory(method)),
+        (drawn, _guidance(method, increment, amounts)),
+        (method.real_candidates, {"encoder_forward": 1, "decoder_forward": through}),
+        (method.candidates, _scoring(method, increment)),
+    )
+    passes: dict[str, float] = {}
+    for times, part in parts:
+        for name, number in part.items():
+            passes[name] = passes.get(name, 0) + times * number
+    return {name: number for name, number in passes.items() if number}
 
 
-def _branches(method: MethodConfig, steps: range) -> int:
+def _branches(method: MethodConfig, steps: Iterable[int]) -> int:
     """Return the forward passes of all steps of some indices."""
     return sum(map(method.sampler.branches, steps))
 

@@ -1,0 +1,57 @@
+"""Methods beyond the paper, on digits from end to end."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import copy_of
+
+from lgd_core.base.tensors import load_tensors
+
+METHODS = ["lgd_real", "lgd_noised", "lgd_mixed", "ot", "lgd_ot", "entropy"]
+RUN = ("--config", f"methods=[{','.join(METHODS)}]", "runs=1")
+TABLE = "results/digits_ipc20/table.csv"
+
+
+@pytest.fixture(scope="module")
+def made(finished, tmp_path_factory):
+    """The finished project with a table of these methods; not to be changed."""
+    project = copy_of(finished, tmp_path_factory.mktemp("candidates") / "project")
+    project.make(*RUN, "--", TABLE)
+    return project
+
+
+def increment(project, method: str, k: int) -> dict:
+    return load_tensors(project.folder / f"results/digits/{method}/s0/k{k}/increment.safetensors")[
+        0
+    ]
+
+
+def real_share(project, method: str, k: int) -> float:
+    """Return the share of an increment's images that are training images."""
+    images = np.load(project.folder / "results/digits/data/originals_images.npy")
+    known = {image.tobytes() for image in images}
+    found = [image.numpy().tobytes() in known for image in increment(project, method, k)["images"]]
+    return float(np.mean(found))
+
+
+def test_all_have_a_row_and_nothing_is_made_twice(made):
+    table = pd.read_csv(made.folder / TABLE)
+    assert list(table["method"]) == [*METHODS, "full"]
+    assert table["top1_mean"].between(20, 100).all()
+    assert not made.planned(*RUN, "--", TABLE)
+
+
+def test_which_images_are_real(made):
+    assert real_share(made, "lgd_real", 1) == 1
+    assert real_share(made, "lgd_noised", 1) == 0
+    chosen = increment(made, "lgd_mixed", 1)["candidates"]
+    assert real_share(made, "lgd_mixed", 1) == pytest.approx(float((chosen >= 3).float().mean()))
+    for method in METHODS[:3]:
+        assert real_share(made, method, 0) == 1, "the seed is random real images"
+
+
+def test_no_training_image_is_twice_in_a_set(made):
+    images = [increment(made, "lgd_real", k)["images"].flatten(1).numpy() for k in (0, 1)]
+    rows = {row.tobytes() for part in images for row in part}
+    # Digits have a few images that are the same to the pixel.
+    assert len(rows) >= 195
