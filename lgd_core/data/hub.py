@@ -61,9 +61,9 @@ def locate_set(name: str, revision: str | None, key: str) -> Path:
     wanted = Wanted(name, revision, None, "data set", f"{key}.revision", "dataset")
     try:
         return _download(wanted)
-    except UserError:
+    except UserError as error:
         if (cached := _cached(wanted)) is None:
-            raise
+            raise UserError(f"{key}.folder: found no folder '{name}', and {error}") from error
         return cached
 
 

@@ -191,7 +191,8 @@ def test_a_data_set_is_taken_from_the_cache_where_there_is_no_network(
     served: Hub, fixed_folder: Path
 ) -> None:
     served.online = False
-    with pytest.raises(UserError, match=r"data set 'owner/set': .* --repo-type dataset"):
+    said = r"mine.folder: found no folder 'owner/set', and data set .* --repo-type dataset"
+    with pytest.raises(UserError, match=said):
         locate_set("owner/set", None, "external.mine")
     served.cached = fixed_folder
     assert locate_set("owner/set", None, "external.mine") == fixed_folder
