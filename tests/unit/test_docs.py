@@ -180,3 +180,17 @@ def test_make_report_takes_what_the_named_run_has_made(
     ).stdout
     assert "--cores 1 --report results/report.html" in said
     assert sorted(said.split(" -- ")[1].split()) == [f"results/{file}" for file in expected]
+
+
+def test_the_page_of_methods_has_every_recipe_with_its_five_parts():
+    text = (ROOT / "docs/methods.md").read_text()
+    recipes = {path.stem for path in (ROOT / "config/methods").glob("*.yaml")}
+    assert recipes <= set(re.findall(r"`([a-z0-9_]+)`", text))
+    parts = [" ".join(part.split()) for part in text.split("\n\n") if part.startswith("**`")]
+    assert len(parts) >= 20
+    for part in parts:
+        named = [
+            part.find(f"{word}: ") for word in ("Idea", "Equation", "Source", "Unknown", "Cost")
+        ]
+        assert -1 not in named, part
+        assert named == sorted(named), part
