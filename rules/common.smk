@@ -135,14 +135,19 @@ def named():
     return os.sep + config["name"] if config["name"] else ""
 
 
-def methods_of(wildcards):
-    """Return the methods that the run compares; ends with an error for another run's target."""
+def check_name(wildcards):
+    """End with an error for a target of another run."""
     folder = f"results/{wildcards.dataset}_ipc{wildcards.ipc}"
     if wildcards.name != named():
         found, expected = f"{folder}{wildcards.name}", f"{folder}{named()}"
         sys.exit(
             f"error: {found}: not of this run, expected {expected}, by its key 'name'"
         )
+
+
+def methods_of(wildcards):
+    """Return the methods that the run compares; ends with an error for another run's target."""
+    check_name(wildcards)
     return config["methods"]
 
 

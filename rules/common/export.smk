@@ -8,18 +8,14 @@ wildcard_constraints:
 
 
 def exported_increments(wildcards):
-    """Return the folder of the run's first set of a method, by its number of increments."""
+    """Return the folder of a method's last increment for a target, of the run's first seed."""
     k = last_increment(wildcards, wildcards.method)
     return f"results/{wildcards.dataset}/{wildcards.method}/s{config['seeds'][0]}/k{k}"
 
 
 def export_inputs(wildcards):
     """Return the merged set, the record of its data, accuracies and labels that leave with it."""
-    if wildcards.name != named():
-        sys.exit(
-            f"error: results/{wildcards.dataset}_ipc{wildcards.ipc}{wildcards.name}: not of this "
-            f"run, expected its key 'name', '{config['name']}'"
-        )
+    check_name(wildcards)
     folder = exported_increments(wildcards)
     inputs = {
         "distilled": f"{folder}/distilled",
