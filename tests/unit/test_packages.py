@@ -64,3 +64,9 @@ def test_nothing_unpickles():
         assert "import pickle" not in text, path
         for call in re.findall(r"torch\.load\([^)]*\)", text):
             assert "weights_only=True" in call, path
+
+
+def test_test_files_have_names_of_their_own():
+    """Test files are modules without a package, so two of a name cannot both be imported."""
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert sorted(names) == sorted(set(names))
