@@ -83,8 +83,8 @@ def _what(leaving: Leaving) -> str:
     )
     return (
         f"# {_title(facts)}\n\n"
-        f"A small synthetic set of {len(leaving.rows)} images in {leaving.increments} increments, "
-        f"made for training classifiers nearly as well as {facts.data_description} does. "
+        f"A small set of {len(leaving.rows)} images in {leaving.increments} increments, for "
+        f"training classifiers in place of the real data set ({facts.data_description}). "
         f"Method: {facts.method} ({facts.method_description}).{grids}\n\n"
         f"Classes, in the order of the labels: {classes}{more}."
     )
