@@ -218,20 +218,28 @@ def real_increment(labels: Tensor, classes: int, size: int, seed: int, increment
     Each class is shuffled once by (seed, class). Increment k takes the k-th run of ``size`` images,
     so increments never share an image. Raises UserError if a class has too few.
     """
-    rows = []
-    for label in range(classes):
-        of_class = rows_of_class(labels, label, (increment + 1) * size, increment)
-        order = torch.randperm(len(of_class), generator=generator("real", seed, label))
-        rows.append(of_class[order[increment * size : (increment + 1) * size]])
+    end = (increment + 1) * size
+    rows = [
+        shuffled_class(labels, label, end, f"increment {increment}", seed)[end - size : end]
+        for label in range(classes)
+    ]
     return torch.stack(rows)
 
 
-def rows_of_class(labels: Tensor, label: int, needed: int, increment: int) -> Tensor:
-    """Return the rows of a class; raises UserError if they are fewer than an increment needs."""
+def shuffled_class(
+    labels: Tensor, label: int, needed: int, purpose: str, seed: int | str
+) -> Tensor:
+    """Return the rows of a class, shuffled by (seed, class); raises UserError as rows_of_class."""
+    rows = rows_of_class(labels, label, needed, purpose)
+    return rows[torch.randperm(len(rows), generator=generator("real", seed, label))]
+
+
+def rows_of_class(labels: Tensor, label: int, needed: int, purpose: str) -> Tensor:
+    """Return the rows of a class; raises UserError if they are fewer than a purpose needs."""
     rows = (labels == label).nonzero().flatten()
     if len(rows) < needed:
         raise UserError(
             f"class {label}: found {len(rows)} training images, expected at least "
-            f"{needed} for increment {increment}"
+            f"{needed} for {purpose}"
         )
     return rows

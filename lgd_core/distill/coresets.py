@@ -48,7 +48,7 @@ def coreset_increment(
     UserError if a class has too few images.
     """
     count = (increment + 1) * size
-    rows = [rows_of_class(labels, label, count, increment) for label in classes]
+    rows = [rows_of_class(labels, label, count, f"increment {increment}") for label in classes]
     points = pad_sequence([features[part] for part in rows], batch_first=True)
     lengths = torch.tensor([len(part) for part in rows])
     exists = torch.arange(points.shape[1]) < lengths[:, None]

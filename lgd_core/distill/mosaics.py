@@ -48,7 +48,7 @@ def mosaics(context: SourceContext[Any], recipe: MosaicConfig) -> Tensor:
     left = context.labels[len(made) :]
 
     def looked_at(label: int) -> Tensor:
-        rows = rows_of_class(known, label, first + count, increment)
+        rows = rows_of_class(known, label, first + count, f"increment {increment}")
         order = torch.randperm(len(rows), generator=generator("mosaic", seed, label))
         return rows[order[: recipe.images]].sort().values
 

@@ -6,9 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lgd_core.base.errors import UserError
-from lgd_core.base.seeding import generator
-from lgd_core.data.real_images import RealImages
+from lgd_core.data.real_images import RealImages, shuffled_class
 from lgd_core.data.streams import StoredPixels
 
 
@@ -36,14 +34,9 @@ class RealPool:
         images, labels = real.split("originals")
         order: dict[int, Tensor] = {}
         for label in classes:
-            rows = (labels == label).nonzero().flatten()
+            purpose = f"{candidates} candidates of each of {last + 1} positions"
             needed = (last + 1) * candidates
-            if len(rows) < needed:
-                raise UserError(
-                    f"class {label}: found {len(rows)} training images, expected at least {needed} "
-                    f"for {candidates} candidates of each of {last + 1} positions"
-                )
-            order[label] = rows[torch.randperm(len(rows), generator=generator("real", seed, label))]
+            order[label] = shuffled_class(labels, label, needed, purpose, seed)
         return cls(images, order, candidates)
 
     def of_candidates(self, keys: Sequence[tuple[int, int, int]]) -> Tensor:

@@ -45,7 +45,7 @@ def pruned_increment(
     count = (increment + 1) * size
     chosen: list[Tensor] = []
     for label in classes:
-        rows = rows_of_class(labels, label, count, increment)
+        rows = rows_of_class(labels, label, count, f"increment {increment}")
         # Equal scores, of which forgetting has many, come in random order.
         rows = rows[torch.randperm(len(rows), generator=generator("pruned", seed, label))]
         order = ordered(hardness[rows], recipe, generator("strata", seed, label))

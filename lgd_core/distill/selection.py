@@ -105,6 +105,13 @@ class IncrementSpec:
     guidance: dict[str, GuidanceConfig] = field(default_factory=dict[str, GuidanceConfig])
 
     @property
+    def memory_rows(self) -> Tensor:
+        """The row of every label in memory, which has those of the shard alone."""
+        rows = torch.zeros(len(self.prior_labels), dtype=torch.long)
+        rows[self.classes] = torch.arange(len(self.classes))
+        return rows
+
+    @property
     def uses_real_images(self) -> bool:
         """Whether candidates are real images, or begin at their latents."""
         return self.real_candidates > 0 or self.sampling.start is not None
@@ -267,9 +274,10 @@ def draw_positions(
     """
     shape = (len(spec.classes), len(positions), spec.candidates)
     parts: dict[str, list[Tensor]] = {"latents": [], "images": [], "scores": []}
+    making = _Making(prior, spec, guidances, trace, pool)
     for keys in batches(spec, positions, prior.micro_batches.largest):
         labels = torch.tensor([label for label, _, _ in keys])
-        latents, images = _make(prior, spec, keys, guidances, trace, pool)
+        latents, images = making.candidates(keys)
         parts["latents"].append(latents)
         parts["images"].append(images)
         parts["scores"].append(_score(scorer, images, labels, prior.device))
@@ -284,66 +292,69 @@ def pool_of(artifacts: Artifacts, spec: IncrementSpec) -> RealPool | None:
     return RealPool.of(present(artifacts.real), spec.classes, spec.candidates, last, spec.key[0])
 
 
-def _make(
-    prior: Prior,
-    spec: IncrementSpec,
-    keys: list[tuple[int, int, int]],
-    guidances: dict[str, Guidance],
-    trace: GuidanceTrace,
-    pool: RealPool | None,
-) -> tuple[Tensor, Tensor]:
-    """Return the latents (B, c, h, w) and uint8 images of a batch's candidates, on the CPU."""
-    is_real = torch.tensor([key[2] >= spec.candidates - spec.real_candidates for key in keys])
-    parts: list[tuple[Tensor, Tensor]] = []
-    if not is_real.all():
-        own = [key for key, real in zip(keys, is_real, strict=True) if not real]
-        parts.append(_drawn(prior, spec, own, guidances, trace, pool))
-    if pool is not None and is_real.any():
-        own = [key for key, real in zip(keys, is_real, strict=True) if real]
-        images = pool.of_candidates(_numbered(spec, own))
-        latents = prior.encode(images)
-        parts.append(
-            (latents, prior.decode_images(latents) if spec.through_autoencoder else images)
+# Class, position and candidate.
+Keys = list[tuple[int, int, int]]
+
+
+@dataclass(frozen=True)
+class _Making:
+    """Makes the candidates of a round: drawn from the prior, or real images of the pool.
+
+    Its methods return latents (B, c, h, w) and uint8 images (B, C, H, W) on the CPU.
+    """
+
+    prior: Prior
+    spec: IncrementSpec
+    guidances: dict[str, Guidance]
+    trace: GuidanceTrace
+    pool: RealPool | None
+
+    def candidates(self, keys: Keys) -> tuple[Tensor, Tensor]:
+        """Return the candidates of a batch, of either kind, in the order of the keys."""
+        drawn = self.spec.candidates - self.spec.real_candidates
+        order = sorted(range(len(keys)), key=lambda place: keys[place][2] >= drawn)
+        own = [keys[place] for place in order if keys[place][2] < drawn]
+        rest = [keys[place] for place in order if keys[place][2] >= drawn]
+        parts = [make(part) for make, part in ((self.drawn, own), (self.real, rest)) if part]
+        back = torch.tensor(order).argsort()
+        latents, images = (torch.cat(each)[back] for each in zip(*parts, strict=True))
+        return latents, images
+
+    def real(self, keys: Keys) -> tuple[Tensor, Tensor]:
+        """Return real images, as the prior's autoencoder gives them back where that is asked."""
+        images = self._pooled(keys)
+        latents = self.prior.encode(images)
+        if self.spec.through_autoencoder:
+            images = self.prior.decode_images(latents)
+        return latents, images
+
+    def drawn(self, keys: Keys) -> tuple[Tensor, Tensor]:
+        """Draw from the prior, from noise or from the latents of real images."""
+        prior, spec = self.prior, self.spec
+        labels = torch.tensor([label for label, _, _ in keys])
+        begin = None if spec.sampling.start is None else prior.encode(self._pooled(keys))
+        latents = sample(
+            prior,
+            Conditions(
+                labels.to(prior.device),
+                torch.tensor(spec.prior_labels)[labels].to(prior.device),
+                torch.tensor([place for _, place, _ in self._placed(keys)]).to(prior.device),
+            ),
+            [generator(*spec.key, *key) for key in keys],
+            spec.sampling,
+            self.guidances,
+            self.trace,
+            begin,
         )
-    # Back into the order of the keys: the drawn ones come before the real ones now.
-    places = torch.cat([(~is_real).nonzero(), is_real.nonzero()]).flatten().argsort()
-    latents, images = (torch.cat(each)[places] for each in zip(*parts, strict=True))
-    return latents, images
+        return latents.cpu(), prior.decode_images(latents)
 
+    def _pooled(self, keys: Keys) -> Tensor:
+        return present(self.pool).of_candidates(self._placed(keys))
 
-def _numbered(spec: IncrementSpec, keys: list[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
-    """Return keys with positions that count a class's images over all increments."""
-    return [(label, spec.first_position + position, j) for label, position, j in keys]
-
-
-def _drawn(
-    prior: Prior,
-    spec: IncrementSpec,
-    keys: list[tuple[int, int, int]],
-    guidances: dict[str, Guidance],
-    trace: GuidanceTrace,
-    pool: RealPool | None,
-) -> tuple[Tensor, Tensor]:
-    """Return the latents and images of candidates that are drawn from the prior, on the CPU."""
-    labels = torch.tensor([label for label, _, _ in keys])
-    numbered = _numbered(spec, keys)
-    begin = None
-    if pool is not None and spec.sampling.start is not None:
-        begin = prior.encode(pool.of_candidates(numbered)).to(prior.device)
-    drawn = sample(
-        prior,
-        Conditions(
-            labels.to(prior.device),
-            torch.tensor(spec.prior_labels)[labels].to(prior.device),
-            torch.tensor([position for _, position, _ in numbered]).to(prior.device),
-        ),
-        [generator(*spec.key, *key) for key in keys],
-        spec.sampling,
-        guidances,
-        trace,
-        begin,
-    )
-    return drawn.cpu(), prior.decode_images(drawn)
+    def _placed(self, keys: Keys) -> Keys:
+        """Return keys with positions that count a class's images over all increments."""
+        first = self.spec.first_position
+        return [(label, first + position, candidate) for label, position, candidate in keys]
 
 
 @torch.inference_mode()

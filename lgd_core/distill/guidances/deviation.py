@@ -31,8 +31,6 @@ class DeviationConfig(GuidanceConfig):
 
 def build(settings: DeviationConfig, context: "GuidanceContext") -> "Guidance | None":
     """Return the guidance away from the set so far; None while the set is empty."""
-    import torch
-
     from lgd_core.diffusion.guidance import DeviationGuidance
     from lgd_core.distill.selection import set_so_far
 
@@ -40,10 +38,9 @@ def build(settings: DeviationConfig, context: "GuidanceContext") -> "Guidance | 
     memory = set_so_far(context, settings.memory)
     if memory is None:
         return None
-    rows = torch.zeros(len(spec.prior_labels), dtype=torch.long)
-    rows[spec.classes] = torch.arange(len(spec.classes))
     device = context.prior.device
-    return DeviationGuidance(memory.to(device), settings.strength, settings.norm, rows.to(device))
+    rows = spec.memory_rows.to(device)
+    return DeviationGuidance(memory.to(device), settings.strength, settings.norm, rows)
 
 
 def evaluations(

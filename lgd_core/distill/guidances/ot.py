@@ -37,8 +37,6 @@ class TransportConfig(GuidanceConfig):
 
 def build(settings: TransportConfig, context: "GuidanceContext") -> "Guidance":
     """Return the guidance of the next images, given those so far."""
-    import torch
-
     from lgd_core.distill.selection import present, set_so_far
     from lgd_core.distill.transport import TransportGuidance
 
@@ -48,11 +46,9 @@ def build(settings: TransportConfig, context: "GuidanceContext") -> "Guidance":
     memory = set_so_far(context, None)
     if memory is None:
         memory = centres.new_empty(len(spec.classes), 0, *centres.shape[2:])
-    rows = torch.zeros(len(spec.prior_labels), dtype=torch.long)
-    rows[spec.classes] = torch.arange(len(spec.classes))
     return TransportGuidance(
         memory.to(device),
-        rows.to(device),
+        spec.memory_rows.to(device),
         centres.to(device),
         (sizes / sizes.sum(1, keepdim=True)).to(device),
         settings.strength,
