@@ -122,7 +122,7 @@ def method_of(wildcards):
     return checked(RECIPES.method, wildcards.dataset, wildcards.method)
 
 
-def stage(name, version, **settings):
+def stage(name, version, /, **settings):
     """Return the settings of a stage as one value; its jobs run again when the value changes.
 
     A new version invalidates the stage's results. Editing code alone does not.

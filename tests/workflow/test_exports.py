@@ -110,3 +110,23 @@ def test_what_is_wrong_with_a_set_is_said_before_any_job(fresh, external, method
     table = "results/digits_ipc20/table.csv"
     words = ("--config", f"external={external}", f"methods={methods}", "ipc=[20]", "--", table)
     assert part in refusal(fresh, "-n", *words)
+
+
+def test_a_set_in_the_hub_s_cache_is_read_without_a_network(exported, tmp_path):
+    """The cache as the hub's library keeps it: a revision, and a folder of its files."""
+    kept = tmp_path / "hub/datasets--owner--digits"
+    (kept / "refs").mkdir(parents=True)
+    (kept / "refs/main").write_text("abc")
+    shutil.copytree(exported.folder / OUT / "huggingface", kept / "snapshots/abc")
+    project = copy_of(exported, tmp_path / "project")
+    name = ("--config", "external={kept: owner/digits}", "--", "results/external/kept/set.json")
+    # In a process of its own: the hub's library reads these when it is imported.
+    cold = {"HF_HUB_CACHE": str(kept.parent), "HF_HUB_OFFLINE": "1", "LGD_COLD_TESTS": "1"}
+    done = project.run(*name, env=cold)
+    assert done.returncode == 0, done.stderr + project.logs()
+    found = json.loads((project.folder / "results/external/kept/set.json").read_text())
+    assert (found["form"], found["images"]) == ("huggingface", 200)
+    (kept / "refs/main").unlink()
+    missing = project.run("-F", *name, env=cold)
+    assert missing.returncode
+    assert "kept.folder: found no folder 'owner/digits', and data set" in missing.stderr

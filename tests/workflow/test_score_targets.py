@@ -13,6 +13,8 @@ RATES = [0.0001, 0.001]
 KEYS = f"{{rounds: 2, rates: {RATES}, protocol: hard_steps}}"
 STEPS = "overrides={protocols: {hard_steps: {steps: 100}}}"
 RUN = ("--config", "methods=[random,lgd]", f"scores={KEYS}", STEPS)
+# On all real images, for students of another architecture than the reference's.
+FULL = "results/digits/reference/full/ConvNet-2-w8.json"
 ARMS = "results/digits/{}/k1/scores/hard_steps/{}/ConvNet-3-w32.json"
 
 
@@ -20,7 +22,7 @@ ARMS = "results/digits/{}/k1/scores/hard_steps/{}/ConvNet-3-w32.json"
 def scored(finished, tmp_path_factory) -> Project:
     """The finished project with scores of two of its methods; not to be changed."""
     project = copy_of(finished, tmp_path_factory.mktemp("scored") / "project")
-    project.make(*RUN, "--", SCORES)
+    project.make(*RUN, "--", SCORES, FULL)
     return project
 
 
@@ -37,6 +39,10 @@ def test_only_what_scores_need_beside_a_table_is_made(finished):
 
 def test_scores_made_again_repeat_no_job(scored):
     assert "Nothing to be done" in scored.make("-n", *RUN, "--", SCORES)
+
+
+def test_a_student_s_architecture_learns_all_real_images(scored):
+    assert read_json(scored.folder / FULL)["top1"] > 50
 
 
 def test_the_rate_is_the_best_on_held_out_images(scored):
