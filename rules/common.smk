@@ -12,6 +12,7 @@ from lgd_core.config.catalogue import read_run
 from lgd_core.config.recipes import Recipes
 from lgd_core.config.stages import (
     canonical,
+    choice_settings,
     class_names,
     difficulty_settings,
     dynamics_settings,

@@ -90,7 +90,7 @@ rule sample_candidates:
 
 
 rule select_increment:
-    """Keep the candidate with the highest learnability score at every position, over all shards."""
+    """Keep the candidates with the highest scores, or those of another choice, over all shards."""
     input:
         candidate_shards,
     output:
@@ -109,6 +109,7 @@ rule select_increment:
             "select_increment",
             1,
             **dict(stored_images(dataset_of(wildcards))),
+            **choice_of(wildcards),
         ),
     script:
         "../workflow_scripts/select_increment.py"

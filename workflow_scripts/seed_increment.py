@@ -6,7 +6,7 @@ from job import running
 
 from lgd_core.base.files import atomic
 from lgd_core.base.tensors import save_tensors
-from lgd_core.config.settings import ClassNames, SeedSettings, SeenImages
+from lgd_core.config.settings import ChoiceSettings, ClassNames, SeedSettings, SeenImages
 from lgd_core.data.distilled import load_increment
 
 with running(snakemake) as job:
@@ -21,7 +21,7 @@ with running(snakemake) as job:
 
         from lgd_core.base.listings import Reading
         from lgd_core.config.external import list_seed
-        from lgd_core.distill.candidates import build_increment
+        from lgd_core.distill.candidates import build_increment, choose
         from lgd_core.distill.increments import draw_seed
 
         folder, where = snakemake.params.folder, f"method '{snakemake.wildcards.method}'"
@@ -29,7 +29,9 @@ with running(snakemake) as job:
         names = job.read("names", ClassNames) if folder else None
         reading = Reading(list_seed(folder, names, ipc, where) if names else None)
         context = source_context(job, settings, ipc, 0, labels)
-        increment = build_increment(draw_seed(context, folder, names), labels)
+        candidates = draw_seed(context, folder, names)
+        chosen = choose(settings.choice or ChoiceSettings(), candidates)
+        increment = build_increment(candidates, labels, chosen)
         reading.note(snakemake.params.images, job.settings, snakemake.params.record)
         stamp = job.stamp(formation=settings.draw.factor if settings.draw else 1)
         save_tensors(snakemake.output.increment, increment, stamp)

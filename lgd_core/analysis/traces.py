@@ -126,22 +126,36 @@ def _trace_phase(
     """Trace those classes of an increment that one phase has tuned, as trace_guidance does."""
     name, spec = f"trace_from_{labels[0]}", dataclasses.replace(increment, classes=labels)
     whole, known = _whole_length(spec, positions), artifacts.of_classes(increment.classes, labels)
-    guidances = guidances_for(GuidanceContext(prior, known, spec, NOTHING_DRAWN))
+    guidances = guidances_for(GuidanceContext(prior, known, whole, NOTHING_DRAWN))
     acting = {GUIDED: _windowed(prior, spec, guidances), UNGUIDED: {}}
     state = checkpoint.load(name, GUIDED) or {}
     with progress("paths", len(PATHS), len(state)) as bar:
         for path in PATHS[len(state) :]:
-            state[path] = _follow(prior, artifacts, whole, acting[path])
+            state[path] = _first(_follow(prior, artifacts, whole, acting[path]), whole, positions)
             bar.update()
             checkpoint.save(name, state)
     return {f"{path}.{key}": values for path, kept in state.items() for key, values in kept.items()}
 
 
+def _first(followed: dict[str, Tensor], spec: IncrementSpec, positions: int) -> dict[str, Tensor]:
+    """Return what is said of the first positions of every class; quantities are (steps, images)."""
+    shape = (len(spec.classes), spec.positions)
+    return {
+        name: values
+        if values.dim() == 1
+        else values.unflatten(1, shape)[:, :, :positions].flatten(1)
+        for name, values in followed.items()
+    }
+
+
 def _whole_length(spec: IncrementSpec, positions: int) -> IncrementSpec:
-    """Return the spec of a few positions, with guidance functions called at every step."""
+    """Return the spec of a few positions, with guidance functions called at every step.
+
+    It has all positions where they are guided together.
+    """
     return dataclasses.replace(
         spec,
-        positions=min(positions, spec.positions),
+        positions=spec.positions if spec.collective else min(positions, spec.positions),
         candidates=1,
         classes_per_batch=None,
         sampling=dataclasses.replace(spec.sampling, window=(0, spec.sampling.steps - 1), every=1),

@@ -1,12 +1,19 @@
-"""The model of a method with the keys of all guidances and sources of images that there are."""
+"""The model of a method with the keys of all guidances, choices and sources that there are."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import Field, create_model, model_validator
 
-from lgd_core.config.kinds import guidance_kinds, image_sources
-from lgd_core.config.methods import is_guided, needs
-from lgd_core.config.models.base import DisagreementError
+from lgd_core.config.kinds import (
+    ChoiceKind,
+    ImageSource,
+    choice_kinds,
+    guidance_kinds,
+    image_sources,
+)
+from lgd_core.config.methods import is_guided, is_ranked, needs
+from lgd_core.config.models.base import Config, DisagreementError
 from lgd_core.config.models.method import MethodConfig
 
 
@@ -59,6 +66,38 @@ class CheckedMethod(MethodConfig):
         return self
 
     @model_validator(mode="after")
+    def _choice_has_all_it_looks_at(self) -> Self:
+        if self.select == "learnability":
+            return self
+        if not is_ranked(self):
+            raise DisagreementError(
+                "candidates", f"found 1, expected at least 2, among which {self.select} chooses"
+            )
+        kinds, scope = guidance_kinds(), choice_kinds()[self.select].scope
+        for name, guidance in self.guidances.items():
+            if guidance.acts and kinds[name].sequential and scope != "position":
+                raise DisagreementError(
+                    "select",
+                    f"found {self.select}, which chooses when all candidates are drawn, expected "
+                    f"learnability, since guidance by {name} depends on what is chosen before",
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _guidances_agree_on_the_order(self) -> Self:
+        kinds = guidance_kinds()
+        acting = [name for name, guidance in self.guidances.items() if guidance.acts]
+        together = [name for name in acting if kinds[name].collective]
+        for name in acting:
+            if together and kinds[name].sequential:
+                raise DisagreementError(
+                    f"{name}.strength",
+                    f"found {self.guidances[name].strength:g}, expected 0, since {together[0]} "
+                    f"guides all positions together and {name} one after another",
+                )
+        return self
+
+    @model_validator(mode="after")
     def _seed_needs_no_learner(self) -> Self:
         if self.seed.source == "own" and "learner" in needs(self, 0):
             raise DisagreementError(
@@ -70,17 +109,29 @@ class CheckedMethod(MethodConfig):
 
 
 def _plugged() -> dict[str, tuple[object, object]]:
-    """Return the fields that plug-ins add to a method: their sections, and which sources exist."""
-    sections = {name: kind.settings for name, kind in guidance_kinds().items()}
-    for source in image_sources().values():
+    """Return the fields that plug-ins add to a method: their sections, and which of them exist."""
+    sections: dict[str, type[Config]] = {
+        name: kind.settings for name, kind in guidance_kinds().items()
+    }
+    choices, sources = choice_kinds(), image_sources()
+    sections |= {name: kind.settings for name, kind in choices.items() if kind.settings}
+    for source in sources.values():
         sections |= source.sections
     fields: dict[str, tuple[object, object]] = {
         name: (model, Field(default_factory=model)) for name, model in sections.items()
     }
-    sources = image_sources()
-    listed = ", ".join(f"{name} ({source.description})" for name, source in sources.items())
-    told = f"Where the images of increments 1, 2, ... come from: {listed}."
-    return fields | {"source": (Literal[tuple(sources)], Field("prior", description=told))}
+    told = {
+        "source": f"Where the images of increments 1, 2, ... come from: {_listed(sources)}.",
+        "select": f"What chooses among candidates: {_listed(choices)}.",
+    }
+    return fields | {
+        "source": (Literal[tuple(sources)], Field("prior", description=told["source"])),
+        "select": (Literal[tuple(choices)], Field("learnability", description=told["select"])),
+    }
+
+
+def _listed(kinds: Mapping[str, ChoiceKind | ImageSource]) -> str:
+    return ", ".join(f"{name} ({kind.description})" for name, kind in kinds.items())
 
 
 if TYPE_CHECKING:

@@ -1,13 +1,14 @@
-"""What a method can be made of: guidances and sources of images, each a module of its own.
+"""What a method can be made of: guidances, choices and sources, each a module of its own.
 
 A module of `lgd_core.distill.guidances` offers a `GuidanceKind` as ``GUIDANCE``, one of
-`lgd_core.distill.sources` an `ImageSource` as ``SOURCE``; both are known by the module's name.
+`lgd_core.distill.choices` a `ChoiceKind` as ``CHOICE``, one of `lgd_core.distill.sources` an
+`ImageSource` as ``SOURCE``; all are known by the module's name.
 Importing such a module must not import PyTorch: functions that need it import it themselves.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from lgd_core.config.models.base import Config
 from lgd_core.config.models.guidance import GuidanceConfig
@@ -47,9 +48,11 @@ class GuidanceKind:
     ``evaluations`` takes settings, method, increment and amounts and returns what one guided step
     of one image takes: names of `network_evaluations.PASSES` to numbers, and ``x0_backward``, how
     often the step is differentiated through the predicted clean latent. ``sequential``: a position
-    depends on the choice at positions before it. ``ancestral``: it reads the mean or the noise of a
-    step of ancestral sampling, so that other schedulers are refused. ``order`` decides the order in
-    which changes of the noise are added up, and so the last bits of their sum.
+    depends on the choice at positions before it. ``collective``: all images of a class are guided
+    together, so that a batch has whole classes, by class, position and candidate. ``ancestral``: it
+    reads the mean or the noise of a step of ancestral sampling, so that other schedulers are
+    refused. ``order`` decides the order in which changes of the noise are added up, and so the last
+    bits of their sum.
     """
 
     settings: type[GuidanceConfig]
@@ -57,8 +60,44 @@ class GuidanceKind:
     needs: tuple[str, ...] = ()
     evaluations: Callable[[Any, MethodConfig, int, Amounts], dict[str, float]] = no_evaluations
     sequential: bool = False
+    collective: bool = False
     ancestral: bool = False
     order: int = 100
+
+
+def nothing_of_classes(artifacts: Any, labels: list[int]) -> dict[str, Any]:
+    """Measure nothing of classes."""
+    return {}
+
+
+def no_candidate_evaluations(method: MethodConfig) -> dict[str, float]:
+    """Return the network evaluations of a choice that takes none."""
+    return {}
+
+
+@dataclass(frozen=True)
+class ChoiceKind:
+    """A rule that chooses the images of an increment among its candidates.
+
+    ``measure`` takes `selection.Artifacts` and returns a function of images on [0, 1] and labels;
+    that gives tensors (B, ...) of candidates by name, ``scores`` (B,) for one that ranks them. It
+    is None where nothing can be measured. ``of_classes`` takes the artifacts and labels and gives
+    what is measured of classes, (labels, ...). ``choose`` takes the settings and all these by name,
+    those of candidates as (classes, positions, candidates, ...), and returns which of a class's
+    candidates have its positions: (classes, positions) of position x candidates + candidate.
+    ``scope`` says what it must see at once: the candidates of a position, of a class, or of all
+    classes. ``settings`` are the keys that ``choose`` alone reads. ``needs`` names artifacts,
+    ``evaluations`` returns the network evaluations of one candidate.
+    """
+
+    description: str
+    measure: Callable[[Any], Any]
+    choose: Callable[[Any, dict[str, Any]], Any]
+    settings: type[Config] | None = None
+    needs: tuple[str, ...] = ()
+    evaluations: Callable[[MethodConfig], Mapping[str, float]] = no_candidate_evaluations
+    scope: Literal["position", "class", "set"] = "position"
+    of_classes: Callable[[Any, list[int]], dict[str, Any]] = nothing_of_classes
 
 
 def one_image(settings: Any) -> int:
@@ -104,6 +143,11 @@ def guidance_kinds() -> dict[str, GuidanceKind]:
     """Return all guidances by name, in the order in which their changes are added up."""
     found = discover("lgd_core.distill.guidances", "GUIDANCE")
     return dict(sorted(found.items(), key=lambda item: (item[1].order, item[0])))
+
+
+def choice_kinds() -> dict[str, ChoiceKind]:
+    """Return all rules that choose among candidates, by name."""
+    return discover("lgd_core.distill.choices", "CHOICE")
 
 
 def image_sources() -> dict[str, ImageSource]:

@@ -24,7 +24,7 @@ def acting_guidances(method: MethodConfig, increment: int) -> dict[str, Guidance
 
 
 def is_ranked(method: MethodConfig) -> bool:
-    """Whether the best of several candidates is kept, by their learnability."""
+    """Whether a position has several candidates, among which the method chooses."""
     return method.candidates > 1
 
 

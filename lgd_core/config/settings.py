@@ -5,10 +5,10 @@
 
 from typing import Any
 
-from pydantic import SerializeAsAny, ValidationInfo, field_validator
+from pydantic import Field, SerializeAsAny, ValidationInfo, field_validator
 
 from lgd_core.config.data_kinds import Wanted, kind_of
-from lgd_core.config.kinds import image_sources
+from lgd_core.config.kinds import ChoiceKind, choice_kinds, image_sources
 from lgd_core.config.models.base import Config
 from lgd_core.config.models.dataset import AugmentConfig, SourceConfig
 from lgd_core.config.models.images import ImageConfig, NormaliseConfig, StoredImageConfig
@@ -194,15 +194,34 @@ class DrawSettings(Config):
         return image_sources()[self.source].factor(self.keys)
 
 
+class ChoiceSettings(Config):
+    """What chooses among candidates, and what that rule reads; ``keys`` is None without any."""
+
+    select: str = "learnability"
+    keys: SerializeAsAny[Config] | None = None
+
+    @field_validator("keys", mode="before")
+    @classmethod
+    def _read_by_the_rule(cls, value: Any, info: ValidationInfo) -> Config | None:
+        model = choice_kinds()[info.data["select"]].settings
+        return model.model_validate(value) if model and isinstance(value, dict) else value
+
+    @property
+    def kind(self) -> ChoiceKind:
+        """The rule."""
+        return choice_kinds()[self.select]
+
+
 class SeedSettings(Config):
     """What decides increment 0: where it comes from, and what is read of the method then.
 
-    ``draw`` belongs to the source own, ``sampler`` to prior, ``through_autoencoder`` to real and
-    folder; None elsewhere.
+    ``draw`` and ``choice`` belong to the source own, ``sampler`` to prior, ``through_autoencoder``
+    to real and folder; None elsewhere. ``choice`` is also None where learnability chooses.
     """
 
     source: str
     ipc_per_increment: int
     draw: DrawSettings | None = None
+    choice: ChoiceSettings | None = Field(default=None, exclude_if=lambda choice: choice is None)
     sampler: SamplerConfig | None = None
     through_autoencoder: bool | None = None

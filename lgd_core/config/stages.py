@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from lgd_core.base.errors import UserError
 from lgd_core.config.classes import imagenet_indices
 from lgd_core.config.divisions import class_runs, phase_count
-from lgd_core.config.kinds import image_sources
+from lgd_core.config.kinds import choice_kinds, image_sources
 from lgd_core.config.methods import batch_for_ipc, epochs_for_ipc, needs
 from lgd_core.config.models.dataset import DatasetConfig
 from lgd_core.config.models.images import StoredImageConfig
@@ -20,6 +20,7 @@ from lgd_core.config.models.protocol import EvaluationsConfig, ProtocolConfig
 from lgd_core.config.plain import is_mapping, is_sequence
 from lgd_core.config.settings import (
     AloneSettings,
+    ChoiceSettings,
     ClassNames,
     DrawSettings,
     DynamicsSettings,
@@ -100,10 +101,20 @@ def draw_settings(method: MethodConfig, increment: int) -> DrawSettings:
     )
 
 
+def choice_settings(method: MethodConfig) -> ChoiceSettings | None:
+    """Return what chooses among candidates; None where learnability does, which has no keys."""
+    if method.select == "learnability":
+        return None
+    model = choice_kinds()[method.select].settings
+    return ChoiceSettings(select=method.select, keys=model and method.section(model))
+
+
 def trace_settings(method: MethodConfig, increment: int) -> DrawSettings:
     """Return what decides the trace of an increment: one candidate, scored in any case."""
     settings, weight = draw_settings(method, increment), method.learnability.reference_weight
-    one = settings.keys.model_copy(update={"candidates": 1, "real_candidates": 0})
+    one = settings.keys.model_copy(
+        update={"candidates": 1, "real_candidates": 0, "select": "learnability"}
+    )
     return settings.model_copy(update={"keys": one, "reference_weight": weight})
 
 
@@ -114,6 +125,7 @@ def seed_settings(method: MethodConfig) -> SeedSettings:
         source=source,
         ipc_per_increment=method.ipc_per_increment,
         draw=draw_settings(method, 0) if source == "own" else None,
+        choice=choice_settings(method) if source == "own" else None,
         sampler=method.sampler if source == "prior" else None,
         through_autoencoder=method.through_autoencoder if source in ("real", "folder") else None,
     )

@@ -1,4 +1,4 @@
-"""Choosing the best candidate of each position, and building the increment from them."""
+"""Choosing among the candidates of an increment, and building the increment from those chosen."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -9,10 +9,12 @@ from torch import Tensor
 
 from lgd_core.base.errors import UserError
 from lgd_core.base.tensors import expect, load_tensors
-from lgd_core.config.settings import StoredImages
+from lgd_core.config.settings import ChoiceSettings, StoredImages
 from lgd_core.data.distilled import load_increment
 
 # Metadata of an increment about how its shards were drawn: one value, or a list if they differ.
+# Of a candidate, what an increment has of it.
+KEPT = ("images", "latents", "scores")
 DRAWN = ("recipe", "prior", "networks", "precision", "device", "hardware", "versions")
 
 
@@ -28,20 +30,39 @@ def take(candidates: Tensor, chosen: Tensor) -> Tensor:
     return candidates.take_along_dim(index, dim=2).squeeze(2)
 
 
-def build_increment(candidates: dict[str, Tensor], labels: list[int]) -> dict[str, Tensor]:
-    """Keep the best candidate of every position; return an increment, class-major.
+def of_each_position(chosen: Tensor, candidates: int) -> Tensor:
+    """Return candidates chosen position by position (classes, positions) as a ChoiceKind does."""
+    return torch.arange(chosen.shape[1]) * candidates + chosen
 
-    It has ``images``, ``latents``, ``scores``, ``labels``, ``positions`` and the index of the
-    chosen candidate, ``candidates``; each is (classes x positions, ...).
+
+def best_of_positions(scores: Tensor) -> Tensor:
+    """Return the candidate of highest score at every position, as a ChoiceKind does."""
+    return of_each_position(select(scores), scores.shape[2])
+
+
+def build_increment(
+    candidates: dict[str, Tensor], labels: list[int], chosen: Tensor
+) -> dict[str, Tensor]:
+    """Keep the chosen candidates (classes, positions) of a ChoiceKind; return an increment.
+
+    It has ``images``, ``latents``, ``scores``, ``labels``, ``positions`` and where an image was
+    drawn, ``drawn_positions`` and ``candidates``; each is (classes x positions, ...), class by
+    class.
     """
-    chosen = select(candidates["scores"])
-    classes, positions = chosen.shape
-    kept = {name: take(tensor, chosen).flatten(0, 1) for name, tensor in candidates.items()}
+    classes, positions, count = candidates["scores"].shape
+    kept = {name: candidates[name].flatten(1, 2) for name in KEPT}
+    kept = {name: _rows(tensor, chosen).flatten(0, 1) for name, tensor in kept.items()}
     return kept | {
         "labels": torch.tensor(labels).repeat_interleave(positions),
         "positions": torch.arange(positions).repeat(classes),
-        "candidates": chosen.flatten(),
+        "drawn_positions": chosen.flatten() // count,
+        "candidates": chosen.flatten() % count,
     }
+
+
+def _rows(tensor: Tensor, chosen: Tensor) -> Tensor:
+    """Return (classes, positions, ...) of a tensor (classes, n, ...)."""
+    return tensor[torch.arange(len(tensor))[:, None], chosen]
 
 
 def stack_memory(increments: Sequence[dict[str, Tensor]], classes: int) -> Tensor:
@@ -76,7 +97,14 @@ def load_candidates(
     drawn = tensors["images"].shape[:3]
     expect(path, tensors, "latents", torch.float32, *drawn, None, None, None)
     expect(path, tensors, "scores", torch.float32, *drawn, finite=False)
+    for name in measured_of(tensors).keys() - {"scores"}:
+        expect(path, tensors, name, torch.float32, count, *[None] * (tensors[name].dim() - 1))
     return tensors, metadata
+
+
+def measured_of(candidates: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return what was measured of candidates and their classes, without the images themselves."""
+    return {name: part for name, part in candidates.items() if name not in ("images", "latents")}
 
 
 def load_shards(
@@ -104,18 +132,23 @@ def load_shards(
 
 
 def select_shards(
-    paths: Sequence[str | Path], stored: StoredImages
+    paths: Sequence[str | Path], stored: StoredImages, choice: ChoiceSettings | None = None
 ) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
-    """Keep the best candidates of all shards of an increment; return it and each one's metadata.
+    """Keep the chosen candidates of all shards of an increment; return it and each one's metadata.
 
     The increment is that of build_increment for all classes. Candidates that were not chosen are in
-    memory for one shard at a time. Errors are those of load_shards.
+    memory for one shard at a time; a choice over all classes reads the shards twice. Errors are
+    those of load_shards.
     """
+    choice = choice or ChoiceSettings()
+    whole = _chosen_together(paths, stored, choice) if choice.kind.scope == "set" else None
     increment: dict[str, Tensor] = {}
     stamps: list[dict[str, Any]] = []
     filled = 0
     for candidates, metadata in load_shards(paths, stored):
-        kept = build_increment(candidates, metadata["labels"])
+        labels = metadata["labels"]
+        own = choose(choice, candidates) if whole is None else whole[labels]
+        kept = build_increment(candidates, labels, own)
         count = len(kept["labels"])
         if not increment:
             images = stored.classes * candidates["scores"].shape[1]
@@ -125,6 +158,19 @@ def select_shards(
         filled += count
         stamps.append(metadata)
     return increment, stamps
+
+
+def choose(choice: ChoiceSettings, candidates: dict[str, Tensor]) -> Tensor:
+    """Return the candidates (classes, positions) that a rule chooses, see ChoiceKind."""
+    return choice.kind.choose(choice.keys, measured_of(candidates))
+
+
+def _chosen_together(
+    paths: Sequence[str | Path], stored: StoredImages, choice: ChoiceSettings
+) -> Tensor:
+    """Return the choice among the candidates of all shards."""
+    parts = [measured_of(candidates) for candidates, _ in load_shards(paths, stored)]
+    return choose(choice, {name: torch.cat([part[name] for part in parts]) for name in parts[0]})
 
 
 def _span(labels: list[int]) -> str:

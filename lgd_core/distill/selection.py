@@ -1,4 +1,4 @@
-"""Drawing an increment: candidates, scores, the greedy choice and the memory of chosen latents."""
+"""Drawing an increment: candidates, what is measured of them, the memory of chosen latents."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -12,7 +12,7 @@ from lgd_core.base.checkpoints import Checkpoint
 from lgd_core.base.finite import require_finite
 from lgd_core.base.progress import progress
 from lgd_core.base.seeding import generator
-from lgd_core.config.kinds import guidance_kinds
+from lgd_core.config.kinds import choice_kinds, guidance_kinds
 from lgd_core.config.models.guidance import GuidanceConfig
 from lgd_core.data.real_images import RealImages
 from lgd_core.diffusion.guidance import Guidance, ScoreGuidance, learnability
@@ -89,7 +89,8 @@ class IncrementSpec:
     means all. ``first_position`` is the number of images per class in earlier increments; it does
     not depend on ``positions``. The last ``real_candidates`` of a position are real images, with
     ``through_autoencoder`` as the prior's gives them back. ``guidance`` has the settings of every
-    active guidance by name.
+    active guidance by name. ``select`` names the rule that chooses among candidates, None measures
+    nothing of them.
     """
 
     classes: list[int]
@@ -103,6 +104,7 @@ class IncrementSpec:
     real_candidates: int = 0
     through_autoencoder: bool = False
     guidance: dict[str, GuidanceConfig] = field(default_factory=dict[str, GuidanceConfig])
+    select: str | None = "learnability"
 
     @property
     def memory_rows(self) -> Tensor:
@@ -122,6 +124,17 @@ class IncrementSpec:
         kinds = guidance_kinds()
         return any(kinds[name].sequential for name in self.guidance)
 
+    @property
+    def collective(self) -> bool:
+        """Whether all images of a class are guided together."""
+        kinds = guidance_kinds()
+        return any(kinds[name].collective for name in self.guidance)
+
+    @property
+    def drawn_candidates(self) -> int:
+        """The candidates of a position that are drawn from the prior."""
+        return self.candidates - self.real_candidates
+
 
 def rounds(spec: IncrementSpec, max_batch: int, done: int = 0) -> Iterator[range]:
     """Yield the positions that are drawn together, from position ``done`` on.
@@ -129,7 +142,9 @@ def rounds(spec: IncrementSpec, max_batch: int, done: int = 0) -> Iterator[range
     Positions share a batch if no guidance depends on the candidates chosen for earlier ones.
     """
     together = 1
-    if not spec.sequential:
+    if spec.collective:
+        together = spec.positions
+    elif not spec.sequential:
         classes = spec.classes_per_batch or len(spec.classes)
         together = max(1, max_batch // (classes * spec.candidates))
     for start in range(done, spec.positions, together):
@@ -142,9 +157,14 @@ def batches(
     """Yield the (class, position, candidate) of a round, class by class, in batches.
 
     The last bits of floating-point sums depend on what is in the same batch. With one class per
-    batch they do not depend on the division of classes into shards.
+    batch they do not depend on the division of classes into shards. Where a class is guided as a
+    whole, no batch has a part of it, even if it is larger.
     """
     size = spec.classes_per_batch or len(spec.classes)
+    if spec.collective:
+        whole = len(positions) * spec.candidates
+        size = max(1, min(size, max_batch // whole))
+        max_batch = max(max_batch, whole)
     for first in range(0, len(spec.classes), size):
         keys = list(product(spec.classes[first : first + size], positions, range(spec.candidates)))
         for start in range(0, len(keys), max_batch):
@@ -157,41 +177,55 @@ def draw(
     """Draw all candidates of an increment, choosing greedily position by position.
 
     Returns ``latents`` (classes, positions, kappa, c, h, w), uint8 ``images`` of the same leading
-    shape and ``scores`` (classes, positions, kappa), NaN without a scorer. Also returns the
-    guidance trace: per guidance and step index, the mean ratio of change to noise. Classes of a
-    tuned prior are drawn phase by phase. Saves a checkpoint after every round.
+    shape, ``scores`` (classes, positions, kappa), NaN where nothing is measured, and what else the
+    rule of selection measures of candidates and classes. Also returns the guidance trace: per
+    guidance and step index, the mean ratio of change to noise. Classes of a tuned prior are drawn
+    phase by phase, those that are guided as a whole as many at a time as a batch has. Saves a
+    checkpoint after every round.
     """
     drawn: list[dict[str, Tensor]] = []
     trace = GuidanceTrace()
-    for labels in prior.tuned_for(spec.classes):
-        part = replace(spec, classes=labels)
-        known = artifacts.of_classes(spec.classes, labels)
-        tensors, own = _draw_phase(prior, known, part, checkpoint)
-        drawn.append(tensors)
-        trace.extend(own)
+    for phase in prior.tuned_for(spec.classes):
+        for labels in _drawn_at_once(spec, phase, prior.micro_batches.largest):
+            part = replace(spec, classes=labels)
+            known = artifacts.of_classes(spec.classes, labels)
+            tensors, own = _draw_classes(prior, known, part, checkpoint)
+            drawn.append(tensors)
+            trace.extend(own)
     joined = {name: torch.cat([tensors[name] for tensors in drawn]) for name in drawn[0]}
+    if spec.select is not None:
+        joined |= choice_kinds()[spec.select].of_classes(artifacts, spec.classes)
     return joined, _mean_ratios(trace)
 
 
-def _draw_phase(
+def _drawn_at_once(spec: IncrementSpec, labels: list[int], max_batch: int) -> list[list[int]]:
+    """Divide the classes of a phase: a round has all positions where they are guided together."""
+    size = len(labels)
+    if spec.collective:
+        size = max(1, max_batch // (spec.positions * spec.candidates))
+    return [labels[first : first + size] for first in range(0, len(labels), size)]
+
+
+def _draw_classes(
     prior: Prior, artifacts: Artifacts, spec: IncrementSpec, checkpoint: Checkpoint
 ) -> tuple[dict[str, Tensor], GuidanceTrace]:
-    """Draw the classes of one phase, as draw does."""
+    """Draw some classes of one phase, as draw does."""
     name = f"candidates_from_{spec.classes[0]}"
-    nothing: dict[str, Any] = {"latents": [], "images": [], "scores": [], "ratios": {}}
+    nothing: dict[str, Any] = {"parts": {"latents": [], "scores": []}, "ratios": {}}
     state = checkpoint.load(name, *nothing) or nothing
-    parts: dict[str, list[Tensor]] = {name: state[name] for name in ("latents", "images", "scores")}
+    parts: dict[str, list[Tensor]] = state["parts"]
     trace, pool = GuidanceTrace(state["ratios"]), pool_of(artifacts, spec)
+    measure = measure_of(artifacts, spec)
     done = sum(part.shape[1] for part in parts["scores"])
     with progress("candidates", spec.positions, done) as bar:
         for positions in rounds(spec, prior.micro_batches.largest, done):
             guidances = guidances_for(GuidanceContext(prior, artifacts, spec, parts))
-            drawn = draw_positions(prior, artifacts.scorer, spec, positions, guidances, trace, pool)
-            for key, part in parts.items():
-                part.append(drawn[key])
+            drawn = draw_positions(prior, measure, spec, positions, guidances, trace, pool)
+            for key, part in drawn.items():
+                parts.setdefault(key, []).append(part)
             bar.set_postfix(S=f"{_mean_best(drawn['scores']):.3f}", refresh=False)
             bar.update(len(positions))
-            checkpoint.save(name, parts | {"ratios": trace.ratios})
+            checkpoint.save(name, {"parts": parts, "ratios": trace.ratios})
     return {key: torch.cat(part, dim=1) for key, part in parts.items()}, trace
 
 
@@ -261,26 +295,27 @@ def guidances_for(context: GuidanceContext) -> dict[str, Guidance]:
 
 def draw_positions(
     prior: Prior,
-    scorer: Scorer | None,
+    measure: "Measure | None",
     spec: IncrementSpec,
     positions: range,
     guidances: dict[str, Guidance],
     trace: GuidanceTrace,
     pool: RealPool | None = None,
 ) -> dict[str, Tensor]:
-    """Draw and score every class, position and candidate of a round, in batches.
+    """Draw and measure every class, position and candidate of a round, in batches.
 
-    Returns ``latents``, ``images`` and ``scores`` (classes, positions, kappa, ...), as draw does.
+    Returns ``latents``, ``images``, ``scores`` and what else is measured, each (classes, positions,
+    kappa, ...), as draw does.
     """
     shape = (len(spec.classes), len(positions), spec.candidates)
-    parts: dict[str, list[Tensor]] = {"latents": [], "images": [], "scores": []}
+    parts: dict[str, list[Tensor]] = {}
     making = _Making(prior, spec, guidances, trace, pool)
     for keys in batches(spec, positions, prior.micro_batches.largest):
         labels = torch.tensor([label for label, _, _ in keys])
         latents, images = making.candidates(keys)
-        parts["latents"].append(latents)
-        parts["images"].append(images)
-        parts["scores"].append(_score(scorer, images, labels, prior.device))
+        measured = _measured(measure, images, labels, prior.device)
+        for name, part in {"latents": latents, "images": images, **measured}.items():
+            parts.setdefault(name, []).append(part)
     return {name: torch.cat(part).unflatten(0, shape) for name, part in parts.items()}
 
 
@@ -311,7 +346,7 @@ class _Making:
 
     def candidates(self, keys: Keys) -> tuple[Tensor, Tensor]:
         """Return the candidates of a batch, of either kind, in the order of the keys."""
-        drawn = self.spec.candidates - self.spec.real_candidates
+        drawn = self.spec.drawn_candidates
         order = sorted(range(len(keys)), key=lambda place: keys[place][2] >= drawn)
         own = [keys[place] for place in order if keys[place][2] < drawn]
         rest = [keys[place] for place in order if keys[place][2] >= drawn]
@@ -357,17 +392,31 @@ class _Making:
         return [(label, first + position, candidate) for label, position, candidate in keys]
 
 
-@torch.inference_mode()
-def _score(scorer: Scorer | None, images: Tensor, labels: Tensor, device: torch.device) -> Tensor:
-    """Score uint8 images (B, C, H, W) as they are stored; NaN without a scorer.
+# A function of images on [0, 1] (B, C, H, W) and labels (B,), see ChoiceKind.
+Measure = Callable[[Tensor, Tensor], dict[str, Tensor]]
 
-    Raises UserError if a score is not finite.
+
+def measure_of(artifacts: Artifacts, spec: IncrementSpec) -> Measure | None:
+    """Return what measures the candidates of an increment; None where nothing does."""
+    return None if spec.select is None else choice_kinds()[spec.select].measure(artifacts)
+
+
+@torch.inference_mode()
+def _measured(
+    measure: Measure | None, images: Tensor, labels: Tensor, device: torch.device
+) -> dict[str, Tensor]:
+    """Measure uint8 images (B, C, H, W) as they are stored; scores are NaN where nothing scores.
+
+    Raises UserError if something that is measured is not finite.
     """
-    if scorer is None:
-        return torch.full((len(labels),), torch.nan)
-    scores = scorer(images.to(device).float() / 255, labels.to(device)).cpu()
-    require_finite(scores, "scores of candidates", "a lower lr of the learner or the reference")
-    return scores
+    found: dict[str, Tensor] = {"scores": torch.full((len(labels),), torch.nan)}
+    if measure is None:
+        return found
+    for name, part in measure(images.to(device).float() / 255, labels.to(device)).items():
+        found[name] = part.cpu()
+        where = "a lower lr of the learner or the reference"
+        require_finite(found[name], f"{name} of candidates", where)
+    return found
 
 
 def _mean_best(scores: Tensor) -> float:

@@ -148,6 +148,12 @@ def candidate_shards(wildcards):
     )
 
 
+def choice_of(wildcards):
+    """Return what chooses among candidates by its name; nothing where learnability does."""
+    choice = choice_settings(method_of(wildcards))
+    return {} if choice is None else {"choice": choice}
+
+
 def previous_learner(wildcards):
     """Return the learner of increment k - 1; none for k = 0."""
     previous = int(wildcards.k) - 1

@@ -28,7 +28,12 @@ from lgd_core.config.settings import NetworkInput, NetworkSpec, StoredImages
 from lgd_core.data.distilled import load_increment, read_class, read_folder, read_grid, write_folder
 from lgd_core.data.real_images import load_split
 from lgd_core.diffusion.phases import changed_rows, load_phase, trained_values
-from lgd_core.distill.candidates import build_increment, load_memory, select_shards
+from lgd_core.distill.candidates import (
+    best_of_positions,
+    build_increment,
+    load_memory,
+    select_shards,
+)
 from lgd_core.distill.influence import load_influence, save_influence
 from lgd_core.distill.modes import load_latents, load_modes
 from lgd_core.networks.classifiers import Preprocess, build_network, load_network, save_network
@@ -55,7 +60,8 @@ def candidates(labels: list[int]) -> dict[str, Tensor]:
 
 
 def an_increment() -> dict[str, Tensor]:
-    return build_increment(candidates([0, 1]), [0, 1])
+    drawn = candidates([0, 1])
+    return build_increment(drawn, [0, 1], best_of_positions(drawn["scores"]))
 
 
 def write_candidates(folder: Path) -> None:

@@ -17,6 +17,7 @@ from lgd_core.config.models.images import StoredImageConfig
 from lgd_core.config.settings import StoredImages
 from lgd_core.data.distilled import load_increments
 from lgd_core.distill.candidates import (
+    best_of_positions,
     build_increment,
     load_memory,
     load_shards,
@@ -49,6 +50,12 @@ def drawn(labels: list[int], key: int = 0) -> dict[str, torch.Tensor]:
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
 
+def increment_of(candidates: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return the increment of all classes that learnability chooses."""
+    best = best_of_positions(candidates["scores"])
+    return build_increment(candidates, list(range(CLASSES)), best)
+
+
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with the candidates of four shards and three increments."""
@@ -57,7 +64,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
         labels = class_runs(CLASSES, 4)[shard]
         save_tensors(folder / f"{shard}of4.safetensors", drawn(labels), {"labels": labels})
     for k in range(3):
-        increment = build_increment(drawn(list(range(CLASSES)), k), list(range(CLASSES)))
+        increment = increment_of(drawn(list(range(CLASSES)), k))
         save_tensors(folder / f"k{k}.safetensors", increment, {"formation": 1})
     return folder
 
@@ -141,7 +148,7 @@ def test_increments_are_joined_at_the_size_that_networks_see(peaks: dict[str, fl
 def test_a_shard_s_memory_is_that_of_its_classes_in_the_whole(files: Path) -> None:
     paths = sorted(files.glob("k*.safetensors"))
     labels = list(range(CLASSES))
-    increments = [build_increment(drawn(labels, k), labels) for k in range(3)]
+    increments = [increment_of(drawn(labels, k)) for k in range(3)]
     whole = stack_memory(increments, CLASSES)
     for own in ([7], [40, 41, 42], labels):
         found = load_memory(paths, STORED, POSITIONS, own)
@@ -151,7 +158,7 @@ def test_a_shard_s_memory_is_that_of_its_classes_in_the_whole(files: Path) -> No
 
 def test_selection_by_shards_keeps_what_selection_of_all_keeps(files: Path) -> None:
     labels = list(range(CLASSES))
-    expected = build_increment(drawn(labels), labels)
+    expected = increment_of(drawn(labels))
     found, stamps = select_shards(sorted(files.glob("*of4.safetensors")), STORED)
     assert [len(stamp["labels"]) for stamp in stamps] == [30] * 4
     assert list(found) == list(expected)

@@ -171,6 +171,15 @@ def spec(classes: list[int], **changes: object) -> IncrementSpec:
     return replace(plain, **changes)
 
 
+def assert_same(found: torch.Tensor, expected: torch.Tensor) -> None:
+    """Compare what was drawn in batches of other classes: the last bits of sums may differ.
+
+    A rounded pixel may then differ by one.
+    """
+    tolerance = {"atol": 1.0} if found.dtype == torch.uint8 else {"atol": 1e-3}
+    torch.testing.assert_close(found.float(), expected.float(), rtol=1e-3, **tolerance)
+
+
 def test_every_class_is_drawn_with_its_own_phase(tuned: Prior, scorer: Scorer) -> None:
     artifacts = Artifacts(scorer, MEMORY)
     found, ratios = draw(tuned, artifacts, spec([0, 1, 2]), NOWHERE)
@@ -179,7 +188,7 @@ def test_every_class_is_drawn_with_its_own_phase(tuned: Prior, scorer: Scorer) -
             alone = replace(tuned, phases=())
             expected, _ = draw(alone, artifacts, spec([0, 1, 2]), NOWHERE)
         for name, tensor in expected.items():
-            assert torch.equal(found[name][phase.labels], tensor[phase.labels]), name
+            assert_same(found[name][phase.labels], tensor[phase.labels])
     plain, _ = draw(replace(tuned, phases=()), artifacts, spec([0, 1, 2]), NOWHERE)
     assert not torch.isclose(plain["latents"], found["latents"]).flatten(1).all(1).any()
     assert sorted(ratios["deviation"]) == [1, 2]
@@ -228,7 +237,7 @@ def test_a_trace_follows_the_phases(tuned: Prior, scorer: Scorer) -> None:
                 own = [
                     part.unflatten(1, (3, 2))[:, phase.labels] for part in (values, expected[name])
                 ]
-                assert torch.equal(*own), name
+                assert_same(*own)
 
 
 def test_a_class_without_a_phase_is_one_line(tuned: Prior) -> None:

@@ -17,7 +17,7 @@ from lgd_core.diffusion.guidance import DeviationGuidance, nearest_similarity
 from lgd_core.diffusion.priors import Prior
 from lgd_core.diffusion.sampler import Conditions, Sampling
 from lgd_core.distill import selection
-from lgd_core.distill.candidates import build_increment, select, take
+from lgd_core.distill.candidates import best_of_positions, build_increment, select, take
 from lgd_core.distill.influence import Influence
 from lgd_core.distill.selection import Artifacts, IncrementSpec, Scorer, batches, draw, rounds
 from lgd_core.networks.classifiers import Preprocess
@@ -163,7 +163,8 @@ def test_the_highest_score_of_the_image_as_stored_is_kept(
     scores = (losses[0] - 0.5 * losses[1]).view(3, 2, 3)
     assert torch.allclose(candidates["scores"], scores, atol=1e-4)
 
-    kept = build_increment(candidates, [0, 1, 2])
+    chosen = best_of_positions(candidates["scores"])
+    kept = build_increment(candidates, [0, 1, 2], chosen)
     assert torch.allclose(kept["scores"], scores.amax(2).flatten(), atol=1e-4)
     best = scores.argmax(2).flatten()
     assert best.unique().numel() > 1

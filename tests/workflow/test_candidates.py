@@ -6,7 +6,8 @@ from conftest import copy_of
 
 from lgd_core.base.tensors import load_tensors
 
-METHODS = ["lgd_real", "lgd_noised", "lgd_mixed", "ot", "lgd_ot", "entropy"]
+METHODS = ["lgd_real", "lgd_noised", "lgd_mixed", "ot", "lgd_ot", "entropy", "cgs", "dit_s3"]
+METHODS += ["dit_confident", "minimax_sparse", "minimax_sparse_cgs"]
 RUN = ("--config", f"methods=[{','.join(METHODS)}]")
 WANTED = [f"results/digits/{method}/s0/k1/increment.safetensors" for method in METHODS]
 

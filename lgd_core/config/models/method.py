@@ -148,7 +148,10 @@ class GuidingConfig(Config):
 
 
 class FinetuneConfig(Config):
-    """Tuning of a prior by the minimax criteria; what is left out has the published value."""
+    """Tuning of a prior by the minimax criteria; what is left out has the published value.
+
+    With both of their weights at 0 and a sparsity it is tuned to draw sparse latents.
+    """
 
     seed: Natural = Field(default=0, description="Seed of the tuning.")
     steps: Count = Field(default=12_000, description="Training steps.")
@@ -174,6 +177,11 @@ class FinetuneConfig(Config):
     )
     diversity: Weight = Field(
         default=0.008, description="Weight of the similarity to the nearest drawn latent in memory."
+    )
+    sparsity: Weight = Field(
+        default=0.0,
+        exclude_if=lambda weight: weight == 0,
+        description="Weight of the mean absolute value of the predicted clean latents.",
     )
     ema_decay: Decay = Field(
         default=0.9999,
@@ -268,7 +276,7 @@ class MethodConfig(Config):
         default=1,
         ge=1,
         le=1000,
-        description="Candidates per position (kappa); the one of highest learnability is kept.",
+        description="Candidates per position (kappa), among which `select` chooses.",
     )
     real_candidates: Natural = Field(
         default=0,
@@ -285,6 +293,8 @@ class MethodConfig(Config):
             "training image with the noise of that step; null starts from noise alone."
         ),
     )
+    # Plug-ins say which there are.
+    select: str = "learnability"
     learnability: LearnabilityConfig = Field(default_factory=LearnabilityConfig)
     prior: str | None = Field(
         default=None,

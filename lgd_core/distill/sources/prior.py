@@ -1,13 +1,13 @@
 """Images that the diffusion prior draws, with or without guidance."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, SerializeAsAny, field_validator
 
-from lgd_core.config.kinds import Amounts, ImageSource, guidance_kinds
+from lgd_core.config.kinds import Amounts, ImageSource, choice_kinds, guidance_kinds
 from lgd_core.config.methods import acting_guidances, is_ranked, needs_of_guidances
 from lgd_core.config.models.base import Config
 from lgd_core.config.models.guidance import GuidanceConfig
@@ -35,6 +35,7 @@ class PriorSettings(Config):
         default_factory=GuidingConfig, exclude_if=lambda part: part == GuidingConfig()
     )
     gradient: Literal["tweedie", "full"] | None = None
+    select: str = Field(default="learnability", exclude_if=lambda name: name == "learnability")
     real_candidates: int = Field(default=0, exclude_if=lambda number: number == 0)
     start_step: int | None = Field(default=None, exclude_if=lambda step: step is None)
     through_autoencoder: bool = Field(default=False, exclude_if=lambda through: not through)
@@ -59,6 +60,7 @@ def settings(method: MethodConfig, increment: int) -> PriorSettings:
         window=method.window if guidance else None,
         guiding=method.guidance if guidance else GuidingConfig(),
         gradient=method.learnability.gradient if guidance else None,
+        select=method.select,
         real_candidates=method.real_candidates,
         start_step=method.start_step,
         through_autoencoder=method.through_autoencoder and method.real_candidates > 0,
@@ -66,10 +68,10 @@ def settings(method: MethodConfig, increment: int) -> PriorSettings:
 
 
 def needs(method: MethodConfig, increment: int) -> set[str]:
-    """Return the artifacts of an increment: those for its guidances and for ranking candidates."""
+    """Return the artifacts of an increment: those of its guidances and of the choice it makes."""
     found = needs_of_guidances(method, increment)
     if is_ranked(method):
-        found |= {"learner", "reference"}
+        found |= set(choice_kinds()[method.select].needs)
     if settings(method, increment).guiding.decoder == "small":
         found.add("small_decoder")
     if method.real_candidates or method.start_step is not None:
@@ -86,6 +88,7 @@ def guided_increment(context: "SourceContext[PriorSettings]") -> "IncrementSpec"
     plain = replace(
         plain,
         candidates=settings.candidates,
+        select=settings.select,
         real_candidates=settings.real_candidates,
         through_autoencoder=settings.through_autoencoder,
         sampling=replace(plain.sampling, start=settings.start_step),
@@ -128,7 +131,7 @@ def evaluations(method: MethodConfig, increment: int, amounts: Amounts) -> dict[
         (drawn, trajectory(method)),
         (drawn, _guidance(method, increment, amounts)),
         (method.real_candidates, {"encoder_forward": 1, "decoder_forward": through}),
-        (method.candidates, _scoring(method, increment)),
+        (method.candidates, _measuring(method, increment)),
     )
     passes: dict[str, float] = {}
     for times, part in parts:
@@ -142,12 +145,12 @@ def _branches(method: MethodConfig, steps: Iterable[int]) -> int:
     return sum(map(method.sampler.branches, steps))
 
 
-def _scoring(method: MethodConfig, increment: int) -> Counter[str]:
-    """Return the network evaluations of scoring one candidate as it is stored."""
-    if "learner" not in needs(method, increment):
-        return Counter()
-    reference = int(method.learnability.reference_weight > 0)
-    return Counter(learner_forward=1, reference_forward=reference)
+def _measuring(method: MethodConfig, increment: int) -> Mapping[str, float]:
+    """Return the network evaluations of measuring one candidate as it is stored."""
+    rule = choice_kinds()[method.select]
+    # Learnability is measured wherever there is a learner, whether it chooses or not.
+    measured = needs(method, increment) >= set(rule.needs)
+    return rule.evaluations(method) if measured else {}
 
 
 def _guidance(method: MethodConfig, increment: int, amounts: Amounts) -> dict[str, float]:
