@@ -6,13 +6,12 @@ from job import running
 from lessons import regions_of, teacher_of
 
 from lgd_core.config.models.protocol import LabelsConfig
-from lgd_core.data.real_images import load_set
+from lgd_core.data.real_images import load_unpacked_set
 from lgd_core.evaluation.soft_labels import label_images, save_labels, set_digest
 
 with running(snakemake) as job:
     labels = job.read("labels", LabelsConfig)
-    images, own = load_set(Path(snakemake.input.images).parent)
-    stored = [images], [own], 1
+    stored = load_unpacked_set(Path(snakemake.input.images).parent)
     data = regions_of(job, stored, labels.regions)
     found = label_images(teacher_of(job), data, labels)
-    save_labels(snakemake.output.labels, found, set_digest(*stored[:2]), job.stamp())
+    save_labels(snakemake.output.labels, found, set_digest(stored), job.stamp())

@@ -13,4 +13,9 @@ with running(snakemake) as job:
     increments = load_increments(snakemake.input.increments, seen)
     data = regions_of(job, increments, labels.regions)
     found = label_images(teacher_of(job), data, labels)
-    save_labels(snakemake.output.labels, found, set_digest(*increments[:2]), job.stamp())
+    save_labels(
+        snakemake.output.labels,
+        found,
+        set_digest(increments),
+        job.stamp(),
+    )

@@ -3,26 +3,22 @@
 from pathlib import Path
 
 from job import Job, paths_of
-from torch import Tensor, nn
+from torch import nn
 
 from lgd_core.base.seeding import Key
 from lgd_core.config.settings import SeenImages, StudentSettings
+from lgd_core.data.distilled import StoredSet
 from lgd_core.data.real_images import load_split
 from lgd_core.evaluation.soft_labels import load_labels, set_digest
 from lgd_core.evaluation.students import Lesson
 from lgd_core.networks.classifiers import load_network
 from lgd_core.networks.training import Images
 
-# Images and classes in parts, and the factor by which a stored image holds several, as
-# load_increments has them.
-Stored = tuple[list[Tensor], list[Tensor], int]
 
-
-def regions_of(job: Job, stored: Stored, regions: int) -> Images:
+def regions_of(job: Job, stored: StoredSet, regions: int) -> Images:
     """Return a set's images as students see them, each cut into ``regions`` x ``regions``."""
-    images, labels, factor = stored
-    seen = job.read("network", SeenImages)
-    return Images.of_parts(job.device, images, labels, factor * regions, seen)
+    seen, cut = job.read("network", SeenImages), stored._replace(factor=stored.factor * regions)
+    return Images.of_parts(job.device, cut, seen)
 
 
 def teacher_of(job: Job) -> nn.Module:
@@ -34,7 +30,7 @@ def teacher_of(job: Job) -> nn.Module:
 
 
 def taught(
-    job: Job, stored: Stored, recipe: StudentSettings, real: Path, key: Key, labels: str | None
+    job: Job, stored: StoredSet, recipe: StudentSettings, real: Path, key: Key, labels: str | None
 ) -> Lesson:
     """Return what a student of a set learns, from its stored ``labels`` if the protocol has any.
 
@@ -51,5 +47,5 @@ def taught(
         key=key,
         checkpoint=job.checkpoint,
         teacher=teacher_of(job) if job.snakemake.input.get("teacher") else None,
-        stored=load_labels(labels, set_digest(*stored[:2])) if labels else None,
+        stored=load_labels(labels, set_digest(stored)) if labels else None,
     )

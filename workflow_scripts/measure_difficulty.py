@@ -6,7 +6,7 @@ from job import running
 from lgd_core.analysis.difficulty import measure
 from lgd_core.base.tensors import save_tensors
 from lgd_core.config.settings import SeenImages, WatchedSettings
-from lgd_core.data.distilled import load_increment
+from lgd_core.data.distilled import StoredSet, load_increment
 from lgd_core.networks.classifiers import load_network
 from lgd_core.networks.training import Images
 
@@ -21,7 +21,7 @@ with running(snakemake) as job:
     factor = metadata[0]["formation"]
     measured = measure(
         seen.network(recipe.architecture),
-        Images.of_parts(job.device, images, labels, factor, seen),
+        Images.of_parts(job.device, StoredSet(images, labels, factor), seen),
         load_network(snakemake.input.reference, job.device, seen.network_input),
         recipe,
         int(snakemake.wildcards.seed),

@@ -12,7 +12,7 @@ from lgd_core.networks.training import Images
 
 with running(snakemake) as job:
     seen = job.read("network", SeenImages)
-    data = Images.of_parts(job.device, *load_increments(snakemake.input.increments, seen), seen)
+    data = Images.of_parts(job.device, load_increments(snakemake.input.increments, seen), seen)
     images, labels = job.real_images(snakemake.input[0]).split("train")
     # Another shuffle than that of the method `random`, so that it is compared with other images.
     seed = derive_seed("fidelity", int(snakemake.wildcards.seed))

@@ -3,14 +3,14 @@
 from pathlib import Path
 
 from job import Job, running
-from lessons import Stored, regions_of, teacher_of
+from lessons import regions_of, teacher_of
 from torch import nn
 
 from lgd_core.base.files import write_json
 from lgd_core.base.seeding import Key
 from lgd_core.config.models.method import LearnerConfig
 from lgd_core.config.settings import SeenImages, TaughtSettings
-from lgd_core.data.distilled import load_increments
+from lgd_core.data.distilled import StoredSet, load_increments
 from lgd_core.data.real_images import load_split
 from lgd_core.evaluation.soft_labels import taught_loss
 from lgd_core.networks.classifiers import build_network, load_network, save_network
@@ -22,11 +22,11 @@ Trained = tuple[nn.Module, list[Epoch], int]
 
 
 def to_plateau(
-    job: Job, recipe: LearnerConfig, stored: Stored, real: Path, model: nn.Module, key: Key
+    job: Job, recipe: LearnerConfig, stored: StoredSet, real: Path, model: nn.Module, key: Key
 ) -> Trained:
     """Train the learner to the plateau; ``real`` is the folder of the data set's arrays."""
     seen, held_out = job.read("network", SeenImages), None
-    data = Images.of_parts(job.device, *stored, seen)
+    data = Images.of_parts(job.device, stored, seen)
     if recipe.monitor == "validation":
         held_out = Images.on(job.device, *load_split(real, "validation"), seen)
     found = train_to_plateau(model, data, held_out, recipe, key, job.checkpoint)
@@ -34,7 +34,7 @@ def to_plateau(
 
 
 def by_protocol(
-    job: Job, recipe: TaughtSettings, stored: Stored, model: nn.Module, key: Key
+    job: Job, recipe: TaughtSettings, stored: StoredSet, model: nn.Module, key: Key
 ) -> Trained:
     """Train the learner by a protocol, whose teacher is an input of the rule if it has one."""
     data = regions_of(job, stored, recipe.lesson.labels.regions)

@@ -98,6 +98,16 @@ class CheckedMethod(MethodConfig):
         return self
 
     @model_validator(mode="after")
+    def _weights_have_modes(self) -> Self:
+        if self.weights == "clusters" and not self.guidances["modes"].acts:
+            raise DisagreementError(
+                "weights",
+                "found clusters, expected null without guidance by modes, which says what cluster "
+                "an image stands for",
+            )
+        return self
+
+    @model_validator(mode="after")
     def _seed_needs_no_learner(self) -> Self:
         if self.seed.source == "own" and "learner" in needs(self, 0):
             raise DisagreementError(
@@ -126,7 +136,14 @@ def _plugged() -> dict[str, tuple[object, object]]:
     }
     return fields | {
         "source": (Literal[tuple(sources)], Field("prior", description=told["source"])),
-        "select": (Literal[tuple(choices)], Field("learnability", description=told["select"])),
+        "select": (
+            Literal[tuple(choices)],
+            Field(
+                "learnability",
+                exclude_if=lambda name: name == "learnability",
+                description=told["select"],
+            ),
+        ),
     }
 
 

@@ -5,7 +5,7 @@ import hashlib
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ from lgd_core.config.classes import class_folder
 from lgd_core.config.external import MANIFEST, PROVENANCE
 from lgd_core.config.settings import StoredImages
 
-MANIFEST_COLUMNS = ("file", "class", "increment", "position", "score", "sha256")
+MANIFEST_COLUMNS = ("file", "class", "increment", "position", "score", "weight", "sha256")
 # Metadata of an increment about how it was drawn; copied into the provenance of merged sets.
 ORIGIN = (
     "method",
@@ -36,6 +36,19 @@ ORIGIN = (
 )
 
 
+class StoredSet(NamedTuple):
+    """A distilled set in parts, such as increments: uint8 images (N, C, H, W), labels (N,).
+
+    Each stored image contains ``factor`` x ``factor`` smaller ones. ``weights`` (N,) are those of
+    stored images in a loss, with a mean of 1; None where images are alike.
+    """
+
+    images: list[Tensor]
+    labels: list[Tensor]
+    factor: int = 1
+    weights: list[Tensor] | None = None
+
+
 def load_increment(
     path: str | Path, stored: StoredImages, size: int | None = None
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -43,7 +56,7 @@ def load_increment(
 
     ``stored`` gives the shape of its images, ``size`` the number of images per class (None: any).
     Raises UserError naming the file unless it holds uint8 ``images`` of that size, finite
-    ``latents``, ``scores``, and ``labels`` and ``positions`` in order.
+    ``latents``, ``scores``, and ``labels`` and ``positions`` in order; ``weights`` if it has any.
     """
     tensors, metadata = load_tensors(path)
     classes = stored.classes
@@ -52,6 +65,8 @@ def load_increment(
     count = len(tensors["images"])
     expect(path, tensors, "latents", torch.float32, count, None, None, None)
     expect(path, tensors, "scores", torch.float32, count, finite=False)
+    if "weights" in tensors:
+        expect(path, tensors, "weights", torch.float32, count)
     each = count // classes
     ordered = {
         "labels": torch.arange(classes).repeat_interleave(each),
@@ -81,7 +96,8 @@ def write_folder(
 ) -> None:
     """Write increments 0, 1, ... as class folders of PNG, manifest and provenance, all or nothing.
 
-    An increment holds uint8 ``images`` (N, C, H, W), ``labels``, ``positions`` and ``scores`` (N,).
+    An increment holds uint8 ``images`` (N, C, H, W), ``labels``, ``positions`` and ``scores`` (N,),
+    and perhaps ``weights`` (N,).
     ``provenance`` describes how they were made. Its ``formation`` is the factor f: each stored
     image contains f x f smaller ones. The manifest has the SHA-256 of every image, and
     ``provenance.json`` has that of the manifest.
@@ -114,16 +130,17 @@ def _write_image(
     (folder / file).write_bytes(encoded.getvalue())
     score = float(tensors["scores"][row])
     written = "" if score != score else f"{score:.6f}"
+    weight = f"{float(tensors['weights'][row]):.9g}" if "weights" in tensors else ""
     digest = hashlib.sha256(encoded.getvalue()).hexdigest()
-    return file, names[label], increment, position, written, digest
+    return file, names[label], increment, position, written, weight, digest
 
 
 def read_manifest(folder: str | Path) -> list[dict[str, Any]]:
     """Read the manifest of a merged set: one row per image, in the manifest's order.
 
-    Rows have ``file``, ``class``, ``increment``, ``position``, ``score`` (None if the image has
-    none) and ``sha256``. Raises UserError if the manifest was changed after it was written, and if
-    the PNG files are not those of the manifest.
+    Rows have ``file``, ``class``, ``increment``, ``position``, ``score`` and ``weight`` (None if
+    the image has none) and ``sha256``. Raises UserError if the manifest was changed after it was
+    written, and if the PNG files are not those of the manifest.
     """
     folder = Path(folder)
     check_file(folder / MANIFEST, read_json(folder / PROVENANCE))
@@ -142,6 +159,8 @@ def read_manifest(folder: str | Path) -> list[dict[str, Any]]:
             "increment": int(row["increment"]),
             "position": int(row["position"]),
             "score": float(row["score"]) if row["score"] else None,
+            # Sets that were merged before there were weights have no such column.
+            "weight": float(row["weight"]) if row.get("weight") else None,
         }
         for row in rows
     ]
@@ -177,15 +196,17 @@ def _read_image(path: Path, expected: str) -> Tensor:
 
 def load_increments(
     paths: Sequence[str | Path], stored: StoredImages, size: int | None = None
-) -> tuple[list[Tensor], list[Tensor], int]:
-    """Memory-map the images of a set, uint8 (N, C, H, W), and labels (N,), of every increment.
+) -> StoredSet:
+    """Memory-map a set, increment by increment; arguments and errors are those of load_increment.
 
-    The third result is the factor f: each stored image contains f x f smaller ones. Arguments and
-    errors are those of load_increment.
+    Where only some increments have weights, those of the others are 1.
     """
     read = [load_increment(path, stored, size) for path in paths]
     images, labels = ([part[name] for part, _ in read] for name in ("images", "labels"))
-    return images, labels, read[0][1]["formation"]
+    weights = None
+    if any("weights" in part for part, _ in read):
+        weights = [part.get("weights", torch.ones(len(part["labels"]))) for part, _ in read]
+    return StoredSet(images, labels, read[0][1]["formation"], weights)
 
 
 def read_folder(

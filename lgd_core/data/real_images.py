@@ -16,6 +16,7 @@ from lgd_core.base.image_files import read_bytes, summarise
 from lgd_core.base.seeding import generator
 from lgd_core.config.settings import SourceSettings
 from lgd_core.data.arrays import link, mapped, write_images, write_rows
+from lgd_core.data.distilled import StoredSet
 from lgd_core.data.kind import Files, data_kind
 from lgd_core.data.multi_formation import unpack_stored
 from lgd_core.data.parts import Part
@@ -169,17 +170,27 @@ class RealImages:
         return ImageFiles(self.root, files, *shape, self.workers), torch.from_numpy(labels)
 
 
-def load_stored_set(folder: str | Path) -> tuple[Tensor, Tensor, int]:
-    """Memory-map the images and labels of a set from elsewhere, as load_split does.
+def load_stored_set(folder: str | Path) -> StoredSet:
+    """Memory-map a set from elsewhere, in one part, as load_split does."""
+    facts = read_json(Path(folder) / SET)
+    images, labels = load_split(folder, "set", SET)
+    weights = [torch.tensor(facts["weights"])] if "weights" in facts else None
+    return StoredSet([images], [labels], facts.get("formation", 1), weights)
 
-    The third result is the factor f: each stored image contains f x f smaller ones.
-    """
-    return *load_split(folder, "set", SET), read_json(Path(folder) / SET).get("formation", 1)
+
+def load_unpacked_set(folder: str | Path) -> StoredSet:
+    """Return a set from elsewhere in one part, the images in stored ones one by one."""
+    (images,), (labels,), factor, weights = load_stored_set(folder)
+    held, known = unpack_stored(images, labels, factor)
+    if weights is not None:
+        weights = [part.repeat_interleave(factor**2) for part in weights]
+    return StoredSet([held], [known], 1, weights)
 
 
 def load_set(folder: str | Path) -> tuple[Tensor, Tensor]:
     """Return the images and labels of a set from elsewhere, those in stored ones one by one."""
-    return unpack_stored(*load_stored_set(folder))
+    (images,), (labels,), _, _ = load_unpacked_set(folder)
+    return images, labels
 
 
 def load_split(

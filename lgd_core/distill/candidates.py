@@ -47,11 +47,13 @@ def build_increment(
 
     It has ``images``, ``latents``, ``scores``, ``labels``, ``positions`` and where an image was
     drawn, ``drawn_positions`` and ``candidates``; each is (classes x positions, ...), class by
-    class.
+    class. It has ``weights`` where the candidates have some.
     """
     classes, positions, count = candidates["scores"].shape
     kept = {name: candidates[name].flatten(1, 2) for name in KEPT}
     kept = {name: _rows(tensor, chosen).flatten(0, 1) for name, tensor in kept.items()}
+    if "weights" in candidates:
+        kept["weights"] = _rows(candidates["weights"], chosen // count).flatten()
     return kept | {
         "labels": torch.tensor(labels).repeat_interleave(positions),
         "positions": torch.arange(positions).repeat(classes),

@@ -132,6 +132,18 @@ def farthest_first(points: Tensor, first: int) -> Tensor:
     return torch.tensor(order)
 
 
+def cluster_weights(sizes: Tensor, first: int, positions: int) -> Tensor:
+    """Return the weights (classes, positions) of images by the clusters that they are guided to.
+
+    ``sizes`` (classes, M) are the numbers of latents in each cluster; image j of a class, counted
+    over all increments, goes to cluster j modulo M, see ModeGuidance. ``first`` is the first j. The
+    mean of a class is 1. DDOQ (ICLR 2026), where an image stands for its cluster's share of the
+    data.
+    """
+    own = sizes[:, torch.arange(first, first + positions) % sizes.shape[1]].float()
+    return own / own.mean(1, keepdim=True)
+
+
 @dataclass(frozen=True)
 class ModeGuidance:
     """Pull image j of a class to centre j modulo the number of centres.

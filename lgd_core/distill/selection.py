@@ -21,6 +21,7 @@ from lgd_core.diffusion.sampler import Conditions, GuidanceTrace, Sampling, samp
 from lgd_core.diffusion.small_decoder import SmallDecoder
 from lgd_core.distill.candidates import select, take
 from lgd_core.distill.influence import Influence
+from lgd_core.distill.modes import cluster_weights
 from lgd_core.distill.pools import RealPool
 from lgd_core.networks.classifiers import Preprocess
 
@@ -90,7 +91,7 @@ class IncrementSpec:
     not depend on ``positions``. The last ``real_candidates`` of a position are real images, with
     ``through_autoencoder`` as the prior's gives them back. ``guidance`` has the settings of every
     active guidance by name. ``select`` names the rule that chooses among candidates, None measures
-    nothing of them.
+    nothing of them. ``weights`` says by what images weigh in losses, None that they are alike.
     """
 
     classes: list[int]
@@ -105,6 +106,7 @@ class IncrementSpec:
     through_autoencoder: bool = False
     guidance: dict[str, GuidanceConfig] = field(default_factory=dict[str, GuidanceConfig])
     select: str | None = "learnability"
+    weights: str | None = None
 
     @property
     def memory_rows(self) -> Tensor:
@@ -178,7 +180,8 @@ def draw(
 
     Returns ``latents`` (classes, positions, kappa, c, h, w), uint8 ``images`` of the same leading
     shape, ``scores`` (classes, positions, kappa), NaN where nothing is measured, and what else the
-    rule of selection measures of candidates and classes. Also returns the guidance trace: per
+    rule of selection measures of candidates and classes; with ``spec.weights`` also ``weights``
+    (classes, positions). Also returns the guidance trace: per
     guidance and step index, the mean ratio of change to noise. Classes of a tuned prior are drawn
     phase by phase, those that are guided as a whole as many at a time as a batch has. Saves a
     checkpoint after every round.
@@ -195,6 +198,9 @@ def draw(
     joined = {name: torch.cat([tensors[name] for tensors in drawn]) for name in drawn[0]}
     if spec.select is not None:
         joined |= choice_kinds()[spec.select].of_classes(artifacts, spec.classes)
+    if spec.weights == "clusters":
+        sizes = present(artifacts.mode_sizes)[spec.classes]
+        joined["weights"] = cluster_weights(sizes, spec.first_position, spec.positions)
     return joined, _mean_ratios(trace)
 
 

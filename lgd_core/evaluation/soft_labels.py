@@ -5,7 +5,6 @@ precision (FKD, Shen and Xing, 2022; LPQLD, 2024). Labels made for a batch are t
 augmented and mixed images that the student sees (RDED, Sun et al., 2024).
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from lgd_core.base.errors import UserError
 from lgd_core.base.tensors import load_tensors, save_tensors
 from lgd_core.config.models.protocol import LabelsConfig
 from lgd_core.config.settings import StudentSettings
+from lgd_core.data.distilled import StoredSet
 from lgd_core.networks.augment import cutmix
 from lgd_core.networks.training import Batch, BatchLoss, Images, class_loss, training_batch
 
@@ -112,12 +112,12 @@ def read_logits(path: str | Path, count: int) -> np.ndarray:
     return labels.probabilities(torch.arange(count)).log().numpy()
 
 
-def set_digest(images: Sequence[Tensor], labels: Sequence[Tensor]) -> str:
+def set_digest(stored: StoredSet) -> str:
     """Return a digest of a set's images as they are stored, and of their classes.
 
-    Both are given in parts, such as increments; how a set is divided makes no difference.
+    How a set is divided into parts makes no difference.
     """
-    return digest([Joined(images), Joined(labels)])
+    return digest([Joined(stored.images), Joined(stored.labels)])
 
 
 def student_loss(
@@ -172,12 +172,14 @@ class _OnlineLoss(_SoftLoss):
         self, model: nn.Module, data: Images, batch: Batch, rng: torch.Generator
     ) -> Tensor:
         images = training_batch(data, batch, rng, self.shuffle)
+        weights = data.weights_of(batch)
         if self.mix:
-            images, _, _ = cutmix(images, rng)
+            images, order, own = cutmix(images, rng)
+            weights = _mixed(weights, order, own)
         with torch.no_grad():
             labels = self.logarithms(self.teacher, images)
         found = self.logarithms(model, images)
-        return F.kl_div(found, labels, reduction="batchmean", log_target=True)
+        return _divergence(found, labels, weights, log_target=True)
 
 
 @dataclass(frozen=True)
@@ -188,9 +190,25 @@ class _StoredLoss(_SoftLoss):
         self, model: nn.Module, data: Images, batch: Batch, rng: torch.Generator
     ) -> Tensor:
         images = training_batch(data, batch, rng, self.shuffle)
-        labels = self.stored.probabilities(batch.rows)
+        labels, weights = self.stored.probabilities(batch.rows), data.weights_of(batch)
         if self.mix:
             images, order, own = cutmix(images, rng)
             labels = own * labels + (1 - own) * labels[moved(order, labels.device)]
+            weights = _mixed(weights, order, own)
         found = self.logarithms(model, images)
-        return F.kl_div(found, labels, reduction="batchmean")
+        return _divergence(found, labels, weights, log_target=False)
+
+
+def _mixed(weights: Tensor | None, order: Tensor, own: float) -> Tensor | None:
+    """Return the weights of mixed images: those of the two that each consists of, by their area."""
+    if weights is None:
+        return None
+    return own * weights + (1 - own) * weights[moved(order, weights.device)]
+
+
+def _divergence(found: Tensor, labels: Tensor, weights: Tensor | None, log_target: bool) -> Tensor:
+    """Return the mean divergence of distributions (B, classes), each image's times its weight."""
+    if weights is None:
+        return F.kl_div(found, labels, reduction="batchmean", log_target=log_target)
+    each = F.kl_div(found, labels, reduction="none", log_target=log_target).sum(1)
+    return (each * weights).mean()

@@ -1,5 +1,6 @@
 """Sets from elsewhere: listed before any job, then read into arrays that jobs memory-map."""
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,8 @@ def read_set(
 ) -> dict[str, Any]:
     """Write a set's images and labels as arrays, and a table of its images.
 
-    Returns the set's form, the numbers of its images, and the files that are left out. ``files``
+    Returns the set's form, the numbers of its images, the files that are left out, and the weights
+    of stored images, in the arrays' order, if they are not all alike. ``files``
     has the paths of the outputs: ``images``, uint8 (N, C, H, W) at the data set's size; ``labels``,
     int64 (N,); and ``table``, one row per image with file, class, label and increment. All are
     sorted by increment, then class, as in a set made by this workflow. Where a stored image holds
@@ -71,6 +73,7 @@ def read_set(
     factor = formation_of(external)
     table = in_order(path, arriving, external.increment, classes.names)
     order = table.pop("number").to_numpy()
+    weights = _weights(path, arriving, order)
 
     def stop(error: BrokenFileError) -> None:
         raise error
@@ -91,6 +94,7 @@ def read_set(
         "increments": seen.groupby("increment").size().tolist(),
         "split": split,
         "left_out": summarise(arriving.left_out),
+        **({} if weights is None else {"weights": weights}),
     }
 
 
@@ -131,6 +135,19 @@ def in_order(path: Path, arriving: Arriving, size: int, names: Sequence[str]) ->
             )
         table.insert(3, "increment", arriving.increments)
     return table.sort_values(["increment", "label"], kind="stable", ignore_index=True)
+
+
+def _weights(path: Path, arriving: Arriving, order: np.ndarray) -> list[float] | None:
+    """Return the weights of images in a set's order; None where they are alike.
+
+    Raises UserError for one that is not above 0.
+    """
+    if arriving.weights is None or len(set(arriving.weights)) == 1:
+        return None
+    found = np.array(arriving.weights)[order]
+    if odd := [value for value in found.tolist() if not 0 < value < math.inf]:
+        raise UserError(f"{path}: weight: found {odd[0]:g}, expected a number above 0")
+    return found.tolist()
 
 
 def _held(table: pd.DataFrame, count: int) -> pd.DataFrame:

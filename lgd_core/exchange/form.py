@@ -23,6 +23,7 @@ class Arriving:
     ``names`` tell the images apart; ``increments`` are None where the set does not say; ``read``
     decodes image ``number``, as grey or colour as the data set has it, at its own size, and raises
     BrokenFileError naming one that cannot be decoded. ``left_out`` are files that are not read.
+    ``weights`` are those of images in a student's loss, None where the set does not say.
     """
 
     names: list[str]
@@ -30,6 +31,7 @@ class Arriving:
     increments: list[int] | None
     read: Callable[[int], Image.Image]
     left_out: list[str] = field(default_factory=list[str])
+    weights: list[float] | None = None
 
 
 @dataclass(frozen=True)

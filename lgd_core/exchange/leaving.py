@@ -22,13 +22,13 @@ from lgd_core.config.models.protocol import LabelsConfig
 from lgd_core.config.settings import ClassNames
 from lgd_core.data.distilled import read_manifest
 
-# Of an image in its class's loss; all our methods weigh images alike.
-WEIGHT = 1.0
-
 
 @dataclass(frozen=True)
 class Row:
-    """One image: its path in the merged set, its place, its score if it has one, its digest."""
+    """One image: its path in the merged set, its place, its score if it has one, its digest.
+
+    ``weight`` is that of the image in a student's loss.
+    """
 
     file: str
     label: int
@@ -36,6 +36,7 @@ class Row:
     position: int
     score: float | None
     sha256: str
+    weight: float = 1.0
 
     @property
     def key(self) -> str:
@@ -134,7 +135,7 @@ class Leaving:
         """Return what every form says of an image; no wnid where classes have none."""
         wnid = {"wnid": self.classes.wnids[row.label]} if self.classes.wnids else {}
         place = {"increment": row.increment, "position": row.position}
-        return {"label": row.label, **wnid, **place, "score": row.score, "weight": WEIGHT}
+        return {"label": row.label, **wnid, **place, "score": row.score, "weight": row.weight}
 
     def logits_of(self, row: Row) -> list[float]:
         """Return the teacher's logits of an image; only where the set has some."""
@@ -153,7 +154,11 @@ def read_rows(folder: Path, names: Sequence[str]) -> list[Row]:
     labels = {name: label for label, name in enumerate(names)}
     keys = ("file", "increment", "position", "score", "sha256")
     return [
-        Row(label=labels[row["class"]], **{key: row[key] for key in keys})
+        Row(
+            label=labels[row["class"]],
+            weight=1.0 if row["weight"] is None else row["weight"],
+            **{key: row[key] for key in keys},
+        )
         for row in read_manifest(folder)
     ]
 

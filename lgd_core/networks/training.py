@@ -18,6 +18,7 @@ from lgd_core.base.seeding import Key, generator
 from lgd_core.config.models.dataset import AugmentConfig
 from lgd_core.config.models.protocol import Decayed, OptimiserName, ScheduleConfig
 from lgd_core.config.settings import SeenImages, TrainingSettings
+from lgd_core.data.distilled import StoredSet
 from lgd_core.data.multi_formation import unpack_stored
 from lgd_core.data.streams import ImageFiles, StoredPixels, in_batches
 from lgd_core.networks.augment import augment, cutmix, shuffle_patches
@@ -37,13 +38,15 @@ class Images:
     """Labelled uint8 images (N, C, H, W), with what networks need to see them.
 
     Images are on the device of the labels, or are decoded from files batch by batch. ``augment`` is
-    None for a stage that does not train.
+    None for a stage that does not train. ``weights`` (N,) are those of images in losses, with a
+    mean of 1; None where they are alike.
     """
 
     images: StoredPixels
     labels: Tensor
     preprocess: Preprocess
     augment: AugmentConfig | None
+    weights: Tensor | None = None
 
     @classmethod
     def on(
@@ -70,23 +73,20 @@ class Images:
         return cls.on(device, *unpack_stored(images, labels, factor), seen)
 
     @classmethod
-    def of_parts(
-        cls,
-        device: torch.device,
-        images: Sequence[Tensor],
-        labels: Sequence[Tensor],
-        factor: int,
-        seen: SeenImages,
-    ) -> "Images":
+    def of_parts(cls, device: torch.device, stored: StoredSet, seen: SeenImages) -> "Images":
         """Put a distilled set's images on a device as of_set does, from those of its increments.
 
         Increments are joined at the size that networks see, not as they are stored.
         """
         preprocess = preprocessor(seen).to(device)
-        unpacked = (unpack_stored(*part, factor) for part in zip(images, labels, strict=True))
+        pairs = zip(stored.images, stored.labels, strict=True)
+        unpacked = (unpack_stored(*part, stored.factor) for part in pairs)
         parts = [(resize_stored(own, preprocess.size, device), known) for own, known in unpacked]
         joined, known = map(torch.cat, zip(*parts, strict=True))
-        return cls(joined, known.to(device), preprocess, seen.augment)
+        weights = None
+        if stored.weights is not None:
+            weights = torch.cat(stored.weights).repeat_interleave(stored.factor**2).to(device)
+        return cls(joined, known.to(device), preprocess, seen.augment, weights)
 
     @property
     def device(self) -> torch.device:
@@ -98,6 +98,10 @@ class Images:
         if self.augment is None:
             raise ValueError("found images to train on without augmentation, expected one")
         return self.augment
+
+    def weights_of(self, batch: Batch) -> Tensor | None:
+        """Return the weights (B,) of a batch's images; None where they are alike."""
+        return None if self.weights is None else self.weights[batch.rows]
 
     def batch(self, rows: Tensor) -> Batch:
         """Return the given rows."""
@@ -151,14 +155,24 @@ def loss_of(
     rng: torch.Generator,
     shuffle: int = 1,
 ) -> Tensor:
-    """Return the mean cross-entropy of one augmented batch, with CutMix if ``mix``."""
+    """Return the mean cross-entropy of one augmented batch, with CutMix if ``mix``.
+
+    Where images have weights, each one's loss counts by its own.
+    """
     images, labels = training_batch(data, batch, rng, shuffle), batch.labels
+    weights = data.weights_of(batch)
     if not mix:
-        return F.cross_entropy(model(images), labels)
+        return _cross_entropy(model(images), labels, weights)
     images, order, own = cutmix(images, rng)
-    logits = model(images)
-    other = labels[moved(order, labels.device)]
-    return own * F.cross_entropy(logits, labels) + (1 - own) * F.cross_entropy(logits, other)
+    logits, order = model(images), moved(order, labels.device)
+    pasted = _cross_entropy(logits, labels[order], None if weights is None else weights[order])
+    return own * _cross_entropy(logits, labels, weights) + (1 - own) * pasted
+
+
+def _cross_entropy(logits: Tensor, labels: Tensor, weights: Tensor | None) -> Tensor:
+    if weights is None:
+        return F.cross_entropy(logits, labels)
+    return (F.cross_entropy(logits, labels, reduction="none") * weights).mean()
 
 
 def train_epoch(

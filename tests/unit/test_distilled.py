@@ -83,7 +83,7 @@ def test_the_manifest_has_a_row_per_image(tmp_path: Path) -> None:
     write_folder(tmp_path / "set", increments(), NAMES, {})
     with open(tmp_path / "set" / "manifest.csv", newline="") as stream:
         rows = list(csv.DictReader(stream))
-    assert list(rows[0]) == ["file", "class", "increment", "position", "score", "sha256"]
+    assert list(rows[0]) == ["file", "class", "increment", "position", "score", "weight", "sha256"]
     assert len(rows) == 48
     assert rows[3] == {
         "file": "01_tench_Tinca_tinca/k000_p001.png",
@@ -91,6 +91,7 @@ def test_the_manifest_has_a_row_per_image(tmp_path: Path) -> None:
         "increment": "0",
         "position": "1",
         "score": "",
+        "weight": "",
         "sha256": hashlib.sha256((tmp_path / "set" / rows[3]["file"]).read_bytes()).hexdigest(),
     }
     assert rows[24 + 3]["score"] == f"{3 / 7:.6f}"

@@ -240,6 +240,52 @@ def read_back(
     return images, labels, pd.read_csv(files["table"])
 
 
+@pytest.fixture(scope="module")
+def weighted(tmp_path_factory) -> tuple[Path, list[float]]:
+    """A set of two increments whose images have weights, and these in the set's order."""
+    root = tmp_path_factory.mktemp("weighted")
+    weights = torch.linspace(0.3, 1.7, 12)
+    increments = [
+        {
+            "images": torch.full((6, 3, 8, 8), k, dtype=torch.uint8),
+            "labels": torch.arange(3).repeat_interleave(2),
+            "positions": torch.arange(2).repeat(3),
+            "scores": torch.full((6,), torch.nan),
+            "weights": weights[6 * k : 6 * k + 6],
+        }
+        for k in range(2)
+    ]
+    write_folder(root / "distilled", increments, CLASSES.names, {"formation": 1})
+    return root / "distilled", weights.tolist()
+
+
+@pytest.mark.parametrize("form", ["huggingface", "webdataset", "tensors", "imagefolder"])
+def test_weights_leave_and_come_back_to_the_bit(form, weighted, tmp_path):
+    merged, weights = weighted
+    found = {}
+    for name, root in (("own", merged), ("other", exported(form, merged, tmp_path))):
+        files = {key: str(tmp_path / f"{name}_{key}") for key in ("images", "labels", "table")}
+        external = ExternalSet(folder=str(root), dataset="imagewoof", increment=2)
+        found[name] = read_set(external, IMAGE, CLASSES, files, 1, lambda _: None)["weights"]
+    assert torch.equal(torch.tensor(found["own"]), torch.tensor(weights))
+    assert torch.equal(torch.tensor(found["other"]), torch.tensor(weights))
+
+
+def test_weights_that_are_none_are_refused(out, tmp_path):
+    folder = tmp_path / "set"
+    shutil.copytree(out["imagefolder"], folder)
+    table = pd.read_csv(folder / "metadata.csv")
+    files = {key: str(tmp_path / key) for key in ("images", "labels", "table")}
+    external = ExternalSet(folder=str(folder), dataset="imagewoof", increment=2)
+    cases = {"-1": "weight: found -1, expected a number above 0", "x": "weight: found no number"}
+    for value, part in cases.items():
+        changed = table.astype({"weight": object})
+        changed.loc[1, "weight"] = value
+        changed.to_csv(folder / "metadata.csv", index=False)
+        with pytest.raises(UserError, match=part):
+            read_set(external, IMAGE, CLASSES, files, 1, lambda _: None)
+
+
 @pytest.mark.parametrize("form", forms())
 def test_provenance_lists_every_file_with_its_digest(form, out):
     record = read_json(out[form] / "provenance.json")

@@ -106,7 +106,7 @@ print(json.dumps({
         folder / "set", [load_increment(path, stored)[0] for path in increments],
         [f"class {label}" for label in range(stored.classes)], {})),
     "join": peak(lambda: Images.of_parts(
-        torch.device("cpu"), *load_increments(increments, stored), seen)),
+        torch.device("cpu"), load_increments(increments, stored), seen)),
 }))
 """
 
@@ -172,9 +172,9 @@ def test_selection_by_shards_keeps_what_selection_of_all_keeps(files: Path) -> N
 @pytest.mark.parametrize("side", [SIDE, 24])
 def test_parts_of_a_set_are_seen_as_the_whole(files: Path, factor: int, side: int) -> None:
     seen = changed(SEEN, classes=CLASSES, image={"size": SIDE, "train_size": side})
-    images, labels, _ = load_increments(sorted(files.glob("k*.safetensors")), STORED)
-    whole = Images.of_set(CPU, torch.cat(images), torch.cat(labels), factor, seen)
-    parts = Images.of_parts(CPU, images, labels, factor, seen)
+    stored = load_increments(sorted(files.glob("k*.safetensors")), STORED)
+    whole = Images.of_set(CPU, torch.cat(stored.images), torch.cat(stored.labels), factor, seen)
+    parts = Images.of_parts(CPU, stored._replace(factor=factor), seen)
     assert torch.equal(parts.images, whole.images)
     assert torch.equal(parts.labels, whole.labels)
     assert parts.images.shape == (3 * CLASSES * POSITIONS * factor**2, 3, side, side)

@@ -17,7 +17,13 @@ from lgd_core.diffusion.priors import Prior
 from lgd_core.diffusion.sampler import Conditions, Sampling, denoising
 from lgd_core.distill import modes
 from lgd_core.distill.guidances.modes import ModesConfig
-from lgd_core.distill.modes import ModeGuidance, class_modes, encode_images, farthest_first
+from lgd_core.distill.modes import (
+    ModeGuidance,
+    class_modes,
+    cluster_weights,
+    encode_images,
+    farthest_first,
+)
 from lgd_core.distill.selection import Artifacts, IncrementSpec, draw
 
 NOWHERE = Checkpoint(None)
@@ -62,6 +68,15 @@ def test_modes_follow_from_their_key_alone(planted) -> None:
 def test_more_clusters_than_images_is_one_line(planted) -> None:
     with pytest.raises(UserError, match=r"modes.clusters: found 23, expected at most 22.* class 0"):
         class_modes(*planted, classes=2, clusters=23, key=(0, 0), checkpoint=NOWHERE)
+
+
+def test_an_image_weighs_as_much_as_the_cluster_it_goes_to() -> None:
+    """Image j goes to cluster j modulo 3; of each class and increment the mean is 1."""
+    sizes = torch.tensor([[6, 3, 1], [2, 2, 2]])
+    found = cluster_weights(sizes, first=4, positions=4)
+    plain = torch.tensor([[3.0, 1.0, 6.0, 3.0], [2.0, 2.0, 2.0, 2.0]])
+    torch.testing.assert_close(found, plain / plain.mean(1, keepdim=True))
+    assert found.mean(1).tolist() == pytest.approx([1, 1])
 
 
 def test_farthest_first_is_greedy_and_takes_every_point_once() -> None:

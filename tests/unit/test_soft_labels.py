@@ -13,6 +13,7 @@ from lgd_core.base.checkpoints import Checkpoint
 from lgd_core.base.errors import UserError
 from lgd_core.config.models.protocol import LabelsConfig
 from lgd_core.config.settings import StudentSettings
+from lgd_core.data.distilled import StoredSet
 from lgd_core.evaluation.soft_labels import (
     StoredLabels,
     label_images,
@@ -92,6 +93,37 @@ def test_stored_labels_are_mixed_as_the_images_are(
     )
 
 
+@pytest.mark.parametrize("source", ["online", "stored"])
+@pytest.mark.parametrize("mix", [True, False])
+def test_each_image_counts_by_its_weight(
+    bright: Images, teacher: nn.Module, model: nn.Module, source: str, mix: bool
+) -> None:
+    """A mixed image weighs as much as the two it consists of, by their area."""
+    weights = torch.linspace(0.2, 1.8, len(bright.labels))
+    settings = changed(taught(source=source, temperature=4.0), cutmix=mix)
+    stored = label_images(teacher, bright, settings.labels)
+    loss = student_loss(settings, teacher, stored)
+    images, order, own = mixed_batch(bright)
+    if not mix:
+        plain = shuffle_patches(bright.batch(ROWS)[0], settings.shuffle, rng := seeded())
+        images, own = bright.preprocess(augment(plain, bright.augment, rng)), 1.0
+    labels = F.softmax(teacher(images) / 4, 1)
+    if source == "stored":
+        unmixed = F.softmax(teacher(bright.preprocess(bright.batch(ROWS)[0])) / 4, 1)
+        labels = own * unmixed + (1 - own) * unmixed[order]
+    of_images = own * weights[ROWS] + (1 - own) * weights[ROWS][order]
+    each = [divergence(model(images[[i]]) / 4, labels[[i]]) for i in range(len(ROWS))]
+    expected = (torch.stack(each) * of_images).mean()
+    weighted = dataclasses.replace(bright, weights=weights)
+    found = loss(model, weighted, weighted.batch(ROWS), seeded())
+    assert found.item() == pytest.approx(expected.item(), rel=2e-3)
+    alike = dataclasses.replace(bright, weights=torch.ones(len(bright.labels)))
+    torch.testing.assert_close(
+        loss(model, alike, alike.batch(ROWS), seeded()),
+        loss(model, bright, bright.batch(ROWS), seeded()),
+    )
+
+
 def test_a_student_of_a_teacher_never_sees_the_classes(bright: Images) -> None:
     """The classes of its images are all wrong; what its teacher says of them is right."""
     wrong = dataclasses.replace(bright, labels=(bright.labels + 1) % 3)
@@ -139,16 +171,16 @@ def test_labels_of_another_set_are_refused(
 ) -> None:
     stored = label_images(teacher, bright, LabelsConfig(source="stored"))
     path = tmp_path / "labels.safetensors"
-    save_labels(path, stored, set_digest([bright.images], [bright.labels]), {})
-    parts = (bright.images.split(5), bright.labels.split(5))
-    read = load_labels(path, set_digest(*parts))
+    save_labels(path, stored, set_digest(StoredSet([bright.images], [bright.labels])), {})
+    parts = StoredSet(list(bright.images.split(5)), list(bright.labels.split(5)))
+    read = load_labels(path, set_digest(parts))
     assert torch.equal(read.log_probabilities, stored.log_probabilities)
     for images, labels in (
         (bright.images.flip(0), bright.labels),
         (bright.images, bright.labels.flip(0)),
     ):
         with pytest.raises(UserError, match=r"labels.safetensors: labelled: found .*, expected"):
-            load_labels(path, set_digest([images], [labels]))
+            load_labels(path, set_digest(StoredSet([images], [labels])))
 
 
 def test_every_region_has_a_label_of_its_own(teacher: nn.Module) -> None:

@@ -16,6 +16,7 @@ from lgd_core.base.checkpoints import Checkpoint
 from lgd_core.base.seeding import generator
 from lgd_core.config.models.dataset import ImageConfig
 from lgd_core.config.settings import StudentSettings
+from lgd_core.data.distilled import StoredSet
 from lgd_core.evaluation import students
 from lgd_core.evaluation.students import Lesson, cross_accuracies, train_student
 from lgd_core.networks import classifiers, training
@@ -261,6 +262,36 @@ def test_cutmix_weighs_the_labels_by_area(bright: Images) -> None:
             generator("loss", seed),
         )
         assert found.item() == pytest.approx(expected.item(), rel=1e-4)
+
+
+@pytest.mark.parametrize("mix", [True, False])
+def test_images_of_a_weight_count_by_it(bright: Images, mix: bool) -> None:
+    """A pasted part counts by the weight of the image that it is from."""
+    rows, network = torch.arange(9), student().eval()
+    weights = torch.linspace(0.2, 1.8, len(bright.labels))
+    rng = generator("loss")
+    images = bright.preprocess(augment(bright.images[rows] / 255, bright.augment, rng))
+    order, own = rows, 1.0
+    if mix:
+        images, order, own = cutmix(images, rng)
+    losses = [
+        F.cross_entropy(network(images), bright.labels[those], reduction="none") * weights[those]
+        for those in (rows, order)
+    ]
+    expected = (own * losses[0] + (1 - own) * losses[1]).mean()
+    weighted = dataclasses.replace(bright, weights=weights)
+    found = loss_of(network, weighted, weighted.batch(rows), mix, generator("loss"))
+    torch.testing.assert_close(found, expected)
+
+
+def test_a_stored_image_s_weight_is_that_of_all_it_holds(bright: Images) -> None:
+    images, labels = bright.images.split(3)[:2], bright.labels.split(3)[:2]
+    stored = StoredSet(list(images), list(labels))
+    weights = [torch.tensor([0.5, 1.0, 2.0]), torch.tensor([0.25, 1.25, 1.0])]
+    data = Images.of_parts(torch.device("cpu"), stored._replace(factor=2, weights=weights), SEEN)
+    assert data.weights is not None
+    assert data.weights.tolist() == [w for part in weights for w in part.tolist() for _ in range(4)]
+    assert Images.of_parts(torch.device("cpu"), stored, SEEN).weights is None
 
 
 def test_accuracy_and_loss_use_unaugmented_images_and_any_batch(bright: Images) -> None:

@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
+import torch
 from conftest import copy_of
 
 from lgd_core.base.tensors import load_tensors
 
 METHODS = ["lgd_real", "lgd_noised", "lgd_mixed", "ot", "lgd_ot", "entropy", "cgs", "dit_s3"]
-METHODS += ["dit_confident", "minimax_sparse", "minimax_sparse_cgs"]
+METHODS += ["dit_confident", "minimax_sparse", "minimax_sparse_cgs", "mgd3_weighted"]
 RUN = ("--config", f"methods=[{','.join(METHODS)}]")
 WANTED = [f"results/digits/{method}/s0/k1/increment.safetensors" for method in METHODS]
 
@@ -46,6 +47,17 @@ def test_which_images_are_real(made):
     assert real_share(made, "lgd_mixed", 1) == pytest.approx(float((chosen >= 3).float().mean()))
     for method in METHODS[:3]:
         assert real_share(made, method, 0) == 1, "the seed is random real images"
+
+
+def test_images_weigh_as_much_as_the_clusters_they_stand_for(made):
+    for k in (0, 1):
+        weights = increment(made, "mgd3_weighted", k)["weights"].unflatten(0, (10, 10))
+        modes = load_tensors(
+            made.folder / f"results/digits/mgd3_weighted/s0/k{k}/modes.safetensors"
+        )[0]
+        sizes = modes["sizes"].float()
+        torch.testing.assert_close(weights, sizes / sizes.mean(1, keepdim=True))
+        assert "weights" not in increment(made, "cgs", k)
 
 
 def test_no_training_image_is_twice_in_a_set(made):

@@ -295,6 +295,14 @@ class MethodConfig(Config):
     )
     # Plug-ins say which there are.
     select: str = "learnability"
+    weights: Literal["clusters"] | None = Field(
+        default=None,
+        exclude_if=lambda weights: weights is None,
+        description=(
+            "Weight of an image in the loss of those who learn the set: null (all alike), or "
+            "clusters (by the number of real latents of the mode that it is guided to)."
+        ),
+    )
     learnability: LearnabilityConfig = Field(default_factory=LearnabilityConfig)
     prior: str | None = Field(
         default=None,

@@ -55,7 +55,7 @@ def make(context: "SourceContext[ElsewhereSettings]") -> "Candidates":
     from lgd_core.distill.context import as_candidates
 
     folder = Path(context.artifacts.files["external"][0]).parent
-    images, labels, found = load_stored_set(folder)
+    (images,), (labels,), found, weights = load_stored_set(folder)
     if found != context.settings.factor:
         raise UserError(
             f"{folder}: formation: found {found}, expected {context.settings.factor}, the entry's "
@@ -73,7 +73,10 @@ def make(context: "SourceContext[ElsewhereSettings]") -> "Candidates":
             )
         rows.append(own[end - context.ipc : end])
     through = context.settings.through_autoencoder
-    return as_candidates(images[torch.cat(rows)], len(context.labels), through, context.prior), {}
+    made = as_candidates(images[torch.cat(rows)], len(context.labels), through, context.prior)
+    if weights is not None:
+        made["weights"] = weights[0][torch.stack(rows)]
+    return made, {}
 
 
 SOURCE = ImageSource(

@@ -36,6 +36,9 @@ class PriorSettings(Config):
     )
     gradient: Literal["tweedie", "full"] | None = None
     select: str = Field(default="learnability", exclude_if=lambda name: name == "learnability")
+    weights: Literal["clusters"] | None = Field(
+        default=None, exclude_if=lambda weights: weights is None
+    )
     real_candidates: int = Field(default=0, exclude_if=lambda number: number == 0)
     start_step: int | None = Field(default=None, exclude_if=lambda step: step is None)
     through_autoencoder: bool = Field(default=False, exclude_if=lambda through: not through)
@@ -61,6 +64,7 @@ def settings(method: MethodConfig, increment: int) -> PriorSettings:
         guiding=method.guidance if guidance else GuidingConfig(),
         gradient=method.learnability.gradient if guidance else None,
         select=method.select,
+        weights=method.weights,
         real_candidates=method.real_candidates,
         start_step=method.start_step,
         through_autoencoder=method.through_autoencoder and method.real_candidates > 0,
@@ -89,6 +93,7 @@ def guided_increment(context: "SourceContext[PriorSettings]") -> "IncrementSpec"
         plain,
         candidates=settings.candidates,
         select=settings.select,
+        weights=settings.weights,
         real_candidates=settings.real_candidates,
         through_autoencoder=settings.through_autoencoder,
         sampling=replace(plain.sampling, start=settings.start_step),

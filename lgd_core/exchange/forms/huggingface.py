@@ -94,26 +94,29 @@ def open_parquet(asked: Opening) -> Arriving:
     """Return the images of Parquet files, file by file, row by row."""
     from pyarrow import parquet
 
-    names, values, increments, places = [], [], [], []
+    names, values, places = [], [], []
+    said: dict[str, list[Any]] = {"increment": [], "weight": []}
     for file in asked.files:
         image, label, schema = _columns(file)
-        columns = [label] + ["increment"] * ("increment" in schema.names)
-        table = parquet.read_table(file, columns=columns)
+        known = [column for column in said if column in schema.names]
+        table = parquet.read_table(file, columns=[label, *known])
         called = _names(schema, label)
         found = table[label].to_pylist()
         values += [called[value] if called else str(value) for value in found]
-        if "increment" in columns:
-            increments += table["increment"].to_pylist()
+        for column in known:
+            said[column] += table[column].to_pylist()
         opened = parquet.ParquetFile(file)
         for group in range(opened.num_row_groups):
             rows = opened.metadata.row_group(group).num_rows
             places += [(file, group, row, image) for row in range(rows)]
         names += [f"{file.name}#{row}" for row in range(len(found))]
+    whole = {column: found for column, found in said.items() if len(found) == len(names)}
     return Arriving(
         names=names,
         labels=asked.labels(values),
-        increments=increments if len(increments) == len(names) else None,
+        increments=whole.get("increment"),
         read=lambda number: _read_image(places[number], asked.channels),
+        weights=whole.get("weight"),
     )
 
 

@@ -7,7 +7,7 @@ a `metadata.csv` with the columns file_name and label.
 import csv
 import io
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from lgd_core.base.errors import UserError
@@ -60,10 +60,13 @@ def open_tree(asked: Opening) -> Arriving:
     """Return the images of a tree, class by class, by file name, ``2`` before ``10``."""
     listed = _listed(asked.path, asked.classes)
     images, labels, increments = map(list, zip(*listed, strict=True))
+    names = [file.relative_to(asked.path).as_posix() for file in images]
+    table = _table(asked.path)
     return Arriving(
-        names=[file.relative_to(asked.path).as_posix() for file in images],
+        names=names,
         labels=labels,
         increments=None if None in increments else increments,
+        weights=table.weights(names) if table else None,
         read=lambda number: decode(images[number], asked.channels, asked.read),
         left_out=_left_out(asked.path, set(asked.files)),
     )
@@ -90,8 +93,7 @@ def _listed(path: Path, classes: ClassNames) -> list[tuple[Path, int, int | None
     Raises UserError where folders or labels do not match the classes, a class has no image, or a
     table lists other files than there are.
     """
-    name = next((name for name in TABLES if (path / name).is_file()), None)
-    table = Table(path / name, TABLES[name]) if name else None
+    table = _table(path)
     if table and "label" in table.columns:
         images = _labelled(table, classes)
     else:
@@ -101,6 +103,12 @@ def _listed(path: Path, classes: ClassNames) -> list[tuple[Path, int, int | None
     table.check_files(file.relative_to(path).as_posix() for file, _ in images)
     increments = table.numbers("increment")
     return [(file, label, increments[file.relative_to(path).as_posix()]) for file, label in images]
+
+
+def _table(path: Path) -> "Table | None":
+    """Return the table of a tree, if it has one."""
+    name = next((name for name in TABLES if (path / name).is_file()), None)
+    return Table(path / name, TABLES[name]) if name else None
 
 
 def list_images(folder: Path, classes: ClassNames) -> list[tuple[Path, int]]:
@@ -177,6 +185,19 @@ class Table:
                 f"folder (not listed: {_some(there - set(self.rows))}; "
                 f"not there: {_some(set(self.rows) - there)})"
             )
+
+    def weights(self, files: Sequence[str]) -> list[float] | None:
+        """Return the weights of files, 1 for an empty cell; None if the table has no such column.
+
+        Raises UserError for what is no number.
+        """
+        if "weight" not in self.columns:
+            return None
+        cells = [self.rows[file]["weight"] if file in self.rows else "" for file in files]
+        try:
+            return [float(cell) if cell else 1.0 for cell in cells]
+        except ValueError as error:
+            raise UserError(f"{self.path}: weight: found no number ({error})") from error
 
     def numbers(self, column: str) -> dict[str, int]:
         """Return a column of whole numbers from 0 without a gap; raises UserError for others."""

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 # Bytes of the pixels of one file.
 PER_FILE = 2**28
 LABELS = "labels.pt"
+# Tensors of one number per image.
+SMALL = ("labels", "increments", "weights")
 # Further tensors that programs write beside images and labels: learning rates, logits.
 OTHERS = ("lr.pt", "logits.pt")
 # How far a float may leave [0, 1] and is clamped: optimised pixels do so.
@@ -57,6 +59,7 @@ def write(folder: Path, leaving: Leaving) -> None:
             "scores": torch.tensor(
                 [float("nan") if row.score is None else row.score for row in own]
             ),
+            "weights": torch.tensor([row.weight for row in own]),
         }
         if leaving.logits is not None:
             tensors["logits"] = torch.tensor([leaving.logits_of(row) for row in own])
@@ -95,11 +98,13 @@ def open_tensors(asked: Opening) -> Arriving:
         return _as_image(part.images[row], mean, std, f"{part.file}: image {row}")
 
     said = [increment for part in parts for increment in part.increments]
+    weights = [weight for part in parts for weight in part.weights]
     return Arriving(
         names=[f"{part.file.name}#{row}" for part, row in places],
         labels=asked.labels([str(label) for part in parts for label in part.labels]),
         increments=said if len(said) == len(places) else None,
         read=decoded,
+        weights=weights if len(weights) == len(places) else None,
     )
 
 
@@ -118,12 +123,16 @@ images, labels = parts[0]["images"], parts[0]["labels"]  # uint8 (N, C, H, W), i
 
 @dataclass(frozen=True)
 class Part:
-    """What a file holds: images by their row, each (C, H, W), labels, increments if it says so."""
+    """What a file holds: images by their row, each (C, H, W), and labels.
+
+    It has increments and weights if it says so.
+    """
 
     file: Path
     images: Any
     labels: list[int]
     increments: list[int]
+    weights: list[float]
 
 
 def _read(path: Path, channels: int) -> Part:
@@ -143,8 +152,10 @@ def _read(path: Path, channels: int) -> Part:
         labels = labels.argmax(1)
     if labels.numel() != shape[0]:
         raise UserError(f"{path}: labels: found {labels.numel()}, expected {shape[0]}")
-    increments = found["increments"].tolist() if "increments" in found else []
-    return Part(path, images, labels.reshape(-1).long().tolist(), increments)
+    increments, weights = (
+        found[name].tolist() if name in found else [] for name in ("increments", "weights")
+    )
+    return Part(path, images, labels.reshape(-1).long().tolist(), increments, weights)
 
 
 def _opened(path: Path) -> dict[str, Any]:
@@ -154,7 +165,7 @@ def _opened(path: Path) -> dict[str, Any]:
     try:
         opened: Any = safe_open(path, framework="pt")
         names = set(opened.keys())
-        small = {name: opened.get_tensor(name) for name in names & {"labels", "increments"}}
+        small = {name: opened.get_tensor(name) for name in names & set(SMALL)}
         return small | {name: opened.get_slice(name) for name in names & {"images"}}
     except SafetensorError as error:
         raise UserError(f"{path}: found a broken safetensors file ({error})") from error
@@ -180,8 +191,7 @@ def _loaded(path: Path) -> dict[str, Any]:
         found = dict(zip(("images", "labels"), found, strict=False))
     if not isinstance(found, dict):
         raise UserError(f"{path}: found {type(found).__name__}, expected images and labels")
-    known = ("images", "labels", "increments")
-    return {name: torch.as_tensor(found[name]) for name in known if name in found}
+    return {name: torch.as_tensor(found[name]) for name in ("images", *SMALL) if name in found}
 
 
 def _scale(asked: Opening) -> tuple[Sequence[float], Sequence[float]]:

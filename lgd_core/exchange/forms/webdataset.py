@@ -82,7 +82,7 @@ def open_tars(asked: Opening) -> Arriving:
                 f"expected an image and {LABEL} of every sample"
             )
     values = [str(sample.more.get("wnid", sample.label)) for sample in samples]
-    said = [sample.more["increment"] for sample in samples if "increment" in sample.more]
+    increments, weights = (_said(samples, name) for name in ("increment", "weight"))
 
     def decoded(number: int) -> Image.Image:
         sample = samples[number]
@@ -91,9 +91,16 @@ def open_tars(asked: Opening) -> Arriving:
     return Arriving(
         names=[f"{sample.file.name}#{sample.name}" for sample in samples],
         labels=asked.labels(values),
-        increments=said if len(said) == len(samples) else None,
+        increments=increments,
         read=decoded,
+        weights=weights,
     )
+
+
+def _said(samples: list[Sample], name: str) -> list[Any] | None:
+    """Return what all samples say under a name; None unless all do."""
+    found = [sample.more[name] for sample in samples if name in sample.more]
+    return found if len(found) == len(samples) else None
 
 
 def _samples(path: Path) -> list[Sample]:
