@@ -11,8 +11,11 @@ DEMO := results/fashionmnist_ipc50
 DATASET ?= fashionmnist
 
 # What each method is most sensitive to, two keys each: config/ablations.
-SEARCHES := cfg_scale omega lambda influence igd_deviation mode_strength mode_clusters \
-	finetune_steps finetune_diversity dm_lr dm_steps idc1_lr idc1_steps
+SEARCHES := cfg_scale omega lgd_scale influence igd_deviation mode_strength mode_clusters \
+	finetune_steps finetune_diversity sparsity sparse_steps dm_lr dm_steps idc1_lr idc1_steps \
+	real_kappa real_omega noised_start noised_omega mixed_share mixed_omega ot_strength ot_clusters \
+	lgd_ot_strength lgd_ot_omega entropy_strength entropy_scale cgs_strength cgs_pull s3_pairs \
+	s3_groups confident_kappa confident_scale
 
 # What README and docs show.
 PICTURES := samples samples/6_Shirt redundancy complementarity dynamics difficulty in_distribution guidance cost
@@ -50,9 +53,10 @@ comparison: install  ## Compare all methods at 20 and 50 images per class: an ho
 	$(BIN)/python -m lgd_core.figures.summary results/$(DATASET)_ipc20/comparison
 	$(BIN)/python -m lgd_core.figures.summary results/$(DATASET)_ipc50/comparison
 
-search: install  ## Search the most sensitive keys of each method on held-out images: two hours on two cores
-	$(SNAKEMAKE) --configfile config/comparison.yaml -- \
+search: install  ## Search two keys of each method on held-out images, SEARCHES, for config/search: many hours
+	$(SNAKEMAKE) --configfile config/search.yaml -- \
 		$(SEARCHES:%=results/$(DATASET)/ablation/%.csv)
+	$(BIN)/python -m lgd_core.analysis.search $(DATASET) $(SEARCHES)
 
 pictures: install  ## Make the pictures of the documentation anew
 	$(SNAKEMAKE) --configfile config/pictures.yaml -- \

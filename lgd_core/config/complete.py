@@ -46,15 +46,16 @@ class CheckedMethod(MethodConfig):
 
     @model_validator(mode="after")
     def _candidates_are_drawn_or_real(self) -> Self:
-        if self.real_candidates > self.candidates:
+        real = self.real_per_position
+        if real > self.candidates:
             raise DisagreementError(
                 "real_candidates",
-                f"found {self.real_candidates}, expected at most {self.candidates}, the candidates",
+                f"found {real}, expected at most {self.candidates}, the candidates",
             )
-        if self.real_candidates == self.candidates and is_guided(self):
+        if real == self.candidates and is_guided(self):
             raise DisagreementError(
                 "real_candidates",
-                f"found {self.real_candidates}, all candidates, expected fewer with guidance, "
+                f"found {real}, all candidates, expected fewer with guidance, "
                 "which acts on those that are drawn",
             )
         if self.start_step is not None and self.start_step >= self.sampler.steps:

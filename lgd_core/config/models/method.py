@@ -19,6 +19,7 @@ from lgd_core.config.models.base import (
     Natural,
     Text,
     Weight,
+    matching,
 )
 from lgd_core.config.models.guidance import GuidanceConfig, LearnabilityConfig
 
@@ -278,12 +279,11 @@ class MethodConfig(Config):
         le=1000,
         description="Candidates per position (kappa), among which `select` chooses.",
     )
-    real_candidates: Natural = Field(
+    real_candidates: Natural | Annotated[str, matching("^all$", "a number or all")] = Field(
         default=0,
         description=(
             "Of the candidates of a position, how many are random training images that no other "
-            "candidate is; the others are drawn from the prior. As many as candidates: all are "
-            "real, and nothing is drawn."
+            "candidate is; the others are drawn from the prior. With all, nothing is drawn."
         ),
     )
     start_step: Natural | None = Field(
@@ -319,6 +319,12 @@ class MethodConfig(Config):
         ),
     )
     learner: LearnerConfig = Field(default_factory=LearnerConfig)
+
+    @property
+    def real_per_position(self) -> int:
+        """How many candidates of a position are real images."""
+        told = self.real_candidates
+        return self.candidates if isinstance(told, str) else told
 
     @property
     def sampled_steps(self) -> range:

@@ -65,9 +65,9 @@ def settings(method: MethodConfig, increment: int) -> PriorSettings:
         gradient=method.learnability.gradient if guidance else None,
         select=method.select,
         weights=method.weights,
-        real_candidates=method.real_candidates,
+        real_candidates=method.real_per_position,
         start_step=method.start_step,
-        through_autoencoder=method.through_autoencoder and method.real_candidates > 0,
+        through_autoencoder=method.through_autoencoder and method.real_per_position > 0,
     )
 
 
@@ -78,7 +78,7 @@ def needs(method: MethodConfig, increment: int) -> set[str]:
         found |= set(choice_kinds()[method.select].needs)
     if settings(method, increment).guiding.decoder == "small":
         found.add("small_decoder")
-    if method.real_candidates or method.start_step is not None:
+    if method.real_per_position or method.start_step is not None:
         found.add("originals")
     return found
 
@@ -130,12 +130,12 @@ def trajectory(method: MethodConfig) -> Counter[str]:
 
 def evaluations(method: MethodConfig, increment: int, amounts: Amounts) -> dict[str, float]:
     """Return the network evaluations of one kept image, including all its candidates."""
-    drawn = method.candidates - method.real_candidates
+    drawn = method.candidates - method.real_per_position
     through = int(method.through_autoencoder)
     parts = (
         (drawn, trajectory(method)),
         (drawn, _guidance(method, increment, amounts)),
-        (method.real_candidates, {"encoder_forward": 1, "decoder_forward": through}),
+        (method.real_per_position, {"encoder_forward": 1, "decoder_forward": through}),
         (method.candidates, _measuring(method, increment)),
     )
     passes: dict[str, float] = {}

@@ -1,0 +1,94 @@
+"""Records of searches: ``python -m lgd_core.analysis.search DATASET FAMILY ...``.
+
+It takes the tables of families that ``config/search.yaml`` has made, and keeps what was tried, and
+how well students did on held-out images, in ``config/search/DATASET.csv``. Values are chosen there
+and nowhere else; the test set does not occur in it.
+"""
+
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+from lgd_core.analysis.ablations import ABLATION_COLUMNS
+from lgd_core.analysis.frames import column, rows_where
+from lgd_core.base.csv_files import parse_csv, write_csv
+from lgd_core.base.errors import UserError
+from lgd_core.config.models.sweep import ResolvedSweep
+from lgd_core.config.recipes import Recipes
+
+RUN = "config/search.yaml"
+RECORD = "config/search/{dataset}.csv"
+RECORD_COLUMNS = (
+    "family",
+    "method",
+    "key",
+    "value",
+    "ipc",
+    "student",
+    "protocol",
+    "n_sets",
+    "n_runs",
+    "validation_mean",
+    "validation_std",
+    "best",
+    "command",
+)
+
+
+def tried(dataset: str, family: str, sweep: ResolvedSweep, table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of a family's table, as the record has them.
+
+    ``table`` is that of ablations.ablation_table. ``best`` marks the value with the highest
+    accuracy on held-out images among those with the same images per class and student; the first
+    where several are equal. Raises UserError for a table without held-out images.
+    """
+    path = f"results/{dataset}/ablation/{family}.csv"
+    swept = rows_where(table, column(table, "value").notna())
+    means = column(swept, "validation_mean")
+    if means.isna().any():
+        raise UserError(f"{path}: validation_mean: found an empty cell, expected held-out images")
+    groups = means.groupby([swept[name] for name in ("ipc", "student", "protocol")])
+    facts = {
+        "family": family,
+        "method": sweep.base,
+        "key": sweep.key,
+        "best": swept.index.isin(groups.idxmax()),
+        "command": f"snakemake --cores 2 --configfile {RUN} -- {path}",
+    }
+    return swept.assign(**facts).reindex(columns=list(RECORD_COLUMNS))
+
+
+def record(record_path: str | Path, rows: pd.DataFrame) -> None:
+    """Put the rows of families into the record, in place of earlier ones of the same families."""
+    known = [rows]
+    if Path(record_path).exists():
+        before = parse_csv(record_path, RECORD_COLUMNS)
+        known.insert(0, rows_where(before, ~column(before, "family").isin(rows["family"])))
+    whole = pd.concat(known, ignore_index=True)
+    Path(record_path).parent.mkdir(parents=True, exist_ok=True)
+    write_csv(whole.sort_values(["family", "ipc"], kind="stable"), record_path)
+
+
+def main(dataset: str, *families: str) -> None:
+    """Record families of a data set; raises UserError for what is no table of one."""
+    recipes, found = Recipes(Path("config"), {}), []
+    for family in families:
+        sweep = recipes.sweep(dataset, family)
+        if not sweep.key:
+            raise UserError(f"{family}: found a family of methods, expected one that sweeps a key")
+        table = parse_csv(f"results/{dataset}/ablation/{family}.csv", ABLATION_COLUMNS)
+        found.append(tried(dataset, family, sweep, table))
+    rows = pd.concat(found, ignore_index=True)
+    record(RECORD.format(dataset=dataset), rows)
+    shown = rows_where(rows, column(rows, "best"))
+    print(shown[["method", "key", "value", "validation_mean"]].to_string(index=False))
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 3:
+        sys.exit("error: expected a data set and families: fashionmnist omega cfg_scale")
+    try:
+        main(*sys.argv[1:])
+    except UserError as error:
+        sys.exit(f"error: {error}")

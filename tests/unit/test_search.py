@@ -1,0 +1,97 @@
+"""The record of a search, and that recipes have the values that it found."""
+
+import math
+from functools import reduce
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from lgd_core.analysis import search
+from lgd_core.analysis.ablations import ABLATION_COLUMNS
+from lgd_core.base.csv_files import write_csv
+from lgd_core.base.errors import UserError
+from lgd_core.config.recipes import Recipes
+
+ROOT = Path(__file__).parents[2]
+RECORDS = sorted((ROOT / "config/search").glob("*.csv"))
+
+
+def family_table(values: list, means: list[float], method: str = "cgs") -> pd.DataFrame:
+    rows = [
+        {
+            "value": value,
+            "dataset": "fashionmnist",
+            "ipc": 20,
+            "method": f"{method}_{value}",
+            "student": "ConvNet-3-w32",
+            "protocol": "hard",
+            "n_sets": 3,
+            "n_runs": 3,
+            "top1_mean": 99 - index,
+            "validation_mean": mean,
+            "validation_std": 0.5,
+        }
+        for index, (value, mean) in enumerate(zip(values, means, strict=True))
+    ]
+    return pd.DataFrame(rows).reindex(columns=list(ABLATION_COLUMNS))
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the shipped configuration and a table of one family."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("config", "priors"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    monkeypatch.setattr(search, "RECORD", "record/{dataset}.csv")
+    table(tmp_path, "cgs_pull", [0.0, 0.02, 0.05, 0.1], [70.0, 72.0, 71.0, 60.0])
+    return tmp_path
+
+
+def table(project: Path, family: str, values: list, means: list[float]) -> None:
+    path = project / f"results/fashionmnist/ablation/{family}.csv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_csv(family_table(values, means), path)
+
+
+def test_the_best_is_that_on_held_out_images_and_the_test_set_is_left_out(project: Path, capsys):
+    search.main("fashionmnist", "cgs_pull")
+    found = pd.read_csv(project / "record/fashionmnist.csv")
+    assert list(found.columns) == list(search.RECORD_COLUMNS)
+    assert not [name for name in found.columns if "top1" in name]
+    assert found["best"].tolist() == [False, True, False, False]
+    assert found["method"].tolist() == ["cgs"] * 4
+    assert found["key"].unique().tolist() == ["cgs.pull"]
+    assert "0.02" in capsys.readouterr().out
+
+
+def test_a_family_that_is_searched_again_replaces_its_rows_alone(project: Path):
+    search.main("fashionmnist", "cgs_pull")
+    table(project, "cgs_strength", [0.015, 0.03], [60.0, 61.0])
+    search.main("fashionmnist", "cgs_strength")
+    table(project, "cgs_pull", [0.0, 0.02], [75.0, 74.0])
+    search.main("fashionmnist", "cgs_pull")
+    found = pd.read_csv(project / "record/fashionmnist.csv")
+    assert found["family"].tolist() == ["cgs_pull"] * 2 + ["cgs_strength"] * 2
+    assert found["best"].tolist() == [True, False, False, True]
+
+
+def test_what_cannot_be_recorded_is_said_in_a_line(project: Path):
+    table(project, "cgs_pull", [0.0, 0.02], [70.0, math.nan])
+    with pytest.raises(UserError, match=r"cgs_pull.csv: validation_mean: found an empty cell"):
+        search.main("fashionmnist", "cgs_pull")
+    with pytest.raises(UserError, match="components: found a family of methods, expected one"):
+        search.main("fashionmnist", "components")
+    with pytest.raises(UserError, match=r"cgs_strength.csv: No such file or directory"):
+        search.main("fashionmnist", "cgs_strength")
+
+
+@pytest.mark.parametrize("path", RECORDS, ids=[path.stem for path in RECORDS])
+def test_recipes_have_the_values_that_were_best(path: Path):
+    """Where two values differ by less than rounding shows, either may be the recipe's."""
+    recipes = Recipes(ROOT / "config", {})
+    found = pd.read_csv(path)
+    for (method, key, _), rows in found.groupby(["method", "key", "ipc"]):
+        values = rows.set_index("value")["validation_mean"].round(1)
+        own = reduce(getattr, key.split("."), recipes.method(path.stem, method))
+        assert values[own] == values.max(), f"{method}: {key}: {own}"
