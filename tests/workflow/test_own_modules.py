@@ -26,7 +26,7 @@ def extended(finished, tmp_path_factory) -> Project:
     """A finished project with a copy of the library, and what the pages add to both."""
     project = copy_of(finished, tmp_path_factory.mktemp("extended") / "project")
     shutil.copytree(ROOT / "lgd_core", project.folder / "lgd_core")
-    module, recipe = blocks("README.md", "A method of your own")
+    module, recipe = blocks("docs/extending.md", "A method of your own")
     (project.folder / "lgd_core/distill/guidances/brightness.py").write_text(module)
     (project.folder / RECIPE).write_text(recipe)
     (protocol,) = blocks("docs/extending.md", "An evaluation protocol")
