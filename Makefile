@@ -47,6 +47,7 @@ install: .venv/installed  ## Create .venv with the pinned dependencies
 demo: install  ## Distil Fashion-MNIST at 50 images per class and show the table
 	$(SNAKEMAKE)
 	$(BIN)/python -m lgd_core.figures.summary $(DEMO)
+	@echo "next: open $(DEMO)/gallery.html; make report collects everything in one page; docs/running.md"
 
 comparison: install  ## Compare all methods at 20 and 50 images per class: an hour and a half on two cores
 	$(SNAKEMAKE) --configfile config/comparison.yaml --config 'datasets=[$(DATASET)]'

@@ -26,6 +26,10 @@ include: "rules/export.smk"
 onstart:
     if config["device"] == "auto" and not GPU:
         print(f"device: {why_no_gpu()}, all jobs run on the CPU", file=sys.stderr)
+    watch(
+        [rule.name for rule in workflow.rules],
+        [job.rule.name for job in workflow.dag.needrun_jobs()],
+    )
 
 
 # ---- Target, and what the report opens with ----

@@ -7,6 +7,7 @@ import sys
 from lgd_core.base.errors import UserError
 from lgd_core.base.folders import check_writable
 from lgd_core.base.leases import has_gpu, why_no_gpu
+from lgd_core.base.watching import watch
 from lgd_core.config.arms import ARMS
 from lgd_core.config.catalogue import read_run
 from lgd_core.config.recipes import Recipes

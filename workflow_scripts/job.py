@@ -1,6 +1,7 @@
 """The common part of all scripts: log, threads, device, resumption, one-line errors."""
 
 import contextlib
+import os
 import shutil
 import sys
 import time
@@ -18,6 +19,7 @@ from lgd_core.base.image_files import LITTER_KIND
 from lgd_core.base.image_files import describe as describe_files
 from lgd_core.base.leases import lease, lease_folder
 from lgd_core.base.provenance import COMPUTING_PACKAGES, processor, stamp, versions
+from lgd_core.base.watching import WATCHED
 
 # Importing PyTorch takes seconds, and jobs that only gather results or draw do not need it.
 if TYPE_CHECKING:
@@ -237,9 +239,10 @@ def paths_of(path: str | Sequence[str]) -> list[str]:
 
 
 def note(job: Job, text: str) -> None:
-    """Print an important message to the log and to the terminal."""
-    job.log(text)
-    print(f"note: {text}", file=sys.__stderr__)
+    """Print an important message to the log and, for the run or a user, to the terminal."""
+    job.log(f"note: {text}")
+    if not os.environ.get(WATCHED):
+        print(f"note: {text}", file=sys.__stderr__)
 
 
 def note_left_out(job: Job, summary: dict[str, dict]) -> None:
@@ -266,7 +269,7 @@ def running(snakemake: object) -> Iterator[Job]:
                 job.log("done")
         except UserError as error:
             print(f"error: {error}", file=stream)
-            sys.exit(f"error: {error}")
+            sys.exit(1 if os.environ.get(WATCHED) else f"error: {error}")
         except OSError as error:
             traceback.print_exc(file=stream)
             if error.filename is None:

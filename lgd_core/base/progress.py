@@ -1,11 +1,17 @@
-"""Progress bars on a terminal, and a progress line every few seconds in a job's log."""
+"""Progress bars on a terminal, and a progress line every few seconds in a job's log.
 
+A run that is watched shows the lines of the logs itself, see watching; its jobs draw no bars.
+"""
+
+import os
 import sys
 import time
 from types import TracebackType
 from typing import Any, Protocol, Self
 
 from tqdm import tqdm
+
+from lgd_core.base.watching import WATCHED
 
 LOG_SECONDS = 5.0
 
@@ -31,7 +37,7 @@ class _Output:
     """The file that tqdm writes to: a bar on the terminal, if any, and lines for the log."""
 
     def __init__(self) -> None:
-        terminal = sys.__stderr__
+        terminal = None if os.environ.get(WATCHED) else sys.__stderr__
         self.terminal = terminal if terminal is not None and terminal.isatty() else None
         self.log = sys.stderr
         self.last = -LOG_SECONDS

@@ -68,15 +68,16 @@ def table_page(title: str, table: pd.DataFrame) -> str:
 
 
 def summary(folder: Path) -> str:
-    """Return the table and the mean redundancy of a results folder, for a terminal."""
+    """Return the table and the mean redundancy of a results folder, and where to look next."""
     table = parse_csv(folder / "table.csv", TABLE_COLUMNS)
     lines = [readable(table).to_string(index=False), note(table)]
     matrix = parse_csv(folder / "redundancy.csv", REDUNDANCY_COLUMNS)
     away = matrix.loc[matrix["train_increment"] != matrix["test_increment"]]
     for method, mean in away.groupby("method", sort=False)["top1"].mean().items():
         lines.append(f"mean off-diagonal redundancy of {method}: {mean:.1f} %")
-    pictures = ", ".join(str(path) for path in sorted(folder.glob("*.png")))
-    return "\n".join([*lines, f"pictures: {pictures}"])
+    for kind, suffix in (("pages", "html"), ("pictures", "png")):
+        lines.append(f"{kind}: " + ", ".join(map(str, sorted(folder.glob(f"*.{suffix}")))))
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,183 @@
+"""What a run shows: a line per finished job, or stages and running jobs on a terminal."""
+
+import io
+import logging
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from lgd_core.base import watching
+from lgd_core.base.watching import LiveWatch, Progress, Watch, last_line, watch, words_of
+
+
+class Clock:
+    """A clock that the tests set."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def progress(clock: Clock) -> Progress:
+    return Progress({"draw": 4, "learn": 2, "table": 1}, clock)
+
+
+@pytest.fixture
+def plain() -> logging.StreamHandler:
+    handler = logging.StreamHandler(io.StringIO())
+    handler.name = watching.PLAIN
+    return handler
+
+
+def record(text: str = "", **facts: object) -> logging.LogRecord:
+    made = logging.LogRecord("snakemake", logging.INFO, "", 0, text, None, None)
+    vars(made).update(facts)
+    return made
+
+
+def started(number: int, rule: str, log: Path | None = None, **wildcards: str) -> logging.LogRecord:
+    logs = [] if log is None else [str(log)]
+    facts = {"jobid": number, "rule_name": rule, "wildcards": wildcards, "log": logs}
+    return record("a page", event="job_info", **facts)
+
+
+def test_the_time_left_is_by_the_mean_of_each_rule(progress: Progress, clock: Clock) -> None:
+    assert progress.left() is None, "nothing is known"
+    progress.start(1, "draw", {}, [])
+    clock.now = 10
+    progress.end(1, finished=True)
+    assert progress.left() == 3 * 10 + 2 * 10 + 10, "other rules count with the mean of all jobs"
+    progress.start(2, "learn", {}, [])
+    progress.start(3, "draw", {}, [])
+    clock.now = 40
+    progress.end(2, finished=True)
+    # 3 draws of 10 s, one learner of 30 s and a table of 20 s; the draw that runs is 20 s old.
+    assert progress.left() == 30 + 30 + 20 - 20
+
+
+def test_a_job_that_failed_is_not_done_and_may_begin_anew(progress: Progress, clock: Clock) -> None:
+    progress.start(1, "draw", {}, [])
+    clock.now = 5
+    assert progress.end(1, finished=False) is not None
+    assert progress.done.total() == 0
+    progress.start(1, "draw", {}, [])
+    clock.now = 9
+    assert progress.end(1, finished=True)[1] == 4
+    assert progress.end(7, finished=True) is None, "a job that nobody has seen begin"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0.4, "0 s"), (59, "59 s"), (200, "3 min 20 s"), (7500, "2 h 5 min")]
+)
+def test_durations_in_words(seconds: float, words: str) -> None:
+    assert words_of(seconds) == words
+
+
+def test_the_last_line_of_a_log_is_the_last_state_of_a_bar(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text("x" * 9000 + "\nerror: found 3, expected 4\ncandidates: 10%\rcandidates: 20%\n")
+    assert last_line(log) == "candidates: 20%"
+    assert last_line(log, "error: ") == "error: found 3, expected 4"
+    assert last_line(tmp_path / "none") == last_line(None) == ""
+
+
+def test_a_line_per_finished_job_and_all_other_messages(
+    plain: logging.StreamHandler, progress: Progress, clock: Clock
+) -> None:
+    handler = Watch(plain, progress)
+    handler.handle(record("Building DAG of jobs..."))
+    handler.handle(record("Select jobs to execute..."))
+    handler.handle(started(4, "draw", method="lgd", seed="0"))
+    handler.handle(record("Execute 1 jobs...", event="job_started"))
+    clock.now = 65
+    handler.handle(record("Finished jobid: 4", event="job_finished", job_id=4))
+    handler.handle(record("1 of 7 steps (14%) done", event="progress"))
+    first, second = plain.stream.getvalue().splitlines()
+    assert first == "Building DAG of jobs..."
+    assert second[8:] == " [1/7] draw lgd 0, 1 min 5 s"
+
+
+def test_a_failure_has_snakemake_s_own_record(
+    plain: logging.StreamHandler, progress: Progress
+) -> None:
+    handler = Watch(plain, progress)
+    handler.handle(started(4, "draw"))
+    handler.handle(record("Error in rule draw", event="job_error", jobid=4))
+    assert plain.stream.getvalue() == "Error in rule draw\n"
+    assert not progress.running
+
+
+def test_filters_of_snakemake_s_handler_hold(
+    plain: logging.StreamHandler, progress: Progress
+) -> None:
+    plain.addFilter(lambda record: "quiet" not in record.getMessage())
+    handler = Watch(plain, progress)
+    handler.handle(record("quiet please"))
+    handler.handle(record("loud"))
+    assert plain.stream.getvalue() == "loud\n"
+
+
+def test_a_terminal_shows_stages_running_jobs_and_the_time_left(
+    plain: logging.StreamHandler,
+    progress: Progress,
+    clock: Clock,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(watching.WATCHED, "1")
+    (tmp_path / "done.log").write_text("12:00:00 note: left out 1 file\n")
+    (tmp_path / "log").write_text("candidates: 40% 4/10 S=0.52\n")
+    handler = LiveWatch(plain, progress)
+    try:
+        handler.handle(started(1, "draw", tmp_path / "done.log", method="dit"))
+        clock.now = 10
+        handler.handle(record("Finished", event="job_finished", job_id=1))
+        handler.handle(started(2, "draw", tmp_path / "log", method="lgd"))
+        clock.now = 12
+        shown = Console(file=io.StringIO(), width=100)
+        shown.print(handler.picture())
+    finally:
+        handler.close()
+    text = shown.file.getvalue()
+    assert "draw dit, 10 s" in text
+    assert "> draw lgd, 2 s  candidates: 40% 4/10 S=0.52" in text
+    assert "1/4" in text
+    assert "1 of 7 jobs, 12 s, about 58 s left" in text
+    assert "note: left out 1 file" in plain.stream.getvalue()
+
+
+def test_stages_that_are_done_make_room(
+    plain: logging.StreamHandler, progress: Progress, clock: Clock
+) -> None:
+    handler = LiveWatch(plain, progress)
+    handler.handle(started(1, "table"))
+    handler.handle(record("Finished", event="job_finished", job_id=1))
+    handler.close()
+    assert [rule for rule, _ in handler._open()] == ["draw", "learn"]
+
+
+def test_another_way_to_show_jobs_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    logger = logging.getLogger("snakemake.logging")
+    monkeypatch.setattr(logger, "handlers", [logging.NullHandler()])
+    watch(["draw"], ["draw"])
+    assert [type(handler) for handler in logger.handlers] == [logging.NullHandler]
+
+
+def test_it_takes_the_place_of_snakemake_s_handler(
+    plain: logging.StreamHandler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logger = logging.getLogger("snakemake.logging")
+    monkeypatch.setattr(logger, "handlers", [plain])
+    watch(["draw", "rest", "table"], ["table", "draw", "draw"])
+    (handler,) = logger.handlers
+    assert type(handler) is Watch, "no terminal here"
+    assert list(handler.progress.planned.items()) == [("draw", 2), ("table", 1)]
