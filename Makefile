@@ -3,6 +3,7 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
+DOCS_BIN := .venv-docs/bin
 CORES ?= $(shell nproc)
 SNAKEMAKE := $(BIN)/snakemake --cores $(CORES)
 DEMO := results/fashionmnist_ipc50
@@ -27,10 +28,26 @@ NAME ?=
 SETS = results/*_ipc*$(NAME:%=/%)
 MADE = $(wildcard $(SETS)/*.csv $(SETS)/*.png $(SETS)/samples/*.png $(SETS)/*.html results/*/ablation/*.csv)
 
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow and not gpu"
+
+# A run of a minute or two, whose prior is trained as well.
+TINY := $(CURDIR)/tests/workflow/tiny.yaml
+TINY_TARGETS := $(addprefix results/digits_ipc20/,table.csv redundancy.png curve.png samples.png)
+
+# Packages of the documentation are apart, so that who runs the workflow needs none of them.
+UPGRADE ?=
+LOCK = $(BIN)/uv pip compile --quiet --generate-hashes --no-header --no-emit-index-url --python-version 3.11 \
+	$(if $(UPGRADE),--upgrade)
+DOCS_PACKAGES := import tomllib; project = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
+	print(*project['optional-dependencies']['docs'], sep='\n')
+
+VERSION ?= Unreleased
+
 # glibc keeps freed memory for the next batch, as in jobs: rules/common.smk.
 MALLOC := MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=100000000000 MALLOC_TOP_PAD_=268435456
 
-.PHONY: help install demo comparison search pictures test lint report mini prior bench bench-gpu
+.PHONY: help install demo comparison search pictures test lint unit tiny docs lock notes report mini prior bench \
+	bench-gpu
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -72,7 +89,34 @@ lint: install  ## Check style, types and workflow
 	$(BIN)/snakemake --lint
 
 test: install lint  ## Run linters and all tests but those marked slow or gpu
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow and not gpu"
+	$(PYTEST)
+
+unit: install  ## Run the unit tests alone
+	$(PYTEST) tests/unit
+
+tiny: install  ## Run the workflow on 8 x 8 digits in SCRATCH, or in a scratch folder: table and report
+	scratch=$${SCRATCH:-$$(mktemp -d)} && $(BIN)/python tests/miniature.py $$scratch && cd $$scratch && \
+		export PATH=$(CURDIR)/$(BIN):$$PATH && \
+		snakemake --cores $(CORES) --configfile $(TINY) -- $(TINY_TARGETS) && \
+		snakemake --cores $(CORES) --configfile $(TINY) --report results/report.html -- $(TINY_TARGETS) && \
+		cat results/digits_ipc20/table.csv && pwd
+
+docs: .venv-docs/installed  ## Build the documentation as a site, site/index.html
+	NO_MKDOCS_2_WARNING=1 $(DOCS_BIN)/mkdocs build --strict
+
+.venv-docs/installed: requirements-docs.lock
+	$(PYTHON) -m venv .venv-docs
+	$(DOCS_BIN)/python -m pip install --quiet --require-hashes -r requirements-docs.lock
+	touch $@
+
+lock: install  ## Pin all packages for pyproject.toml; with UPGRADE=1 at their newest versions
+	$(LOCK) pyproject.toml --extra dev -o requirements.lock
+	$(BIN)/python -c "$(DOCS_PACKAGES)" | $(LOCK) - -o requirements-docs.lock
+	sed -nE 's/^([a-z0-9._-]+)==([^ ]+) .*/s|- \1==.*|- \1==\2|/p' requirements.lock | \
+		sed -i -f - environment.yml
+
+notes:  ## Print what CHANGELOG.md says of VERSION
+	@awk '/^## / {on = index($$0, "[$(VERSION)]")} on {print; found = 1} END {exit !found}' CHANGELOG.md
 
 report: install  ## Write results/report.html from what has been made of data sets
 	$(SNAKEMAKE) $(RUN) --report results/report.html -- $(MADE)

@@ -24,7 +24,12 @@ from lgd_core.config.schema import load_yaml
 from lgd_core.diffusion.guidance import DenoisingStep
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "config" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+FOLDERS = (".", ".github", "benchmarks", "config", "config/paper", "docs", "lgd_core", "priors/*")
+PAGES = sorted(path for folder in FOLDERS for path in ROOT.glob(f"{folder}/*.md"))
+
+
+def path_in_project(page: Path) -> str:
+    return str(page.relative_to(ROOT))
 
 
 @pytest.mark.parametrize("path", written_files())
@@ -84,10 +89,10 @@ def test_editors_see_what_is_wrong() -> None:
         jsonschema.validate(found, schema)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=path_in_project)
 def test_links_and_named_functions_exist(page: Path) -> None:
     text = page.read_text()
-    for target in re.findall(r"\]\(([^)#:]+)\)", text):
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text):
         assert (page.parent / target).exists(), target
     for module, name, path in re.findall(r"\[`(\w+)\.(\w+)`\]\(([^)]+)\)", text):
         code = (page.parent / path).read_text()
@@ -105,7 +110,7 @@ def documented_words(page: Path) -> list[list[str]]:
     ]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=path_in_project)
 def test_documented_values_of_the_command_line_are_accepted(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

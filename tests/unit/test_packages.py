@@ -1,31 +1,36 @@
-"""pyproject.toml, environment.yml and requirements.lock speak of the same packages."""
+"""pyproject.toml, environment.yml and the files of locked versions speak of the same packages."""
 
 import re
 import tomllib
 from pathlib import Path
 
+import pytest
 import yaml
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[2]
 
 
-def declared() -> list[Requirement]:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    return [
-        Requirement(r) for r in project["dependencies"] + project["optional-dependencies"]["dev"]
-    ]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+LOCKS = ("requirements.lock", "requirements-docs.lock")
 
 
-def locked() -> dict[str, str]:
-    lines = (ROOT / "requirements.lock").read_text().splitlines()
+def declared(lock: str = "requirements.lock") -> list[Requirement]:
+    extras = PROJECT["optional-dependencies"]
+    workflow = PROJECT["dependencies"] + extras["dev"]
+    return [*map(Requirement, extras["docs"] if lock == "requirements-docs.lock" else workflow)]
+
+
+def locked(lock: str = "requirements.lock") -> dict[str, str]:
+    lines = (ROOT / lock).read_text().splitlines()
     pins = [re.match(r"^([a-z0-9._-]+)==([^ ]+) \\$", line) for line in lines]
     return {pin[1]: pin[2] for pin in pins if pin}
 
 
-def test_lock_satisfies_pyproject():
-    pins = locked()
-    for requirement in declared():
+@pytest.mark.parametrize("lock", LOCKS)
+def test_lock_satisfies_pyproject(lock):
+    pins = locked(lock)
+    for requirement in declared(lock):
         assert requirement.name in pins, f"{requirement.name} is not locked"
         assert requirement.specifier.contains(pins[requirement.name]), requirement
 
@@ -43,9 +48,10 @@ def test_torch_is_supported_from_2_11_on():
     assert not torch.specifier.contains("2.10.0")
 
 
-def test_lock_has_hashes_and_no_addresses():
-    text = (ROOT / "requirements.lock").read_text()
-    assert len(locked()) <= text.count("--hash=sha256:")
+@pytest.mark.parametrize("lock", LOCKS)
+def test_lock_has_hashes_and_no_addresses(lock):
+    text = (ROOT / lock).read_text()
+    assert 0 < len(locked(lock)) <= text.count("--hash=sha256:")
     assert "://" not in text
     assert "--index" not in text
 
