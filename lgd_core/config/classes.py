@@ -141,8 +141,8 @@ def class_labels(
     What they are called is understood as folders are, but case and punctuation do not count.
     Raises UserError, for ``where``, unless they are the classes of the data set, all of them.
     """
-    spelled = {_slug(name): name for name in found}
-    expected = _known_as(spelled, *([_slug(name) for name in each] for each in (names, wnids)))
+    spelled = {slug(name): name for name in found}
+    expected = _known_as(spelled, *([slug(name) for name in each] for each in (names, wnids)))
     expected = expected or list(wnids or names)
     _check_all(spelled, expected, f"{where}: found {len(spelled)} classes")
     return {spelled[name]: label for label, name in enumerate(expected)}
@@ -170,7 +170,8 @@ def _check_all(
         )
 
 
-def _slug(name: str) -> str:
+def slug(name: str) -> str:
+    """Return a class's name without what spelling may vary in: case and punctuation."""
     return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
 
 

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from lgd_core.base.decoding import fit
 from lgd_core.base.digests import check_file
 from lgd_core.base.errors import BrokenFileError, UserError
 from lgd_core.base.files import atomic
 from lgd_core.base.progress import progress
-from lgd_core.data.decoding import fit
 
 # Images in progress per thread: enough to keep all threads busy, few enough for little memory.
 AHEAD = 16

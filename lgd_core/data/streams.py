@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from lgd_core.base.decoding import decode, fit
 from lgd_core.base.errors import BrokenFileError, UserError
-from lgd_core.data.decoding import decode, fit
 
 # Images that a process decodes before it takes the next ones; two such parts per process wait.
 CHUNK = 32

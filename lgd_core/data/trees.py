@@ -68,7 +68,8 @@ class TreeKind(DataKind[Keys]):
             self.check_part(data, root, part)
 
     def list_files(self, data: Wanted[Keys], root: Path) -> Listing:
-        parts = zip(PARTS, self.parts(root), self.images(data, root), strict=True)
+        # A kind with one folder for both has the first name alone.
+        parts = zip(PARTS, self.parts(root), self.images(data, root), strict=False)
         files = {
             f"{name}/{_below(path, part)}": path
             for name, part, images in parts
@@ -97,22 +98,23 @@ class TreeKind(DataKind[Keys]):
         return Path(source.folder or raw)
 
     def read(self, name: str, data: Wanted[Keys], root: Path, files: Files) -> "tuple[Part, Part]":
+        train, test = self.images(data, root)
+        return self.part(data, root, train, files), self.part(data, root, test, files)
+
+    def part(self, data: Wanted[Keys], root: Path, images: Labelled, files: Files) -> "Part":
+        """Return images below ``root`` as a part, which decodes them when they are read."""
         import numpy as np
 
-        from lgd_core.data.decoding import decode
+        from lgd_core.base.decoding import decode
         from lgd_core.data.parts import Part
 
-        def part(images: Labelled) -> Part:
-            paths, labels = zip(*images, strict=True)
-            channels = data.image.channels
-            return Part(
-                np.array(labels, np.int64),
-                lambda n: decode(paths[n], channels, files.read),
-                files=np.array([os.fsencode(_below(path, root)) for path in paths]),
-            )
-
-        train, test = self.images(data, root)
-        return part(train), part(test)
+        paths, labels = zip(*images, strict=True)
+        channels = data.image.channels
+        return Part(
+            np.array(labels, np.int64),
+            lambda n: decode(paths[n], channels, files.read),
+            files=np.array([os.fsencode(_below(path, root)) for path in paths]),
+        )
 
     def list_left_out(self, data: Wanted[Keys], root: Path) -> list[str]:
         left_out = []
@@ -125,7 +127,7 @@ class TreeKind(DataKind[Keys]):
                 left_out += [path for paths in files for path in paths if not is_image(path)]
         return [_below(path, root) for path in left_out]
 
-    def parts(self, root: Path) -> tuple[Path, Path]:
+    def parts(self, root: Path) -> tuple[Path, ...]:
         """Return the folders of training and test images.
 
         Raises MissingFolderError if the root is missing, UserError if only one of the folders is.
@@ -139,17 +141,18 @@ class TreeKind(DataKind[Keys]):
                 raise wrong(f"no folder {part}, expected {self.expected}")
         return base / "train", test
 
-    def images(self, data: Wanted[Keys], root: Path) -> tuple[Labelled, Labelled]:
+    def images(self, data: Wanted[Keys], root: Path) -> tuple[Labelled, ...]:
         """Return the training images and the test images.
 
         Raises UserError if a class has no image in one of them, or if the images are not those of
         this kind of data set.
         """
-        train, test = (self._all_classes(data, root, part) for part in self.parts(root))
+        train, test = (self.all_classes(data, root, part) for part in self.parts(root))
         self.check_images(data, root, train, test)
         return train, test
 
-    def _all_classes(self, data: Wanted[Keys], root: Path, part: Path) -> Labelled:
+    def all_classes(self, data: Wanted[Keys], root: Path, part: Path) -> Labelled:
+        """Return the images of a part; raises UserError if a class has none."""
         images = self.part_images(data, root, part)
         seen = {label for _, label in images}
         for label, name in enumerate(data.wnids or data.classes):

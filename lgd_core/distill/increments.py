@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lgd_core.base.decoding import decode, fit
 from lgd_core.config.external import seed_images
 from lgd_core.config.kinds import image_sources
 from lgd_core.config.settings import ClassNames, DrawSettings, SeedSettings
-from lgd_core.data.decoding import decode, fit
 from lgd_core.distill.context import Candidates, SourceContext, as_candidates, unguided_increment
 from lgd_core.distill.selection import draw
 from lgd_core.distill.sources.real import StoredSettings

@@ -4,6 +4,7 @@ import builtins
 import errno
 import io
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,11 +16,13 @@ from sklearn.datasets import load_digits
 from torch import Tensor
 from trees import WOOF, class_tree, read_split, settings, shade, wanted
 
-from lgd_core.base.errors import UserError
+from lgd_core.base import decoding
+from lgd_core.base.errors import MissingFolderError, UserError
 from lgd_core.config.models.images import ImageConfig
 from lgd_core.config.recipes import Recipes
 from lgd_core.config.settings import SourceSettings
-from lgd_core.data import decoding
+from lgd_core.config.sources import list_source
+from lgd_core.data.kind import data_kind
 from lgd_core.data.parts import hold_out
 from lgd_core.data.real_images import prepare, real_increment
 
@@ -164,6 +167,49 @@ def test_class_folders_can_be_read_as_grey(tmp_path: Path) -> None:
     source = class_folders(tmp_path, ["ant", "cat"], lambda i: 50 * i)
     grey = wanted(**FOLDER | {"source": source, "image": {"size": 8, "channels": 1}})
     assert prepared("mine", grey, tmp_path / "raw")["train"][0].shape == (6, 1, 8, 8)
+
+
+@pytest.mark.parametrize(("share", "counts"), [(0.2, [8, 4, 4]), (0.5, [6, 2, 8])])
+def test_an_unsplit_folder_is_divided_class_by_class(
+    tmp_path: Path, share: float, counts: list[int]
+) -> None:
+    class_folders(tmp_path, ["ant", "cat"], lambda i: 255 * i)
+    for name in ("ant", "cat"):
+        for number in range(4, 8):
+            colour = (255 * (name == "cat"),) * 2 + (20 * number,)
+            Image.new("RGB", (20, 12), colour).save(tmp_path / "train" / name / f"{number}.png")
+    source = {"kind": "unsplit-folder", "folder": str(tmp_path / "train"), "test_share": share}
+    asked = wanted(**FOLDER, source=source | {"validation_fraction": 0.25})
+    splits = prepared("mine", asked, tmp_path / "raw")
+    assert [len(labels) for _, labels in splits.values()] == counts
+    seen = set()
+    for images, labels in splits.values():
+        assert (images[:, 0, 4, 4] == 0).tolist() == (labels == 1).tolist(), "ant has label 1"
+        seen |= {
+            (int(label), int(image[2, 4, 4])) for image, label in zip(images, labels, strict=True)
+        }
+    assert len(seen) == 16, "no image is in two parts"
+    (tmp_path / "other").mkdir()
+    again = prepared("other", asked, tmp_path / "other")
+    assert np.array_equal(again["test"][0], splits["test"][0]), "whatever the data set's name"
+
+
+def test_an_unsplit_folder_has_all_classes_and_each_file_once(tmp_path: Path) -> None:
+    class_folders(tmp_path, ["ant", "cat"], lambda i: i)
+    (tmp_path / "train" / "cat" / "notes.pdf").touch()
+    source = {"kind": "unsplit-folder", "folder": str(tmp_path / "train")}
+    asked = wanted(**FOLDER, source=source)
+    listing = list_source(asked, "mine.yaml")
+    names = [f"train/{name}/{number}.png" for name in ("ant", "cat") for number in range(4)]
+    assert [*listing.files] == names
+    kind = data_kind(asked.source)
+    assert kind.list_left_out(asked.wanted, tmp_path / "train") == ["cat/notes.pdf"]
+    (tmp_path / "train" / "bee").mkdir()
+    with pytest.raises(UserError, match="source.folder: .*extra: bee"):
+        list_source(asked, "mine.yaml")
+    shutil.rmtree(tmp_path / "train")
+    with pytest.raises(MissingFolderError, match="expected a folder of class folders"):
+        list_source(asked, "mine.yaml")
 
 
 def test_a_wrong_number_of_class_folders_is_refused(tmp_path: Path) -> None:

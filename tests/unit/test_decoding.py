@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lgd_core.base.decoding import decode, fit
 from lgd_core.base.errors import BrokenFileError, UserError
-from lgd_core.data.decoding import decode, fit
 
 RED = (200, 30, 40)
 

@@ -12,12 +12,15 @@ from pathlib import Path
 import jsonschema
 import pytest
 import torch
+from PIL import Image
 from pydantic import Field
 from snakemake.cli import parse_config
 
+from lgd_core.config.__main__ import read_words
 from lgd_core.config.catalogue import MODELS, read_run
 from lgd_core.config.models.base import Config
 from lgd_core.config.models.dataset import DatasetConfig
+from lgd_core.config.new_dataset import new_dataset
 from lgd_core.config.recipes import Recipes
 from lgd_core.config.reference import editor_schema, reference, written_files
 from lgd_core.config.schema import load_yaml
@@ -124,6 +127,39 @@ def test_documented_values_of_the_command_line_are_accepted(
 
 def test_pages_document_values_of_the_command_line() -> None:
     assert sum(len(documented_words(page)) for page in PAGES) >= 7
+
+
+NEW_DATASET = "python -m lgd_core.config new-dataset"
+
+
+def documented_new_datasets(page: Path) -> list[list[str]]:
+    """Return the words of the commands on a page that propose a recipe."""
+    calls = re.findall(rf"{re.escape(NEW_DATASET)} ([^`\n]+)", page.read_text())
+    return [["new-dataset", *shlex.split(call)] for call in calls]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_documented_recipes_are_proposed(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("cat", "dog"):
+        (tmp_path / "PATH" / name).mkdir(parents=True)
+        for shade in range(8):
+            Image.linear_gradient("L").point(lambda value, top=shade: value // (top + 1)).save(
+                tmp_path / "PATH" / name / f"{shade}.png"
+            )
+    for number, words in enumerate(documented_new_datasets(page)):
+        shutil.copytree(ROOT / "config", tmp_path / str(number) / "config")
+        (tmp_path / str(number) / "PATH").symlink_to(tmp_path / "PATH")
+        monkeypatch.chdir(tmp_path / str(number))
+        options = read_words(words)
+        path = new_dataset(options.folder, options.name, options.size, lambda line: None)
+        assert path == Path(f"config/datasets/{options.name or 'PATH'}.yaml")
+
+
+def test_pages_document_how_recipes_are_proposed() -> None:
+    assert sum(len(documented_new_datasets(page)) for page in PAGES) >= 3
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="needs make")

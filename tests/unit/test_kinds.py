@@ -130,6 +130,7 @@ def test_keys_of_other_kinds_decide_nothing(name: str) -> None:
         "characters": ["A"],
         "exclude": ["x"],
         "test_fraction": 0.3,
+        "test_share": 0.3,
         "min_distance": 0.5,
     }
     known = SourceConfig.model_fields.keys() - SourceKeys.model_fields.keys()

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
+from lgd_core.base.decoding import decode
 from lgd_core.base.errors import UserError
 from lgd_core.base.files import atomic
 from lgd_core.config.settings import ClassNames
-from lgd_core.data.decoding import decode
 from lgd_core.exchange.form import Arriving, Form, Opening
 from lgd_core.exchange.leaving import Leaving, in_parts
 from lgd_core.exchange.listing import listed_files

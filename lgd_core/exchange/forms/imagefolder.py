@@ -10,13 +10,13 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from lgd_core.base.decoding import decode
 from lgd_core.base.errors import UserError
 from lgd_core.base.files import atomic
 from lgd_core.base.image_files import entries, is_image, is_litter, read_bytes, walk
 from lgd_core.config.classes import class_folder, class_folders, class_labels
 from lgd_core.config.external import MANIFEST, PROVENANCE
 from lgd_core.config.settings import ClassNames
-from lgd_core.data.decoding import decode
 from lgd_core.exchange.form import Arriving, Form, Opening
 from lgd_core.exchange.leaving import Leaving, Row
 from lgd_core.exchange.listing import natural

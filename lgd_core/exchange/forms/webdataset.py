@@ -11,11 +11,11 @@ from typing import Any
 
 from PIL import Image
 
+from lgd_core.base.decoding import decode
 from lgd_core.base.errors import UserError
 from lgd_core.base.files import atomic
 from lgd_core.base.image_files import is_image
 from lgd_core.config.settings import ClassNames
-from lgd_core.data.decoding import decode
 from lgd_core.exchange.form import Arriving, Form, Opening
 from lgd_core.exchange.leaving import Leaving, Row, in_parts
 from lgd_core.exchange.listing import listed_files

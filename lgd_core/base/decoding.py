@@ -69,7 +69,11 @@ def fit(image: Image.Image, size: int, short: int | None = None) -> np.ndarray:
     Its short side is resized to ``short``, or else to ``size``, bilinear with antialias.
     """
     # Two seconds, which the many jobs that decode nothing need not spend.
-    from torchvision.transforms.v2.functional import center_crop, pil_to_tensor, resize
+    from torchvision.transforms.v2.functional import (  # pyright: ignore[reportMissingTypeStubs]
+        center_crop,
+        pil_to_tensor,
+        resize,
+    )
 
     # torchvision's annotation has tensors only, but images work too.
     resized = resize(image, [short or size])  # pyright: ignore[reportArgumentType]
