@@ -18,7 +18,9 @@ from lgd_core.base.files import read_json
 from lgd_core.base.image_files import LITTER_KIND
 from lgd_core.base.image_files import describe as describe_files
 from lgd_core.base.leases import lease, lease_folder
+from lgd_core.base.owners import owning
 from lgd_core.base.provenance import COMPUTING_PACKAGES, processor, stamp, versions
+from lgd_core.base.stopping import Stopped, StopRequest
 from lgd_core.base.watching import WATCHED
 
 # Importing PyTorch takes seconds, and jobs that only gather results or draw do not need it.
@@ -37,12 +39,14 @@ class Job:
     """A Snakemake job; ``settings`` are the parameters that its result depends on.
 
     At the end of the script ``held`` releases what the job holds, such as its GPU. ``origins`` has
-    the prior and the networks that the job uses, for the stamp of its outputs.
+    the prior and the networks that the job uses, for the stamp of its outputs. ``stop`` says
+    whether a signal has asked the job to stop.
     """
 
     snakemake: object
     held: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
     origins: dict = field(default_factory=dict)
+    stop: StopRequest = field(default_factory=StopRequest)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -99,9 +103,11 @@ class Job:
     def checkpoints(self) -> Path:
         """Folder of this job's checkpoints for any parameters, named by rule and wildcards.
 
-        It is deleted when the job has its result.
+        It is deleted when the job has its result. While the job runs, no other job may use it.
         """
-        wildcards = (f"{name}={value}" for name, value in self.snakemake.wildcards.items())
+        # The name of a run may have a slash: the folder would lie in that of another job.
+        known = self.snakemake.wildcards.items()
+        wildcards = (f"{name}={value}".replace("/", "%") for name, value in known)
         return Path("results/.resume") / ",".join([self.snakemake.rule, *wildcards])
 
     @cached_property
@@ -117,7 +123,8 @@ class Job:
             "precision": self.precision,
             "versions": {name: known[name] for name in COMPUTING_PACKAGES},
         }
-        return Checkpoint(self.checkpoints / fingerprint(key), config["checkpoint_seconds"])
+        folder = self.checkpoints / fingerprint(key)
+        return Checkpoint(folder, config["checkpoint_seconds"], self.stop)
 
     def real_images(self, array: str | Path) -> "RealImages":
         """Return the data set's real images; ``array`` is one of their arrays, of the inputs.
@@ -254,19 +261,37 @@ def note_left_out(job: Job, summary: dict[str, dict]) -> None:
 
 @contextlib.contextmanager
 def running(snakemake: object) -> Iterator[Job]:
-    """Run a script's body as a job; a UserError ends it with one line and status 1."""
+    """Run a script's body as a job; a UserError ends it with one line and status 1.
+
+    SIGTERM and SIGINT end it with one line and status 143 or 130: at the next checkpoint, or at
+    once if it has none. It does not start while another job uses its folder of checkpoints.
+    """
     job = Job(snakemake)
     if torch := sys.modules.get("torch"):
         torch.set_num_threads(snakemake.threads)
     log = Path(snakemake.log[0])
     log.parent.mkdir(parents=True, exist_ok=True)
-    with open(log, "w", buffering=1) as stream, job.held:
+    # Added to at first: it may be the log of a job that still runs.
+    with open(log, "a", buffering=1) as stream, job.held:
         try:
-            with contextlib.redirect_stderr(stream), contextlib.redirect_stdout(stream):
+            with (
+                job.stop.heeded(),
+                contextlib.redirect_stderr(stream),
+                contextlib.redirect_stdout(stream),
+            ):
+                taken = job.held.enter_context(owning(job.checkpoints, job.log))
+                stream.truncate(0)
+                if taken:
+                    job.log(taken)
                 job.log(f"{snakemake.rule}: {snakemake.threads} threads")
                 yield job
                 shutil.rmtree(job.checkpoints, ignore_errors=True)
                 job.log("done")
+        except Stopped as stopped:
+            print(stopped, file=stream)
+            if not os.environ.get(WATCHED):
+                print(f"{snakemake.rule}: {stopped}", file=sys.stderr)
+            sys.exit(stopped.status)
         except UserError as error:
             print(f"error: {error}", file=stream)
             sys.exit(1 if os.environ.get(WATCHED) else f"error: {error}")

@@ -13,6 +13,7 @@ from lgd_core.base.digests import digest
 from lgd_core.base.files import atomic
 from lgd_core.base.finite import require_finite
 from lgd_core.base.progress import progress
+from lgd_core.base.stopping import StopRequest
 
 
 class Stateful(Protocol):
@@ -28,39 +29,49 @@ class Checkpoint:
 
     The folder's name depends on everything that decides the job's result, so a job with an edited
     hyperparameter never resumes from an old checkpoint. ``Checkpoint(None)`` keeps nothing.
+
+    After a signal to stop, ``due`` is true at once, and ``save`` ends the job by raising Stopped.
     """
 
-    def __init__(self, folder: str | Path | None, interval: float = 60.0) -> None:
+    def __init__(
+        self, folder: str | Path | None, interval: float = 60.0, stop: StopRequest | None = None
+    ) -> None:
         self.folder = None if folder is None else Path(folder)
         self.interval = interval
+        self.stop = stop or StopRequest()
         self._saved = time.monotonic()
 
     def part(self, name: str) -> "Checkpoint":
         """Return a checkpoint for one part of the job, separate from those of its other parts."""
-        return Checkpoint(None if self.folder is None else self.folder / name, self.interval)
+        folder = None if self.folder is None else self.folder / name
+        return Checkpoint(folder, self.interval, self.stop)
 
     def due(self) -> bool:
-        """Whether ``interval`` seconds have passed since the last save."""
-        return time.monotonic() - self._saved >= self.interval
+        """Whether ``interval`` seconds have passed since the last save, or the job is to stop."""
+        return self.stop.signal is not None or time.monotonic() - self._saved >= self.interval
 
     def save(self, name: str, state: dict[str, Any]) -> None:
         """Save a nested dict of tensors and plain values under ``name``, atomically."""
         if self.folder is None:
             return
-        with atomic(self.folder / f"{name}.pt") as temporary, open(temporary, "wb") as stream:
+        path = self.folder / f"{name}.pt"
+        with atomic(path) as temporary, open(temporary, "wb") as stream:
             try:
                 torch.save({"state": state, "digest": digest(state)}, stream)
             except RuntimeError as error:  # torch raises it on a full disk
                 cause = error.__context__
                 raise cause if isinstance(cause, OSError) else error from None
         self._saved = time.monotonic()
+        self.stop.obey(path)
 
     def load(self, name: str, *keys: str) -> dict[str, Any] | None:
         """Return what was saved under ``name`` with at least these keys, or None.
 
         A file that is damaged, is no checkpoint or lacks a key is deleted, and the log says so: the
-        work then starts from the beginning. Never unpickles objects.
+        work then starts from the beginning. Never unpickles objects. From now on a signal to stop
+        waits until the work is saved.
         """
+        self.stop.resumable = True
         path = None if self.folder is None else self.folder / f"{name}.pt"
         if path is None or not path.exists():
             return None

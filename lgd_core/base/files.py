@@ -6,6 +6,7 @@ Free of PyTorch, since configuration and figures write files too.
 import contextlib
 import glob
 import json
+import math
 import os
 import re
 import shutil
@@ -16,6 +17,10 @@ from typing import Any
 
 from lgd_core.base.digests import files_in, seal, unseal
 from lgd_core.base.errors import UserError
+from lgd_core.base.processes import host, started, temporary_beside
+
+# A temporary of another host is removed when it has not been changed for so long.
+DAY = 24 * 3600.0
 
 
 @contextlib.contextmanager
@@ -23,12 +28,12 @@ def atomic(path: str | Path) -> Generator[Path, None, None]:
     """Yield a temporary path beside ``path`` (file or folder) and rename it there on success.
 
     On any error the temporary is removed and ``path`` stays as it was. Temporaries of killed
-    processes are removed too. Before the renaming, the contents are synced to the disk. Raises
-    UserError naming the file for a full disk, a folder that cannot be written and any other file
-    that the body cannot use.
+    processes are removed too, those of other hosts after a day. Before the renaming, the contents
+    are synced to the disk. Raises UserError naming the file for a full disk, a folder that cannot
+    be written and any other file that the body cannot use.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = temporary_beside(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         for left_behind in _abandoned(path):
@@ -85,20 +90,32 @@ def _sync_names(folder: Path) -> None:
 
 
 def _abandoned(path: Path) -> list[Path]:
-    """Return temporaries of ``path`` whose process has ended."""
+    """Return temporaries of ``path`` to which no process writes any more."""
+    named = re.compile(rf"\.{re.escape(path.name)}\.([^.]+)\.(\d+)")
     found = path.parent.glob(f".{glob.escape(path.name)}.*")
-    own = [p for p in found if p.stem == f".{path.name}" and p.suffix[1:].isdigit()]
-    return [p for p in own if not _alive(int(p.suffix[1:]))]
+    own = [(p, match) for p in found if (match := named.fullmatch(p.name))]
+    return [p for p, match in own if _is_left(p, match[1], int(match[2]))]
 
 
-def _alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+def _is_left(temporary: Path, writer: str, process: int) -> bool:
+    """Whether the process that writes a temporary has ended; of another host after a day."""
+    if writer == host():
+        return started(process) is None
+    return file_system_time(temporary.parent) - _last_change(temporary) > DAY
+
+
+def _last_change(path: Path) -> float:
+    """Return when a file, or anything in a folder, was changed; infinity if it is gone."""
+    with contextlib.suppress(FileNotFoundError):
+        return max(part.lstat().st_mtime for part in (path, *path.rglob("*")))
+    return math.inf
+
+
+def file_system_time(folder: Path) -> float:
+    """Return the time by which changes of files in a folder are dated; hosts may have another."""
+    with tempfile.NamedTemporaryFile(dir=folder, prefix=".") as probe:
+        os.utime(probe.name)
+        return os.stat(probe.name).st_mtime
 
 
 def _remove(path: Path) -> None:

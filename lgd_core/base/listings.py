@@ -17,6 +17,7 @@ from typing import Any, cast
 
 from lgd_core.base.errors import MissingFolderError, UserError
 from lgd_core.base.image_files import file_status, read_bytes, unreadable
+from lgd_core.base.processes import temporary_beside
 
 
 @dataclass(frozen=True)
@@ -193,7 +194,7 @@ def _as_read(value: object) -> object:
 
 def _write(path: str | Path, value: dict[str, Any]) -> None:
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = temporary_beside(path)
     try:
         temporary.write_text(json.dumps(value))
         os.replace(temporary, path)

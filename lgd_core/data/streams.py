@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from lgd_core.base.decoding import decode, fit
 from lgd_core.base.errors import BrokenFileError, UserError
+from lgd_core.base.stopping import obey_parent_alone, postponed
 
 # Images that a process decodes before it takes the next ones; two such parts per process wait.
 CHUNK = 32
@@ -50,7 +51,8 @@ class ImageFiles:
     def batches(self, parts: Sequence[Tensor]) -> Iterator[Tensor]:
         """Yield the images of each part's rows; the next ones are decoded in the meantime."""
         chunks = [chunk.tolist() for part in parts for chunk in part.split(CHUNK)]
-        decoded = iter(self._loader(chunks))
+        with postponed():
+            decoded = iter(self._loader(chunks))
         for part in parts:
             found = [_checked(next(decoded)) for _ in part.split(CHUNK)]
             yield torch.from_numpy(np.concatenate(found))
@@ -66,6 +68,7 @@ class ImageFiles:
             batch_sampler=chunks,
             num_workers=max(0, workers),
             collate_fn=same,
+            worker_init_fn=obey_parent_alone,
             # Its own, or the loader would draw from the generator that everything shares.
             generator=torch.Generator(),
         )

@@ -1,8 +1,12 @@
 """What scripts share: checkpoints that belong to one job and one way to compute, errors, stamps."""
 
 import hashlib
+import json
+import os
 import runpy
+import subprocess
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,6 +19,8 @@ from pydantic import ValidationError
 from lgd_core.base.checkpoints import Checkpoint
 from lgd_core.base.errors import UserError
 from lgd_core.base.files import write_json
+from lgd_core.base.owners import Owner
+from lgd_core.base.processes import host
 from lgd_core.config.settings import SeenImages, StoredImages, TrainingSettings
 from lgd_core.evaluation.students import cross_accuracies
 from lgd_core.networks.classifiers import build_network, save_network
@@ -116,6 +122,54 @@ def test_a_finished_job_leaves_no_checkpoint_of_edited_values(snakemake: Callabl
         assert [path.name for path in Path("results/.resume").rglob("*.pt")] == ["a.pt"]
         assert other.checkpoint.load("a") == {"step": 1}, "other jobs keep theirs"
     assert not list(Path("results/.resume").rglob("*.pt"))
+
+
+def test_a_job_does_not_start_while_another_is_at_work_for_the_same_result(
+    snakemake: Callable, tmp_path: Path
+) -> None:
+    """As one that outlived a killed Snakemake; its log and its checkpoints stay."""
+    from job import running
+
+    with running(snakemake(settings={"lr": 0.1})) as job:
+        job.checkpoint.save("a", {"step": 1})
+        job.log("half way")
+        with pytest.raises(SystemExit) as ended, running(snakemake(settings={"lr": 0.2})):
+            pytest.fail("two jobs at work")
+        assert job.checkpoint.load("a") == {"step": 1}
+    folder = "results/.resume/any,dataset=digits,k=1"
+    line = f"error: {folder}: found another job at work in it (process {os.getpid()} on "
+    assert ended.value.code.startswith(line)
+    lines = (tmp_path / "log").read_text().splitlines()
+    assert lines[-2] == ended.value.code
+    assert lines[-3].endswith(" half way")
+    assert lines[-1].endswith(" done")
+
+
+def test_a_job_says_that_the_one_before_it_was_killed(snakemake: Callable, tmp_path: Path) -> None:
+    from job import Job, running
+
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    folder = Job(snakemake()).checkpoints
+    folder.mkdir(parents=True)
+    owner = Owner(host(), ended.pid, 1, "", 0)
+    (folder / "owner.json").write_text(json.dumps(asdict(owner)))
+    (tmp_path / "log").write_text("of the job before")
+    with running(snakemake()):
+        pass
+    first = (tmp_path / "log").read_text().splitlines()[0]
+    assert first.endswith(f"{folder}: taken over, its job has ended ({owner})")
+    assert not folder.exists()
+
+
+def test_a_job_s_folder_lies_in_no_other_s(snakemake: Callable) -> None:
+    from job import Job
+
+    folders = [
+        Job(snakemake(wildcards={"dataset": "digits", "name": name})).checkpoints
+        for name in ("", "/mine")
+    ]
+    assert folders[0].parent == folders[1].parent
 
 
 def test_a_file_that_a_job_cannot_read_is_one_line(snakemake: Callable) -> None:

@@ -261,7 +261,7 @@ def snakemake_job(folder: Path) -> SimpleNamespace:
         threads=torch.get_num_threads(),
         log=[folder / "log"],
         config={"device": "auto", "checkpoint_seconds": 1},
-        wildcards={},
+        wildcards={"name": folder.name},
         input=[],
         params=SimpleNamespace(settings={}),
     )

@@ -1,5 +1,6 @@
 """Training images that are decoded from their files: the same pixels as arrays have."""
 
+import multiprocessing
 import os
 from pathlib import Path
 
@@ -134,6 +135,28 @@ def test_only_so_much_is_decoded_as_is_asked_for(
     images, _ = RealImages(real.folder, woof).split("train")
     next(images.batches(torch.arange(50).split(10)))
     assert len(read) == 10
+
+
+def test_processes_that_decode_end_by_a_signal_of_their_parent_alone(
+    tmp_path: Path, woof: Path
+) -> None:
+    """A signal to all processes of a job must leave it those that it needs until it has saved."""
+    images, _ = prepared(woof, tmp_path / "files", stream=True).split("train")
+    parts = torch.arange(50).split(5)
+    batches = images.batches(parts)
+    found, workers = [next(batches)], multiprocessing.active_children()
+    assert len(workers) == 2
+    numbers = " ".join(str(worker.pid) for worker in workers)
+    for name in ("TERM", "INT"):
+        assert os.system(f"kill -{name} {numbers}") == 0
+    found += batches
+    assert torch.equal(torch.cat(found), images[torch.arange(50)])
+    endless = images.batches(torch.arange(50).repeat(40).split(5))
+    next(endless)
+    for worker in multiprocessing.active_children():
+        worker.terminate()
+        worker.join(20)
+        assert worker.exitcode == 0
 
 
 def test_networks_train_and_are_tested_on_files_as_on_arrays(tmp_path: Path, woof: Path) -> None:

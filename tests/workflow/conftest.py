@@ -12,6 +12,7 @@ from collections import Counter
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 import pytest
@@ -156,13 +157,15 @@ def finished(tmp_path_factory) -> Project:
     return Project(folder)
 
 
-def start(project: Project, *words: str) -> subprocess.Popen:
+def start(
+    project: Project, *words: str, stderr: int | TextIO = subprocess.DEVNULL
+) -> subprocess.Popen:
     """Call Snakemake as a user does, in processes that can be killed together."""
     return subprocess.Popen(
         project.command(*words),
         cwd=project.folder,
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stderr=stderr,
         start_new_session=True,
     )
 

@@ -1,6 +1,9 @@
-"""kill -9 at any moment: the finished result is that of an undisturbed run, byte for byte."""
+"""Killed or stopped at any moment: the result is that of an undisturbed run, byte for byte."""
 
+import json
+import os
 import shutil
+import signal
 import time
 
 import pytest
@@ -37,6 +40,65 @@ def test_killed_while_the_prior_is_trained(finished, fresh):
     kill(process)
     assert not (fresh.folder / "results/digits/prior").exists(), "nothing half-written"
     finish(fresh, PRIOR)
+    assert_same_bytes(fresh, finished, PRIOR)
+
+
+@pytest.mark.parametrize(
+    ("name", "status"), [("SIGTERM", 143), ("SIGINT", 130)], ids=["to the job", "Ctrl-C"]
+)
+def test_asked_to_stop_while_the_prior_is_trained(finished, fresh, name, status):
+    """SIGTERM to the job alone, as from Slurm, or SIGINT to all, as from a terminal.
+
+    No checkpoint would be due for an hour.
+    """
+    with open(fresh.folder / "printed", "w") as printed:
+        rare = ("--config", "checkpoint_seconds=3600", "--", PRIOR)
+        process = start(fresh, *rare, stderr=printed)
+        log = fresh.folder / "results/logs/train_prior/digits.log"
+        while not log.exists() or "transformer: " not in log.read_text():
+            assert process.poll() is None
+            time.sleep(0.02)
+        resume = next((fresh.folder / "results/.resume").glob("train_prior,*"))
+        number, job = signal.Signals[name], json.loads((resume / "owner.json").read_text())
+        if number == signal.SIGTERM:
+            os.kill(job["process"], number)
+        else:
+            os.killpg(process.pid, number)
+        assert process.wait() == 1
+    kept = next(resume.glob("*/transformer.pt")).relative_to(fresh.folder)
+    line = f"stopped by {name}: saved {kept}"
+    assert log.read_text().splitlines()[-1] == line
+    text = (fresh.folder / "printed").read_text()
+    assert f"train_prior: {line}\n" in text
+    assert f"returned non-zero exit status {status}" in text
+    assert not (fresh.folder / "results/digits/prior").exists(), "nothing half-written"
+    assert sorted(path.name for path in (fresh.folder / kept).parent.iterdir()) == [
+        "autoencoder.pt",
+        "transformer.pt",
+    ]
+    fresh.make("--config", "checkpoint_seconds=3600", "--", PRIOR)
+    first = next(line for line in log.read_text().splitlines() if "transformer: " in line)
+    assert "| 0/" not in first, "goes on from the steps that were kept"
+    assert_same_bytes(fresh, finished, PRIOR)
+
+
+def test_a_job_that_outlived_snakemake_is_not_disturbed(finished, fresh):
+    """A second job for the same result does not start; the first one goes on."""
+    process = start(fresh, "--", PRIOR)
+    wait_for(fresh, "results/.resume/train_prior,*/*/autoencoder.pt", process)
+    process.kill()
+    process.wait()
+    fresh.make("--unlock")
+    resume = next((fresh.folder / "results/.resume").glob("train_prior,*"))
+    job = json.loads((resume / "owner.json").read_text())["process"]
+    second = fresh.run("--", PRIOR)
+    assert second.returncode == 1
+    assert f"found another job at work in it (process {job} on " in second.stderr
+    os.kill(job, signal.SIGTERM)
+    while (resume / "owner.json").exists():
+        time.sleep(0.02)
+    assert list(resume.glob("*/autoencoder.pt")), "kept by the one that was refused"
+    fresh.make("--", PRIOR)
     assert_same_bytes(fresh, finished, PRIOR)
 
 

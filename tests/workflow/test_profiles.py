@@ -34,6 +34,20 @@ def test_slurm_knows_time_memory_and_cores_of_every_gpu_rule():
         assert set(profile["set-resources"][rule]) == {"runtime", "mem_mb"}
 
 
+def test_further_attempts_on_slurm_ask_for_more_within_bounds():
+    """Half as much memory again, up to twice as much; at most a day, which partitions grant."""
+    profile = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text())
+    for asked in (profile["default-resources"], *profile["set-resources"].values()):
+        found = [
+            [eval(str(asked[key]), {"attempt": attempt}) for attempt in range(1, 12)]
+            for key in ("runtime", "mem_mb")
+        ]
+        for (first, *more), largest in zip(found, (1440, 2 * found[1][0]), strict=True):
+            assert all(type(value) is int and first <= value <= largest for value in more)
+        assert found[1][:4] == [found[1][0] * half // 2 for half in (2, 3, 4, 4)]
+        assert found[0][1] == min(1440, 2 * found[0][0])
+
+
 def job(output: str, rule: str) -> str:
     """Return what a dry run says of the first job of a rule."""
     return re.search(rf"^(?:local)?rule {rule}:\n(?:    .*\n)+", output, re.M)[0]
