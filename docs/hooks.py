@@ -14,6 +14,9 @@ PAGES = {
     "CONTRIBUTING.md": "contributing.md",
     "CHANGELOG.md": "changes.md",
 }
+# Diagrams keep their size, and scroll, instead of shrinking until nobody can read them.
+DIAGRAM = "```mermaid\n"
+AT_ITS_SIZE = '%%{init: {"flowchart": {"useMaxWidth": false}}}%%\n'
 # Of the library: a page per package, with all modules in it.
 PACKAGES = sorted(path.parent.name for path in ROOT.glob("lgd_core/*/__init__.py"))
 
@@ -31,8 +34,8 @@ def on_files(files, config):
 
 
 def on_page_markdown(markdown, page, config, files):
-    """Return the text of a page with links that hold on the site."""
-    return relink(markdown, source_of(page.file.src_uri))
+    """Return the text of a page with links that hold on the site, and diagrams that scroll."""
+    return relink(markdown, source_of(page.file.src_uri)).replace(DIAGRAM, DIAGRAM + AT_ITS_SIZE)
 
 
 def source_of(page: str) -> str:
