@@ -91,7 +91,6 @@ def make_plan(folder: Path, found: Survey, size: int | None) -> Plan:
             f"--size: found {size}, expected a multiple of 4 from {SIDES[0]} to {SIDES[-1]}"
         )
     wnids = imagenet_wnids(folder, found.classes) if size in (None, DIT_SIZE) else []
-    fitting = min(SIZES, key=lambda side: abs(side - found.looks.short_sides[1]))
     counts = counts_to_train(found)
     validation = 0.1 if min(counts) >= MANY else 0.2
     kept = [count - round(validation * count) for count in counts]
@@ -99,12 +98,17 @@ def make_plan(folder: Path, found: Survey, size: int | None) -> Plan:
         folder=folder,
         found=found,
         wnids=wnids,
-        size=DIT_SIZE if wnids else size or fitting,
+        size=DIT_SIZE if wnids else size or fitting_size(found),
         channels=3 if wnids or found.looks.coloured else 1,
         validation=validation,
         training=sum(kept),
         smallest=min(kept),
     )
+
+
+def fitting_size(found: Survey) -> int:
+    """Return the size that is nearest to the median of the short sides."""
+    return min(SIZES, key=lambda side: abs(side - found.looks.short_sides[1]))
 
 
 def imagenet_wnids(folder: Path, classes: Sequence[str]) -> list[str]:
@@ -139,11 +143,11 @@ def counts_to_train(found: Survey) -> list[int]:
                 f"{found.parts.test}: found no images of class {name} that decode, expected at "
                 "least one, for testing"
             )
-    share = 0 if divided else test_share()
+    share = 0 if divided else share_for_testing()
     return [len(images) - round(share * len(images)) for images in found.train.values()]
 
 
-def test_share() -> float:
+def share_for_testing() -> float:
     """Return the share of images for testing where nobody has divided them."""
     return getattr(SourceConfig(kind=UNSPLIT), SHARE)
 
@@ -177,8 +181,8 @@ def _image(plan: Plan) -> Choice:
     colours = f"{looks.coloured} of {len(looks.sizes)} images looked at have colours."
     if plan.wnids:
         why, value = f"What DiT draws. {sides}", {"train_size": DIT_SEEN}
-    elif plan.size in SIZES:
-        why, value = f"{sides} The small stack is for sides of 8 to 64 pixels.", {}
+    elif plan.size == fitting_size(plan.found):
+        why, value = f"{sides} The small stack is for {SIZES[0]} to {SIZES[-1]} pixels.", {}
     else:
         why, value = f"{sides} The size was asked for.", {}
     return Choice(
@@ -200,7 +204,7 @@ def _source(plan: Plan) -> Choice:
         keys = [
             Choice("kind", UNSPLIT, "There is no folder of test images."),
             Choice("folder", str(parts.train)),
-            Choice(SHARE, test_share(), "Of every class; never trained or tuned on."),
+            Choice(SHARE, share_for_testing(), "Of every class; never trained or tuned on."),
         ]
     else:
         why = f"Tests on {parts.test.name}/, trains on train/."

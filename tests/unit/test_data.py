@@ -205,7 +205,7 @@ def test_an_unsplit_folder_has_all_classes_and_each_file_once(tmp_path: Path) ->
     kind = data_kind(asked.source)
     assert kind.list_left_out(asked.wanted, tmp_path / "train") == ["cat/notes.pdf"]
     (tmp_path / "train" / "bee").mkdir()
-    with pytest.raises(UserError, match=r"source.folder: .*extra: bee"):
+    with pytest.raises(UserError, match=r"source\.folder: .*extra: bee"):
         list_source(asked, "mine.yaml")
     shutil.rmtree(tmp_path / "train")
     with pytest.raises(MissingFolderError, match="expected a folder of class folders"):

@@ -1,6 +1,7 @@
 """A recipe is proposed from a folder of images, or one line says why not."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -260,6 +261,12 @@ def test_names_of_files_stay_within_their_comment() -> None:
     recipe, _ = propose(root)
     assert recipe["classes"] == NAMES
     assert recipe["source"]["skip_broken"] is True
+
+
+def test_names_that_are_no_text_are_one_line() -> None:
+    root = tree(Path("mine"), count=6)
+    (root / "no").rename(os.fsdecode(b"mine/n\xff"))
+    assert "mine" in refusal(root)
 
 
 def test_a_recipe_is_never_replaced(mixed: Path) -> None:
