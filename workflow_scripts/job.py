@@ -279,7 +279,7 @@ def running(snakemake: object) -> Iterator[Job]:
                 contextlib.redirect_stderr(stream),
                 contextlib.redirect_stdout(stream),
             ):
-                taken = job.held.enter_context(owning(job.checkpoints, job.log))
+                taken = job.held.enter_context(owning(job.checkpoints, partial(note, job)))
                 stream.truncate(0)
                 if taken:
                     job.log(taken)

@@ -83,18 +83,20 @@ def test_asked_to_stop_while_the_prior_is_trained(finished, fresh, name, status)
 
 
 def test_a_job_that_outlived_snakemake_is_not_disturbed(finished, fresh):
-    """A second job for the same result does not start; the first one goes on."""
+    """A second job for the same result does not start, and deletes nothing of the first one's."""
     process = start(fresh, "--", PRIOR)
     wait_for(fresh, "results/.resume/train_prior,*/*/autoencoder.pt", process)
+    resume = next((fresh.folder / "results/.resume").glob("train_prior,*"))
+    job = json.loads((resume / "owner.json").read_text())["process"]
+    os.kill(job, signal.SIGSTOP)  # or it would be done too soon
     process.kill()
     process.wait()
     fresh.make("--unlock")
-    resume = next((fresh.folder / "results/.resume").glob("train_prior,*"))
-    job = json.loads((resume / "owner.json").read_text())["process"]
     second = fresh.run("--", PRIOR)
     assert second.returncode == 1
     assert f"found another job at work in it (process {job} on " in second.stderr
     os.kill(job, signal.SIGTERM)
+    os.kill(job, signal.SIGCONT)
     while (resume / "owner.json").exists():
         time.sleep(0.02)
     assert list(resume.glob("*/autoencoder.pt")), "kept by the one that was refused"
