@@ -2,6 +2,7 @@
 
 import dataclasses
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -30,6 +31,13 @@ from lgd_core.distill.influence import Influence
 from lgd_core.distill.selection import Scorer
 from lgd_core.networks.classifiers import Preprocess, build_network
 from lgd_core.networks.training import Images
+
+
+def pytest_configure() -> None:
+    """Hear Ctrl-C as from a terminal: what is started in the background ignores it."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 CLASSES = 3
 SIZE = 16

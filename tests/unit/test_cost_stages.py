@@ -127,12 +127,8 @@ def test_images_and_passes_of_a_method() -> None:
     drawn = stages["sample_candidates", "lgd"].drawn
     assert (drawn["increments"], drawn["classes"]) == ([1, 2], 5)
     assert CompleteMethod.model_validate(drawn["recipe"]) == RECIPES["lgd"]
-    left_out = {
-        "description",
-        "extends",
-        "learner",
-        "guidance",
-    }  # the last, as it is at its default
+    # The last three, as they are at their defaults.
+    left_out = {"description", "extends", "learner", "guidance", "select", "weights"}
     assert drawn["recipe"].keys() == CompleteMethod.model_fields.keys() - left_out
 
 

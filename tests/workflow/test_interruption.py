@@ -44,7 +44,11 @@ def test_killed_while_the_prior_is_trained(finished, fresh):
 
 
 @pytest.mark.parametrize(
-    ("name", "status"), [("SIGTERM", 143), ("SIGINT", 130)], ids=["to the job", "Ctrl-C"]
+    ("name", "status"),
+    [
+        pytest.param("SIGTERM", 143, id="to the job"),
+        pytest.param("SIGINT", 130, id="Ctrl-C", marks=pytest.mark.slow),
+    ],
 )
 def test_asked_to_stop_while_the_prior_is_trained(finished, fresh, name, status):
     """SIGTERM to the job alone, as from Slurm, or SIGINT to all, as from a terminal.

@@ -114,7 +114,7 @@ def test_many_classes_are_shown_some_at_a_time(browser, copied):
     before = page.stat().st_size, grid.read_bytes()
     words = ("--config", "plots={classes: 4}", "--", PAGES[1], TARGETS[3])
     output = copied.make(*words)
-    assert set(re.findall(r"^(?:local)?rule (\w+):", output, re.M)) == {"gallery", "samples"}
+    assert set(re.findall(r"^[\d:]+ \[\d+/2\] (\w+) ", output, re.M)) == {"gallery", "samples"}
     assert page.stat().st_size < before[0] / 4
     assert grid.read_bytes() != before[1]
     browser.open(page, "document.documentElement?.dataset.group === '0'")
