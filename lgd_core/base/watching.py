@@ -64,7 +64,8 @@ class Progress:
 
     def start(self, number: int, rule: str, wildcards: Mapping[str, Any], logs: list[str]) -> None:
         """Note that a job has begun; one that is tried again begins anew."""
-        words = " ".join(str(value) for value in wildcards.values() if str(value))
+        said = {name: str(value) for name, value in wildcards.items() if str(value)}
+        words = " ".join(f"{n}={v}" if v.isdecimal() else v for n, v in said.items())
         log = Path(logs[0]) if logs else None
         self.running[number] = Job(rule, words, log, self.clock())
 

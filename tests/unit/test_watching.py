@@ -103,7 +103,7 @@ def test_a_line_per_finished_job_and_all_other_messages(
     handler.handle(record("1 of 7 steps (14%) done", event="progress"))
     first, second = plain.stream.getvalue().splitlines()
     assert first == "Building DAG of jobs..."
-    assert second[8:] == " [1/7] draw lgd 0, 1 min 5 s"
+    assert second[8:] == " [1/7] draw lgd seed=0, 1 min 5 s"
 
 
 def test_a_failure_has_snakemake_s_own_record(
