@@ -150,6 +150,17 @@ def noise_change(step: DenoisingStep, shift: Tensor) -> Tensor:
     return -shift * ((1 - step.beta) * (1 - step.alpha_bar)).sqrt() / step.beta
 
 
+def downhill(step: DenoisingStep, gradient: Tensor, strength: float, norm: str) -> Tensor:
+    """Return the change of the noise (B, c, h, w) that lowers a cost with this gradient.
+
+    ``raw`` moves the mean of the next latent by minus strength x gradient; ``relative`` makes the
+    strength a share of the noise norm, see rho.
+    """
+    if norm == "raw":
+        return noise_change(step, -strength * gradient)
+    return strength * rho(step, gradient, norm) * gradient
+
+
 def nearest_similarity(latents: Tensor, memory: Tensor) -> Tensor:
     """Return the greatest cosine similarity (B,) of latents (B, ...) to memory (B, M, ...)."""
     return F.cosine_similarity(latents.flatten(1)[:, None], memory.flatten(2), dim=2).amax(1)

@@ -132,6 +132,11 @@ def farthest_first(points: Tensor, first: int) -> Tensor:
     return torch.tensor(order)
 
 
+def cluster_masses(sizes: Tensor) -> Tensor:
+    """Return the share of a class's latents in each cluster, of sizes (classes, M)."""
+    return sizes.float() / sizes.sum(1, keepdim=True)
+
+
 def cluster_weights(sizes: Tensor, first: int, positions: int) -> Tensor:
     """Return the weights (classes, positions) of images by the clusters that they are guided to.
 

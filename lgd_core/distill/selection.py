@@ -181,10 +181,9 @@ def draw(
     Returns ``latents`` (classes, positions, kappa, c, h, w), uint8 ``images`` of the same leading
     shape, ``scores`` (classes, positions, kappa), NaN where nothing is measured, and what else the
     rule of selection measures of candidates and classes; with ``spec.weights`` also ``weights``
-    (classes, positions). Also returns the guidance trace: per
-    guidance and step index, the mean ratio of change to noise. Classes of a tuned prior are drawn
-    phase by phase, those that are guided as a whole as many at a time as a batch has. Saves a
-    checkpoint after every round.
+    (classes, positions). Also returns the guidance trace: per guidance and step index, the mean
+    ratio of change to noise. Classes of a tuned prior are drawn phase by phase, those that are
+    guided as a whole as many at a time as a batch has. Saves a checkpoint after every round.
     """
     drawn: list[dict[str, Tensor]] = []
     trace = GuidanceTrace()
@@ -264,6 +263,14 @@ def set_so_far(context: GuidanceContext, limit: int | None) -> Tensor | None:
         return None
     memory = torch.cat([*before, *chosen], dim=1)
     return memory if limit is None else memory[:, -limit:]
+
+
+def set_or_nothing(context: GuidanceContext, limit: int | None) -> Tensor:
+    """Return set_so_far; without any images latents (classes of the shard, 0, c, h, w)."""
+    memory = set_so_far(context, limit)
+    if memory is None:
+        memory = torch.empty(len(context.spec.classes), 0, *context.prior.latent_shape)
+    return memory
 
 
 def score_guidance(

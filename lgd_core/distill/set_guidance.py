@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lgd_core.diffusion.guidance import DenoisingStep, noise_change, rho
+from lgd_core.diffusion.guidance import DenoisingStep, downhill, noise_change
 
 
 def crowding(latents: Tensor, memory: Tensor, ridge: float) -> Tensor:
@@ -30,11 +30,10 @@ class SetGuidance:
 
     A batch has whole classes, ordered by class, position and candidate; the images of one class
     with one candidate's index are a set. ``memory`` is (classes of the shard, M, c, h, w), with
-    ``rows`` the row of every label in it; ``means`` (classes, c, h, w). ``raw`` moves the mean of
-    the next latent by strength x gradient of crowding at x0; ``relative`` makes the strength a
-    share of the noise norm, see guidance.rho. ``pull`` is the share of the way to
-    sqrt(alpha_bar) x mean that the mean of a set goes with every step: the authors' strength of
-    that part times 2 / N.
+    ``rows`` the row of every label in it; ``means`` (classes, c, h, w). ``strength`` and ``norm``
+    are those of guidance.downhill, for the gradient of crowding at x0. ``pull`` is the share of the
+    way to sqrt(alpha_bar) x mean that the mean of a set goes with every step: the authors' strength
+    of that part times 2 / N.
     """
 
     memory: Tensor
@@ -49,14 +48,10 @@ class SetGuidance:
     def __call__(self, step: DenoisingStep) -> Tensor:
         labels = self._sets(step, step.labels)[:, 0]
         apart = self._apart(self._sets(step, step.x0.detach()), self.memory[self.rows[labels]])
-        gradient = self._batch(step, apart)
-        if self.norm == "raw":
-            change = noise_change(step, -self.strength * gradient)
-        else:
-            change = self.strength * rho(step, gradient, self.norm) * gradient
+        change = downhill(step, self._batch(apart), self.strength, self.norm)
         mean = self._sets(step, step.x_t.detach()).mean(1)
         off = mean - step.alpha_bar.sqrt() * self.means[labels]
-        shift = -self.pull * self._batch(step, off[:, None].expand_as(apart))
+        shift = -self.pull * self._batch(off[:, None].expand_as(apart))
         return change + noise_change(step, shift)
 
     def _apart(self, latents: Tensor, memory: Tensor) -> Tensor:
@@ -70,7 +65,7 @@ class SetGuidance:
         split = torch.unflatten(values, 0, (classes, -1, self.candidates))
         return split.transpose(1, 2).flatten(0, 1)
 
-    def _batch(self, step: DenoisingStep, values: Tensor) -> Tensor:
+    def _batch(self, values: Tensor) -> Tensor:
         """Return values (sets, images of a set, ...) in the order of the batch, (B, ...)."""
         split = torch.unflatten(values, 0, (-1, self.candidates))
         return split.transpose(1, 2).flatten(0, 2)

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lgd_core.diffusion.guidance import DenoisingStep, noise_change, rho
+from lgd_core.diffusion.guidance import DenoisingStep, downhill
 
 # Of the entropic plan, and rounds of scaling rows and columns.
 TEMPERATURE, ROUNDS = 0.1, 5
@@ -51,8 +51,7 @@ class TransportGuidance:
     ``memory`` is (classes of the shard, M, c, h, w), empty at first, with ``rows`` the row of every
     label in it; ``centres`` (classes, K, c, h, w) and ``masses`` (classes, K). ``raw`` moves the
     mean of the next latent by strength x gradient, as in the paper, where the gradient fades with
-    the number of images; ``relative`` makes the strength a share of the noise norm, see
-    guidance.rho.
+    the number of images; ``relative`` as in guidance.downhill.
     """
 
     memory: Tensor
@@ -73,6 +72,4 @@ class TransportGuidance:
             self.unrolled,
         )
         gradient = torch.autograd.grad(cost.sum(), step.x_t, retain_graph=True)[0]
-        if self.norm == "raw":
-            return noise_change(step, -self.strength * gradient)
-        return self.strength * rho(step, gradient, self.norm) * gradient
+        return downhill(step, gradient, self.strength, self.norm)

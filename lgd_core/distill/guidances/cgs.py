@@ -46,18 +46,15 @@ class SetConfig(GuidanceConfig):
 
 def build(settings: SetConfig, context: "GuidanceContext") -> "Guidance":
     """Return the guidance of the images of whole classes, given those of earlier increments."""
-    from lgd_core.distill.selection import present, set_so_far
+    from lgd_core.distill.modes import cluster_masses
+    from lgd_core.distill.selection import present, set_or_nothing
     from lgd_core.distill.set_guidance import SetGuidance
 
     spec, device = context.spec, context.prior.device
     centres = present(context.artifacts.modes)
-    sizes = present(context.artifacts.mode_sizes).float()
-    shares = (sizes / sizes.sum(1, keepdim=True))[..., None, None, None]
-    memory = set_so_far(context, settings.memory)
-    if memory is None:
-        memory = centres.new_empty(len(spec.classes), 0, *centres.shape[2:])
+    shares = cluster_masses(present(context.artifacts.mode_sizes))[..., None, None, None]
     return SetGuidance(
-        memory.to(device),
+        set_or_nothing(context, settings.memory).to(device),
         spec.memory_rows.to(device),
         (centres * shares).sum(1).to(device),
         spec.drawn_candidates,

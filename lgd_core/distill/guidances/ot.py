@@ -37,20 +37,16 @@ class TransportConfig(GuidanceConfig):
 
 def build(settings: TransportConfig, context: "GuidanceContext") -> "Guidance":
     """Return the guidance of the next images, given those so far."""
-    from lgd_core.distill.selection import present, set_so_far
+    from lgd_core.distill.modes import cluster_masses
+    from lgd_core.distill.selection import present, set_or_nothing
     from lgd_core.distill.transport import TransportGuidance
 
     spec, device = context.spec, context.prior.device
-    centres = present(context.artifacts.modes)
-    sizes = present(context.artifacts.mode_sizes).float()
-    memory = set_so_far(context, None)
-    if memory is None:
-        memory = centres.new_empty(len(spec.classes), 0, *centres.shape[2:])
     return TransportGuidance(
-        memory.to(device),
+        set_or_nothing(context, None).to(device),
         spec.memory_rows.to(device),
-        centres.to(device),
-        (sizes / sizes.sum(1, keepdim=True)).to(device),
+        present(context.artifacts.modes).to(device),
+        cluster_masses(present(context.artifacts.mode_sizes)).to(device),
         settings.strength,
         settings.norm,
         settings.plan == "unrolled",
