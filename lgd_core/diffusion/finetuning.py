@@ -76,7 +76,6 @@ def tune_prior(
         predicted, loss = denoising_loss(prior, x0, told, alphas, rng)
         seen = places.to(prior.device)
         loss = loss + minimax_loss(predicted, seen, real, drawn, recipe)
-        loss = loss + recipe.sparsity * predicted.abs().mean()
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()

@@ -72,11 +72,12 @@ def minimax_loss(
 ) -> Tensor:
     """Return the two criteria, weighted by the recipe, averaged over the classes of a batch.
 
-    ``latents`` (B, ...) are predicted clean latents, ``labels`` (B,) their classes.
+    ``latents`` (B, ...) are predicted clean latents, ``labels`` (B,) their classes. Added is the
+    recipe's sparsity times their mean absolute value, the criterion of RSM (CVPR 2026).
     """
     loss = recipe.representativeness * representativeness(latents, labels, real)
     loss = loss + recipe.diversity * repetition(latents, labels, drawn)
-    return loss.sum() / len(labels.unique())
+    return loss.sum() / len(labels.unique()) + recipe.sparsity * latents.abs().mean()
 
 
 def _per_class(

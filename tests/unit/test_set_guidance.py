@@ -127,8 +127,17 @@ def test_the_mean_of_a_set_goes_its_share_of_the_way():
         off = step.x_t[rows].detach().mean(0) - step.alpha_bar.sqrt() * MEANS[label]
         for row in rows:
             torch.testing.assert_close(change[row], noise_change(step, -0.25 * off))
-    stated = 2 * 3 / len(rows_of(0, 0))
-    assert stated == 3.0, "the authors' strength times 2 / N"
+
+
+def test_pull_is_the_authors_strength_times_2_over_n():
+    """Their shift is -strength times the gradient of |mean z - sqrt(alpha_bar) mu|^2."""
+    step, rows = step_at(X), rows_of(1, 1)
+    latents = step.x_t[rows].detach().requires_grad_(True)
+    cost = (latents.mean(0) - step.alpha_bar.sqrt() * MEANS[1]).square().sum()
+    (gradient,) = torch.autograd.grad(cost, latents)
+    authors = 0.3
+    found = guidance(strength=0.0, pull=authors * 2 / len(rows))(step)[rows]
+    torch.testing.assert_close(found, noise_change(step, -authors * gradient))
 
 
 def spec(**changes) -> IncrementSpec:
