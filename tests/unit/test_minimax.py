@@ -319,3 +319,17 @@ def test_phases_draw_apart(tuning: Callable) -> None:
     first, second = (tuning(phase=PhaseClasses(n, [0, 1, 2], [2, 0, 1]))[0] for n in (0, 1))
     name = "proj_out_2.bias"
     assert not torch.equal(state(first)[name], state(second)[name])
+
+
+def test_sparsity_adds_the_mean_absolute_value_of_the_latents() -> None:
+    """With the weights of both criteria at 0 it is all that the tuning adds to the noise's loss."""
+    latents = torch.randn(6, 4, 2, 2, generator=torch.Generator().manual_seed(0))
+    latents.requires_grad_(True)
+    labels, memory = torch.tensor([0, 0, 1, 1, 2, 2]), Memory(3, 4, 16)
+    keys = {"representativeness": 0.0, "diversity": 0.0}
+    loss = minimax_loss(latents, labels, memory, memory, FinetuneConfig(**keys, sparsity=0.5))
+    assert loss.item() == pytest.approx(0.5 * latents.abs().mean().item())
+    (gradient,) = torch.autograd.grad(loss, latents)
+    torch.testing.assert_close(gradient, 0.5 * latents.sign() / latents.numel())
+    plain = minimax_loss(latents, labels, memory, memory, FinetuneConfig(**keys))
+    assert plain.item() == 0
