@@ -12,6 +12,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from lgd_core.base.attempts import leave_error, require_hope
 from lgd_core.base.digests import fingerprint
 from lgd_core.base.errors import UserError
 from lgd_core.base.files import read_json
@@ -263,6 +264,8 @@ def note_left_out(job: Job, summary: dict[str, dict]) -> None:
 def running(snakemake: object) -> Iterator[Job]:
     """Run a script's body as a job; a UserError ends it with one line and status 1.
 
+    Further attempts of the same call of Snakemake then end with that line too.
+
     SIGTERM and SIGINT end it with one line and status 143 or 130: at the next checkpoint, or at
     once if it has none. It does not start while another job uses its folder of checkpoints.
     """
@@ -280,6 +283,7 @@ def running(snakemake: object) -> Iterator[Job]:
                 contextlib.redirect_stdout(stream),
             ):
                 taken = job.held.enter_context(owning(job.checkpoints, partial(note, job)))
+                require_hope(job.checkpoints)
                 stream.truncate(0)
                 if taken:
                     job.log(taken)
@@ -293,6 +297,7 @@ def running(snakemake: object) -> Iterator[Job]:
                 print(f"{snakemake.rule}: {stopped}", file=sys.stderr)
             sys.exit(stopped.status)
         except UserError as error:
+            leave_error(job.checkpoints, error)
             print(f"error: {error}", file=stream)
             sys.exit(1 if os.environ.get(WATCHED) else f"error: {error}")
         except OSError as error:

@@ -71,6 +71,25 @@ def test_slurm_asks_for_time_memory_and_a_card(fresh):
     assert "gpu" not in job(output, "prepare_dataset")
 
 
+def test_slurm_makes_an_increment_in_two_jobs(fresh):
+    """Candidates, then their selection, PNG and learner; each increment has a group of its own."""
+    pytest.importorskip(
+        "snakemake_executor_plugin_slurm", reason="needs snakemake-executor-plugin-slurm"
+    )
+    made = [f"results/digits/lgd/s0/k2/{name}" for name in ("distilled", "learner.safetensors")]
+    output = fresh.make("-n", "--profile", "profiles/slurm", "--", *made)
+    groups = {
+        group: re.findall(r"output: results/digits/lgd/s0/k\d/(\w+)", text)
+        for group, text in re.findall(r"Group job (\S+) .*\n((?:\n|    .*\n)+)", output)
+    }
+    assert groups == {
+        "increment_digits_lgd_s0_k0": ["learner"],
+        "increment_digits_lgd_s0_k1": ["increment", "learner"],
+        "increment_digits_lgd_s0_k2": ["distilled", "increment", "learner"],
+    }
+    assert output.count("\nrule sample_candidates:") == 2
+
+
 def test_absence_of_a_gpu_is_said_once_and_only_when_jobs_run(fresh, tmp_path):
     (tmp_path / "nvidia-smi").write_text("#!/bin/sh\nexit 9\n")
     (tmp_path / "nvidia-smi").chmod(0o755)
