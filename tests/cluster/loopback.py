@@ -231,7 +231,7 @@ class Slurm:
 
     def jobs(self, project: Path) -> list[dict[str, str]]:
         """Return all jobs of a project so far, in the order of their submission."""
-        text = self.ask("squeue", "--all", "--states=all", "--noheader", "--format=%A|%Z")
+        text = self.ask("squeue", "--array", "--states=all", "--noheader", "--format=%A|%Z")
         lines = [line.split("|") for line in text.splitlines()]
         return [self.job(n) for n in sorted({int(n) for n, f in lines if f == str(project)})]
 

@@ -8,6 +8,7 @@ from conftest import LEARNER, TABLE, assert_same_bytes, states
 
 pytestmark = pytest.mark.cluster
 
+PROFILE = "profiles/slurm/config.yaml"
 EVALUATIONS = "results/digits/lgd/s0/k1/evaluate"
 
 
@@ -36,11 +37,27 @@ def rule_of(job: dict[str, str]) -> str:
     return re.match(r"rule_(.*?)(_wildcards_.*)?$", job["Comment"])[1]
 
 
+def test_a_cluster_that_knows_gpus_as_gres_only(slurm, half, local):
+    """The alternative that the profile's comments give, with a group that needs a GPU in part."""
+    half.replace(PROFILE, "    gpu: 1\n", "    gpu: 0\n    gres: \"'gpu:1'\"\n")
+    half.make("--", LEARNER)
+    jobs = slurm.jobs(half.folder)
+    assert states(jobs) == ["COMPLETED", "COMPLETED"]
+    assert [job["TresPerNode"] for job in jobs] == ["gres:gpu:1"] * 2
+    assert not any("TresPerJob" in job for job in jobs)
+    assert_same_bytes(half, local, LEARNER)
+
+
 def test_jobs_of_a_rule_as_one_array(slurm, half, local):
     """Both students are tasks of one job; the first has the bytes of a local run."""
-    shutil.copytree(local.folder / "results", half.folder / "results", dirs_exist_ok=True)
+    shutil.rmtree(half.folder / "results")
+    shutil.copytree(local.folder / "results", half.folder / "results")
     shutil.rmtree(half.folder / EVALUATIONS)
-    targets = [f"{EVALUATIONS}/hard/ConvNet-3-w32/r{run}.json" for run in range(2)]
-    half.make("--config", "runs=2", "--slurm-array-jobs", "all", "--", *targets)
+    students = [f"{EVALUATIONS}/hard/ConvNet-3-w32/r{run}.json" for run in range(2)]
+    half.make("--config", "runs=2", "device=cpu", "--slurm-array-jobs", "all", "--", *students)
     jobs = slurm.jobs(half.folder)
-    print(jobs)
+    assert states(jobs) == ["COMPLETED"] * 2
+    assert len({job["ArrayJobId"] for job in jobs}) == 1
+    assert {job["ArrayTaskId"] for job in jobs} == {"1", "2"}
+    found, expected = half.digests(), local.digests()
+    assert found[students[0]] == expected[students[0]] != found[students[1]]

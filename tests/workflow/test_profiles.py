@@ -48,6 +48,20 @@ def test_further_attempts_on_slurm_ask_for_more_within_bounds():
         assert found[0][1] == min(1440, 2 * found[0][0])
 
 
+def test_a_group_on_slurm_asks_for_a_day_at_most():
+    """Its rules' times are added up: PNG and learner follow the selection."""
+    profile = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text())
+    grouped = {entry.split("=")[0] for entry in profile["groups"]}
+    assert grouped == {"select_increment", "merge_increment", "train_learner"}
+    for attempt in range(1, 12):
+        asked = {
+            rule: eval(profile["set-resources"][rule]["runtime"], {"attempt": attempt})
+            for rule in grouped
+        }
+        first = asked.pop("select_increment")
+        assert first + max(asked.values()) <= 1440
+
+
 def job(output: str, rule: str) -> str:
     """Return what a dry run says of the first job of a rule."""
     return re.search(rf"^(?:local)?rule {rule}:\n(?:    .*\n)+", output, re.M)[0]
