@@ -50,7 +50,7 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 
 def edit_profile(folder: Path) -> None:
-    """Edit a copy of profiles/slurm as its comments say, for a cluster without accounts.
+    """Edit a copy of profiles/slurm as its comments say.
 
     Its nodes have no CUDA: jobs compute on the CPU, and ask for a GPU as those that need one.
     """
@@ -60,7 +60,6 @@ def edit_profile(folder: Path) -> None:
     path = folder / "profiles" / "slurm" / "config.yaml"
     text = path.read_text()
     for pattern, new in (
-        (r"^# (slurm-status-command: squeue)$", r"\1"),
         (r"^  # slurm_partition: NAME$", f"  slurm_partition: {PARTITION}"),
         (r"^  - device=cuda$", "  - device=cpu"),
         (rf"^  ({on_gpu}):$", r"  \1:\n    gpu: 1"),
