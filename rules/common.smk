@@ -8,6 +8,7 @@ from lgd_core.base.attempts import name_call
 from lgd_core.base.errors import UserError
 from lgd_core.base.folders import check_writable
 from lgd_core.base.leases import has_gpu, why_no_gpu
+from lgd_core.base.owners import pass_restarts_on
 from lgd_core.base.watching import watch
 from lgd_core.config.arms import ARMS
 from lgd_core.config.catalogue import read_run
@@ -62,6 +63,7 @@ INCREMENTS_FIRST = 1
 FETCHING_FIRST = 2
 
 name_call()
+pass_restarts_on()
 
 
 def checked(function, *arguments):

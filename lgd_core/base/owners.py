@@ -19,6 +19,8 @@ from lgd_core.base.files import file_system_time
 from lgd_core.base.processes import UNKNOWN, host, started
 
 NAME = "owner.json"
+# How often Slurm has restarted a job: its own variable, and ours, which srun passes on as well.
+SLURM_RESTARTS, RESTARTS = "SLURM_RESTART_COUNT", "LGD_RESTARTS"
 RENEW_SECONDS = 20.0
 # An owner on another host that has not renewed its file for so long has ended.
 SILENT_SECONDS = 180.0
@@ -48,8 +50,17 @@ class Owner:
 def this_process() -> Owner:
     """Return the process that asks."""
     process, env = os.getpid(), os.environ
-    job, restarts = env.get("SLURM_JOB_ID", ""), int(env.get("SLURM_RESTART_COUNT") or 0)
+    job, restarts = env.get("SLURM_JOB_ID", ""), int(env.get(RESTARTS) or 0)
     return Owner(host(), process, started(process) or UNKNOWN, job, restarts)
+
+
+def pass_restarts_on() -> None:
+    """Tell jobs how often Slurm has restarted this one; called where Slurm itself says so.
+
+    The plugin for Slurm starts the processes of a job by srun, without most of Slurm's variables.
+    """
+    if SLURM_RESTARTS in os.environ:
+        os.environ[RESTARTS] = os.environ[SLURM_RESTARTS]
 
 
 @contextlib.contextmanager

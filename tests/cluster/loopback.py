@@ -121,6 +121,7 @@ class Slurm:
     keeper_port: int = field(default_factory=lambda: free_port())
     env: dict[str, str] = field(default_factory=dict[str, str])
     stack: ExitStack = field(default_factory=ExitStack)
+    nodes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def __enter__(self) -> "Slurm":
         with ExitStack() as stack:
@@ -171,9 +172,27 @@ class Slurm:
             self._keep_accounts()
         self._daemon("slurmctld", "-D")
         for node in NODES:
-            self._daemon("slurmd", "-D", "-N", node, host=node)
+            self._start_node(node)
         self.stack.callback(self.cancel_all)
+        self._wait_for_nodes()
+
+    def _start_node(self, node: str) -> None:
+        self.nodes[node] = self._daemon("slurmd", "-D", "-N", node, host=node)
+
+    def _wait_for_nodes(self) -> None:
         wait_until(lambda: self.states() == {"idle"}, f"idle nodes; logs are in {self.folder}")
+
+    def break_node(self, node: str) -> None:
+        """End all processes of a node as a loss of power would; Slurm is told at once."""
+        self.nodes[node].kill()
+        self.nodes[node].wait()
+        self.tell("scontrol", "update", f"NodeName={node}", "State=DOWN", "Reason=test")
+
+    def mend_node(self, node: str) -> None:
+        """Start a node again, and wait until both have nothing to do."""
+        self._start_node(node)
+        self.tell("scontrol", "update", f"NodeName={node}", "State=RESUME")
+        self._wait_for_nodes()
 
     def _keep_accounts(self) -> None:
         """Start a database in the folder, and the daemon that writes to it."""
@@ -191,7 +210,7 @@ class Slurm:
         self._daemon("slurmdbd", "-D")
         wait_until(lambda: self.ask("sacctmgr", "--noheader", "list", "qos"), "slurmdbd")
 
-    def _daemon(self, program: str, *words: str, host: str = "") -> None:
+    def _daemon(self, program: str, *words: str, host: str = "") -> subprocess.Popen[bytes]:
         """Start a program that ends with this process, maybe on a host of its own."""
         command = [find(program) or program, *words]
         if host:
@@ -209,6 +228,7 @@ class Slurm:
             )
         self.stack.callback(process.wait)
         self.stack.callback(process.send_signal, end)
+        return process
 
     def states(self) -> set[str]:
         """Return the states that nodes are in."""

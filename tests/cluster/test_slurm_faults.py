@@ -50,25 +50,23 @@ def test_cancelled(slurm, half, local, sampling):
     assert_same_bytes(half, local, CANDIDATES)
 
 
-def test_a_node_goes_down(slurm, half, local, sampling):
-    """Slurm puts the job back into its queue, and it goes on on the other node."""
-    with open(half.folder / "printed", "w") as printed:
-        process = start(half, "--", CANDIDATES, stderr=printed)
-        kept = sampling.wait_until_saved(3)
-        (job,) = slurm.jobs(half.folder)
-        node = job["NodeList"]
-        try:
-            slurm.tell("scontrol", "update", f"NodeName={node}", "State=DOWN", "Reason=test")
-            wait_until(lambda: slurm.job(job["JobId"])["JobState"] == "PENDING", "a requeue")
-            slurm.tell("scontrol", "update", f"JobId={job['JobId']}", "StartTime=now")
-            wait_until(lambda: slurm.job(job["JobId"])["JobState"] == "RUNNING", "a start")
-        finally:
-            slurm.tell("scontrol", "update", f"NodeName={node}", "State=RESUME")
-        ended(process, half)
-    assert kept <= sampling.began_at() < 10
+def test_a_node_fails(slurm, half, local, sampling):
+    """Slurm puts the job back into its queue; on the other node it goes on without a wait."""
+    process = start(half, "--", CANDIDATES)
+    kept = sampling.wait_until_saved(3)
     (job,) = slurm.jobs(half.folder)
-    assert (job["JobState"], job["Restarts"]) == ("COMPLETED", "1")
-    assert job["NodeList"] != node
+    slurm.break_node(job["NodeList"])
+    wait_until(lambda: slurm.job(job["JobId"])["JobState"] == "PENDING", "a requeue")
+    slurm.tell("scontrol", "update", f"JobId={job['JobId']}", "StartTime=now")
+    ended(process, half)
+    slurm.mend_node(job["NodeList"])
+    assert kept <= sampling.began_at() < 10
+    (again,) = slurm.jobs(half.folder)
+    assert (again["JobState"], again["Restarts"]) == ("COMPLETED", "1")
+    assert again["NodeList"] != job["NodeList"]
+    log = sampling.log.read_text()
+    assert f", Slurm job {job['JobId']})" in log.splitlines()[0], "taken over"
+    assert "waiting" not in log
     assert_same_bytes(half, local, CANDIDATES)
 
 

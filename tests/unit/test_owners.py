@@ -191,8 +191,13 @@ def test_clocks_that_are_an_hour_apart_change_nothing(
 def test_a_job_that_slurm_has_restarted_elsewhere_goes_on_at_once(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Slurm tells the batch script alone, in which Snakemake starts the job by srun."""
     monkeypatch.setenv("SLURM_JOB_ID", "55")
     monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
+    monkeypatch.setenv(owners.RESTARTS, "0")
+    owners.pass_restarts_on()
+    monkeypatch.delenv("SLURM_RESTART_COUNT")
+    owners.pass_restarts_on()
     owned(folder, replace(AFAR, slurm_job="55"))
     taken, lines = take(folder)
     assert "Slurm job 55" in taken
