@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 import torch
 from filelock import FileLock
-from loopback import PARTITION, Slurm, missing, wait_until
 from projects import Project, put_product
+
+from cluster.loopback import PARTITION, Slurm, missing, wait_until
 
 TABLE = "results/digits_ipc20/table.csv"
 K1 = "results/digits/lgd/s0/k1"

@@ -1,9 +1,10 @@
 """profiles/slurm on a Slurm that keeps accounts, with a database of its own."""
 
 import pytest
-from conftest import CANDIDATES, assert_same_bytes, ended, states
-from loopback import KEEPING_ACCOUNTS, PROGRAMS, Slurm, missing
 from projects import start
+
+from cluster.conftest import CANDIDATES, assert_same_bytes, ended, states
+from cluster.loopback import KEEPING_ACCOUNTS, PROGRAMS, Slurm, missing
 
 pytestmark = pytest.mark.cluster
 

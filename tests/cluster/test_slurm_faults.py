@@ -5,9 +5,10 @@ import re
 import signal
 
 import pytest
-from conftest import CANDIDATES, assert_same_bytes, ended, states
-from loopback import wait_until
 from projects import start
+
+from cluster.conftest import CANDIDATES, assert_same_bytes, ended, states
+from cluster.loopback import wait_until
 
 pytestmark = pytest.mark.cluster
 

@@ -1,8 +1,9 @@
 """profiles/slurm on a real Slurm: a table in spite of a requeue."""
 
-from conftest import LEARNER, TABLE, assert_same_bytes, ended, states
-from loopback import wait_until
 from projects import start
+
+from cluster.conftest import LEARNER, TABLE, assert_same_bytes, ended, states
+from cluster.loopback import wait_until
 
 
 def test_a_table_in_spite_of_a_requeue(slurm, half, local, sampling):

@@ -1,7 +1,8 @@
 """profiles/slurm on a real Slurm: time that is too short."""
 
-from conftest import CANDIDATES, assert_same_bytes, ended, states
 from projects import start
+
+from cluster.conftest import CANDIDATES, assert_same_bytes, ended, states
 
 
 def test_time_that_is_too_short(slurm, half, local, sampling):

@@ -4,7 +4,8 @@ import re
 import shutil
 
 import pytest
-from conftest import LEARNER, TABLE, assert_same_bytes, states
+
+from cluster.conftest import LEARNER, TABLE, assert_same_bytes, states
 
 pytestmark = pytest.mark.cluster
 
