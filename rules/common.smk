@@ -22,6 +22,7 @@ from lgd_core.config.stages import (
     learner_settings,
     phase_settings,
     real_training,
+    recipe_fingerprint,
     redundancy_settings,
     reference_settings,
     seed_settings,

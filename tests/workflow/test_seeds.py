@@ -11,8 +11,9 @@ from conftest import Project
 from lgd_core.base.files import write_json
 
 TABLE, PAGE = (f"results/digits_ipc20/table.{kind}" for kind in ("csv", "html"))
+STUDENTS = "results/digits_ipc20/students.csv"
 FAMILY = "results/digits/ablation/kappa.csv"
-GATHERING = ("table", "table_page", "ablation")
+GATHERING = ("table", "table_page", "ablation", "students")
 SEEDS = ("0", "1", "2")
 
 
@@ -30,7 +31,8 @@ def plant(folder: Path) -> pd.DataFrame:
             ]
             rows += [{"method": method, "seed": seed, **run} for run in runs]
             facts = {"method": method, "seed": seed, "k": "1", "student": "ConvNet-2-w16"}
-            facts |= {"protocol": "hard", "label_bytes": 0}
+            facts |= {"protocol": "hard", "label_bytes": 0, "dataset": "digits"}
+            facts |= {"hardware": "a processor", "versions": {"torch": "2.15.0"}}
             path = folder / f"results/digits/{method}/s{seed}/k1/evaluate/hard/ConvNet-2-w16"
             path.mkdir(parents=True)
             (folder / f"results/digits/{method}/s{seed}/k1/distilled").mkdir()
@@ -44,7 +46,7 @@ def test_tables_of_several_seeds_are_over_sets(fresh: Project) -> None:
     variants = {"kappa": {"ipc": [20], "values": [1, 3, 10], "learner": False, "redundancy": False}}
     options = json.dumps({"ablations": variants})
     run = ("--config", "seeds=[0,1,2]", f"overrides={options}", "students=[ConvNet-2-w16]")
-    fresh.make(*run, "--allowed-rules", *GATHERING, "--", TABLE, PAGE, FAMILY)
+    fresh.make(*run, "--allowed-rules", *GATHERING, "--", TABLE, PAGE, FAMILY, STUDENTS)
     means = raw.groupby(["method", "seed"])["top1"].mean().unstack("method")
     found = pd.read_csv(fresh.folder / TABLE).set_index("method")
     family = pd.read_csv(fresh.folder / FAMILY).set_index("method")
@@ -56,4 +58,11 @@ def test_tables_of_several_seeds_are_over_sets(fresh: Project) -> None:
             expected = [means[method].mean(), means[method].std(), apart.mean(), apart.sem()]
             numbers = row[["top1_mean", "top1_std", column, "diff_se"]].tolist()
             assert numbers == pytest.approx(expected, abs=0.006), method
+    listed = pd.read_csv(fresh.folder / STUDENTS)
+    keys = ["method", "seed", "run"]
+    planted = raw[raw["method"].isin(listed["method"])].astype({"seed": int}).sort_values(keys)
+    assert len(listed) == 18
+    accuracies = listed.sort_values(keys)["top1"].tolist()
+    assert accuracies == pytest.approx(planted["top1"].tolist(), abs=0.006)
+    assert listed.groupby("method")["recipe"].nunique().tolist() == [1, 1, 1]
     assert "over n sets, each the mean of its students" in (fresh.folder / PAGE).read_text()
