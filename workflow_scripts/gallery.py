@@ -23,7 +23,7 @@ with running(snakemake) as job:
     seen, sets, images = job.read("network", SeenImages), {}, []
     paths: dict[tuple[str, int], list[str]] = {}
     for path in snakemake.input.increments:
-        method, seed = Path(path).parts[2:4]
+        method, seed = Path(path).parts[-4:-2]
         paths.setdefault((method, int(seed[1:])), []).append(path)
     reference = load_network(snakemake.input.reference, job.device, seen.network_input)
     for key, files in paths.items():

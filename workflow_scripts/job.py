@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from lgd_core.base.digests import fingerprint
 from lgd_core.base.errors import UserError
 from lgd_core.base.files import read_json
+from lgd_core.base.folders import expand_path
 from lgd_core.base.image_files import LITTER_KIND
 from lgd_core.base.image_files import describe as describe_files
 from lgd_core.base.leases import lease, lease_folder
@@ -38,12 +39,14 @@ Model = TypeVar("Model", bound="Config")
 class Job:
     """A Snakemake job; ``settings`` are the parameters that its result depends on.
 
+    ``named`` is the name of its rule where that is not the one of its stage.
     At the end of the script ``held`` releases what the job holds, such as its GPU. ``origins`` has
     the prior and the networks that the job uses, for the stamp of its outputs. ``stop`` says
     whether a signal has asked the job to stop.
     """
 
     snakemake: object
+    named: str = ""
     held: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
     origins: dict = field(default_factory=dict)
     stop: StopRequest = field(default_factory=StopRequest)
@@ -51,6 +54,11 @@ class Job:
     @property
     def settings(self) -> dict[str, Any]:
         return self.snakemake.params.settings
+
+    @property
+    def name(self) -> str:
+        """The name of the rule here, whatever a workflow that imports the rule calls it."""
+        return self.named or self.settings["stage"]
 
     def read(self, key: str, model: type[Model]) -> Model:
         """Return the settings under a key as a model of lgd_core.config."""
@@ -81,12 +89,19 @@ class Job:
     def fingerprint(self) -> str:
         """Digest of what the result depends on: rule, wildcards, settings, inputs, threads."""
         facts = {
-            "rule": self.snakemake.rule,
+            "rule": self.name,
             "wildcards": dict(self.snakemake.wildcards.items()),
             "settings": self.settings,
             "threads": self.snakemake.threads,
         }
-        return fingerprint(facts, self.snakemake.input)
+        # The record of a model has the digest of its folder.
+        inputs = self.snakemake.input
+        known = {path for name in STORED for path in paths_of(inputs.get(name) or [])}
+        return fingerprint(facts, (path for path in inputs if path not in known))
+
+    def place_of(self, name: str) -> str:
+        """Return where a file or folder of results lies, which is elsewhere in object storage."""
+        return next((path for path in self.snakemake.input if path.endswith(f"/{name}")), name)
 
     @property
     def precision(self) -> dict:
@@ -108,7 +123,8 @@ class Job:
         # The name of a run may have a slash: the folder would lie in that of another job.
         known = self.snakemake.wildcards.items()
         wildcards = (f"{name}={value}".replace("/", "%") for name, value in known)
-        return Path("results/.resume") / ",".join([self.snakemake.rule, *wildcards])
+        folder = expand_path(self.snakemake.config["checkpoint_folder"], "checkpoint_folder")
+        return Path(folder) / ",".join([self.name, *wildcards])
 
     @cached_property
     def checkpoint(self) -> "Checkpoint":
@@ -168,6 +184,8 @@ class Job:
         }
 
 
+# Inputs that are folders of trained models, see stored_prior in rules/common/prior.smk.
+STORED = ("stored", "stored_decoder")
 # Keys of a prior's record about its origin.
 PRIOR_ORIGIN = ("recipe", "contents", "frequency_shift")
 # Keys of the record of a phase in which a prior was tuned.
@@ -193,12 +211,13 @@ def open_prior(job: Job):
 
     config = job.snakemake.config
     facts = read_json(job.snakemake.input.prior)
-    require_unchanged(facts["folders"], facts, job.snakemake.input.prior)
+    folders = {name: job.place_of(folder) for name, folder in facts["folders"].items()}
+    require_unchanged(folders, facts, job.snakemake.input.prior)
     job.origins["prior"] = {key: facts[key] for key in PRIOR_ORIGIN if key in facts}
     prior = load_prior(
-        facts["folders"]["pipeline"],
+        folders["pipeline"],
         job.device,
-        vae=facts["folders"].get("vae"),
+        vae=folders.get("vae"),
         frequency_shift=facts["frequency_shift"],
         max_batch=config["max_batch"],
         precision=config["precision"],
@@ -224,7 +243,7 @@ def open_small_decoder(job: Job):
 
     record = job.snakemake.input.small_decoder
     facts = read_json(record)
-    folder = facts["folder"]
+    folder = job.place_of(facts["folder"])
     require_unchanged({"small_decoder": folder}, facts, record)
     job.origins["prior"]["small_decoder"] = {key: facts[key] for key in ("recipe", "contents")}
     return load_small_decoder(folder, job.device, job.snakemake.config["precision"])
@@ -260,13 +279,14 @@ def note_left_out(job: Job, summary: dict[str, dict]) -> None:
 
 
 @contextlib.contextmanager
-def running(snakemake: object) -> Iterator[Job]:
+def running(snakemake: object, named: str = "") -> Iterator[Job]:
     """Run a script's body as a job; a UserError ends it with one line and status 1.
 
+    ``named`` is as in Job.
     SIGTERM and SIGINT end it with one line and status 143 or 130: at the next checkpoint, or at
     once if it has none. It does not start while another job uses its folder of checkpoints.
     """
-    job = Job(snakemake)
+    job = Job(snakemake, named)
     if torch := sys.modules.get("torch"):
         torch.set_num_threads(snakemake.threads)
     log = Path(snakemake.log[0])

@@ -196,6 +196,7 @@ def _write(path: str | Path, value: dict[str, Any]) -> None:
     path = Path(path)
     temporary = temporary_beside(path)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)  # none where results lie in object storage
         temporary.write_text(json.dumps(value))
         os.replace(temporary, path)
     except OSError as error:

@@ -9,7 +9,7 @@ def paper_tables(wildcards, names):
     """Return tables of the paper; none if its numbers are not comparable with the data set's."""
     if not compares_with_paper(source_of(wildcards)):
         return []
-    return [f"config/paper/{name}.csv" for name in names]
+    return [local(str(RECIPES.catalogue.table(name))) for name in names]
 
 
 def family_of(wildcards):

@@ -31,6 +31,7 @@ CONFIG = {
     "device": "cpu",
     "precision": "auto",
     "checkpoint_seconds": 0,
+    "checkpoint_folder": "results/.resume",
     "max_batch": 64,
     "compile": False,
     "gradient_checkpointing": False,
@@ -55,6 +56,7 @@ def snakemake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable:
     monkeypatch.syspath_prepend(SCRIPTS)
 
     def make(rule: str = "any", settings: dict | None = None, **parts: object) -> SimpleNamespace:
+        known = {"stage": rule} | (settings or {})
         defaults = {
             "wildcards": {"dataset": "digits", "k": "1"},
             "input": Files(),
@@ -62,10 +64,10 @@ def snakemake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable:
             "config": CONFIG | parts.pop("config", {}),
         }
         return SimpleNamespace(
-            rule=rule,
+            rule=f"their_{rule}",
             threads=1,
             log=[tmp_path / "log"],
-            params=SimpleNamespace(settings=settings or {}, source={"kind": "digits"}),
+            params=SimpleNamespace(settings=known, source={"kind": "digits"}),
             **defaults | parts,
         )
 
