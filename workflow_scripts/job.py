@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 from lgd_core.base.digests import fingerprint
 from lgd_core.base.errors import UserError
@@ -19,9 +19,11 @@ from lgd_core.base.folders import expand_path
 from lgd_core.base.image_files import LITTER_KIND
 from lgd_core.base.image_files import describe as describe_files
 from lgd_core.base.leases import lease, lease_folder
+from lgd_core.base.logs import open_log
 from lgd_core.base.owners import owning
 from lgd_core.base.provenance import COMPUTING_PACKAGES, processor, stamp, versions
 from lgd_core.base.stopping import Stopped, StopRequest
+from lgd_core.base.system_errors import remedy
 from lgd_core.base.watching import WATCHED
 
 # Importing PyTorch takes seconds, and jobs that only gather results or draw do not need it.
@@ -278,6 +280,14 @@ def note_left_out(job: Job, summary: dict[str, dict]) -> None:
         say(f"{job.snakemake.rule}: left out {text}")
 
 
+def _log_of(snakemake: object) -> TextIO:
+    try:
+        return open_log(Path(snakemake.log[0]))
+    except OSError as error:
+        place = f"{snakemake.log[0]}: cannot be written ({error.strerror})"
+        sys.exit(f"error: {place}; {remedy(error)}")
+
+
 @contextlib.contextmanager
 def running(snakemake: object, named: str = "") -> Iterator[Job]:
     """Run a script's body as a job; a UserError ends it with one line and status 1.
@@ -289,10 +299,8 @@ def running(snakemake: object, named: str = "") -> Iterator[Job]:
     job = Job(snakemake, named)
     if torch := sys.modules.get("torch"):
         torch.set_num_threads(snakemake.threads)
-    log = Path(snakemake.log[0])
-    log.parent.mkdir(parents=True, exist_ok=True)
     # Added to at first: it may be the log of a job that still runs.
-    with open(log, "a", buffering=1) as stream, job.held:
+    with _log_of(snakemake) as stream, job.held:
         try:
             with (
                 job.stop.heeded(),
@@ -317,9 +325,10 @@ def running(snakemake: object, named: str = "") -> Iterator[Job]:
             sys.exit(1 if os.environ.get(WATCHED) else f"error: {error}")
         except OSError as error:
             traceback.print_exc(file=stream)
-            if error.filename is None:
+            if error.errno is None:
                 raise
-            sys.exit(f"error: {error.filename}: {error.strerror or error}")
+            what = error.filename or snakemake.rule
+            sys.exit(f"error: {what}: {error.strerror or error}; {remedy(error)}")
         except Exception:
             traceback.print_exc(file=stream)
             raise

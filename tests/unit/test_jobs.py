@@ -183,7 +183,7 @@ def test_a_file_that_a_job_cannot_read_is_one_line(snakemake: Callable) -> None:
 
     with pytest.raises(SystemExit) as ended:
         body()
-    assert ended.value.code == "error: nowhere.txt: No such file or directory"
+    assert ended.value.code == "error: nowhere.txt: No such file or directory; run again"
 
 
 def test_a_stamp_says_device_and_precision(snakemake: Callable) -> None:
