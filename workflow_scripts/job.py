@@ -23,7 +23,7 @@ from lgd_core.base.logs import open_log
 from lgd_core.base.owners import owning
 from lgd_core.base.provenance import COMPUTING_PACKAGES, processor, stamp, versions
 from lgd_core.base.stopping import Stopped, StopRequest
-from lgd_core.base.system_errors import remedy
+from lgd_core.base.system_errors import remedy, system_error
 from lgd_core.base.watching import WATCHED
 
 # Importing PyTorch takes seconds, and jobs that only gather results or draw do not need it.
@@ -323,12 +323,10 @@ def running(snakemake: object, named: str = "") -> Iterator[Job]:
         except UserError as error:
             print(f"error: {error}", file=stream)
             sys.exit(1 if os.environ.get(WATCHED) else f"error: {error}")
-        except OSError as error:
+        except Exception as error:
             traceback.print_exc(file=stream)
-            if error.errno is None:
+            system = system_error(error)
+            if system is None:
                 raise
-            what = error.filename or snakemake.rule
-            sys.exit(f"error: {what}: {error.strerror or error}; {remedy(error)}")
-        except Exception:
-            traceback.print_exc(file=stream)
-            raise
+            what = system.filename or snakemake.rule
+            sys.exit(f"error: {what}: {system.strerror}; {remedy(system)}")

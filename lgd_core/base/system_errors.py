@@ -40,6 +40,8 @@ def remedy(error: OSError) -> str:
 
 def system_error(error: BaseException) -> OSError | None:
     """Return the numbered error of the operating system that another error passes on, or None."""
+    if isinstance(error, MemoryError):
+        return OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
     passed_on = [error, error.__cause__]
     if isinstance(error, RuntimeError):  # torch raises it while it handles the other
         passed_on.append(error.__context__)

@@ -8,7 +8,7 @@ from yaml.composer import Composer, ComposerError
 DEEPEST = 30
 # Values of a file, each alias counted as what it stands for, since nine lines of anchors can mean
 # billions. A list of ImageNet's classes has 8,000.
-MOST = 100_000
+MOST = 50_000
 # Numbers, words, lists and mappings. Dates and `=` are text, sets and bytes are refused.
 _PLAIN = {None, "null", "bool", "int", "float", "str", "seq", "map"}
 

@@ -249,3 +249,9 @@ def test_an_error_of_the_system_without_a_file_is_one_line(job: SimpleNamespace)
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     assert ending(job, body) == "error: any: Input/output error; run again"
+
+
+@pytest.mark.parametrize("more", [lambda: np.empty(2**50), lambda: torch.empty(2**50)])
+def test_too_little_memory_is_one_line(job: SimpleNamespace, more: Callable) -> None:
+    line = "error: any: Cannot allocate memory; run fewer jobs at once, then run again"
+    assert ending(job, more) == line
