@@ -4,7 +4,7 @@
 rule table:
     """Gather the accuracies of all methods and students, with the paper's if it has them."""
     input:
-        runs=student_runs,
+        runs=runs_of_table,
         reference="results/{dataset}/reference/metrics.json",
         # Not read, but a table should be made together with the sets as images.
         sets=ancient(over_methods("results/{dataset}/{method}/s{seed}/k{k}/distilled")),
@@ -14,8 +14,10 @@ rule table:
     output:
         table=reported(
             "results/{dataset}_ipc{ipc}{name}/table.csv",
-            "accuracy table",
+            "accuracy table, numbers",
             caption="table",
+            category="Accuracy",
+            subcategory="{dataset}, IPC {ipc}{name}",
         ),
         provenance="results/{dataset}_ipc{ipc}{name}/table.json",
     log:
@@ -37,7 +39,7 @@ rule table:
 rule students:
     """List the accuracy of every student, of which the table has the means."""
     input:
-        runs=student_runs,
+        runs=runs_of_table,
     output:
         table="results/{dataset}_ipc{ipc}{name}/students.csv",
     log:

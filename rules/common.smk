@@ -214,6 +214,15 @@ def students_of(wildcards):
     return checked(RECIPES.students, wildcards.dataset)
 
 
+# The evaluations of all students of a table.
+runs_of_table = over_methods(
+    "results/{dataset}/{method}/s{seed}/k{k}/evaluate/{protocol}/{student}/r{run}.json",
+    protocol=protocols_of,
+    student=students_of,
+    run=lambda wildcards: range(config["runs"]),
+)
+
+
 def compared(wildcards):
     """Return the methods that a table or figure compares, with their order and increments."""
     return {

@@ -39,12 +39,3 @@ def label_settings(version, wildcards, dataset):
         labels=protocol.labels,
         network=seen_images(checked(RECIPES.dataset, dataset)),
     )
-
-
-# The evaluations of all students of a target.
-student_runs = over_methods(
-    "results/{dataset}/{method}/s{seed}/k{k}/evaluate/{protocol}/{student}/r{run}.json",
-    protocol=protocols_of,
-    student=students_of,
-    run=lambda wildcards: range(config["runs"]),
-)

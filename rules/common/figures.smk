@@ -165,6 +165,14 @@ def zone_facts():
     return {key: config["analyses"][key] for key in keys}
 
 
+def descriptions_of(wildcards):
+    """Return a line about every method that the run compares."""
+    return {
+        method: checked(RECIPES.method, wildcards.dataset, method).description
+        for method in methods_of(wildcards)
+    }
+
+
 def gallery_inputs(wildcards):
     """Return all increments of a target, and all learners but the last."""
     inputs = {"increments": [], "learners": []}

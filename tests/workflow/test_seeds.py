@@ -6,15 +6,32 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from conftest import Project
 
+from lgd_core.analysis.tables import redundancy_table
+from lgd_core.base.csv_files import write_csv
 from lgd_core.base.files import write_json
+from lgd_core.data.distilled import write_folder
 
 TABLE, PAGE = (f"results/digits_ipc20/table.{kind}" for kind in ("csv", "html"))
 STUDENTS = "results/digits_ipc20/students.csv"
 FAMILY = "results/digits/ablation/kappa.csv"
 GATHERING = ("table", "table_page", "ablation", "students")
 SEEDS = ("0", "1", "2")
+REDUNDANCY = "results/digits_ipc20/redundancy.csv"
+# A set of one image, and what the record of a student says beside its accuracy.
+BLANK = {
+    "images": torch.zeros(1, 1, 8, 8, dtype=torch.uint8),
+    "labels": torch.zeros(1, dtype=torch.int64),
+    "positions": torch.zeros(1, dtype=torch.int64),
+    "scores": torch.full((1,), torch.nan),
+}
+TRAINED = {
+    "recipe": {"evaluation": {"epochs": 20, "steps": None}},
+    "hardware": "a processor",
+    "versions": {"torch": "2.15.0"},
+}
 
 
 def plant(folder: Path) -> pd.DataFrame:
@@ -35,9 +52,12 @@ def plant(folder: Path) -> pd.DataFrame:
             facts |= {"hardware": "a processor", "versions": {"torch": "2.15.0"}}
             path = folder / f"results/digits/{method}/s{seed}/k1/evaluate/hard/ConvNet-2-w16"
             path.mkdir(parents=True)
-            (folder / f"results/digits/{method}/s{seed}/k1/distilled").mkdir()
+            write_folder(path.parents[2] / "distilled", [BLANK], ["a"], {})
             for run in runs:
-                write_json(path / f"r{run['run']}.json", facts | run)
+                write_json(path / f"r{run['run']}.json", facts | TRAINED | run)
+    matrices = {method: [[[100.0, 60.0], [60.0, 100.0]]] for method in ("random", "dit", "lgd")}
+    (folder / REDUNDANCY).parent.mkdir(parents=True)
+    write_csv(redundancy_table(matrices), folder / REDUNDANCY)
     return pd.DataFrame(rows)
 
 
