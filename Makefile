@@ -28,7 +28,7 @@ NAME ?=
 SETS = results/*_ipc*$(NAME:%=/%)
 MADE = $(wildcard $(SETS)/*.csv $(SETS)/*.png $(SETS)/samples/*.png $(SETS)/*.html results/*/ablation/*.csv)
 
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow and not gpu"
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow and not gpu and not cluster"
 
 # A run of a minute or two, whose prior is trained as well.
 TINY := $(CURDIR)/tests/workflow/tiny.yaml
@@ -46,7 +46,7 @@ VERSION ?= Unreleased
 # glibc keeps freed memory for the next batch, as in jobs: rules/common.smk.
 MALLOC := MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=100000000000 MALLOC_TOP_PAD_=268435456
 
-.PHONY: help install demo comparison search pictures test lint unit tiny docs lock notes report mini prior bench \
+.PHONY: help install demo comparison search pictures test test-cluster lint unit tiny docs lock notes report mini prior bench \
 	bench-gpu
 
 help:  ## Show this list
@@ -88,8 +88,11 @@ lint: install  ## Check style, types and workflow
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/snakemake --lint
 
-test: install lint  ## Run linters and all tests but those marked slow or gpu
+test: install lint  ## Run linters and all tests but those marked slow, gpu or cluster
 	$(PYTEST)
+
+test-cluster: install  ## Run all tests on a Slurm that they start on this machine, as root
+	$(BIN)/python -m pytest -n 2 --dist loadfile tests/cluster
 
 unit: install  ## Run the unit tests alone
 	$(PYTEST) tests/unit

@@ -29,6 +29,7 @@ onstart:
     watch(
         [rule.name for rule in workflow.rules],
         [job.rule.name for job in workflow.dag.needrun_jobs()],
+        apart=workflow.non_local_exec,
     )
 
 

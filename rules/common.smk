@@ -5,6 +5,7 @@ import re
 import sys
 from pathlib import Path
 
+from lgd_core.base.attempts import name_call
 from lgd_core.base.errors import UserError
 from lgd_core.base.folders import check_writable
 from lgd_core.base.leases import has_gpu, why_no_gpu
@@ -80,6 +81,8 @@ INCREMENTS_FIRST = 1
 
 # Download first, so that missing data fail early.
 FETCHING_FIRST = 2
+
+name_call()
 
 
 def checked(function, *arguments):

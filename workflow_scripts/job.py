@@ -12,6 +12,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
+from lgd_core.base.attempts import leave_error, require_hope
 from lgd_core.base.digests import fingerprint
 from lgd_core.base.errors import UserError
 from lgd_core.base.files import read_json
@@ -292,7 +293,9 @@ def _log_of(snakemake: object) -> TextIO:
 def running(snakemake: object, named: str = "") -> Iterator[Job]:
     """Run a script's body as a job; a UserError ends it with one line and status 1.
 
-    ``named`` is as in Job.
+    Further attempts of the same call of Snakemake then end with that line too. ``named`` is as in
+    Job.
+
     SIGTERM and SIGINT end it with one line and status 143 or 130: at the next checkpoint, or at
     once if it has none. It does not start while another job uses its folder of checkpoints.
     """
@@ -308,6 +311,7 @@ def running(snakemake: object, named: str = "") -> Iterator[Job]:
                 contextlib.redirect_stdout(stream),
             ):
                 taken = job.held.enter_context(owning(job.checkpoints, partial(note, job)))
+                require_hope(job.checkpoints)
                 stream.truncate(0)
                 if taken:
                     job.log(taken)
@@ -321,6 +325,7 @@ def running(snakemake: object, named: str = "") -> Iterator[Job]:
                 print(f"{snakemake.rule}: {stopped}", file=sys.stderr)
             sys.exit(stopped.status)
         except UserError as error:
+            leave_error(job.checkpoints, error)
             print(f"error: {error}", file=stream)
             sys.exit(1 if os.environ.get(WATCHED) else f"error: {error}")
         except Exception as error:

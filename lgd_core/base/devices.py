@@ -4,7 +4,7 @@ from typing import Any, cast
 
 import torch
 
-from lgd_core.base.errors import UserError
+from lgd_core.base.errors import TransientError
 from lgd_core.base.provenance import processor
 
 # The first generation of GPUs with TensorFloat-32.
@@ -14,12 +14,12 @@ AMPERE = (8, 0)
 def resolve_device(name: str) -> torch.device:
     """Return the device called ``auto``, ``cpu`` or ``cuda[:n]``; ``auto`` prefers a GPU.
 
-    Raises UserError if a GPU is asked for by name and there is none.
+    Raises TransientError if a GPU is asked for by name and there is none.
     """
     if name == "auto":
         name = device_kind(name)
     if name.startswith("cuda") and not torch.cuda.is_available():
-        raise UserError(f"device: found '{name}', but this machine has no usable CUDA device")
+        raise TransientError(f"device: found '{name}', but this machine has no usable CUDA device")
     return torch.device(name)
 
 

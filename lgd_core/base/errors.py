@@ -20,5 +20,9 @@ class BrokenFileError(UserError):
     """A file that can be read, but whose contents cannot be used."""
 
 
-class MissingFolderError(UserError):
+class TransientError(UserError):
+    """Another attempt may succeed: on another host, or when another job has ended."""
+
+
+class MissingFolderError(TransientError):
     """The folder of images that a run needs does not exist, for example on an unmounted disk."""

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from lgd_core.base.errors import UserError
+from lgd_core.base.errors import TransientError
 
 
 class MicroBatches:
@@ -23,7 +23,7 @@ class MicroBatches:
     def map(self, work: str, function: Callable[..., Tensor], *batch: Tensor) -> Tensor:
         """Return ``function(*batch)``, called on chunks of the first axis and joined along it.
 
-        Raises UserError if a single sample does not fit.
+        Raises TransientError if a single sample does not fit.
         """
         parts: list[Tensor] = []
         start = 0
@@ -40,7 +40,7 @@ class MicroBatches:
 
     def _halve(self, work: str, tried: int) -> None:
         if tried == 1:
-            raise UserError(f"{work}: the GPU's memory is too small for a batch of 1 image")
+            raise TransientError(f"{work}: the GPU's memory is too small for a batch of 1 image")
         self.found[work] = tried // 2
         torch.cuda.empty_cache()
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Generator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from lgd_core.base.errors import UserError
+from lgd_core.base.errors import TransientError
 from lgd_core.base.files import file_system_time, naming
 from lgd_core.base.processes import UNKNOWN, host, started
 
@@ -57,7 +57,7 @@ def owning(folder: Path, log: Callable[[str], None]) -> Generator[str, None, Non
     """Own a folder until the block ends; yield a line about an owner that ended without leaving.
 
     The line is empty if there was none. Whether an owner on another host has ended may take
-    SILENT_SECONDS to know; the log says so. Raises UserError if the owner is a living process.
+    SILENT_SECONDS to know; the log says so. Raises TransientError if the owner is a living process.
     """
     path, own, left = folder / NAME, this_process(), threading.Event()
     taken = _take(path, own, log)
@@ -76,7 +76,7 @@ def _take(path: Path, own: Owner, log: Callable[[str], None]) -> str:
     while not _written(path, own):
         owner = _read(path)
         if _living(path, owner, own, log):
-            raise UserError(
+            raise TransientError(
                 f"{path.parent}: found another job at work in it ({owner or 'unknown'}), expected "
                 "none; wait until that job has ended or end it, then run again"
             )

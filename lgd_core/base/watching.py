@@ -24,21 +24,32 @@ PLAIN = "DefaultStreamHandler"
 # Of a log's end, what is read for its last line.
 TAIL_BYTES = 4096
 STAGES_SHOWN = 12
+# How lines of a log begin that say why a job failed.
+REASONS = ("error: ", "stopped by ")
 
 
 @dataclass
 class Job:
-    """A job that runs: its rule, its wildcards in words, its log, and when it began."""
+    """A job that runs: its rule, its wildcards in words, its log, and when it began.
+
+    ``log_changed`` is when the log had been changed by then, 0 if there was none.
+    """
 
     rule: str
     words: str
     log: Path | None
     began: float
+    log_changed: float = 0.0
 
     @property
     def title(self) -> str:
         """The rule and its wildcards."""
         return f"{self.rule} {self.words}".strip()
+
+    def reason(self) -> str:
+        """Return the line on why the job failed; nothing if it has not written to its log."""
+        wrote = _changed(self.log) != self.log_changed
+        return last_line(self.log, REASONS) if wrote else ""
 
 
 @dataclass
@@ -67,7 +78,7 @@ class Progress:
         said = {name: str(value) for name, value in wildcards.items() if str(value)}
         words = " ".join(f"{n}={v}" if v.isdecimal() else v for n, v in said.items())
         log = Path(logs[0]) if logs else None
-        self.running[number] = Job(rule, words, log, self.clock())
+        self.running[number] = Job(rule, words, log, self.clock(), _changed(log))
 
     def end(self, number: int, finished: bool) -> tuple[Job, float] | None:
         """Note that a job has ended; return it and its seconds, None for an unknown one."""
@@ -109,7 +120,14 @@ def words_of(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
-def last_line(log: Path | None, start: str = "") -> str:
+def _changed(log: Path | None) -> float:
+    try:
+        return 0.0 if log is None else log.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def last_line(log: Path | None, start: str | tuple[str, ...] = "") -> str:
     """Return the last line of a log that begins with ``start``; nothing without a log."""
     try:
         if log is None:
@@ -124,10 +142,16 @@ def last_line(log: Path | None, start: str = "") -> str:
 
 
 class Watch(logging.Handler):
-    """Shows a run in place of Snakemake's handler ``plain``, which formats all other messages."""
+    """Shows a run in place of Snakemake's handler ``plain``, which formats all other messages.
 
-    def __init__(self, plain: "logging.StreamHandler[Any]", progress: Progress) -> None:
+    ``apart``: jobs do not write to this terminal, so that it is told of what is in their logs.
+    """
+
+    def __init__(
+        self, plain: "logging.StreamHandler[Any]", progress: Progress, apart: bool = False
+    ) -> None:
         super().__init__()
+        self.apart = apart
         self.plain, self.progress = plain, progress
         self.filters = list(plain.filters)
         self.actions: dict[str, Callable[[Any], None]] = {
@@ -162,16 +186,17 @@ class Watch(logging.Handler):
         if ended is None:
             return
         job, took = ended
-        for line in notes_of(job.log):
-            self.say(line)
+        if self.apart:
+            for line in notes_of(job.log):
+                self.say(line)
         place = f"[{self.progress.done.total()}/{self.progress.total}]"
         self.tell(f"{time.strftime('%H:%M:%S')} {place} {job.title}, {words_of(took)}")
 
     def _failed(self, record: Any) -> None:
         ended = self.progress.end(record.jobid, finished=False)
         self.say(self.plain.format(record))
-        if ended and os.environ.get(WATCHED):
-            self.say(last_line(ended[0].log, "error: "))
+        if ended and self.apart:
+            self.say(ended[0].reason())
 
     def tell(self, line: str) -> None:
         """Write the line of a finished job."""
@@ -179,8 +204,8 @@ class Watch(logging.Handler):
 
 
 def notes_of(log: Path | None) -> Iterable[str]:
-    """Return the notes in a job's log that its terminal did not show, each a line."""
-    if log is None or not os.environ.get(WATCHED) or not log.is_file():
+    """Return the notes in a job's log, each a line."""
+    if log is None or not log.is_file():
         return []
     lines = log.read_text(errors="replace").splitlines()
     return [line[9:] for line in lines if line[9:].startswith("note: ")]
@@ -193,7 +218,7 @@ class LiveWatch(Watch):
         from rich.console import Console
         from rich.live import Live
 
-        super().__init__(plain, progress)
+        super().__init__(plain, progress, apart=True)
         self.finished: deque[str] = deque(maxlen=3)
         self.live: Live = Live(
             get_renderable=self.picture,
@@ -251,9 +276,10 @@ class LiveWatch(Watch):
         return f"{progress.done.total()} of {progress.total} jobs, {took}{more}"
 
 
-def watch(rules: Iterable[str], jobs: Iterable[str]) -> None:
+def watch(rules: Iterable[str], jobs: Iterable[str], apart: bool) -> None:
     """Show the run from now on; ``rules`` are names in their order, ``jobs`` one per job.
 
+    ``apart``: whether jobs run on other machines, where they do not write to this terminal.
     Does nothing where Snakemake shows its jobs in another way, by a logger plugin.
     """
     logger = logging.getLogger("snakemake.logging")
@@ -267,4 +293,4 @@ def watch(rules: Iterable[str], jobs: Iterable[str]) -> None:
     if terminal:
         os.environ[WATCHED] = "1"
     logger.removeHandler(plain)
-    logger.addHandler((LiveWatch if terminal else Watch)(plain, progress))
+    logger.addHandler(LiveWatch(plain, progress) if terminal else Watch(plain, progress, apart))

@@ -1,5 +1,6 @@
 """What scripts share: checkpoints that belong to one job and one way to compute, errors, stamps."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -145,6 +146,37 @@ def test_a_job_does_not_start_while_another_is_at_work_for_the_same_result(
     assert lines[-2] == ended.value.code
     assert lines[-3].endswith(" half way")
     assert lines[-1].endswith(" done")
+
+
+def test_further_attempts_of_a_call_end_with_the_user_s_error(
+    snakemake: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A crash is tried again, and so is everything in the next call, where all may be mended."""
+    from job import running
+
+    def attempt(error: Exception | None) -> bool:
+        """Whether the body has run."""
+        begun = False
+        with (
+            contextlib.suppress(SystemExit, ZeroDivisionError),
+            running(snakemake(settings={"lr": 0.1})) as job,
+        ):
+            begun = True
+            job.checkpoint.save("a", {"step": 1})
+            if error:
+                raise error
+        return begun
+
+    monkeypatch.setenv("LGD_CALL", "first")
+    assert attempt(ZeroDivisionError())
+    assert attempt(UserError("a.npy: found 3 rows, expected 4"))
+    assert not attempt(None)
+    line = "error: a.npy: found 3 rows, expected 4"
+    assert (tmp_path / "log").read_text().splitlines()[-2:] == [line, line]
+    assert list(Path("results/.resume").rglob("*.pt")), "checkpoints stay"
+    monkeypatch.setenv("LGD_CALL", "second")
+    assert attempt(None)
+    assert not list(Path("results/.resume").iterdir())
 
 
 def test_a_job_says_that_the_one_before_it_was_killed(snakemake: Callable, tmp_path: Path) -> None:

@@ -116,6 +116,36 @@ def test_a_failure_has_snakemake_s_own_record(
     assert not progress.running
 
 
+@pytest.mark.parametrize("apart", [True, False])
+@pytest.mark.parametrize("line", ["error: found 3, expected 4", "stopped by SIGTERM: saved a.pt"])
+def test_a_job_elsewhere_says_why_it_failed_and_what_is_to_note(
+    plain: logging.StreamHandler, progress: Progress, tmp_path: Path, apart: bool, line: str
+) -> None:
+    """A job beside the terminal has said it there."""
+    handler, log, noted = Watch(plain, progress, apart), tmp_path / "log", tmp_path / "noted"
+    handler.handle(started(1, "draw", log))
+    handler.handle(started(2, "table", noted))
+    log.write_text(f"12:00:00 draw: 1 threads\n{line}\n")
+    noted.write_text("12:00:00 note: left out 1 file\n")
+    handler.handle(record("Error in rule draw", event="job_error", jobid=1))
+    handler.handle(record("Finished", event="job_finished", job_id=2))
+    first, *others = plain.stream.getvalue().splitlines()
+    assert first == "Error in rule draw"
+    assert others[:-1] == ([line, "note: left out 1 file"] if apart else [])
+    assert " table, " in others[-1]
+
+
+def test_what_an_earlier_job_has_left_in_a_log_is_no_reason(
+    plain: logging.StreamHandler, progress: Progress, tmp_path: Path
+) -> None:
+    """Jobs of a group that failed before this one began have not opened their logs."""
+    handler, log = Watch(plain, progress, apart=True), tmp_path / "log"
+    log.write_text("error: of yesterday\n")
+    handler.handle(started(1, "draw", log))
+    handler.handle(record("Error in rule draw", event="job_error", jobid=1))
+    assert plain.stream.getvalue() == "Error in rule draw\n"
+
+
 def test_filters_of_snakemake_s_handler_hold(
     plain: logging.StreamHandler, progress: Progress
 ) -> None:
@@ -131,9 +161,7 @@ def test_a_terminal_shows_stages_running_jobs_and_the_time_left(
     progress: Progress,
     clock: Clock,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv(watching.WATCHED, "1")
     (tmp_path / "done.log").write_text("12:00:00 note: left out 1 file\n")
     (tmp_path / "log").write_text("candidates: 40% 4/10 S=0.52\n")
     handler = LiveWatch(plain, progress)
@@ -168,7 +196,7 @@ def test_stages_that_are_done_make_room(
 def test_another_way_to_show_jobs_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     logger = logging.getLogger("snakemake.logging")
     monkeypatch.setattr(logger, "handlers", [logging.NullHandler()])
-    watch(["draw"], ["draw"])
+    watch(["draw"], ["draw"], apart=False)
     assert [type(handler) for handler in logger.handlers] == [logging.NullHandler]
 
 
@@ -177,7 +205,8 @@ def test_it_takes_the_place_of_snakemake_s_handler(
 ) -> None:
     logger = logging.getLogger("snakemake.logging")
     monkeypatch.setattr(logger, "handlers", [plain])
-    watch(["draw", "rest", "table"], ["table", "draw", "draw"])
+    watch(["draw", "rest", "table"], ["table", "draw", "draw"], apart=True)
     (handler,) = logger.handlers
     assert type(handler) is Watch, "no terminal here"
+    assert handler.apart
     assert list(handler.progress.planned.items()) == [("draw", 2), ("table", 1)]

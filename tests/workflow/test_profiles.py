@@ -48,6 +48,20 @@ def test_further_attempts_on_slurm_ask_for_more_within_bounds():
         assert found[0][1] == min(1440, 2 * found[0][0])
 
 
+def test_a_group_on_slurm_asks_for_a_day_at_most():
+    """Its rules' times are added up: PNG and learner follow the selection."""
+    profile = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text())
+    grouped = {entry.split("=")[0] for entry in profile["groups"]}
+    assert grouped == {"select_increment", "merge_increment", "train_learner"}
+    for attempt in range(1, 12):
+        asked = {
+            rule: eval(profile["set-resources"][rule]["runtime"], {"attempt": attempt})
+            for rule in grouped
+        }
+        first = asked.pop("select_increment")
+        assert first + max(asked.values()) <= 1440
+
+
 def job(output: str, rule: str) -> str:
     """Return what a dry run says of the first job of a rule."""
     return re.search(rf"^(?:local)?rule {rule}:\n(?:    .*\n)+", output, re.M)[0]
@@ -69,6 +83,25 @@ def test_slurm_asks_for_time_memory_and_a_card(fresh):
     for fact in ("mem_mb=16000", "runtime=480", "gpu=1"):
         assert fact in job(output, "train_reference")
     assert "gpu" not in job(output, "prepare_dataset")
+
+
+def test_slurm_makes_an_increment_in_two_jobs(fresh):
+    """Candidates, then their selection, PNG and learner; each increment has a group of its own."""
+    pytest.importorskip(
+        "snakemake_executor_plugin_slurm", reason="needs snakemake-executor-plugin-slurm"
+    )
+    made = [f"results/digits/lgd/s0/k2/{name}" for name in ("distilled", "learner.safetensors")]
+    output = fresh.make("-n", "--profile", "profiles/slurm", "--", *made)
+    groups = {
+        group: re.findall(r"output: results/digits/lgd/s0/k\d/(\w+)", text)
+        for group, text in re.findall(r"Group job (\S+) .*\n((?:\n|    .*\n)+)", output)
+    }
+    assert groups == {
+        "increment_digits_lgd_s0_k0": ["learner"],
+        "increment_digits_lgd_s0_k1": ["increment", "learner"],
+        "increment_digits_lgd_s0_k2": ["distilled", "increment", "learner"],
+    }
+    assert output.count("\nrule sample_candidates:") == 2
 
 
 def test_absence_of_a_gpu_is_said_once_and_only_when_jobs_run(fresh, tmp_path):
