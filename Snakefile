@@ -39,7 +39,7 @@ report: "report/workflow.rst"
 
 rule all:
     """Tables and figures of every configured data set and number of images per class."""
-    default_target: True
+    default_target: ARE_FIRST
     input:
         expand(
             "results/{dataset}_ipc{ipc}{name}/{artifact}",

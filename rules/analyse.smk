@@ -4,12 +4,7 @@
 rule table:
     """Gather the accuracies of all methods and students, with the paper's if it has them."""
     input:
-        runs=over_methods(
-            "results/{dataset}/{method}/s{seed}/k{k}/evaluate/{protocol}/{student}/r{run}.json",
-            protocol=protocols_of,
-            student=students_of,
-            run=lambda wildcards: range(config["runs"]),
-        ),
+        runs=runs_of_table,
         reference="results/{dataset}/reference/metrics.json",
         # Not read, but a table should be made together with the sets as images.
         sets=ancient(over_methods("results/{dataset}/{method}/s{seed}/k{k}/distilled")),
@@ -19,8 +14,10 @@ rule table:
     output:
         table=reported(
             "results/{dataset}_ipc{ipc}{name}/table.csv",
-            "accuracy table",
+            "accuracy table, numbers",
             caption="table",
+            category="Accuracy",
+            subcategory="{dataset}, IPC {ipc}{name}",
         ),
         provenance="results/{dataset}_ipc{ipc}{name}/table.json",
     log:
@@ -37,3 +34,28 @@ rule table:
         ),
     script:
         "../workflow_scripts/table.py"
+
+
+rule students:
+    """List the accuracy of every student, of which the table has the means."""
+    input:
+        runs=runs_of_table,
+    output:
+        table="results/{dataset}_ipc{ipc}{name}/students.csv",
+    log:
+        "results/logs/students/{dataset}_ipc{ipc}{name}.log",
+    conda:
+        "../environment.yml"
+    params:
+        settings=lambda wildcards: stage(
+            "students",
+            1,
+            compared=compared(wildcards),
+            students=students_of(wildcards),
+            recipes={
+                m: recipe_fingerprint(checked(RECIPES.method, wildcards.dataset, m))
+                for m in methods_of(wildcards)
+            },
+        ),
+    script:
+        "../workflow_scripts/students.py"

@@ -3,6 +3,7 @@
 import os
 import re
 import sys
+from pathlib import Path
 
 from lgd_core.base.attempts import name_call
 from lgd_core.base.errors import UserError
@@ -24,6 +25,7 @@ from lgd_core.config.stages import (
     learner_settings,
     phase_settings,
     real_training,
+    recipe_fingerprint,
     redundancy_settings,
     reference_settings,
     seed_settings,
@@ -35,8 +37,27 @@ from lgd_core.config.stages import (
 )
 from lgd_core.figures.styles import check_colormap
 
-# The default run; files and values on the command line are added to it.
+# The project's folder, seen from the working folder: "." for those who run it in its own folder.
+HOME = Path(os.path.relpath(workflow.current_basedir.get_path_or_uri(False))).parent
+
+# Whether another workflow has imported this one as a module.
+IS_MODULE = not workflow.modifier.is_main_snakefile()
+
+# Whether no rule stands before these: a target of their own is then that of the whole workflow.
+ARE_FIRST = workflow.default_target is None
+
+# Whether rules share results with other workflows. Rules with a benchmark cannot, and where it is not
+# asked for, Snakemake would say of each rule that it could.
+IS_CACHED = workflow.workflow_settings.cache is not None
+
+# Whether results lie in object storage: a job then has no files but those of its own inputs.
+IS_STORED = workflow.storage_settings.default_storage_provider is not None
+
+# The default run; files and values on the command line are added to it. In the working folder of
+# another workflow, a file of this name is its own.
 RUN = "config/config.yaml"
+if IS_MODULE or not os.path.exists(RUN):
+    RUN = str(HOME / RUN)
 
 # By default glibc returns the memory of large tensors to the kernel after every step and requests
 # it again at the next. If it keeps the memory, a training step on the CPU takes a third less time.
@@ -78,12 +99,16 @@ checked(check_writable, "results")
 
 # The files are read here once more. After Snakemake's reading it is unknown which values are from a
 # file, with types, and which from the command line, where all are text. Snakemake also accepts keys
-# that occur twice.
-RUN_FILES = [RUN, *workflow.overwrite_configfiles]
-if workflow.config_settings.replace_workflow_config:
+# that occur twice. A workflow that imports this one hands over values of both kinds.
+RUN_FILES = [RUN] if IS_MODULE else [RUN, *workflow.overwrite_configfiles]
+if workflow.config_settings.replace_workflow_config and not IS_MODULE:
     RUN_FILES.remove(RUN)
 RECIPES = checked(
-    Recipes, "config", checked(read_run, RUN_FILES), workflow.config_settings.config
+    Recipes,
+    "config",
+    checked(read_run, RUN_FILES),
+    config if IS_MODULE else workflow.config_settings.config,
+    None if HOME == Path(".") else HOME,
 )
 
 
@@ -91,7 +116,8 @@ RECIPES = checked(
 configfile: RUN
 
 
-config.update(RECIPES.config)
+# Another mapping: the one before may be part of another workflow's configuration.
+config = config | RECIPES.config
 checked(check_colormap, config["plots"]["colormap"], "config: plots.colormap")
 
 # GPUs per job; 0 on the CPU, so that several such jobs may run at once. `cuda` is not checked here:
@@ -191,6 +217,15 @@ def protocols_of(wildcards):
 
 def students_of(wildcards):
     return checked(RECIPES.students, wildcards.dataset)
+
+
+# The evaluations of all students of a table.
+runs_of_table = over_methods(
+    "results/{dataset}/{method}/s{seed}/k{k}/evaluate/{protocol}/{student}/r{run}.json",
+    protocol=protocols_of,
+    student=students_of,
+    run=lambda wildcards: range(config["runs"]),
+)
 
 
 def compared(wildcards):

@@ -8,9 +8,10 @@ rule fetch_dataset:
         raw=directory("results/{dataset}/data/raw"),
     log:
         "results/logs/fetch_dataset/{dataset}.log",
+    cache: IS_CACHED
     priority: FETCHING_FIRST
-    # On a cluster only the login node may have internet access.
-    localrule: True
+    # On a cluster only the login node may have internet access. A pod keeps what it has fetched itself.
+    localrule: not IS_STORED
     conda:
         "../environment.yml"
     params:
@@ -21,6 +22,7 @@ rule fetch_dataset:
         ),
         images=lambda wildcards: source_images(wildcards.dataset),
         source=where_images_lie,
+        name=name_of_dataset,
     script:
         "../workflow_scripts/fetch_dataset.py"
 
@@ -31,10 +33,11 @@ rule prepare_dataset:
         facts="results/{dataset}/data/source.json",
         raw="results/{dataset}/data/raw",
     output:
-        array_files(*SPLITS),
+        **array_files(*SPLITS),
         facts=PREPARED,
     log:
         "results/logs/prepare_dataset/{dataset}.log",
+    cache: IS_CACHED
     conda:
         "../environment.yml"
     threads: ALL_CORES
@@ -42,6 +45,7 @@ rule prepare_dataset:
         settings=prepared_settings,
         images=lambda wildcards: source_images(wildcards.dataset),
         source=where_images_lie,
+        name=name_of_dataset,
         record=SOURCE_RECORD,
     script:
         "../workflow_scripts/prepare_dataset.py"

@@ -8,8 +8,8 @@ rule fetch_external:
     log:
         "results/logs/fetch_external/{external}.log",
     priority: FETCHING_FIRST
-    # On a cluster only the login node may have internet access.
-    localrule: True
+    # On a cluster only the login node may have internet access. A pod keeps what it has fetched itself.
+    localrule: not IS_STORED
     conda:
         "../environment.yml"
     params:

@@ -39,8 +39,8 @@ rule fetch_prior:
     log:
         "results/logs/fetch_prior/{dataset}.log",
     priority: FETCHING_FIRST
-    # On a cluster only the login node may have internet access.
-    localrule: True
+    # On a cluster only the login node may have internet access. A pod keeps what it has fetched itself.
+    localrule: not IS_STORED
     conda:
         "../environment.yml"
     params:
@@ -62,6 +62,7 @@ rule train_small_decoder:
     input:
         arrays("originals"),
         prior=PRIOR,
+        stored=stored_prior,
     output:
         folder=directory("results/{dataset}/small_decoder"),
         metrics="results/{dataset}/small_decoder_training.json",
@@ -89,13 +90,14 @@ rule fetch_small_decoder:
     input:
         small_decoder_files,
         prior=PRIOR,
+        stored=stored_prior,
     output:
         facts=SMALL_DECODER,
     log:
         "results/logs/fetch_small_decoder/{dataset}.log",
     priority: FETCHING_FIRST
-    # On a cluster only the login node may have internet access.
-    localrule: True
+    # On a cluster only the login node may have internet access. A pod keeps what it has fetched itself.
+    localrule: not IS_STORED
     conda:
         "../environment.yml"
     params:
@@ -111,7 +113,8 @@ rule assess_prior:
     input:
         real_to_compare,
         reference="results/{dataset}/reference/model.safetensors",
-        prior="results/{dataset}/prior_source.json",
+        prior=PRIOR,
+        stored=stored_prior,
     output:
         metrics="results/{dataset}/prior_quality.json",
         grid="results/{dataset}/prior_samples.png",
@@ -142,7 +145,8 @@ rule encode_dataset:
     """Encode the real training images into the prior's latent space, once for all methods."""
     input:
         arrays("originals"),
-        prior="results/{dataset}/prior_source.json",
+        prior=PRIOR,
+        stored=stored_prior,
     output:
         latents="results/{dataset}/latents.npy",
         record="results/{dataset}/latents.json",
@@ -168,6 +172,7 @@ rule finetune_prior:
     input:
         arrays("originals"),
         prior=PRIOR,
+        stored=stored_prior,
     output:
         phase=PHASE,
     log:

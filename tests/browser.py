@@ -20,7 +20,50 @@ FLAGS = (
     "--window-size=1280,800",
     "--remote-debugging-pipe",
 )
-KEY_CODES = {"Tab": 9, "Enter": 13, "ArrowRight": 39, "ArrowDown": 40, "End": 35, "Home": 36}
+KEY_CODES = {
+    "Tab": 9,
+    "Enter": 13,
+    "Escape": 27,
+    "ArrowRight": 39,
+    "ArrowDown": 40,
+    "End": 35,
+    "Home": 36,
+}
+# The widths that pages are made for: a phone and a desk.
+WIDTHS = (400, 1280)
+
+
+# Texts on their nearest painted background; what is hidden counts, too, if it has a size.
+PALE = """least => {
+  const parts = colour => colour.match(/[\\d.]+/g).map(Number);
+  const light = colour => {
+    const [r, g, b] = parts(colour).slice(0, 3).map(x => x / 255)
+      .map(x => x <= 0.04045 ? x / 12.92 : ((x + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const behind = element => {
+    for (let each = element; each; each = each.parentElement) {
+      const colour = getComputedStyle(each).backgroundColor;
+      if ((parts(colour)[3] ?? 1) === 1) return colour;
+    }
+    return "rgb(255, 255, 255)";
+  };
+  const own = element => [...element.childNodes].some(
+    node => node.nodeType === Node.TEXT_NODE && node.textContent.trim());
+  return [...document.body.querySelectorAll("*")]
+    .filter(element => own(element) && element.getClientRects().length)
+    .filter(element => !["SCRIPT", "STYLE", "OPTION"].includes(element.tagName))
+    .filter(element => {
+      const [low, high] = [getComputedStyle(element).color, behind(element)].map(light)
+        .sort((a, b) => a - b);
+      return (high + 0.05) / (low + 0.05) < least;
+    }).map(element => element.outerHTML.slice(0, 120));
+}"""
+NAMELESS = """[...document.querySelectorAll("img, button, a, select, input")].filter(element => {
+  const text = element.tagName === "IMG" ? element.alt
+    : element.getAttribute("aria-label") || element.labels?.[0]?.textContent || element.textContent;
+  return !text?.trim();
+}).map(element => element.outerHTML.slice(0, 120))"""
 
 
 def find_chromium() -> str | None:
@@ -112,6 +155,34 @@ class Browser:
         )
         assert "exceptionDetails" not in result, result["exceptionDetails"]
         return result["result"].get("value")
+
+    def look_as(self, scheme: str, width: int) -> None:
+        """Prefer a colour scheme, light or dark, and a width of the page."""
+        media = [{"name": "prefers-color-scheme", "value": scheme}]
+        self.call("Emulation.setEmulatedMedia", features=media)
+        size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": False}
+        self.call("Emulation.setDeviceMetricsOverride", **size)
+
+    def is_too_wide(self) -> bool:
+        """Return whether the page scrolls sideways."""
+        root = "document.documentElement"
+        return self.evaluate(f"{root}.scrollWidth > {root}.clientWidth")
+
+    def seen(self) -> str:
+        """Return the text of what lies on the first screen: of its blocks, at least in part."""
+        return self.evaluate(
+            "[...document.querySelectorAll('p, td, th')].filter(block => {"
+            " const {top, left} = block.getBoundingClientRect();"
+            " return top < innerHeight && left < innerWidth; }).map(b => b.innerText).join(' | ')"
+        )
+
+    def pale_texts(self, least: float = 4.5) -> list[str]:
+        """Return texts whose contrast with what is behind them is below ``least``, WCAG 2.2."""
+        return self.evaluate(f"({PALE})({least})")
+
+    def nameless(self) -> list[str]:
+        """Return the elements that say nothing to who does not see them."""
+        return self.evaluate(NAMELESS)
 
     def press(self, key: str) -> None:
         """Press and release a key."""

@@ -11,7 +11,9 @@ from lgd_core.data.hub import locate_prior
 
 with running(snakemake) as job:
     settings = job.settings
-    folders = locate_prior(**settings["prior"])
+    source = settings["prior"]["source"]
+    place = job.place_of(source)
+    folders = locate_prior(**settings["prior"] | {"source": place})
     pipeline = Path(folders["pipeline"])
     autoencoder = Path(folders.get("vae", pipeline / "vae"))
     stored, labels = job.pick(StoredImages), settings["labels"]
@@ -19,7 +21,7 @@ with running(snakemake) as job:
     check_contents(pipeline, autoencoder, stored.image, names, labels)
     job.log(f"prior in {', '.join(folders.values())}")
     facts = {
-        "folders": folders,
+        "folders": {name: source if path == place else path for name, path in folders.items()},
         "frequency_shift": settings["frequency_shift"],
         "contents": prior_contents(folders),
     }

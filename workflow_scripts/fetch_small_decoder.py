@@ -10,10 +10,14 @@ from lgd_core.data.hub import locate
 
 with running(snakemake) as job:
     settings = job.settings
-    folder = locate(settings["source"], settings["revision"], AUTOENCODER_FILES)
+    source = settings["source"]
+    place = job.place_of(source)
+    folder = str(locate(place, settings["revision"], AUTOENCODER_FILES))
     prior = read_json(snakemake.input.prior)["folders"]
-    autoencoder = Path(prior.get("vae", Path(prior["pipeline"]) / "vae"))
-    check_small_decoder(folder, settings["channels"], autoencoder)
+    pipeline = Path(job.place_of(prior["pipeline"]))
+    autoencoder = Path(prior.get("vae", pipeline / "vae"))
+    check_small_decoder(Path(folder), settings["channels"], autoencoder)
     job.log(f"small decoder in {folder}")
-    facts = {"folder": str(folder), "contents": prior_contents({"small_decoder": str(folder)})}
+    contents = prior_contents({"small_decoder": folder})
+    facts = {"folder": source if folder == place else folder, "contents": contents}
     write_json(snakemake.output.facts, job.stamp(**facts))

@@ -1,11 +1,11 @@
-"""Make the figure with the name of the rule, and write the tables behind it."""
+"""Make the figure with the name of the stage, and write the tables behind it."""
 
 from job import running
 
 from lgd_core.figures.making import FigureJob, maker, save_figure
 
 # Import before the job begins: it sets PyTorch's threads if PyTorch has been imported.
-make = maker(snakemake.rule)
+make = maker(snakemake.params.settings["stage"])
 
 with running(snakemake) as job:
     inputs, outputs, wildcards = (

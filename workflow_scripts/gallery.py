@@ -5,7 +5,9 @@ from pathlib import Path
 import torch
 from job import running
 
-from lgd_core.base.files import atomic
+from lgd_core.analysis.tables import REDUNDANCY_COLUMNS
+from lgd_core.base.csv_files import parse_csv, read_csv
+from lgd_core.base.files import atomic, read_json
 from lgd_core.config.settings import SeenImages
 from lgd_core.data.distilled import load_increment
 from lgd_core.figures.gallery import (
@@ -17,13 +19,14 @@ from lgd_core.figures.gallery import (
     set_table,
     write_groups,
 )
+from lgd_core.figures.results import results_of
 from lgd_core.networks.classifiers import load_network
 
 with running(snakemake) as job:
     seen, sets, images = job.read("network", SeenImages), {}, []
     paths: dict[tuple[str, int], list[str]] = {}
     for path in snakemake.input.increments:
-        method, seed = Path(path).parts[2:4]
+        method, seed = Path(path).parts[-4:-2]
         paths.setdefault((method, int(seed[1:])), []).append(path)
     reference = load_network(snakemake.input.reference, job.device, seen.network_input)
     for key, files in paths.items():
@@ -40,7 +43,13 @@ with running(snakemake) as job:
     title = f"{snakemake.wildcards.dataset}, {snakemake.wildcards.ipc} images per class"
     evidence = f"Fingerprint {job.fingerprint}."
     table, pictures, names = joined(sets), torch.cat(images), job.settings["names"]
-    shown, folder = (title, table, pictures, names, evidence), Path(snakemake.output.files)
+    results = results_of(
+        read_csv(snakemake.input.table, read_json(snakemake.input.record)),
+        parse_csv(snakemake.input.redundancy, REDUNDANCY_COLUMNS),
+        job.settings["descriptions"],
+    )
+    shown = (title, table, pictures, names, results, evidence)
+    folder = Path(snakemake.output.files)
     groups = groups_of(len(names), job.settings.get("classes_per_group", len(names)))
     with atomic(folder) as temporary:
         temporary.mkdir()

@@ -10,18 +10,21 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 from lgd_core.base.attempts import leave_error, require_hope
 from lgd_core.base.digests import fingerprint
 from lgd_core.base.errors import UserError
 from lgd_core.base.files import read_json
+from lgd_core.base.folders import expand_path
 from lgd_core.base.image_files import LITTER_KIND
 from lgd_core.base.image_files import describe as describe_files
 from lgd_core.base.leases import lease, lease_folder
+from lgd_core.base.logs import open_log
 from lgd_core.base.owners import owning
 from lgd_core.base.provenance import COMPUTING_PACKAGES, processor, stamp, versions
 from lgd_core.base.stopping import Stopped, StopRequest
+from lgd_core.base.system_errors import remedy, system_error
 from lgd_core.base.watching import WATCHED
 
 # Importing PyTorch takes seconds, and jobs that only gather results or draw do not need it.
@@ -39,12 +42,14 @@ Model = TypeVar("Model", bound="Config")
 class Job:
     """A Snakemake job; ``settings`` are the parameters that its result depends on.
 
+    ``named`` is the name of its rule where that is not the one of its stage.
     At the end of the script ``held`` releases what the job holds, such as its GPU. ``origins`` has
     the prior and the networks that the job uses, for the stamp of its outputs. ``stop`` says
     whether a signal has asked the job to stop.
     """
 
     snakemake: object
+    named: str = ""
     held: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
     origins: dict = field(default_factory=dict)
     stop: StopRequest = field(default_factory=StopRequest)
@@ -52,6 +57,11 @@ class Job:
     @property
     def settings(self) -> dict[str, Any]:
         return self.snakemake.params.settings
+
+    @property
+    def name(self) -> str:
+        """The name of the rule here, whatever a workflow that imports the rule calls it."""
+        return self.named or self.settings["stage"]
 
     def read(self, key: str, model: type[Model]) -> Model:
         """Return the settings under a key as a model of lgd_core.config."""
@@ -82,12 +92,19 @@ class Job:
     def fingerprint(self) -> str:
         """Digest of what the result depends on: rule, wildcards, settings, inputs, threads."""
         facts = {
-            "rule": self.snakemake.rule,
+            "rule": self.name,
             "wildcards": dict(self.snakemake.wildcards.items()),
             "settings": self.settings,
             "threads": self.snakemake.threads,
         }
-        return fingerprint(facts, self.snakemake.input)
+        # The record of a model has the digest of its folder.
+        inputs = self.snakemake.input
+        known = {path for name in STORED for path in paths_of(inputs.get(name) or [])}
+        return fingerprint(facts, (path for path in inputs if path not in known))
+
+    def place_of(self, name: str) -> str:
+        """Return where a file or folder of results lies, which is elsewhere in object storage."""
+        return next((path for path in self.snakemake.input if path.endswith(f"/{name}")), name)
 
     @property
     def precision(self) -> dict:
@@ -109,7 +126,8 @@ class Job:
         # The name of a run may have a slash: the folder would lie in that of another job.
         known = self.snakemake.wildcards.items()
         wildcards = (f"{name}={value}".replace("/", "%") for name, value in known)
-        return Path("results/.resume") / ",".join([self.snakemake.rule, *wildcards])
+        folder = expand_path(self.snakemake.config["checkpoint_folder"], "checkpoint_folder")
+        return Path(folder) / ",".join([self.name, *wildcards])
 
     @cached_property
     def checkpoint(self) -> "Checkpoint":
@@ -169,6 +187,8 @@ class Job:
         }
 
 
+# Inputs that are folders of trained models, see stored_prior in rules/common/prior.smk.
+STORED = ("stored", "stored_decoder")
 # Keys of a prior's record about its origin.
 PRIOR_ORIGIN = ("recipe", "contents", "frequency_shift")
 # Keys of the record of a phase in which a prior was tuned.
@@ -194,12 +214,13 @@ def open_prior(job: Job):
 
     config = job.snakemake.config
     facts = read_json(job.snakemake.input.prior)
-    require_unchanged(facts["folders"], facts, job.snakemake.input.prior)
+    folders = {name: job.place_of(folder) for name, folder in facts["folders"].items()}
+    require_unchanged(folders, facts, job.snakemake.input.prior)
     job.origins["prior"] = {key: facts[key] for key in PRIOR_ORIGIN if key in facts}
     prior = load_prior(
-        facts["folders"]["pipeline"],
+        folders["pipeline"],
         job.device,
-        vae=facts["folders"].get("vae"),
+        vae=folders.get("vae"),
         frequency_shift=facts["frequency_shift"],
         max_batch=config["max_batch"],
         precision=config["precision"],
@@ -225,7 +246,7 @@ def open_small_decoder(job: Job):
 
     record = job.snakemake.input.small_decoder
     facts = read_json(record)
-    folder = facts["folder"]
+    folder = job.place_of(facts["folder"])
     require_unchanged({"small_decoder": folder}, facts, record)
     job.origins["prior"]["small_decoder"] = {key: facts[key] for key in ("recipe", "contents")}
     return load_small_decoder(folder, job.device, job.snakemake.config["precision"])
@@ -260,22 +281,29 @@ def note_left_out(job: Job, summary: dict[str, dict]) -> None:
         say(f"{job.snakemake.rule}: left out {text}")
 
 
+def _log_of(snakemake: object) -> TextIO:
+    try:
+        return open_log(Path(snakemake.log[0]))
+    except OSError as error:
+        place = f"{snakemake.log[0]}: cannot be written ({error.strerror})"
+        sys.exit(f"error: {place}; {remedy(error)}")
+
+
 @contextlib.contextmanager
-def running(snakemake: object) -> Iterator[Job]:
+def running(snakemake: object, named: str = "") -> Iterator[Job]:
     """Run a script's body as a job; a UserError ends it with one line and status 1.
 
-    Further attempts of the same call of Snakemake then end with that line too.
+    Further attempts of the same call of Snakemake then end with that line too. ``named`` is as in
+    Job.
 
     SIGTERM and SIGINT end it with one line and status 143 or 130: at the next checkpoint, or at
     once if it has none. It does not start while another job uses its folder of checkpoints.
     """
-    job = Job(snakemake)
+    job = Job(snakemake, named)
     if torch := sys.modules.get("torch"):
         torch.set_num_threads(snakemake.threads)
-    log = Path(snakemake.log[0])
-    log.parent.mkdir(parents=True, exist_ok=True)
     # Added to at first: it may be the log of a job that still runs.
-    with open(log, "a", buffering=1) as stream, job.held:
+    with _log_of(snakemake) as stream, job.held:
         try:
             with (
                 job.stop.heeded(),
@@ -300,11 +328,10 @@ def running(snakemake: object) -> Iterator[Job]:
             leave_error(job.checkpoints, error)
             print(f"error: {error}", file=stream)
             sys.exit(1 if os.environ.get(WATCHED) else f"error: {error}")
-        except OSError as error:
+        except Exception as error:
             traceback.print_exc(file=stream)
-            if error.filename is None:
+            system = system_error(error)
+            if system is None:
                 raise
-            sys.exit(f"error: {error.filename}: {error.strerror or error}")
-        except Exception:
-            traceback.print_exc(file=stream)
-            raise
+            what = system.filename or snakemake.rule
+            sys.exit(f"error: {what}: {system.strerror}; {remedy(system)}")

@@ -9,7 +9,7 @@ from lgd_core.config.models.protocol import LabelsConfig
 from lgd_core.data.real_images import load_unpacked_set
 from lgd_core.evaluation.soft_labels import label_images, save_labels, set_digest
 
-with running(snakemake) as job:
+with running(snakemake, "label_external") as job:
     labels = job.read("labels", LabelsConfig)
     stored = load_unpacked_set(Path(snakemake.input.images).parent)
     data = regions_of(job, stored, labels.regions)

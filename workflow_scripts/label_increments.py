@@ -8,7 +8,7 @@ from lgd_core.config.settings import SeenImages
 from lgd_core.data.distilled import load_increments
 from lgd_core.evaluation.soft_labels import label_images, save_labels, set_digest
 
-with running(snakemake) as job:
+with running(snakemake, "label_increments") as job:
     labels, seen = job.read("labels", LabelsConfig), job.read("network", SeenImages)
     increments = load_increments(snakemake.input.increments, seen)
     data = regions_of(job, increments, labels.regions)

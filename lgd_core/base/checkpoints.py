@@ -1,5 +1,6 @@
 """Checkpoints of running jobs, and training loops that resume from them."""
 
+import errno
 import shutil
 import sys
 import time
@@ -10,10 +11,12 @@ from typing import Any, Protocol
 import torch
 
 from lgd_core.base.digests import digest
+from lgd_core.base.errors import UserError
 from lgd_core.base.files import atomic
 from lgd_core.base.finite import require_finite
 from lgd_core.base.progress import progress
 from lgd_core.base.stopping import StopRequest
+from lgd_core.base.system_errors import patient, remedy, system_error
 
 
 class Stateful(Protocol):
@@ -55,12 +58,7 @@ class Checkpoint:
         if self.folder is None:
             return
         path = self.folder / f"{name}.pt"
-        with atomic(path) as temporary, open(temporary, "wb") as stream:
-            try:
-                torch.save({"state": state, "digest": digest(state)}, stream)
-            except RuntimeError as error:  # torch raises it on a full disk
-                cause = error.__context__
-                raise cause if isinstance(cause, OSError) else error from None
+        _write(path, state)
         self._saved = time.monotonic()
         self.stop.obey(path)
 
@@ -68,19 +66,21 @@ class Checkpoint:
         """Return what was saved under ``name`` with at least these keys, or None.
 
         A file that is damaged, is no checkpoint or lacks a key is deleted, and the log says so: the
-        work then starts from the beginning. Never unpickles objects. From now on a signal to stop
-        waits until the work is saved.
+        work then starts from the beginning. Raises UserError if the system refuses to read it.
+        Never unpickles objects. From now on a signal to stop waits until the work is saved.
         """
         self.stop.resumable = True
         path = None if self.folder is None else self.folder / f"{name}.pt"
         if path is None or not path.exists():
             return None
         try:
-            kept = torch.load(path, map_location="cpu", weights_only=True)
+            kept = _read(path)
             state = kept["state"]
             if kept["digest"] == digest(state) and set(keys) <= set(state):
                 return state
             reason = "contents do not match"
+        except UserError:
+            raise
         except Exception as error:  # damaged bytes make torch raise almost anything
             reason = type(error).__name__
         print(f"{path}: found a broken checkpoint ({reason}), dropped", file=sys.stderr)
@@ -91,6 +91,26 @@ class Checkpoint:
         """Delete everything, once the work has its result."""
         if self.folder is not None:
             shutil.rmtree(self.folder, ignore_errors=True)
+
+
+@patient
+def _write(path: Path, state: dict[str, Any]) -> None:
+    with atomic(path) as temporary, open(temporary, "wb") as stream:
+        torch.save({"state": state, "digest": digest(state)}, stream)
+
+
+@patient
+def _read(path: Path) -> Any:
+    """Read a file; raises UserError if the system refuses, other errors for damaged bytes."""
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        system = system_error(error)
+        # Nonsense in damaged files is an invalid argument to the system.
+        if system is None or system.errno == errno.EINVAL:
+            raise
+        said = f"cannot be read ({system.strerror}); {remedy(system)}"
+        raise UserError(f"{path}: {said}") from error
 
 
 def resumable_loop(

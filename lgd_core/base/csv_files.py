@@ -9,8 +9,10 @@ import pandas as pd  # pyright: ignore[reportMissingTypeStubs]  # has types, but
 from lgd_core.base.digests import check_file
 from lgd_core.base.errors import UserError
 from lgd_core.base.files import atomic
+from lgd_core.base.system_errors import patient
 
 
+@patient
 def parse_csv(path: str | Path, columns: Iterable[str] = (), **options: Any) -> pd.DataFrame:
     """Read a table; ``options`` are those of pandas.read_csv.
 
@@ -41,6 +43,7 @@ def read_csv(path: str | Path, record: dict[str, Any]) -> pd.DataFrame:
     return parse_csv(path)
 
 
+@patient
 def write_csv(table: pd.DataFrame, path: str | Path, exact: Container[str] = ()) -> None:
     """Write a table with two decimals for accuracies and six significant digits otherwise.
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from lgd_core.base.errors import UserError
+from lgd_core.base.system_errors import patient
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -96,6 +97,7 @@ def _remedy() -> str:
     return "expected them as they were written; delete it and run again"
 
 
+@patient
 def file_digest(path: str | Path) -> str:
     """Return the SHA-256 of a file, without reading all of it into memory."""
     with open(path, "rb") as stream:

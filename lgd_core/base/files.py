@@ -18,6 +18,7 @@ from typing import Any
 from lgd_core.base.digests import files_in, seal, unseal
 from lgd_core.base.errors import UserError
 from lgd_core.base.processes import host, started, temporary_beside
+from lgd_core.base.system_errors import patient, remedy, system_error
 
 # A temporary of another host is removed when it has not been changed for so long.
 DAY = 24 * 3600.0
@@ -29,28 +30,42 @@ def atomic(path: str | Path) -> Generator[Path, None, None]:
 
     On any error the temporary is removed and ``path`` stays as it was. Temporaries of killed
     processes are removed too, those of other hosts after a day. Before the renaming, the contents
-    are synced to the disk. Raises UserError naming the file for a full disk, a folder that cannot
-    be written and any other file that the body cannot use.
+    are synced to the disk. Raises UserError as ``naming`` does.
     """
     path = Path(path)
     temporary = temporary_beside(path)
+    with naming(path, temporary):
+        try:
+            patient(path.parent.mkdir)(parents=True, exist_ok=True)
+            for left_behind in _abandoned(path):
+                _remove(left_behind)
+            yield temporary
+            _sync(temporary)
+            if temporary.is_dir() and path.is_dir():
+                shutil.rmtree(path)
+            patient(os.replace)(temporary, path)
+            _sync_names(path.parent)
+        finally:
+            _remove(temporary)
+
+
+@contextlib.contextmanager
+def naming(path: Path, temporary: Path) -> Generator[None, None, None]:
+    """Raise UserError naming the file and a remedy for what the operating system refuses.
+
+    That is ``path``, to which ``temporary`` will be renamed, on a full disk or in a folder that
+    cannot be written, and otherwise the file that the body cannot use.
+    """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        for left_behind in _abandoned(path):
-            _remove(left_behind)
-        yield temporary
-        _sync(temporary)
-        if temporary.is_dir() and path.is_dir():
-            shutil.rmtree(path)
-        os.replace(temporary, path)
-        _sync_names(path.parent)
-    except OSError as error:
-        # Errors of the operating system have a number; those of libraries and the network pass on.
-        if error.errno is None or isinstance(error, ConnectionError | TimeoutError):
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        system = system_error(error)
+        # Errors of libraries and the network pass on.
+        if system is None or isinstance(system, ConnectionError | TimeoutError):
             raise
-        raise _failure(path, temporary, error) from error
-    finally:
-        _remove(temporary)
+        raise _failure(path, temporary, system) from error
 
 
 def _failure(path: Path, temporary: Path, error: OSError) -> UserError:
@@ -58,16 +73,8 @@ def _failure(path: Path, temporary: Path, error: OSError) -> UserError:
     file = Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else path
     own = file.absolute()
     if own.is_relative_to(temporary.absolute()) or path.absolute().is_relative_to(own):
-        return UserError(f"{path}: cannot be written ({error.strerror})")
-    return UserError(f"{file}: {error.strerror}")
-
-
-def system_error(error: Exception) -> OSError:
-    """Return the operating system's error behind safetensors' message: "(os error 28)"."""
-    number = re.search(r"os error (\d+)", str(error))
-    if number is None:
-        return OSError(str(error))
-    return OSError(int(number[1]), os.strerror(int(number[1])))
+        return UserError(f"{path}: cannot be written ({error.strerror}); {remedy(error)}")
+    return UserError(f"{file}: {error.strerror}; {remedy(error)}")
 
 
 def _sync(path: Path) -> None:
@@ -135,19 +142,21 @@ def share(path: str | Path) -> None:
         file.chmod(file.parent.stat().st_mode & 0o666)
 
 
+@patient
 def write_json(path: str | Path, value: dict[str, Any]) -> None:
     """Write a JSON artifact atomically: indented, with its digest and a final newline."""
     with atomic(path) as temporary:
         temporary.write_text(json.dumps(seal(value), indent=2) + "\n")
 
 
+@patient
 def read_json(path: str | Path) -> dict[str, Any]:
     """Read what write_json wrote; raises UserError naming the file if it is missing or damaged."""
     try:
         value = json.loads(Path(path).read_bytes())
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); run again") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: found broken JSON ({error}); delete it and run again") from error
     return unseal(path, value)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lgd_core.base.errors import UserError
+from lgd_core.base.system_errors import patient
 
 # Common image formats that Pillow decodes without plugins; a test compares them with Pillow's.
 SUFFIXES = (
@@ -51,6 +52,7 @@ def unreadable(path: str | Path, error: OSError) -> UserError:
     )
 
 
+@patient
 def read_bytes(path: str | Path) -> bytes:
     """Return a file's contents; raises UserError if it cannot be read."""
     try:
@@ -59,6 +61,7 @@ def read_bytes(path: str | Path) -> bytes:
         raise unreadable(path, error) from error
 
 
+@patient
 def file_status(path: str | Path) -> os.stat_result:
     """Return the status of a file or folder, following links; raises UserError if it has none."""
     try:
@@ -67,6 +70,7 @@ def file_status(path: str | Path) -> os.stat_result:
         raise unreadable(path, error) from error
 
 
+@patient
 def entries(folder: str | Path) -> list[os.DirEntry[str]]:
     """Return the entries of a folder, by name; raises UserError if it cannot be read."""
     try:

@@ -18,6 +18,7 @@ from typing import Any, cast
 from lgd_core.base.errors import MissingFolderError, UserError
 from lgd_core.base.image_files import file_status, read_bytes, unreadable
 from lgd_core.base.processes import temporary_beside
+from lgd_core.base.system_errors import patient
 
 
 @dataclass(frozen=True)
@@ -142,6 +143,7 @@ def identity_of(listing: Listing, record: str | Path) -> str:
     return found
 
 
+@patient
 def sha256(path: str | Path) -> str:
     """Return the digest of a file's contents; raises UserError if they cannot be read."""
     try:
@@ -176,12 +178,19 @@ def _digest(facts: object) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
 
+@patient
 def _read_record(path: str | Path) -> dict[str, Any] | None:
-    """Return a record; None if it is missing or incomplete."""
+    """Return a record; None if it is missing or incomplete.
+
+    Raises UserError if the system refuses to read it: without it, all that it is about would be
+    made again.
+    """
     try:
         value = json.loads(Path(path).read_text())
-    except (OSError, ValueError):
+    except (FileNotFoundError, NotADirectoryError, ValueError, RecursionError):
         return None
+    except OSError as error:
+        raise unreadable(path, error) from error
     if isinstance(value, dict) and {"identity", "recipe", "files"} <= value.keys():
         return cast("dict[str, Any]", value)
     return None
@@ -192,10 +201,12 @@ def _as_read(value: object) -> object:
     return json.loads(json.dumps(value))
 
 
+@patient
 def _write(path: str | Path, value: dict[str, Any]) -> None:
     path = Path(path)
     temporary = temporary_beside(path)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)  # none where results lie in object storage
         temporary.write_text(json.dumps(value))
         os.replace(temporary, path)
     except OSError as error:

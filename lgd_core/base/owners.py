@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from lgd_core.base.errors import TransientError
-from lgd_core.base.files import file_system_time
+from lgd_core.base.files import file_system_time, naming
 from lgd_core.base.processes import UNKNOWN, host, started
 
 NAME = "owner.json"
@@ -99,12 +99,18 @@ def _take(path: Path, own: Owner, log: Callable[[str], None]) -> str:
 
 def _written(path: Path, own: Owner) -> bool:
     """Write the owner's file; False if there is one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with open(path, "x") as stream:  # exclusive on network file systems too
-            json.dump(asdict(own), stream)
-    except FileExistsError:
-        return False
+    with naming(path, path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            stream = open(path, "x")  # noqa: SIM115  # exclusive on network file systems too
+        except FileExistsError:
+            return False
+        try:
+            with stream:
+                json.dump(asdict(own), stream)
+        except OSError:  # a full disk: an empty file would be that of an unknown owner
+            path.unlink(missing_ok=True)
+            raise
     return True
 
 

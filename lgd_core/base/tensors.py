@@ -1,6 +1,8 @@
 """Tensors on disk: safetensors with JSON-able metadata and a digest of both."""
 
+import errno
 import json
+import os
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -14,7 +16,8 @@ from torch import Tensor
 
 from lgd_core.base.digests import seal, unseal
 from lgd_core.base.errors import UserError
-from lgd_core.base.files import atomic, share, system_error
+from lgd_core.base.files import atomic, share
+from lgd_core.base.system_errors import patient
 
 
 class _Opened(Protocol):
@@ -31,31 +34,48 @@ def _open(path: str | Path) -> AbstractContextManager[_Opened]:
     return cast("AbstractContextManager[_Opened]", safe_open(path, framework="pt"))
 
 
+@patient
 def save_tensors(path: str | Path, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> None:
     """Write tensors and JSON-able metadata as safetensors, with their digest, atomically."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     sealed = json.dumps(seal(metadata, tensors), sort_keys=True)
     with atomic(path) as temporary:
-        try:
-            # All metadata under one key, sorted: the file's bytes depend on the order of keys.
-            save_file(tensors, temporary, {"lgd": sealed})
-        except SafetensorError as error:  # safetensors raises it on a full disk
-            raise system_error(error) from error
+        # All metadata under one key, sorted: the file's bytes depend on the order of keys.
+        save_file(tensors, temporary, {"lgd": sealed})
         share(temporary)
 
 
+@patient
 def load_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Read tensors and metadata; raises UserError naming the file if it is missing or damaged."""
+    """Read tensors and metadata.
+
+    Raises UserError naming the file if it is missing, damaged, or cannot be read.
+    """
     try:
         with _open(path) as stream:
             tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
             sealed = json.loads((stream.metadata() or {}).get("lgd", "{}"))
     except FileNotFoundError:
-        raise UserError(f"{path}: not found, expected a safetensors file") from None
-    except (SafetensorError, ValueError) as error:
+        refusal = _refusal(path)
+        missing = isinstance(refusal, FileNotFoundError)
+        reason = "not found" if missing else f"cannot be read ({refusal.strerror})"
+        raise UserError(f"{path}: {reason}, expected a safetensors file") from refusal
+    except (SafetensorError, ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())[:100]
         raise UserError(f"{path}: found a broken safetensors file ({reason})") from None
     return tensors, unseal(path, sealed, tensors)
+
+
+def _refusal(path: str | Path) -> OSError:
+    """Return why a file cannot be opened: safetensors says of all reasons that it is not there.
+
+    A file that can be opened now was not there for a moment, as with a stale handle.
+    """
+    try:
+        open(path, "rb").close()
+    except OSError as error:
+        return error
+    return OSError(errno.ESTALE, os.strerror(errno.ESTALE))
 
 
 def expect(

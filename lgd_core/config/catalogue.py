@@ -47,13 +47,20 @@ class Catalogue:
     """All recipe files under one folder, and the run's own configuration laid over them.
 
     ``words`` is what ``--config`` says; it is laid over ``config`` in the types of its keys.
+    Recipes that the folder lacks are those of ``shipped``, a folder of the same form.
     What has been read is checked key by key only, but for the run and the sweeps: whether the keys
     of data sets and methods agree, Recipes finds out.
     Raises UserError, one line that names the file or key, for anything wrong with any of it.
     """
 
-    def __init__(self, folder: str | Path, config: Keys, words: Keys | None = None) -> None:
-        self.folder = Path(folder)
+    def __init__(
+        self,
+        folder: str | Path,
+        config: Keys,
+        words: Keys | None = None,
+        shipped: str | Path | None = None,
+    ) -> None:
+        self.folders = [Path(place) for place in (folder, shipped) if place is not None]
         self.schemas: dict[str, Schema] = {name: schema_of(model) for name, model in MODELS.items()}
         config = merge(config, typed(words or {}, self._whole_schema()))
         check(config, self.schemas["config"], "config")
@@ -80,8 +87,8 @@ class Catalogue:
 
     def _files(self, kind: str) -> list[str]:
         """Return the names of all recipe files of a kind: one of KINDS."""
-        paths = sorted((self.folder / f"{kind}s").glob("*.yaml"))
-        for path in paths:
+        paths = self._found(f"{kind}s/*.yaml")
+        for path in paths.values():
             if not NAME.fullmatch(path.stem):
                 raise UserError(
                     f"{path}: found a file name that cannot be part of results' names, expected "
@@ -89,7 +96,17 @@ class Catalogue:
                 )
             if path.stem in RESERVED_NAMES[kind]:
                 raise UserError(f"{path}: the name is reserved, expected another file name")
-        return [path.stem for path in paths]
+        return list(paths)
+
+    def _found(self, pattern: str) -> dict[str, Path]:
+        """Return the files that match a pattern, by their names; those of the first folder win."""
+        places = reversed(self.folders)
+        paths = {path.stem: path for place in places for path in place.glob(pattern)}
+        return dict(sorted(paths.items()))
+
+    def table(self, name: str) -> Path:
+        """Return the file of one of the paper's tables."""
+        return self._found("paper/*.csv")[name]
 
     def names(self, kind: str) -> list[str]:
         """Return the names of all recipes: of files; for methods also of variants and of sets."""
@@ -116,7 +133,8 @@ class Catalogue:
 
     def path(self, kind: str, name: str) -> Path:
         """Return where the file of a recipe lies, or would lie."""
-        return self.folder / f"{kind}s" / f"{name}.yaml"
+        places = [folder / f"{kind}s" / f"{name}.yaml" for folder in self.folders]
+        return next((path for path in places if path.exists()), places[0])
 
     def file(self, kind: str, name: str, asked_by: str) -> Keys:
         """Return the keys of a recipe's own file, or of a variant that a sweep makes."""
@@ -161,7 +179,7 @@ class Catalogue:
 
     def check_sweeps(self) -> None:
         """Raise UserError unless all methods, data sets and tables that sweeps name exist."""
-        tables = sorted(path.stem for path in (self.folder / "paper").glob("*.csv"))
+        tables = list(self._found("paper/*.csv"))
         for name, sweep in self.sweeps.items():
             for kind, used, known in (
                 ("method", [sweep.base, *listed_methods(sweep)], self.names("method")),

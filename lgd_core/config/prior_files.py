@@ -155,7 +155,7 @@ def weight_files(folder: Path) -> list[Path]:
     try:
         shards = json.loads((folder / name).read_text())["weight_map"].values()
         return [folder / shard for shard in sorted(set(shards))]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(
             f"{folder / name}: found no weight_map, expected the index of {WEIGHTS}'s shards"
         ) from error

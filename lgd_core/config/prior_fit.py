@@ -50,7 +50,7 @@ class Config:
         self.path = path
         try:
             self.values: Keys = defaults | json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, TypeError) as error:
+        except (OSError, ValueError, TypeError, RecursionError) as error:
             raise UserError(
                 f"{path}: cannot be read, expected a JSON object, the configuration of a component"
             ) from error

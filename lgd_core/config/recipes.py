@@ -43,13 +43,22 @@ DATASET_PATHS = ("prior.source", "prior.vae", "prior.small_decoder.source", "sou
 class Recipes:
     """All configuration under one folder, with the run's own config laid over it, resolved.
 
-    Arguments are those of Catalogue, whose checks come first. Whether keys agree is checked at
+    ``home`` is the folder of the project that these recipes are used from elsewhere: what is named
+    and not found here is then its own. Other arguments are those of Catalogue, whose checks come
+    first. Whether keys agree is checked at
     once for the data sets and methods of the run; for those of a target outside it when they are
     asked for. Raises UserError, one line that names the file or key, for anything wrong.
     """
 
-    def __init__(self, folder: str | Path, config: Keys, words: Keys | None = None) -> None:
-        self.catalogue = Catalogue(folder, config, words)
+    def __init__(
+        self,
+        folder: str | Path,
+        config: Keys,
+        words: Keys | None = None,
+        home: Path | None = None,
+    ) -> None:
+        self.home = home
+        self.catalogue = Catalogue(folder, config, words, home and home / "config")
         self.run, self.config = self.catalogue.run, self.catalogue.config
         self.names = self.catalogue.names
         self.dataset = cache(self._dataset)
@@ -240,10 +249,10 @@ class Recipes:
         own, where = self.catalogue.file("dataset", name, "datasets"), self._where(name)
         keys = merge(own, self.catalogue.overrides("dataset", name))
         if isinstance(keys.get("classes"), str):
-            keys["classes"] = read_classes(keys["classes"], where)
+            keys["classes"] = read_classes(or_at_home(keys["classes"], self.home), where)
         check(keys, self.catalogue.schemas["dataset"], where)
         keys = fill_defaults(keys, self.catalogue.schemas["dataset"])
-        expand_paths(keys, DATASET_PATHS, where)
+        expand_paths(keys, DATASET_PATHS, where, self.home)
         dataset = validated(DatasetConfig, keys, where)
         prior = dataset.prior.model_copy(update={"labels": prior_labels(dataset, where)})
         dataset = dataset.model_copy(update={"prior": prior})
@@ -310,7 +319,7 @@ class Recipes:
     def _method(self, dataset: str, name: str) -> MethodConfig:
         where, keys = f"method '{name}' on data set '{dataset}'", self.content(dataset, name)
         keys = deepcopy(keys)
-        expand_paths(keys, ("seed.folder",), where)
+        expand_paths(keys, ("seed.folder",), where, self.home)
         method = validated(CompleteMethod, keys, where)
         check_method(method, self.dataset(dataset), where)
         self._check_set(method, dataset, where)
@@ -445,21 +454,31 @@ class Recipes:
         """Raise UserError unless a local prior folder is whole and fits data set and methods."""
         methods = (self.resolved(dataset, name) for name in self.run.methods)
         samplers = [m.sampler for m in methods if m.source == "prior"]
-        check_prior(self.dataset(dataset), f"config/datasets/{dataset}.yaml", samplers)
+        check_prior(self.dataset(dataset), self._where(dataset), samplers)
 
     def check_small_decoder(self, dataset: str) -> None:
         """Raise UserError unless a small decoder that is here fits the data set and its prior."""
-        check_small_source(self.dataset(dataset), f"config/datasets/{dataset}.yaml")
+        check_small_source(self.dataset(dataset), self._where(dataset))
 
 
 def _undescribed(recipe: Keys) -> Keys:
     return {key: value for key, value in recipe.items() if key != "description"}
 
 
-def expand_paths(recipe: Keys, keys: Sequence[str], where: str) -> None:
-    """Expand ``~`` and variables in place in some dotted keys of a recipe, where they are set."""
+def or_at_home(path: str, home: Path | None) -> str:
+    """Return a path, or the same one below ``home`` if it is found there alone."""
+    if home is None or Path(path).exists() or not (home / path).exists():
+        return path
+    return str(home / path)
+
+
+def expand_paths(recipe: Keys, keys: Sequence[str], where: str, home: Path | None) -> None:
+    """Expand ``~`` and variables in place in some dotted keys of a recipe, where they are set.
+
+    What is then found below ``home`` alone gets its path.
+    """
     for key in keys:
         *sections, name = key.split(".")
         part = reduce(getitem, sections, recipe)
         if part[name] is not None:
-            part[name] = expand_path(part[name], f"{where}: {key}")
+            part[name] = or_at_home(expand_path(part[name], f"{where}: {key}"), home)

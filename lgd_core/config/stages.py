@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
+from lgd_core.base.digests import fingerprint
 from lgd_core.base.errors import UserError
 from lgd_core.config.classes import imagenet_indices
 from lgd_core.config.divisions import class_runs, phase_count
@@ -49,6 +50,11 @@ def canonical(value: object) -> Any:
     if is_sequence(value):
         return [canonical(item) for item in value]
     return value
+
+
+def recipe_fingerprint(method: MethodConfig) -> str:
+    """Return a hex digest of all keys of a method on a data set, apart from its description."""
+    return fingerprint(canonical(method.model_copy(update={"description": ""})))
 
 
 def source_settings(dataset: DatasetConfig) -> SourceSettings:

@@ -6,6 +6,9 @@ import yaml
 from yaml.composer import Composer, ComposerError
 
 DEEPEST = 30
+# Values of a file, each alias counted as what it stands for, since nine lines of anchors can mean
+# billions. A list of ImageNet's classes has 8,000.
+MOST = 50_000
 # Numbers, words, lists and mappings. Dates and `=` are text, sets and bytes are refused.
 _PLAIN = {None, "null", "bool", "int", "float", "str", "seq", "map"}
 
@@ -34,23 +37,40 @@ class Loader(Composer, yaml.CSafeLoader):
         Composer.__init__(self)
         # Anchors of the nodes around the present one, None for those without.
         self.around: list[str | None] = []
+        # Values so far, and those of every anchor.
+        self.count = 0
+        self.counts: dict[str, int] = {}
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        """Compose a node; raises ComposerError within 30 others and for a node within itself."""
+        """Compose a node.
+
+        Raises ComposerError within 30 others, for a node within itself, and for too many values.
+        """
         # The stubs of PyYAML leave out what peek_event returns.
         event = cast(yaml.NodeEvent, self.peek_event())  # pyright: ignore[reportUnknownMemberType]
         if isinstance(event, yaml.AliasEvent):
             if event.anchor in self.around:
                 problem = f"found *{event.anchor} within &{event.anchor} itself"
                 raise ComposerError(None, None, problem, event.start_mark)
+            self._add(self.counts.get(event.anchor, 0), event)
             return super().compose_node(parent, index)
         if len(self.around) == DEEPEST:
             problem = f"found more than {DEEPEST} levels of nesting"
             raise ComposerError(None, None, problem, event.start_mark)
         self.around.append(event.anchor)
+        before = self.count
+        self._add(1, event)
         node = super().compose_node(parent, index)
         self.around.pop()
+        if event.anchor:
+            self.counts[event.anchor] = self.count - before
         return node
+
+    def _add(self, count: int, event: yaml.NodeEvent) -> None:
+        self.count += count
+        if self.count > MOST:
+            problem = f"found more than {MOST} values"
+            raise ComposerError(None, None, problem, event.start_mark)
 
     # A text or None, but the stubs of PyYAML say that it is a dict.
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:

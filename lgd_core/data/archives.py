@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
+from lgd_core.base.bombs import refuse_bomb
 from lgd_core.base.errors import UserError
 from lgd_core.base.files import atomic, scratch
 from lgd_core.base.image_files import file_status
@@ -80,12 +81,20 @@ def unpack(archive: Path, folder: Path) -> None:
     """Unpack a tar archive as ``folder``, all or nothing.
 
     Raises UserError for an entry that has an absolute path, leads out of the folder or is no plain
-    file.
+    file, and for entries that are far larger than the archive.
     """
+    held = 0
+
+    def checked(entry: tarfile.TarInfo, place: str) -> tarfile.TarInfo:
+        nonlocal held
+        held += entry.size
+        refuse_bomb(archive, held)
+        return _inside(entry, place)
+
     try:
         with tarfile.open(archive) as tar, atomic(folder) as temporary:
             temporary.mkdir()
-            tar.extractall(temporary, filter=_inside)
+            tar.extractall(temporary, filter=checked)
     except tarfile.FilterError as error:
         raise UserError(
             f"{archive}: found entry '{error.tarinfo.name}' ({error}), expected entries that stay "

@@ -1,5 +1,6 @@
 """Arrays of images, written to disk as the images are decoded; memory never holds all of them."""
 
+import io
 import math
 import os
 import shutil
@@ -15,8 +16,9 @@ from PIL import Image
 from lgd_core.base.decoding import fit
 from lgd_core.base.digests import check_file
 from lgd_core.base.errors import BrokenFileError, UserError
-from lgd_core.base.files import atomic
+from lgd_core.base.files import atomic, naming
 from lgd_core.base.progress import progress
+from lgd_core.base.system_errors import patient
 
 # Images in progress per thread: enough to keep all threads busy, few enough for little memory.
 AHEAD = 16
@@ -100,10 +102,14 @@ def _growing(path: Path, shape: tuple[int, ...]) -> Iterator[Callable[[np.ndarra
         header()
 
 
+@patient
 def write_rows(path: Path, rows: np.ndarray) -> None:
     """Write labels, or names of files, as an .npy file, atomically."""
-    with atomic(path) as temporary, open(temporary, "wb") as stream:
-        np.save(stream, rows, allow_pickle=False)
+    # By way of memory: of a full disk numpy itself only says that it has written too little.
+    contents = io.BytesIO()
+    np.save(contents, rows, allow_pickle=False)
+    with atomic(path) as temporary:
+        temporary.write_bytes(contents.getbuffer())
 
 
 def link(source: Path, target: Path) -> None:
@@ -121,10 +127,11 @@ def appending(
 ) -> Iterator[Callable[[np.ndarray], None]]:
     """Yield a function that appends float32 rows to an .npy file of ``shape``.
 
-    The first ``done`` rows are there from an earlier, interrupted call.
+    The first ``done`` rows are there from an earlier, interrupted call. Raises UserError as
+    files.naming does.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "r+b" if done else "wb") as stream:
+    with naming(path, path), open(path, "r+b" if done else "wb") as stream:
         facts = {"descr": "<f4", "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(stream, facts)
         stream.seek(done * 4 * math.prod(shape[1:]), os.SEEK_CUR)
@@ -133,10 +140,12 @@ def appending(
         def append(rows: np.ndarray) -> None:
             stream.write(rows.astype("<f4").tobytes())
             stream.flush()
+            os.fsync(stream.fileno())  # before a checkpoint says that they are there
 
         yield append
 
 
+@patient
 def mapped(path: Path, record: dict[str, Any], dtype: type, axes: int) -> np.ndarray:
     """Memory-map an .npy file; ``record`` has its digest, see digests.check_file.
 

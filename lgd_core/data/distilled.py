@@ -15,6 +15,7 @@ from torch import Tensor
 from lgd_core.base.digests import check_file, file_digests
 from lgd_core.base.errors import UserError
 from lgd_core.base.files import atomic, read_json, write_json
+from lgd_core.base.image_files import read_bytes
 from lgd_core.base.tensors import expect, load_tensors
 from lgd_core.config.classes import class_folder
 from lgd_core.config.external import MANIFEST, PROVENANCE
@@ -183,7 +184,7 @@ def _read_images(folder: str | Path, rows: Sequence[dict[str, Any]]) -> Tensor:
 
 def _read_image(path: Path, expected: str) -> Tensor:
     """Read a grey or colour PNG as uint8 (C, H, W); raises UserError for another SHA-256."""
-    encoded = path.read_bytes()
+    encoded = read_bytes(path)
     if hashlib.sha256(encoded).hexdigest() != expected:
         raise UserError(
             f"{path}: found another image than {MANIFEST} lists, expected it as it was written; "

@@ -22,6 +22,7 @@ from diffusers.models.embeddings import PatchEmbed
 from diffusers.models.transformers.dit_transformer_2d import DiTTransformer2DModel
 from torch import Tensor
 
+from lgd_core.base.bombs import load_pt
 from lgd_core.base.errors import UserError
 from lgd_core.base.files import atomic
 from lgd_core.diffusion.prior_training import save_prior
@@ -117,7 +118,9 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     try:
         # Training keeps its command line in a Namespace, which has attributes but no behaviour.
         with torch.serialization.safe_globals([argparse.Namespace]):
-            state = torch.load(path, map_location="cpu", weights_only=True)
+            state = load_pt(path)
+    except UserError:
+        raise
     except Exception as error:  # other files can fail anywhere in the parser
         raise UserError(f"{path}: found {_unreadable(error)}, expected {EXPECTED}") from None
     state = _held(state)

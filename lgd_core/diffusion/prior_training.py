@@ -15,12 +15,11 @@ from diffusers.models.transformers.dit_transformer_2d import DiTTransformer2DMod
 from diffusers.optimization import get_cosine_schedule_with_warmup
 from diffusers.pipelines.dit.pipeline_dit import DiTPipeline
 from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
-from safetensors import SafetensorError
 from timm.utils.model_ema import ModelEmaV3
 from torch import Tensor, nn
 
 from lgd_core.base.checkpoints import Checkpoint, resumable_loop
-from lgd_core.base.files import share, system_error
+from lgd_core.base.files import share
 from lgd_core.base.seeding import epoch_batch, generator
 from lgd_core.config.models.dataset import (
     AutoencoderConfig,
@@ -231,8 +230,7 @@ def save_prior(
 ) -> None:
     """Write a ``DiTPipeline`` folder; ``names`` are the classes in label order, if known.
 
-    ``dtype`` None keeps the precision of every tensor. The noise schedule is DDPM's own. Raises
-    OSError on a full disk.
+    ``dtype`` None keeps the precision of every tensor. The noise schedule is DDPM's own.
     """
     learned = transformer.out_channels == 2 * transformer.config["in_channels"]
     schedule = noise_schedule(
@@ -250,8 +248,5 @@ def save_prior(
         pipeline.register_to_config(id2label={str(label): name for label, name in enumerate(names)})
     if dtype is not None:
         pipeline.to(dtype)
-    try:
-        pipeline.save_pretrained(folder)
-    except SafetensorError as error:  # safetensors raises it on a full disk
-        raise system_error(error) from error
+    pipeline.save_pretrained(folder)
     share(folder)

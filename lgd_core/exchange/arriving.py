@@ -10,7 +10,6 @@ import pandas as pd
 
 from lgd_core.base.csv_files import write_csv
 from lgd_core.base.errors import BrokenFileError, MissingFolderError, UserError
-from lgd_core.base.files import read_json
 from lgd_core.base.image_files import read_bytes, summarise
 from lgd_core.base.listings import Listing
 from lgd_core.config.external import PROVENANCE, ExternalSet
@@ -18,6 +17,7 @@ from lgd_core.config.models.images import StoredImageConfig
 from lgd_core.config.settings import ClassNames
 from lgd_core.data.arrays import write_images, write_rows
 from lgd_core.exchange.form import Arriving, Form, Opening, forms
+from lgd_core.exchange.listing import said_by
 
 
 def find_form(path: Path, classes: ClassNames) -> tuple[str, Form, list[Path]]:
@@ -104,7 +104,7 @@ def formation_of(external: ExternalSet) -> int:
     Raises UserError where both say so and differ.
     """
     said = Path(external.folder) / PROVENANCE
-    own = read_json(said).get("formation", 1) if said.is_file() else None
+    own = said_by(Path(external.folder)).formation or (1 if said.is_file() else None)
     if own is not None and external.factor not in (1, own):
         raise UserError(f"{said}: formation: found {own}, expected {external.factor}, its factor")
     return own or external.factor

@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from lgd_core.base.errors import UserError
+from lgd_core.base.image_files import read_bytes
 from lgd_core.config.external import MANIFEST
 from lgd_core.config.models.base import Config
 from lgd_core.config.models.images import NormaliseConfig
@@ -123,7 +124,7 @@ class Leaving:
     def encoded(self, row: Row) -> bytes:
         """Return an image as PNG; raises UserError unless it is the one of the manifest."""
         path = self.folder / row.file
-        contents = path.read_bytes()
+        contents = read_bytes(path)
         if hashlib.sha256(contents).hexdigest() != row.sha256:
             raise UserError(
                 f"{path}: found another image than {MANIFEST} lists, expected it as it was "

@@ -21,7 +21,7 @@ def make(job: FigureJob) -> Figure:
     """Draw one class's images, methods by increments, with the score S under each."""
     name, rows, images = job.settings["class_name"], [], []
     for folder in job.inputs["sets"]:
-        method, seed = Path(folder).parts[2:4]
+        method, seed = Path(folder).parts[-4:-2]
         listed, pixels = read_class(folder, name, job.settings["per_cell"])
         rows += [{"method": method, "seed": int(seed[1:])} | row for row in listed]
         images.append(pixels)

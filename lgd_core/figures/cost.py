@@ -1,5 +1,6 @@
 """Costs of the methods of a comparison: seconds by stage, passes through networks per image."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -19,9 +20,18 @@ def make(job: FigureJob) -> Figure:
     """Draw the costs of the methods: seconds by stage, passes through networks per image."""
     known = read_amounts(job.inputs["prepared"], job.inputs.get("checkpoints"))
     dataset, ipc = job.wildcards["dataset"], int(job.wildcards["ipc"])
-    table = cost_table(dataset, ipc, job.settings["stages"], known)
+    table = cost_table(dataset, ipc, placed(job.settings["stages"], job.inputs), known)
     job.write(table)
     return cost_figure(table)
+
+
+def placed(stages: list[dict[str, Any]], inputs: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return stages with the paths of inputs, which are in the order of the stages' own."""
+    left = {name: iter(inputs[name]) for name in ("benchmarks", "curves")}
+    return [
+        stage | {name: [next(left[name]) for _ in stage[name]] for name in left if name in stage}
+        for stage in stages
+    ]
 
 
 def cost_figure(table: pd.DataFrame) -> Figure:

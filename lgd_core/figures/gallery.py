@@ -3,9 +3,7 @@
 import base64
 import html
 import io
-import json
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +16,18 @@ from torch import Tensor, nn
 
 from lgd_core.config.settings import SeenImages
 from lgd_core.distill.candidates import stack_memory
+from lgd_core.figures.pages import as_json, filled, joined_files
+from lgd_core.figures.result_tables import (
+    ACCURACY,
+    COUNT,
+    DIFFERENCE,
+    REDUNDANCY,
+    Column,
+    filled_columns,
+    html_table,
+    method_link,
+)
+from lgd_core.figures.results import Result, answer, by_student
 from lgd_core.networks.training import Images
 
 ACROSS, PER_SHEET = 20, 400
@@ -152,19 +162,24 @@ def _sheet(images: Tensor) -> tuple[str, bytes]:
 
 
 def gallery_page(
-    title: str, table: pd.DataFrame, images: Tensor, classes: Sequence[str], evidence: str
+    title: str,
+    table: pd.DataFrame,
+    images: Tensor,
+    classes: Sequence[str],
+    results: Sequence[Result],
+    evidence: str,
 ) -> str:
     """Return the page as text.
 
-    ``table`` as from joined, ``images`` uint8 (N, C, H, W) in its order, ``evidence`` a line on the
-    origin of the numbers.
+    ``table`` as from joined, ``images`` uint8 (N, C, H, W) in its order, ``results`` as from
+    results.results_of, ``evidence`` a line on the origin of the numbers.
     """
     sheets = [(f"image/{kind}", base64.b64encode(x).decode()) for kind, x in sprite_sheets(images)]
-    data = _facts(table, images, classes) | {
+    data = _facts(table, images, classes, results) | {
         "columns": _columns(_numbered(table)),
         "sheets": sheets,
     }
-    return _page(title, evidence, data, ["gallery.js"])
+    return _page(title, results, evidence, data, ["gallery.js"])
 
 
 def write_groups(
@@ -188,7 +203,7 @@ def write_groups(
             (folder / name).write_bytes(contents)
         columns = _columns(part.assign(nearest=nearest))
         facts = {"images": len(rows), "columns": columns, "sheets": names}
-        (folder / f"{group}.js").write_text(f"take({group}, {_json(facts)});\n", encoding="utf-8")
+        (folder / f"{group}.js").write_text(f"take({group}, {as_json(facts)});\n", encoding="utf-8")
 
 
 def gallery_index(
@@ -196,6 +211,7 @@ def gallery_index(
     table: pd.DataFrame,
     images: Tensor,
     classes: Sequence[str],
+    results: Sequence[Result],
     evidence: str,
     labels: Sequence[range],
     folder: str,
@@ -205,7 +221,7 @@ def gallery_index(
     Arguments are those of gallery_page and write_groups; ``folder`` is the address of the latter's
     files as seen from the page. The page itself has no images.
     """
-    data = _facts(table, images, classes) | {
+    data = _facts(table, images, classes, results) | {
         "images": 0,
         "columns": {name: [] for name in COLUMNS},
         "sheets": [],
@@ -213,7 +229,7 @@ def gallery_index(
         "groups": [[own.start, own.stop] for own in labels],
         "values": {key: sorted(set(table[key].tolist())) for key in ("increment", "seed")},
     }
-    return _page(title, evidence, data, ["gallery.js", "gallery_groups.js"])
+    return _page(title, results, evidence, data, ["gallery.js", "gallery_groups.js"])
 
 
 def groups_of(classes: int, size: int) -> list[range]:
@@ -221,14 +237,23 @@ def groups_of(classes: int, size: int) -> list[range]:
     return [range(start, min(start + size, classes)) for start in range(0, classes, size)]
 
 
-def _facts(table: pd.DataFrame, images: Tensor, classes: Sequence[str]) -> dict[str, Any]:
+def _facts(
+    table: pd.DataFrame, images: Tensor, classes: Sequence[str], results: Sequence[Result]
+) -> dict[str, Any]:
     return {
         "images": len(table),
         "side": images.shape[-1],
         "across": ACROSS,
         "per_sheet": PER_SHEET,
         "names": {"method": _methods(table), "class": list(classes)},
+        "accuracies": _accuracies(results),
     }
+
+
+def _accuracies(results: Sequence[Result]) -> dict[str, str]:
+    """Return the accuracy of every method, in percent, by the first student and protocol."""
+    first = next(iter(by_student(results).values()))
+    return {result.method: result.accuracy.written() for result in first}
 
 
 def _methods(table: pd.DataFrame) -> list[str]:
@@ -240,27 +265,33 @@ def _numbered(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(method=table["method"].map(_methods(table).index))
 
 
-def _page(title: str, evidence: str, data: dict[str, Any], scripts: Sequence[str]) -> str:
+def _page(
+    title: str,
+    results: Sequence[Result],
+    evidence: str,
+    data: dict[str, Any],
+    scripts: Sequence[str],
+) -> str:
     parts = {
         "TITLE": html.escape(title),
+        "ANSWER": answer(results),
+        "TABLE": _methods_table(results),
         "EVIDENCE": html.escape(evidence),
-        "STYLE": _template("gallery.css"),
-        "SCRIPT": "\n".join(map(_template, scripts)),
-        "DATA": _json(data),
+        "STYLE": joined_files(["pages.css", "gallery.css"]),
+        "SCRIPT": joined_files(scripts),
+        "DATA": as_json(data),
     }
-    page = _template("gallery.html")
-    for name, text in parts.items():
-        page = page.replace(f"%{name}%", text)
-    return page
+    return filled("gallery.html", parts)
 
 
-def _json(value: object) -> str:
-    # A class's name must not contain the end tag of the script.
-    return json.dumps(value, separators=(",", ":")).replace("<", "\\u003c")
-
-
-def _template(name: str) -> str:
-    return files("lgd_core.figures").joinpath(name).read_text(encoding="utf-8").rstrip()
+def _methods_table(results: Sequence[Result]) -> str:
+    """Return a short table of the methods, whose names are links to their images, as HTML."""
+    shown = [Column("method", method_link), ACCURACY, COUNT, DIFFERENCE, REDUNDANCY]
+    full = [result for result in results if not result.is_of_a_set]
+    groups = by_student(results) | {result.description: [result] for result in full}
+    # All of one student are one group, without headings.
+    groups = groups if len(groups) > 1 + len(full) else {"": results}
+    return html_table(groups, filled_columns(results, shown), "Accuracies", sortable=False)
 
 
 def _columns(table: pd.DataFrame) -> dict[str, list[Any]]:

@@ -1,7 +1,6 @@
 // A set of many classes: one group of them at a time, each read from a file of its own. A page that
 // has no server may not fetch files, but may load scripts.
 const pager = document.createElement("label"), chooser = document.createElement("select");
-const hint = by("details").firstElementChild;
 let wanted = 0;
 
 const groupOf = value => data.groups.findIndex(([first, end]) => first <= value && value < end);
@@ -23,7 +22,7 @@ function take(group, part) {
   addresses.splice(0, Infinity, ...part.sheets.map(name => `${data.folder}/${name}`));
   if (by("class").value !== "" && groupOf(Number(by("class").value)) !== group) by("class").value = "";
   state.chosen = null;
-  by("details").replaceChildren(hint);
+  details.hidden = true;
   select();
   document.documentElement.dataset.group = group;
 }
@@ -48,7 +47,4 @@ by("class").addEventListener("change", () => {
   const group = by("class").value === "" ? wanted : groupOf(Number(by("class").value));
   if (group !== wanted) turn(group);
 });
-for (const key of ["increment", "seed"]) {
-  by(key).append(...data.values[key].map(value => new Option(value, value)));
-}
 turn(0);

@@ -16,9 +16,9 @@ def make(job: FigureJob) -> Figure:
     classes, first_seed = job.settings["classes"], f"s{job.settings['compared']['seeds'][0]}"
     shown = job.settings.get("shown", classes)
     grids = {
-        folder.parts[2]: read_grid(folder, classes, job.settings["per_cell"], shown)
+        folder.parts[-4]: read_grid(folder, classes, job.settings["per_cell"], shown)
         for folder in map(Path, job.inputs["sets"])
-        if folder.parts[3] == first_seed
+        if folder.parts[-3] == first_seed
     }
     return sample_grids(grids, shown, len(classes))
 

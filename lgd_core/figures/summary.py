@@ -1,6 +1,5 @@
-"""Readable tables of accuracies: ``python -m lgd_core.figures.summary FOLDER``, and a page."""
+"""A readable table of accuracies: ``python -m lgd_core.figures.summary FOLDER``."""
 
-import html
 import sys
 from pathlib import Path
 
@@ -16,22 +15,6 @@ SPREADS = {
     "best (%)": ("best_top1_mean", "best_top1_std"),
     "paper (%)": ("paper_top1", "paper_std"),
 }
-PAGE = """<!doctype html>
-<html lang="en">
-<head><meta charset="utf-8"><title>{title}</title>
-<style>
-:root {{ color-scheme: light dark; }}
-body {{ font: 15px/1.5 system-ui, "Liberation Sans", "DejaVu Sans", sans-serif; margin: 24px; }}
-table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; }}
-caption {{ text-align: left; font-weight: bold; padding-bottom: 8px; }}
-th, td {{ padding: 4px 16px 4px 0; text-align: left; border-bottom: 1px solid #8888; }}
-</style></head>
-<body>
-{table}
-<p>{note}</p>
-</body>
-</html>
-"""
 
 
 def readable(table: pd.DataFrame) -> pd.DataFrame:
@@ -56,15 +39,6 @@ def note(table: pd.DataFrame) -> str:
 
 def _written(values: pd.Series, before: str = "") -> pd.Series:
     return values.map(lambda x: f"{before}{x:.1f}" if x == x else "").astype(str)
-
-
-def table_page(title: str, table: pd.DataFrame) -> str:
-    """Return the accuracy table as a page; ``table`` as from tables.result_table."""
-    rows = readable(table).to_html(index=False, border=0)
-    title = html.escape(title)
-    head, _, body = rows.partition(">")
-    captioned = f"{head}>\n<caption>{title}</caption>{body}"
-    return PAGE.format(title=title, table=captioned, note=html.escape(note(table)))
 
 
 def summary(folder: Path) -> str:

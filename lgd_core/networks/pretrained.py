@@ -7,6 +7,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from lgd_core.base.bombs import load_pt
 from lgd_core.base.errors import UserError
 from lgd_core.config.settings import NetworkSpec
 from lgd_core.networks.classifiers import build_network, load_weights
@@ -48,10 +49,9 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     Raises UserError that names the file if it has no weights.
     """
     try:
-        if Path(path).suffix == ".safetensors":
-            found = load_file(path)
-        else:
-            found = torch.load(path, map_location="cpu", weights_only=True)
+        found = load_file(path) if Path(path).suffix == ".safetensors" else load_pt(path)
+    except UserError:
+        raise
     except Exception as error:  # other files can fail anywhere in the parsers
         reason = " ".join(str(error).split())[:100]
         raise UserError(f"{path}: found no weights ({reason}), expected a state_dict") from None

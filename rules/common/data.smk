@@ -24,6 +24,14 @@ def where_images_lie(wildcards, threads):
     return canonical(source_of(wildcards))
 
 
+def name_of_dataset(wildcards, threads):
+    """Return a data set's name, which decides its split and which the cache would not know.
+
+    A function with `threads` does not trigger reruns.
+    """
+    return wildcards.dataset
+
+
 def prepared_settings(wildcards):
     """Return the settings that a data set's arrays depend on, in addition to its image files."""
     dataset = dataset_of(wildcards)
@@ -54,14 +62,11 @@ def source_images(dataset):
 
 
 def array_files(*splits):
-    """Return the paths of the arrays of some splits."""
-    return [
-        f"results/{{dataset}}/data/{split}_{part}.npy"
-        for split in splits
-        for part in ("images", "labels")
-    ]
+    """Return the paths of the arrays of some splits, by name."""
+    names = [f"{split}_{part}" for split in splits for part in ("images", "labels")]
+    return {name: f"results/{{dataset}}/data/{name}.npy" for name in names}
 
 
 def arrays(*splits):
     """Return the input files for some splits: their arrays, and the record with their digests."""
-    return [*array_files(*splits), PREPARED]
+    return [*array_files(*splits).values(), PREPARED]

@@ -9,7 +9,7 @@ def paper_tables(wildcards, names):
     """Return tables of the paper; none if its numbers are not comparable with the data set's."""
     if not compares_with_paper(source_of(wildcards)):
         return []
-    return [f"config/paper/{name}.csv" for name in names]
+    return [local(str(RECIPES.catalogue.table(name))) for name in names]
 
 
 def family_of(wildcards):
@@ -163,6 +163,14 @@ def zone_facts():
     """Return the limits of the zones of difficulty."""
     keys = ("easy_mean", "informative_variance")
     return {key: config["analyses"][key] for key in keys}
+
+
+def descriptions_of(wildcards):
+    """Return a line about every method that the run compares."""
+    return {
+        method: checked(RECIPES.method, wildcards.dataset, method).description
+        for method in methods_of(wildcards)
+    }
 
 
 def gallery_inputs(wildcards):

@@ -34,7 +34,9 @@ ARTIFACTS = {
 
 def artifacts_of(wildcards, names, k):
     """Return the paths of a method's artifacts by name."""
-    return {name: ARTIFACTS[name](wildcards, k) for name in sorted(names)}
+    paths = {name: ARTIFACTS[name](wildcards, k) for name in sorted(names)}
+    decoder = stored_decoder(wildcards) if "small_decoder" in names else []
+    return paths | ({"stored_decoder": decoder} if decoder else {})
 
 
 def set_files(method):
@@ -93,7 +95,7 @@ def all_labels(wildcards):
 
 def prior_for(wildcards, labels):
     """Return the record of the data set's prior, and the phases tuned for classes, if any."""
-    inputs = {"prior": PRIOR.format(**wildcards)}
+    inputs = {"prior": PRIOR.format(**wildcards), "stored": stored_prior(wildcards)}
     owner = prior_owner(method_of(wildcards), wildcards.method)
     if owner is None:
         return inputs

@@ -43,11 +43,26 @@ def small_decoder_source(wildcards):
 
 def local_files(*sources):
     """Return the files of folders among sources of models; hub names have none yet."""
-    return sorted(
+    paths = sorted(
         str(path)
         for folder in sources
         if folder and not is_hub_name(folder)
         for path in model_files(folder)
+    )
+    return [local(path) for path in paths]
+
+
+def stored_prior(wildcards):
+    """Return the folder of a trained prior, for jobs that would not find it by its record alone."""
+    trained = dataset_of(wildcards).prior.source == "train"
+    return [f"results/{wildcards.dataset}/prior"] if IS_STORED and trained else []
+
+
+def stored_decoder(wildcards):
+    """Return the folder of a trained small decoder, for the same jobs."""
+    trained = dataset_of(wildcards).prior.small_decoder.source == "train"
+    return (
+        [f"results/{wildcards.dataset}/small_decoder"] if IS_STORED and trained else []
     )
 
 

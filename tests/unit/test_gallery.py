@@ -10,9 +10,11 @@ import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
+from browser import WIDTHS
 from conftest import CLASSES, CPU, SEEN, SIZE
 from PIL import Image
 
+from lgd_core.analysis.tables import read_paper, redundancy_table, result_row, result_table
 from lgd_core.figures.gallery import (
     COLUMNS,
     gallery_index,
@@ -26,6 +28,7 @@ from lgd_core.figures.gallery import (
     sprite_sheets,
     write_groups,
 )
+from lgd_core.figures.results import Result, results_of
 
 CARDS = "[...document.querySelectorAll('.tile')]"
 SHOWN = f"{CARDS}.map(tile => Number(tile.dataset.row))"
@@ -123,14 +126,32 @@ def test_large_images_are_reduced_and_small_ones_left():
     assert reduced(images, 96) is images
 
 
+def accuracies(*methods: str) -> list[Result]:
+    """Return results of methods, each a point above the one before, from 70 % on, and of all."""
+    rows = [
+        result_row("planted", 100, method, "ConvNet-3", "hard", students(70 + place))
+        | {"diff_to_dit": place - 1.0, "diff_se": 0.1}
+        for place, method in enumerate(methods)
+    ]
+    rows.append(result_row("planted", 100, "full", "ConvNet-3", "reference", students(95)[1:2]))
+    repeated = redundancy_table({method: [[[100, 50], [30, 100]]] for method in methods})
+    about = {method: f"What {method} is" for method in methods}
+    return results_of(result_table(rows, read_paper([])), repeated, about)
+
+
+def students(top1: float) -> list[dict[str, float]]:
+    return [{"top1": top1 + x, "best_top1": top1 + x} for x in (-1, 0, 1)]
+
+
 def test_page_is_alone_and_survives_any_class_name():
     table, images = planted(2)
     names = ["</script><b>", "%STYLE%", *"abcdefgh"]
-    page = gallery_page("a < b", table, images, names, "stamp")
+    page = gallery_page("a < b", table, images, names, accuracies("random", "dit"), "stamp")
     data = json.loads(re.search(r'id="data">(.*?)</script>', page, re.S)[1])
     assert data["names"]["class"] == names
     assert "<title>a &lt; b</title>" in page
-    assert not re.search(r'(src|href)="(?!data:)', page), "nothing is fetched"
+    assert not re.search(r'src="(?!data:)', page), "nothing is fetched"
+    assert set(re.findall(r'href="(?!data:|#)([^"]+)', page)) == {"table.html"}
     assert "http" not in page
 
 
@@ -166,7 +187,8 @@ def many(tmp_path_factory):
     groups = groups_of(1000, 30)
     (folder / "gallery.files").mkdir()
     write_groups(folder / "gallery.files", table, images, groups)
-    page = gallery_index("planted", table, images, names, "stamp", groups, "gallery.files")
+    shown = ("planted", table, images, names, accuracies("dit", "lgd"), "stamp")
+    page = gallery_index(*shown, groups, "gallery.files")
     (folder / "gallery.html").write_text(page, encoding="utf-8")
     return folder
 
@@ -197,13 +219,13 @@ def test_a_page_of_a_thousand_classes_has_no_images_and_one_file_per_group(many)
 def test_pages_turn_from_group_to_group(browser, many):
     browser.open(many / "gallery.html", "document.documentElement?.dataset.group === '0'")
     assert browser.evaluate("names.class.length") == 1000
-    assert count_of(browser) == "240 of 240 images"
+    assert count_of(browser) == "240 of 240 images", "four images of each class and method"
     assert browser.evaluate("[...new Set(columns.class)].length") == 30
     browser.evaluate(f"{CARDS}[0].click()")
     browser.evaluate("document.querySelector('[aria-label=\"Classes after\"]').click()")
     browser.wait("document.documentElement.dataset.group === '1'")
     assert browser.evaluate("Math.min(...columns.class)") == 30
-    assert browser.evaluate("document.querySelector('#details .hint') !== null")
+    assert browser.evaluate("document.getElementById('details').hidden")
     for key, value in (("class", "999"), ("method", "1")):
         browser.evaluate(f"document.getElementById('{key}').value = '{value}'")
     browser.evaluate("document.getElementById('class').dispatchEvent(new Event('change'))")
@@ -253,7 +275,9 @@ def page(browser, tmp_path_factory):
     table, images = planted(5000)
     path = tmp_path_factory.mktemp("gallery") / "gallery.html"
     names = [f"class {i}" for i in range(10)]
-    path.write_text(gallery_page("planted", table, images, names, "stamp"), encoding="utf-8")
+    results = accuracies(*dict.fromkeys(table["method"]))
+    text = gallery_page("planted", table, images, names, results, "stamp")
+    path.write_text(text, encoding="utf-8")
     seconds = browser.open(path, "!!document.documentElement?.dataset.ready")
     return browser, table, seconds
 
@@ -262,8 +286,10 @@ def page(browser, tmp_path_factory):
 def choose(page):
     """Return a function that sets the lists of the page, those not named to all."""
 
+    page[0].look_as("light", 1280)
+
     def set_lists(**values: str) -> None:
-        chosen = {"method": "", "class": "", "increment": "", "order": "set"} | values
+        chosen = {"method": "", "class": "", "increment": "", "order": "set", "size": "72"} | values
         for name, value in chosen.items():
             page[0].evaluate(f"document.getElementById('{name}').value = '{value}'")
         event = "document.getElementById('order').dispatchEvent(new Event('change'))"
@@ -286,7 +312,7 @@ def test_five_thousand_images_open_and_scroll_at_once(page, choose):
     assert count_of(browser) == "5,000 of 5,000 images"
     assert browser.evaluate(f"{CARDS}.length") < 150, "only what is seen exists"
     start = time.monotonic()
-    browser.evaluate("scroll.scrollTop = scroll.scrollHeight")
+    browser.evaluate("window.scrollTo(0, document.body.scrollHeight)")
     browser.wait(f"{SHOWN}.includes(4999)")
     assert time.monotonic() - start < 5
     assert browser.evaluate(f"{CARDS}.length") < 150
@@ -366,6 +392,11 @@ def test_keys_move_and_choose(page, choose):
     assert browser.evaluate("Number(document.getElementById('details').dataset.row)") == row
     browser.press("End")
     assert browser.evaluate("document.activeElement.dataset.row") == "4999"
+    browser.press("Enter")
+    assert not browser.evaluate("document.getElementById('details').hidden")
+    browser.press("Escape")
+    assert browser.evaluate("document.getElementById('details').hidden")
+    assert browser.evaluate("document.activeElement.dataset.row") == "4999", "where it was"
 
 
 def test_pictures_are_those_of_the_images(page, choose):
@@ -382,26 +413,94 @@ def test_pictures_are_those_of_the_images(page, choose):
     assert drawn == images[12 * 400 + 4 * 20 + 5].flatten().tolist()
 
 
-def test_dark_and_light_are_legible(page, choose):
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_is_legible_and_fits(page, choose, scheme, width):
     browser, _, _ = page
-    for scheme in ("light", "dark"):
-        media = [{"name": "prefers-color-scheme", "value": scheme}]
-        browser.call("Emulation.setEmulatedMedia", features=media)
-        paper, ink, faint = (
-            browser.evaluate(f"getComputedStyle(document.querySelector('{where}')).{key}")
-            for where, key in (("body", "backgroundColor"), ("body", "color"), ("footer", "color"))
-        )
-        assert contrast(paper, ink) > 7
-        assert contrast(paper, faint) > 4.5
+    for method in ("beside", "4"):
+        choose(method=method)
+        browser.look_as(scheme, width)
+        browser.evaluate("window.scrollTo(0, 0)")
+        assert not browser.is_too_wide()
+        assert browser.pale_texts() == []
+        assert browser.nameless() == []
+        for text in ("lgd is the most accurate: 74.0 ± 1.0 %", "3.0 ± 0.1 points above dit"):
+            assert text in browser.seen()
 
 
-def contrast(one: str, other: str) -> float:
-    """Return the contrast ratio of two CSS colours, WCAG 2.2."""
-    light, dark = sorted(map(luminance, (one, other)), reverse=True)
-    return (light + 0.05) / (dark + 0.05)
+def test_methods_lie_side_by_side_class_by_class(page, choose):
+    """A line per class, as many images of each method, from all parts of its set."""
+    browser, table, _ = page
+    choose(method="beside", size="48")
+    each = browser.evaluate("state.perBlock")
+    lines = np.array(browser.evaluate("state.places")).reshape(10, 5, each)
+    assert each > 1
+    for line, label in enumerate(lines):
+        for method, rows in zip(table["method"].unique(), label, strict=True):
+            own = table[(table["class"] == line) & (table["method"] == method)].index
+            assert rows.tolist() == [own[(i + 1) * len(own) // each - 1] for i in range(each)]
+    heads = browser.evaluate("[...document.querySelectorAll('.head')].map(e => e.innerText)")
+    assert heads[4].split() == ["lgd", "74.0", "±", "1.0"]
+    left = "(place => state.tiles.get(place).getBoundingClientRect().left)"
+    assert browser.evaluate(f"{left}({each}) - {left}({each - 1}) > {left}(1) - {left}(0)")
+    browser.evaluate("document.querySelectorAll('.class')[3].click()")
+    assert count_of(browser) == "500 of 5,000 images"
+    first = browser.evaluate("state.places.slice(0, state.perRow)")
+    assert table.loc[first, "class"].unique().tolist() == [3]
+    assert table.loc[first, "method"].tolist() == np.repeat(table["method"].unique(), each).tolist()
 
 
-def luminance(colour: str) -> float:
-    shares = [int(part) / 255 for part in re.findall(r"\d+", colour)]
-    linear = [x / 12.92 if x <= 0.04045 else ((x + 0.055) / 1.055) ** 2.4 for x in shares]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+def test_the_best_of_an_order_are_beside_one_another(page, choose):
+    browser, table, _ = page
+    choose(method="beside", order="score:down", size="48")
+    each = browser.evaluate("state.perBlock")
+    found = browser.evaluate("state.places.slice(4 * state.perBlock, 5 * state.perBlock)")
+    own = table[(table["method"] == "lgd") & (table["class"] == 0)]
+    assert found == own.nlargest(each, "score", keep="first").index.tolist()
+
+
+def test_names_of_methods_lead_to_their_images(page, choose):
+    browser, table, _ = page
+    cells = browser.evaluate(
+        "[...document.querySelectorAll('aside tbody tr')].map("
+        "row => [...row.cells].map(cell => cell.innerText.trim()))"
+    )
+    assert cells[4] == ["lgd", "74.0 ± 1.0", "3", "+3.0 ± 0.1", "40.0"]
+    assert cells[5][:3] == ["full", "95.0", "1"]
+    browser.evaluate("document.querySelector('aside a[href=\"#igd\"]').click()")
+    assert count_of(browser) == "1,000 of 5,000 images"
+    assert table.loc[browser.evaluate("state.shown"), "method"].unique().tolist() == ["igd"]
+    current = "[...document.querySelectorAll('aside [aria-current=true]')].map(a => a.innerText)"
+    assert browser.evaluate(current) == ["igd"]
+    browser.evaluate("document.querySelector('aside .note a').click()")
+    assert browser.evaluate(current) == ["side by side"]
+    assert browser.evaluate("document.getElementById('method').value") == "beside"
+
+
+def test_an_address_can_name_a_method(browser, page, tmp_path):
+    opened = browser.evaluate("location.href").split("#")[0]
+    browser.call("Page.navigate", url=f"{opened}#mgd3")
+    browser.wait("document.getElementById('method').value === '3'")
+
+
+def test_keys_pass_over_places_without_an_image(browser, tmp_path):
+    """Of two methods, one has fewer images of a class than a line has places."""
+    table, images = planted(12)
+    table["method"], table["class"] = ["dit"] * 10 + ["lgd"] * 2, 0
+    table["nearest"] = -1
+    text = gallery_page("few", table, images, ["a"], accuracies("dit", "lgd"), "stamp")
+    (tmp_path / "gallery.html").write_text(text, encoding="utf-8")
+    browser.look_as("light", 1280)
+    browser.open(tmp_path / "gallery.html", "!!document.documentElement?.dataset.ready")
+    browser.evaluate("set({method: 'beside', class: 0})")
+    each = browser.evaluate("state.perBlock")
+    assert 2 < each < 10
+    browser.evaluate(f"{CARDS}[0].focus()")
+    visited = []
+    for _ in range(each + 2):
+        browser.press("ArrowRight")
+        visited.append(browser.evaluate("Number(document.activeElement.dataset.row)"))
+    assert visited == [*range(1, each), 10, 11, each]
+    browser.press("End")
+    assert browser.evaluate("document.activeElement.dataset.row") == "9"
+    assert browser.errors == []

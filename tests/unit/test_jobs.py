@@ -32,6 +32,7 @@ CONFIG = {
     "device": "cpu",
     "precision": "auto",
     "checkpoint_seconds": 0,
+    "checkpoint_folder": "results/.resume",
     "max_batch": 64,
     "compile": False,
     "gradient_checkpointing": False,
@@ -56,6 +57,7 @@ def snakemake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable:
     monkeypatch.syspath_prepend(SCRIPTS)
 
     def make(rule: str = "any", settings: dict | None = None, **parts: object) -> SimpleNamespace:
+        known = {"stage": rule} | (settings or {})
         defaults = {
             "wildcards": {"dataset": "digits", "k": "1"},
             "input": Files(),
@@ -63,10 +65,10 @@ def snakemake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable:
             "config": CONFIG | parts.pop("config", {}),
         }
         return SimpleNamespace(
-            rule=rule,
+            rule=f"their_{rule}",
             threads=1,
             log=[tmp_path / "log"],
-            params=SimpleNamespace(settings=settings or {}, source={"kind": "digits"}),
+            params=SimpleNamespace(settings=known, source={"kind": "digits"}),
             **defaults | parts,
         )
 
@@ -213,7 +215,7 @@ def test_a_file_that_a_job_cannot_read_is_one_line(snakemake: Callable) -> None:
 
     with pytest.raises(SystemExit) as ended:
         body()
-    assert ended.value.code == "error: nowhere.txt: No such file or directory"
+    assert ended.value.code == "error: nowhere.txt: No such file or directory; run again"
 
 
 def test_a_stamp_says_device_and_precision(snakemake: Callable) -> None:

@@ -85,7 +85,8 @@ def test_a_full_disk_is_one_line_and_leaves_the_old_file(tmp_path: Path) -> None
     path, full = tmp_path / "file", OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     with pytest.raises(UserError) as error:
         fail_half_way(path, full)
-    assert str(error.value) == f"{path}: cannot be written (No space left on device)"
+    remedy = "make room on its disk, then run again"
+    assert str(error.value) == f"{path}: cannot be written (No space left on device); {remedy}"
     assert contents(tmp_path) == {"file": b"old"}
 
 
@@ -101,7 +102,7 @@ def test_an_error_of_another_file_is_that_file_s(tmp_path: Path) -> None:
     for other in (tmp_path / "nowhere", tmp_path / "file.txt"):
         with pytest.raises(UserError) as error:
             read_while_writing(path, other)
-        assert str(error.value) == f"{other}: No such file or directory"
+        assert str(error.value) == f"{other}: No such file or directory; run again"
     assert contents(tmp_path) == {"file": b"old"}
 
 

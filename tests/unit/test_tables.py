@@ -23,7 +23,7 @@ from lgd_core.analysis.tables import (
 )
 from lgd_core.base.csv_files import write_csv
 from lgd_core.base.errors import UserError
-from lgd_core.figures.summary import summary, table_page
+from lgd_core.figures.summary import summary
 
 PAPER = Path(__file__).parents[2] / "config" / "paper"
 RUNS = [{"top1": 80.0, "best_top1": 81.0}, {"top1": 82.0, "best_top1": 84.0}]
@@ -283,24 +283,3 @@ def test_csv_and_summary(tmp_path):
     assert "\n±: sample standard deviation over n students of one set\n" in text
     assert "redundancy of lgd: 40.0 %" in text
     assert "samples.png" in text
-
-
-def test_table_page_joins_mean_and_spread_and_escapes():
-    row = result_row("digits", 50, "<lgd>", "ConvNet-3", "hard", RUNS)
-    page = table_page("a & b", result_table([row], read_paper([])))
-    assert "<td>81.0 ± 1.4</td>" in page
-    assert "over n students of one set" in page
-    assert "<caption>a &amp; b</caption>" in page
-    assert "&lt;lgd&gt;" in page
-    assert "paper" not in page, "a column without numbers is left out"
-
-
-def test_a_table_of_several_sets_says_what_its_spread_is_over():
-    runs = [run | {"seed": str(seed)} for seed in range(2) for run in RUNS]
-    rows = [
-        result_row("digits", 50, "lgd", "ConvNet-3", "hard", runs),
-        result_row("digits", 50, "full", "ConvNet-3", "reference", RUNS[:1]),
-    ]
-    page = table_page("digits", result_table(rows, read_paper([])))
-    assert "over n sets, each the mean of its students" in page
-    assert "of one set" not in page

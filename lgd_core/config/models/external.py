@@ -1,8 +1,9 @@
-"""Keys of a method whose images come from elsewhere."""
+"""Keys of a method whose images come from elsewhere, and what such images say of themselves."""
 
 from pydantic import Field
 
 from lgd_core.config.models.base import Config, Count
+from lgd_core.config.models.images import NormaliseConfig
 
 
 class ElsewhereConfig(Config):
@@ -13,3 +14,10 @@ class ElsewhereConfig(Config):
         default=1,
         description="Each stored image holds factor x factor smaller ones, as in that entry.",
     )
+
+
+class Said(Config):
+    """What is used of the provenance of a set from elsewhere, None where it does not say."""
+
+    formation: int | None = Field(default=None, ge=1, le=16)
+    normalise: NormaliseConfig | None = None

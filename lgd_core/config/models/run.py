@@ -278,6 +278,13 @@ class RunConfig(Config):
         default=30,
         description="Time between two checkpoints of a job, and so the most that a kill can lose.",
     )
+    checkpoint_folder: Text = Field(
+        default="results/.resume",
+        description=(
+            "Folder for checkpoints of running jobs. Where the working folder does not outlive a "
+            "job, one that does, such as on a mounted volume; no two projects may share it."
+        ),
+    )
     external: dict[ExternalName, Text | ExternalConfig] = Field(
         default={},
         description=(

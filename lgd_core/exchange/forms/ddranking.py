@@ -32,11 +32,14 @@ def write(folder: Path, leaving: Leaving) -> None:
         for values in (leaving.normalise.mean, leaving.normalise.std)
     )
     shape = (len(rows), *pixels_of(leaving, rows[0]).shape)
-    # The tensor may be larger than memory: it is filled, and then saved, in a file of its own.
+    # The tensor may be larger than memory: it is saved from a file of its own. That is not written
+    # as a memory map, since a full disk would then kill the process.
     with atomic(folder / ".pixels") as raw:
-        images = np.memmap(raw, np.float32, "w+", shape=shape)
-        for number, row in enumerate(rows):
-            images[number] = (pixels_of(leaving, row).astype(np.float32) / 255 - mean) / std
+        with open(raw, "wb") as stream:
+            for row in rows:
+                scaled = (pixels_of(leaving, row).astype(np.float32) / 255 - mean) / std
+                stream.write(scaled.tobytes())
+        images = np.memmap(raw, np.float32, "c", shape=shape)
         save("images.pt", torch.from_numpy(images))
         del images
     (folder / ".pixels").unlink()

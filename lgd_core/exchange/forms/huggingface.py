@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
+from lgd_core.base.bombs import refuse_bomb
 from lgd_core.base.decoding import decode
 from lgd_core.base.errors import UserError
 from lgd_core.base.files import atomic
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 # Images of a file, and of a part of a file that is read at once.
 PER_FILE, PER_GROUP = 4096, 128
+# What a row takes in memory at least: its label, its place and its name.
+ROW_BYTES = 100
 IMAGES, LABELS = ("image", "img", "png", "jpg"), ("label", "labels", "fine_label", "cls", "wnid")
 # Names of files that hold images to test with.
 OTHER_SPLITS = ("test", "val")
@@ -78,9 +81,11 @@ def _columns(path: Path) -> tuple[str, str, "pyarrow.Schema"]:
     from pyarrow import parquet
 
     try:
-        schema = parquet.read_schema(path)
+        facts = parquet.read_metadata(path)
+        schema = facts.schema.to_arrow_schema()
     except (pyarrow.ArrowException, OSError) as error:
         raise UserError(f"{path}: found no Parquet ({' '.join(str(error).split())})") from error
+    refuse_bomb(path, ROW_BYTES * facts.num_rows)
     found = [next((n for n in names if n in schema.names), None) for names in (IMAGES, LABELS)]
     for column, names in zip(found, (IMAGES, LABELS), strict=True):
         if column is None:

@@ -170,6 +170,10 @@ class Table:
             if any(not row[column] for column in used):
                 raise UserError(f"{path}: row {number}: found an empty cell, {expected}")
             file = Path(row[key]).as_posix()
+            if Path(file).is_absolute() or ".." in Path(file).parts:
+                raise UserError(
+                    f"{path}: row {number}: found {file}, expected a file within the folder"
+                )
             if file in self.rows:
                 raise UserError(
                     f"{path}: row {number}: found {file} again, expected every file once"

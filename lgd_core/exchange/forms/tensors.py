@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
+from lgd_core.base.bombs import load_pt
 from lgd_core.base.errors import UserError
-from lgd_core.base.files import atomic, read_json
+from lgd_core.base.files import atomic, share
 from lgd_core.config.external import PROVENANCE
 from lgd_core.config.settings import ClassNames
 from lgd_core.exchange.form import Arriving, Form, Opening
 from lgd_core.exchange.leaving import Leaving, Row, pixels_of
-from lgd_core.exchange.listing import listed_files
+from lgd_core.exchange.listing import listed_files, said_by
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -65,6 +66,7 @@ def write(folder: Path, leaving: Leaving) -> None:
             tensors["logits"] = torch.tensor([leaving.logits_of(row) for row in own])
         with atomic(path) as temporary:
             save_file(tensors, temporary)
+            share(temporary)
 
 
 def class_major(rows: Sequence[Row]) -> list[Row]:
@@ -179,7 +181,9 @@ def _loaded(path: Path) -> dict[str, Any]:
     import torch
 
     try:
-        found: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        found: Any = load_pt(path, mmap=True)
+    except UserError:
+        raise
     except Exception as error:  # damaged or unsafe files make torch raise almost anything
         reason = " ".join(str(error).split())[:120]
         raise UserError(f"{path}: found no tensors that are safe to load ({reason})") from error
@@ -196,10 +200,10 @@ def _loaded(path: Path) -> dict[str, Any]:
 
 def _scale(asked: Opening) -> tuple[Sequence[float], Sequence[float]]:
     """Return mean and standard deviation of normalised floats: the entry's, the set's, or none."""
-    said, external = asked.path / PROVENANCE, asked.external
-    own = read_json(said).get("normalise", {}) if said.is_file() else {}
-    mean, std = external.mean or own.get("mean"), external.std or own.get("std")
-    return mean or [0.0] * asked.channels, std or [1.0] * asked.channels
+    external, own = asked.external, said_by(asked.path).normalise
+    mean = external.mean or (own.mean if own else [0.0] * asked.channels)
+    std = external.std or (own.std if own else [1.0] * asked.channels)
+    return mean, std
 
 
 def _as_image(

@@ -111,6 +111,8 @@ def _samples(path: Path) -> list[Sample]:
             for member in tar:
                 if not member.isfile():
                     continue
+                if member.issparse():
+                    raise tarfile.TarError(f"{member.name} is sparse")
                 folder, _, name = member.name.rpartition("/")
                 stem, dot, suffix = name.partition(".")
                 key = f"{folder}/{stem}" if folder else stem
@@ -123,7 +125,7 @@ def _samples(path: Path) -> list[Sample]:
                         sample.label = text.strip()
                     else:
                         sample.more = dict(json.loads(text))
-    except (tarfile.TarError, ValueError, TypeError) as error:
+    except (tarfile.TarError, ValueError, TypeError, RecursionError) as error:
         raise UserError(f"{path}: found no tar file of samples ({error})") from error
     return list(samples.values())
 

@@ -1,0 +1,153 @@
+"""Records of comparisons: ``python -m lgd_core.analysis.record FOLDER ...``.
+
+A comparison of all methods takes longer than a machine is at hand. So its results are kept piece by
+piece: FOLDER is that of a run, ``results/fashionmnist_ipc50/neutral``, and its ``students.csv`` and
+``redundancy.csv`` go into ``docs/records``. Tables of docs/results.md are written from the records,
+each between two comments, of which the first one says what is in it.
+"""
+
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import pandas as pd
+
+from lgd_core.analysis.frames import column, rows_where
+from lgd_core.analysis.metrics import Spread, spread
+from lgd_core.analysis.students import STUDENT_COLUMNS
+from lgd_core.analysis.tables import (
+    REDUNDANCY_COLUMNS,
+    by_set,
+    differences,
+    mean_redundancy,
+    runs_by_method,
+)
+from lgd_core.base.csv_files import parse_csv, write_csv
+from lgd_core.base.errors import UserError
+from lgd_core.base.files import atomic
+from lgd_core.config.recipes import Recipes
+from lgd_core.config.stages import recipe_fingerprint
+
+STUDENTS = "docs/records/{dataset}.csv"
+REDUNDANCY = "docs/records/{dataset}_redundancy.csv"
+PAGE = "docs/results.md"
+# What one row of a record is about.
+STUDENT_KEYS = ["dataset", "ipc", "method", "student", "protocol", "seed", "run"]
+REDUNDANCY_KEYS = ["dataset", "ipc", "method"]
+# <!-- table: DATASET STUDENT PROTOCOL ... -->, the table, <!-- end of table -->
+TABLE = re.compile(r"(<!-- table: (.+?) -->\n).*?(<!-- end of table -->)", re.DOTALL)
+
+
+def keep(path: str | Path, rows: pd.DataFrame, keys: list[str]) -> None:
+    """Put rows into a record, in place of earlier ones with the same keys, in order of the keys."""
+    known = [parse_csv(path, rows.columns)] if Path(path).exists() else []
+    whole = pd.concat([*known, rows]).drop_duplicates(keys, keep="last").sort_values(keys)
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    write_csv(whole, path)
+
+
+def keep_run(folder: Path) -> None:
+    """Put the students of a run and, if it has them, its redundancies into the records.
+
+    Raises UserError for a folder without ``students.csv``, and for a file that is no such table.
+    """
+    students = parse_csv(folder / "students.csv", STUDENT_COLUMNS)
+    dataset, ipc = students.loc[0, ["dataset", "ipc"]]
+    keep(STUDENTS.format(dataset=dataset), students, STUDENT_KEYS)
+    if (folder / "redundancy.csv").exists():
+        matrices = parse_csv(folder / "redundancy.csv", REDUNDANCY_COLUMNS)
+        found = mean_redundancy(matrices)
+        rows = pd.DataFrame({"method": list(found), "redundancy": list(found.values())})
+        rows.insert(0, "ipc", ipc)
+        rows.insert(0, "dataset", dataset)
+        keep(REDUNDANCY.format(dataset=dataset), rows, REDUNDANCY_KEYS)
+
+
+def results_table(students: pd.DataFrame, redundancy: pd.DataFrame) -> str:
+    """Return accuracies of one kind of student as a Markdown table, a row per method.
+
+    ``students`` has the columns students.STUDENT_COLUMNS, ``redundancy`` REDUNDANCY_KEYS and
+    ``redundancy``. For every number of images per class and protocol there are two columns, in
+    percent: the mean of the sets' means, the standard deviation between sets and, in parentheses,
+    that within a set; and the difference to ``dit``, paired set by set, with its standard error.
+    """
+    several = column(students, "protocol").nunique() > 1
+    table = pd.DataFrame(index=sorted(set(students["method"])))
+    for key, rows in students.groupby(["ipc", "protocol"]):
+        ipc, protocol = cast("tuple[int, str]", key)
+        above = f", `{protocol}`" if several else ""
+        for title, cells in _columns(rows).items():
+            table[f"{ipc} per class{above}{title}"] = pd.Series(cells)
+    for ipc, rows in redundancy.groupby("ipc"):
+        percent = column(rows.set_index("method"), "redundancy")
+        table[f"{ipc} per class: redundancy"] = percent.map("{:.1f}".format)
+    return _markdown(table.fillna(""))
+
+
+def _columns(rows: pd.DataFrame) -> dict[str, dict[str, str]]:
+    """Return the cells of the columns of one protocol and number of images per class, by method."""
+    runs = runs_by_method(cast("list[dict[str, Any]]", rows.to_dict("records")))
+    found = {method: spread(by_set(each, "top1")) for (method, _), each in runs.items()}
+    above = {method: pair for (method, _), pair in differences(runs, "dit").items()}
+    return {
+        "": {method: _accuracy(each) for method, each in found.items()},
+        ": difference to `dit`": {method: _difference(*pair) for method, pair in above.items()},
+    }
+
+
+def _markdown(table: pd.DataFrame) -> str:
+    lines = [["method", *table.columns], ["---"] * (1 + len(table.columns))]
+    lines += [[f"`{m}`", *row] for m, row in zip(table.index, table.to_numpy(), strict=True)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _accuracy(found: Spread) -> str:
+    between = f" ± {found.between:.1f}" if found.n_sets > 1 else ""
+    within = f" ({found.within:.1f})" if found.n_runs > found.n_sets else ""
+    return f"{found.mean:.1f}{between}{within}"
+
+
+def _difference(mean: float, error: float) -> str:
+    return f"{mean:+.1f} ± {error:.1f}".replace("-", "−") if mean == mean else ""
+
+
+def _filled(words: str) -> str:
+    """Return the table that a page's comment asks for: DATASET STUDENT PROTOCOL ..."""
+    dataset, student, *protocols = words.split()
+    students = parse_csv(STUDENTS.format(dataset=dataset), STUDENT_COLUMNS)
+    chosen = (column(students, "student") == student) & column(students, "protocol").isin(protocols)
+    path = Path(REDUNDANCY.format(dataset=dataset))
+    columns = [*REDUNDANCY_KEYS, "redundancy"]
+    known = parse_csv(path, columns) if path.exists() else pd.DataFrame(columns=columns)
+    return results_table(rows_where(students, chosen), known)
+
+
+def with_tables(page: str) -> str:
+    """Return the text of a page with all its tables written anew from the records."""
+    return TABLE.sub(lambda found: f"{found[1]}\n{_filled(found[2])}\n{found[3]}", page)
+
+
+def outdated(dataset: str, students: pd.DataFrame) -> Iterator[str]:
+    """Yield the methods of a record whose recipe is no longer the one that made their rows."""
+    recipes = Recipes(Path("config"), {})
+    for method, rows in students.groupby("method"):
+        if set(rows["recipe"]) != {recipe_fingerprint(recipes.method(dataset, str(method)))}:
+            yield str(method)
+
+
+def main(*folders: str) -> None:
+    """Keep the results of runs, and write the page's tables anew."""
+    for folder in folders:
+        keep_run(Path(folder))
+    page = with_tables(Path(PAGE).read_text(encoding="utf-8"))
+    with atomic(PAGE) as temporary:
+        Path(temporary).write_text(page, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    try:
+        main(*sys.argv[1:])
+    except UserError as error:
+        sys.exit(f"error: {error}")

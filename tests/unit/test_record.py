@@ -1,0 +1,140 @@
+"""Records of comparisons, and that the page's tables are those of the records."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from lgd_core.analysis import record
+from lgd_core.analysis.students import STUDENT_COLUMNS, students_table
+from lgd_core.base.csv_files import write_csv
+from lgd_core.base.errors import UserError
+from lgd_core.config.recipes import Recipes
+from lgd_core.config.stages import recipe_fingerprint
+
+ROOT = Path(__file__).parents[2]
+RECORDS = sorted(
+    path for path in (ROOT / "docs/records").glob("*.csv") if not path.stem.endswith("_redundancy")
+)
+SETS = {
+    "dit": {0: [80.0, 80.2], 1: [81.0, 81.2], 2: [79.0, 79.2]},
+    "lgd": {0: [83.0, 83.2], 1: [83.0, 83.2], 2: [83.0, 83.2]},
+}
+
+
+def students(sets: dict[str, dict[int, list[float]]], **facts: object) -> pd.DataFrame:
+    rows = [
+        {"method": method, "seed": seed, "run": run, "top1": top1}
+        for method, seeds in sets.items()
+        for seed, accuracies in seeds.items()
+        for run, top1 in enumerate(accuracies)
+    ]
+    known = {"dataset": "fashionmnist", "ipc": 50, "student": "ConvNet-3-w32", "protocol": "hard"}
+    table = pd.DataFrame(rows).assign(**{"recipe": "abc"} | known | facts)
+    return table.reindex(columns=list(STUDENT_COLUMNS))
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of a run in an empty project, whose page has a place for a table."""
+    monkeypatch.chdir(tmp_path)
+    folder = Path("results/fashionmnist_ipc50/neutral")
+    folder.mkdir(parents=True)
+    write_csv(students(SETS), folder / "students.csv")
+    Path("docs").mkdir()
+    place = "<!-- table: fashionmnist ConvNet-3-w32 hard -->\n<!-- end of table -->"
+    Path("docs/results.md").write_text(f"# Results\n\n{place}\n\nThe end.\n")
+    return folder
+
+
+def test_both_spreads_and_the_paired_difference_are_in_the_table():
+    table = record.results_table(students(SETS), pd.DataFrame(columns=["ipc", "redundancy"]))
+    assert table.splitlines() == [
+        "| method | 50 per class | 50 per class: difference to `dit` |",
+        "| --- | --- | --- |",
+        "| `dit` | 80.1 ± 1.0 (0.1) |  |",
+        "| `lgd` | 83.1 ± 0.0 (0.1) | +3.0 ± 0.6 |",
+    ]
+
+
+def test_one_set_has_no_spread_between_sets():
+    one = {name: {0: sets[0]} for name, sets in SETS.items()}
+    table = record.results_table(students(one), pd.DataFrame(columns=["ipc", "redundancy"]))
+    assert "| `lgd` | 83.1 (0.1) | +3.0 ± 0.0 |" in table.splitlines()
+
+
+def test_protocols_are_columns_of_their_own_and_methods_may_lack_one():
+    soft = students({"dit": SETS["dit"]}, protocol="soft_steps")
+    both = pd.concat([students(SETS), soft])
+    head, _, dit, lgd = record.results_table(
+        both, pd.DataFrame(columns=["ipc", "redundancy"])
+    ).splitlines()
+    assert "50 per class, `hard`" in head
+    assert "50 per class, `soft_steps`" in head
+    assert dit.count("80.1 ± 1.0") == 2
+    assert lgd.count("83.1 ± 0.0") == 1
+
+
+def test_pieces_add_up_and_a_later_one_replaces_what_it_has_again(run: Path):
+    record.main(str(run))
+    write_csv(students({"lgd": {0: [90.0, 90.2]}, "ot": SETS["dit"]}), run / "students.csv")
+    record.main(str(run))
+    kept = pd.read_csv("docs/records/fashionmnist.csv")
+    assert kept.groupby("method").size().to_dict() == {"dit": 6, "lgd": 6, "ot": 6}
+    assert kept.query("method == 'lgd' and seed == 0")["top1"].tolist() == [90.0, 90.2]
+    assert kept.query("method == 'lgd' and seed == 1")["top1"].tolist() == [83.0, 83.2]
+
+
+def test_a_page_has_the_redundancy_and_keeps_the_rest(run: Path):
+    cells = [("lgd", i, j, 50.0 if i == j else 40.0) for i in range(2) for j in range(2)]
+    columns = ["method", "train_increment", "test_increment", "top1"]
+    write_csv(pd.DataFrame(cells, columns=columns), run / "redundancy.csv")
+    record.main(str(run))
+    page = Path("docs/results.md").read_text()
+    assert "| `lgd` | 83.1 ± 0.0 (0.1) | +3.0 ± 0.6 | 40.0 |" in page.splitlines()
+    assert page.startswith("# Results\n")
+    assert page.endswith("The end.\n")
+    record.main()
+    assert Path("docs/results.md").read_text() == page
+
+
+def test_a_folder_without_students_is_named(run: Path):
+    (run / "students.csv").unlink()
+    with pytest.raises(UserError, match=r"neutral/students\.csv: No such file"):
+        record.main(str(run))
+
+
+def test_students_are_listed_with_their_recipe_and_machine():
+    artifact = {"method": "lgd", "seed": "0", "run": "1", "top1": 83.0, "hardware": "a processor"}
+    table = students_table([artifact | {"versions": {"torch": "2.15.0"}}], 50, {"lgd": "abc"})
+    (row,) = table.to_dict("records")
+    assert (row["ipc"], row["recipe"], row["torch"]) == (50, "abc", "2.15.0")
+    assert list(table.columns) == list(STUDENT_COLUMNS)
+
+
+def test_a_description_is_no_part_of_a_recipe_and_a_strength_is():
+    method = Recipes(ROOT / "config", {}).method("fashionmnist", "lgd")
+    described = method.model_copy(update={"description": "another"})
+    other = method.model_copy(update={"candidates": 4})
+    assert recipe_fingerprint(described) == recipe_fingerprint(method)
+    assert recipe_fingerprint(other) != recipe_fingerprint(method)
+
+
+@pytest.mark.parametrize("path", RECORDS, ids=lambda path: path.stem)
+def test_shipped_records_are_of_the_recipes_that_ship(path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(ROOT)
+    assert list(record.outdated(path.stem, pd.read_csv(path))) == []
+
+
+def test_a_record_of_another_recipe_is_noticed(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(ROOT)
+    recipe = recipe_fingerprint(Recipes(Path("config"), {}).method("fashionmnist", "dit"))
+    table = pd.concat([students({"dit": SETS["dit"]}, recipe=recipe), students(SETS)])
+    assert list(record.outdated("fashionmnist", table)) == ["dit", "lgd"]
+    assert list(record.outdated("fashionmnist", table[table["recipe"] == recipe])) == []
+
+
+def test_tables_of_the_page_are_those_of_the_records(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(ROOT)
+    page = Path(record.PAGE).read_text(encoding="utf-8")
+    assert record.with_tables(page) == page
