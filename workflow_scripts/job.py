@@ -12,7 +12,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
-from lgd_core.base.attempts import leave_error, require_hope
+from lgd_core.base.attempts import computed_once
 from lgd_core.base.digests import fingerprint
 from lgd_core.base.errors import UserError
 from lgd_core.base.files import read_json
@@ -311,12 +311,12 @@ def running(snakemake: object, named: str = "") -> Iterator[Job]:
                 contextlib.redirect_stdout(stream),
             ):
                 taken = job.held.enter_context(owning(job.checkpoints, partial(note, job)))
-                require_hope(job.checkpoints)
-                stream.truncate(0)
-                if taken:
-                    job.log(taken)
-                job.log(f"{snakemake.rule}: {snakemake.threads} threads")
-                yield job
+                with computed_once(job.checkpoints):
+                    stream.truncate(0)
+                    if taken:
+                        job.log(taken)
+                    job.log(f"{snakemake.rule}: {snakemake.threads} threads")
+                    yield job
                 shutil.rmtree(job.checkpoints, ignore_errors=True)
                 job.log("done")
         except Stopped as stopped:
@@ -325,7 +325,6 @@ def running(snakemake: object, named: str = "") -> Iterator[Job]:
                 print(f"{snakemake.rule}: {stopped}", file=sys.stderr)
             sys.exit(stopped.status)
         except UserError as error:
-            leave_error(job.checkpoints, error)
             print(f"error: {error}", file=stream)
             sys.exit(1 if os.environ.get(WATCHED) else f"error: {error}")
         except Exception as error:

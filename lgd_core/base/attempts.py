@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import uuid
+from collections.abc import Generator
 from pathlib import Path
 
 from lgd_core.base.errors import TransientError, UserError
@@ -23,8 +24,21 @@ def name_call() -> None:
     os.environ.setdefault(CALL, uuid.uuid4().hex)
 
 
-def require_hope(folder: Path) -> None:
-    """Raise UserError if an attempt of this call has left its error in a job's folder."""
+@contextlib.contextmanager
+def computed_once(folder: Path) -> Generator[None, None, None]:
+    """Run a job's block, and leave a UserError that ends it in the job's folder.
+
+    Raises the UserError that an attempt of this call has left, instead of running the block.
+    """
+    _require_hope(folder)
+    try:
+        yield
+    except UserError as error:
+        _leave_error(folder, error)
+        raise
+
+
+def _require_hope(folder: Path) -> None:
     call = os.environ.get(CALL)
     with contextlib.suppress(OSError, json.JSONDecodeError):
         left = json.loads((folder / NAME).read_text())
@@ -32,8 +46,8 @@ def require_hope(folder: Path) -> None:
             raise UserError(left["error"])
 
 
-def leave_error(folder: Path, error: UserError) -> None:
-    """Leave an error in a job's folder, unless further attempts may not meet it."""
+def _leave_error(folder: Path, error: UserError) -> None:
+    """Leave an error, unless further attempts may not meet it."""
     call = os.environ.get(CALL)
     if not call or isinstance(error, TransientError) or isinstance(error.__cause__, OSError):
         return

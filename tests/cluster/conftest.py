@@ -5,13 +5,14 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 import torch
 from filelock import FileLock
-from projects import Project, put_product
+from projects import Project, put_product, start
 
 from cluster.loopback import PARTITION, Slurm, missing, wait_until
 
@@ -89,6 +90,21 @@ def half(slurm: Slurm, local: Project, tmp_path: Path) -> Project:
     return Project(folder, OPTIONS, slurm.env)
 
 
+@pytest.fixture
+def begin(half: Project) -> Iterator[Callable[..., subprocess.Popen]]:
+    """Return a function that starts Snakemake, which ends with the test at the latest."""
+    with ExitStack() as stack:
+
+        def call(*words: str) -> subprocess.Popen:
+            printed = stack.enter_context(open(half.folder / "printed", "w"))
+            process = start(half, *words, stderr=printed)
+            stack.callback(process.wait)
+            stack.callback(process.kill)
+            return process
+
+        yield call
+
+
 def assert_same_bytes(project: Project, local: Project, *targets: str) -> None:
     """Compare all that the targets need with what was made without Slurm."""
     found, expected = project.digests(), local.digests()
@@ -100,9 +116,11 @@ def states(jobs: list[dict[str, str]]) -> list[str]:
     return [job["JobState"] for job in jobs]
 
 
-def ended(process: subprocess.Popen, project: Project) -> None:
-    """Wait for Snakemake, which is to succeed."""
-    assert process.wait() == 0, project.logs()
+def ended(process: subprocess.Popen, project: Project) -> str:
+    """Wait for Snakemake, which is to succeed; return what it has printed."""
+    printed = project.folder / "printed"
+    assert process.wait() == 0, printed.read_text()[-6000:] + project.logs()
+    return printed.read_text()
 
 
 class Sampling:

@@ -1,7 +1,6 @@
 """profiles/slurm on a Slurm that keeps accounts, with a database of its own."""
 
 import pytest
-from projects import start
 
 from cluster.conftest import CANDIDATES, assert_same_bytes, ended, states
 from cluster.loopback import KEEPING_ACCOUNTS, PROGRAMS, Slurm, missing
@@ -18,9 +17,9 @@ def slurm(tmp_path_factory):
         yield running
 
 
-def test_cancelled_where_accounts_are_kept(slurm, half, local, sampling):
+def test_cancelled_where_accounts_are_kept(slurm, half, local, sampling, begin):
     """The plugin does not know the state that sacct prints, so that the profile asks squeue."""
-    process = start(half, "--", CANDIDATES)
+    process = begin("--", CANDIDATES)
     kept = sampling.wait_until_saved(2)
     (first,) = slurm.jobs(half.folder)
     slurm.tell("scancel", first["JobId"])

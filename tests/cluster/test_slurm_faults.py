@@ -5,7 +5,6 @@ import re
 import signal
 
 import pytest
-from projects import start
 
 from cluster.conftest import CANDIDATES, assert_same_bytes, ended, states
 from cluster.loopback import wait_until
@@ -35,25 +34,24 @@ if snakemake.resources.mem_mb < 30000:
 """
 
 
-def test_cancelled(slurm, half, local, sampling):
+def test_cancelled(slurm, half, local, sampling, begin):
     """scancel counts as failure: sampling has saved and is tried again, with more time."""
-    with open(half.folder / "printed", "w") as printed:
-        process = start(half, "--", CANDIDATES, stderr=printed)
-        kept = sampling.wait_until_saved(3)
-        (first,) = slurm.jobs(half.folder)
-        slurm.tell("scancel", first["JobId"])
-        ended(process, half)
+    process = begin("--", CANDIDATES)
+    kept = sampling.wait_until_saved(3)
+    (first,) = slurm.jobs(half.folder)
+    slurm.tell("scancel", first["JobId"])
+    printed = ended(process, half)
     assert kept <= sampling.began_at() < 10
     jobs = slurm.jobs(half.folder)
     assert states(jobs) == ["CANCELLED", "COMPLETED"]
     assert [job["TimeLimit"] for job in jobs] == ["12:00:00", "1-00:00:00"]
-    assert "stopped by SIGTERM: saved " in (half.folder / "printed").read_text()
+    assert "stopped by SIGTERM: saved " in printed
     assert_same_bytes(half, local, CANDIDATES)
 
 
-def test_a_node_fails(slurm, half, local, sampling):
+def test_a_node_fails(slurm, half, local, sampling, begin):
     """Slurm puts the job back into its queue; on the other node it goes on without a wait."""
-    process = start(half, "--", CANDIDATES)
+    process = begin("--", CANDIDATES)
     kept = sampling.wait_until_saved(3)
     (job,) = slurm.jobs(half.folder)
     slurm.break_node(job["NodeList"])
@@ -103,8 +101,8 @@ def test_a_user_s_error_is_said_and_not_tried_again(slurm, half, local, sampling
     assert_same_bytes(half, local, CANDIDATES)
 
 
-def test_two_calls_in_one_folder(slurm, half, local, sampling):
-    process = start(half, "--", CANDIDATES)
+def test_two_calls_in_one_folder(slurm, half, local, sampling, begin):
+    process = begin("--", CANDIDATES)
     sampling.wait_until_saved(1)
     second = half.run("--", CANDIDATES)
     assert second.returncode == 1
@@ -115,10 +113,10 @@ def test_two_calls_in_one_folder(slurm, half, local, sampling):
     assert_same_bytes(half, local, CANDIDATES)
 
 
-def test_snakemake_is_killed_and_its_job_runs_on(slurm, half, local, sampling):
+def test_snakemake_is_killed_and_its_job_runs_on(slurm, half, local, sampling, begin):
     """Unlocked too early, no second job starts; after the documented steps sampling goes on."""
     half.replace(SCRIPT, START, SLOWLY + START)
-    process = start(half, "--", CANDIDATES)
+    process = begin("--", CANDIDATES)
     sampling.wait_until_saved(1)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
