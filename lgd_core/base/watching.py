@@ -24,6 +24,12 @@ PLAIN = "DefaultStreamHandler"
 # Of a log's end, what is read for its last line.
 TAIL_BYTES = 4096
 STAGES_SHOWN = 12
+# How lines begin that say why a job has ended, and what is said without one.
+REASONS = ("error: ", "stopped by ", "Traceback ", "    raise ", "  File ")
+NO_REASON = (
+    "its log breaks off, as when a job is killed or memory runs out: the same command goes on from "
+    "what was saved, if need be with fewer jobs at once"
+)
 
 
 @dataclass
@@ -172,10 +178,17 @@ class Watch(logging.Handler):
         self.say(self.plain.format(record))
         if ended and os.environ.get(WATCHED):
             self.say(last_line(ended[0].log, "error: "))
+        if ended and gives_no_reason(ended[0].log):
+            self.say(f"{ended[0].title}: {NO_REASON}")
 
     def tell(self, line: str) -> None:
         """Write the line of a finished job."""
         self.say(line)
+
+
+def gives_no_reason(log: Path | None) -> bool:
+    """Whether a job's log breaks off, as that of a job that was killed."""
+    return log is not None and not any(last_line(log, start) for start in REASONS)
 
 
 def notes_of(log: Path | None) -> Iterable[str]:

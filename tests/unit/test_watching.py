@@ -116,6 +116,24 @@ def test_a_failure_has_snakemake_s_own_record(
     assert not progress.running
 
 
+@pytest.mark.parametrize(
+    "reason", ["error: found 3", "stopped by SIGTERM: saved a.pt", "Traceback"]
+)
+def test_a_job_that_was_killed_is_said_to_have_given_no_reason(
+    plain: logging.StreamHandler, progress: Progress, tmp_path: Path, reason: str
+) -> None:
+    handler, log = Watch(plain, progress), tmp_path / "log"
+    log.write_text("12:00:00 draw: 1 threads\ncandidates: 10%\n")
+    handler.handle(started(4, "draw", log))
+    handler.handle(record("Error", event="job_error", jobid=4))
+    lines = plain.stream.getvalue().splitlines()
+    assert lines == ["Error", f"draw: {watching.NO_REASON}"]
+    log.write_text(log.read_text() + reason + " (most\n  File x\nValueError: a\n")
+    handler.handle(started(4, "draw", log))
+    handler.handle(record("Error", event="job_error", jobid=4))
+    assert plain.stream.getvalue().splitlines() == [*lines, "Error"]
+
+
 def test_filters_of_snakemake_s_handler_hold(
     plain: logging.StreamHandler, progress: Progress
 ) -> None:
