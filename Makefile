@@ -46,8 +46,8 @@ VERSION ?= Unreleased
 # glibc keeps freed memory for the next batch, as in jobs: rules/common.smk.
 MALLOC := MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=100000000000 MALLOC_TOP_PAD_=268435456
 
-.PHONY: help install demo comparison search pictures test test-cluster lint unit tiny docs lock notes report mini prior bench \
-	bench-gpu
+.PHONY: help install demo comparison search pictures test test-cluster lint unit tiny docs lock sbom audit \
+	notes report mini prior bench bench-gpu
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -117,6 +117,13 @@ lock: install  ## Pin all packages for pyproject.toml; with UPGRADE=1 at their n
 	$(BIN)/python -c "$(DOCS_PACKAGES)" | $(LOCK) - -o requirements-docs.lock
 	sed -nE 's/^([a-z0-9._-]+)==([^ ]+) .*/s|- \1==.*|- \1==\2|/p' requirements.lock | \
 		sed -i -f - environment.yml
+
+sbom: install  ## Write sbom.json, a list of all packages with their digests (CycloneDX)
+	$(BIN)/uv tool run --from cyclonedx-bom==7.5.0 cyclonedx-py requirements --output-reproducible -o sbom.json \
+		requirements.lock
+
+audit: install  ## Ask whether vulnerabilities of the locked packages are known
+	$(BIN)/uv tool run pip-audit==2.10.1 --vulnerability-service osv --disable-pip --require-hashes -r requirements.lock
 
 notes:  ## Print what CHANGELOG.md says of VERSION
 	@awk '/^## / {on = index($$0, "[$(VERSION)]")} on {print; found = 1} END {exit !found}' CHANGELOG.md

@@ -24,8 +24,13 @@ PLAIN = "DefaultStreamHandler"
 # Of a log's end, what is read for its last line.
 TAIL_BYTES = 4096
 STAGES_SHOWN = 12
-# How lines of a log begin that say why a job failed.
+# How lines of a log begin that say why a job failed, and those of a traceback; what is said without.
 REASONS = ("error: ", "stopped by ")
+TRACEBACK = ("Traceback ", "    raise ", "  File ")
+NO_REASON = (
+    "its log breaks off, as when a job is killed or memory runs out: the same command goes on from "
+    "what was saved, if need be with fewer jobs at once"
+)
 
 
 @dataclass
@@ -47,9 +52,15 @@ class Job:
         return f"{self.rule} {self.words}".strip()
 
     def reason(self) -> str:
-        """Return the line on why the job failed; nothing if it has not written to its log."""
-        wrote = _changed(self.log) != self.log_changed
-        return last_line(self.log, REASONS) if wrote else ""
+        """Return why the job failed by its log; nothing if the log is an earlier job's."""
+        return last_line(self.log, REASONS) if self._wrote() else ""
+
+    def broke_off(self) -> bool:
+        """Whether the job has written to its log, but not why it failed, as when it is killed."""
+        return self._wrote() and not last_line(self.log, REASONS + TRACEBACK)
+
+    def _wrote(self) -> bool:
+        return _changed(self.log) != self.log_changed
 
 
 @dataclass
@@ -195,8 +206,13 @@ class Watch(logging.Handler):
     def _failed(self, record: Any) -> None:
         ended = self.progress.end(record.jobid, finished=False)
         self.say(self.plain.format(record))
-        if ended and self.apart:
-            self.say(ended[0].reason())
+        if ended is None:
+            return
+        job, _ = ended
+        if self.apart:
+            self.say(job.reason())
+        if job.broke_off():
+            self.say(f"{job.title}: {NO_REASON}")
 
     def tell(self, line: str) -> None:
         """Write the line of a finished job."""

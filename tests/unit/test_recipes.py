@@ -395,7 +395,7 @@ def test_every_pattern_says_what_it_wants():
                 yield from patterns(child)
 
     found = [node for model in MODELS.values() for node in patterns(schema_of(model))]
-    assert len(found) == 7
+    assert len(found) == 9
     assert all(node["expected"] for node in found)
 
 

@@ -146,6 +146,25 @@ def test_what_an_earlier_job_has_left_in_a_log_is_no_reason(
     assert plain.stream.getvalue() == "Error in rule draw\n"
 
 
+@pytest.mark.parametrize(
+    "reason", ["error: found 3", "stopped by SIGTERM: saved a.pt", "Traceback"]
+)
+def test_a_job_that_was_killed_is_said_to_have_given_no_reason(
+    plain: logging.StreamHandler, progress: Progress, tmp_path: Path, reason: str
+) -> None:
+    handler, log = Watch(plain, progress), tmp_path / "log"
+    handler.handle(started(4, "draw", log))
+    log.write_text("12:00:00 draw: 1 threads\ncandidates: 10%\n")
+    handler.handle(record("Error", event="job_error", jobid=4))
+    lines = plain.stream.getvalue().splitlines()
+    assert lines == ["Error", f"draw: {watching.NO_REASON}"]
+    log.unlink()
+    handler.handle(started(4, "draw", log))
+    log.write_text(f"12:00:00 draw: 1 threads\n{reason} (most\n  File x\nValueError: a\n")
+    handler.handle(record("Error", event="job_error", jobid=4))
+    assert plain.stream.getvalue().splitlines() == [*lines, "Error"]
+
+
 def test_filters_of_snakemake_s_handler_hold(
     plain: logging.StreamHandler, progress: Progress
 ) -> None:

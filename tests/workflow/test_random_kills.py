@@ -6,6 +6,7 @@ LGD_KILL_SIGNAL=SIGINT sends what Ctrl-C sends in place of SIGKILL.
 """
 
 import json
+import math
 import os
 import random
 import signal
@@ -13,7 +14,7 @@ import subprocess
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -159,6 +160,14 @@ def next_to_kill(project: Project, process: subprocess.Popen, left: Counter[str]
     return None
 
 
+def wait_within(project: Project, job: Running, seconds: float) -> float:
+    """Wait, no longer than a job runs; return the seconds that have passed."""
+    begin = time.monotonic()
+    while time.monotonic() - begin < seconds and job in set(running(project)):
+        time.sleep(POLL_SECONDS)
+    return time.monotonic() - begin
+
+
 def end(process: subprocess.Popen) -> None:
     """Send the signal to Snakemake and all its jobs, and wait until they have ended."""
     os.killpg(process.pid, SIGNAL)
@@ -179,11 +188,15 @@ def kept(folder: Path) -> str:
 def lost(job: Running, ran: float, now: float) -> float:
     """Return the seconds of work that a job had not saved when it was killed, after ``ran``."""
     saved = [path.stat().st_mtime for path in job.folder.rglob("*.pt")]
-    return min([ran, *(now - moment for moment in saved)])
+    return max(0.0, min([ran, *(now - moment for moment in saved)]))
 
 
 def kill_one(
-    project: Project, words: list[str], left: Counter[str], instant: Callable[[str], float]
+    project: Project,
+    words: list[str],
+    left: Counter[str],
+    seconds_of: dict[str, float],
+    rng: random.Random,
 ) -> tuple[str, str] | None:
     """Start the run and end it within a stage; return the stage and a line; None if all is made."""
     process = start(project, *words, "--", *TARGETS)
@@ -191,8 +204,10 @@ def kill_one(
     if job is None:
         assert process.returncode == 0, project.logs()
         return None
-    seconds = instant(job.stage)
-    time.sleep(seconds)
+    late = rng.randrange(ONE_IN) == 0
+    wanted = math.inf if late else rng.uniform(0, WITHIN * seconds_of[job.stage])
+    seconds = wait_within(project, job, wanted)
+    time.sleep(rng.uniform(0, AFTERWARDS) if late else 0)
     hit, now = next(running(project), None), time.time()
     end(process)
     project.make("--unlock")
@@ -215,23 +230,17 @@ def test_killed_again_and_again_in_every_stage(
     assert set(seconds) >= EXPECTED
     left, words, covered = spread(list(seconds), KILLS, rng), [], Counter()
 
-    def instant(stage: str) -> float:
-        if rng.randrange(ONE_IN) == 0:
-            return seconds[stage] + rng.uniform(0, AFTERWARDS)
-        return rng.uniform(0, WITHIN * seconds[stage])
-
     while left.total() > 0:
-        killed = kill_one(project, words, left, instant)
+        killed = kill_one(project, words, left, seconds, rng)
         if killed is None:  # a stage ended before it could be killed as often as it should be
             words = ["--forcerun", next(stage for stage, count in left.items() if count > 0)]
             continue
         stage, line = killed
         left[stage] -= 1
         covered[stage] += line.startswith("in ")
-        words = []
         with capsys.disabled():
             print(f"\n{KILLS - left.total()}. {SIGNAL.name} {line}", end="")
     with capsys.disabled():
         print(f"\nkilled within a job: {covered.total()} of {KILLS};", dict(covered))
-    project.make("--", *TARGETS)
+    project.make(*words, "--", *TARGETS)
     assert project.digests() == undisturbed.digests()

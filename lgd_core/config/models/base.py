@@ -81,6 +81,7 @@ Distinct = Annotated[
 Absent = SkipJsonSchema[None]
 
 Text = Annotated[str, Field(min_length=1)]
+Line = Annotated[str, matching(r"^[^\u0000-\u001f\u007f]+$", "text of one line")]
 Count = Annotated[int, Field(ge=1)]
 Natural = Annotated[int, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]

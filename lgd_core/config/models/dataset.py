@@ -17,6 +17,7 @@ from lgd_core.config.models.base import (
     Evaluations,
     Fraction,
     LearningRate,
+    Line,
     Natural,
     PositiveFraction,
     Text,
@@ -340,7 +341,7 @@ class DatasetConfig(Config):
         default=None,
         description="Licence of the images, as hubs name it; the card of an exported set says it.",
     )
-    classes: Distinct[Text | ClassConfig] = Field(
+    classes: Distinct[Line | ClassConfig] = Field(
         min_length=2,
         # Recipes replaces the name of a file by the classes in it, see classes.read_classes.
         json_schema_extra={"type": ["array", "string"]},

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from lgd_core.config.models.base import Absent, Config, Fraction, PositiveFraction, Text, matching
+from lgd_core.config.models.base import Absent, Config, Fraction, Line, PositiveFraction, matching
 
 # An image's height and width in pixels.
 Side = Annotated[int, Field(ge=4, le=1024)]
@@ -20,7 +20,7 @@ class ClassConfig(Config):
         default=None,
         description="Index among ImageNet's 1000 classes, for the reader; checked, not needed.",
     )
-    name: Text = Field(description="Name in tables and figures.")
+    name: Line = Field(description="Name in tables and figures.")
 
 
 class StoredImageConfig(Config):
