@@ -97,6 +97,10 @@ def checked(function, *arguments):
 
 checked(check_writable, "results")
 
+# Records name the files of other jobs.
+if workflow.modifier.modify_path("results") != "results" and IS_MODULE:
+    sys.exit("error: module: found prefix or replace_prefix, expected neither")
+
 # The files are read here once more. After Snakemake's reading it is unknown which values are from a
 # file, with types, and which from the command line, where all are text. Snakemake also accepts keys
 # that occur twice. A workflow that imports this one hands over values of both kinds.

@@ -16,6 +16,8 @@ from lgd_core.base.progress import progress
 from lgd_core.base.web import reachable
 
 ADDRESS = "https://s3.amazonaws.com/fast-ai-imageclas/{}.tgz"
+# To wait for the next part of an archive.
+SECONDS = 15.0
 # Bytes, from fastai's fastai/data/checks.txt, and SHA-256, from TensorFlow Datasets'
 # imagenette/checksums.tsv (imagenette2) and FastAI.jl's src/datasets/fastaidatasets.jl (both).
 ARCHIVES = {
@@ -55,7 +57,7 @@ def download(name: str, target: Path, log: Callable[[str], None]) -> Path:
     log(f"downloading {address}")
     try:
         with (
-            urllib.request.urlopen(address, timeout=15) as answer,
+            urllib.request.urlopen(address, timeout=SECONDS) as answer,
             open(target, "wb") as stream,
             progress(name, ARCHIVES[name][0]) as bar,
         ):

@@ -2,6 +2,7 @@
 
 import errno
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,6 +68,31 @@ def locate_set(name: str, revision: str | None, key: str) -> Path:
         return cached
 
 
+# Seconds to wait for an answer to a question or for the next part of a file, and how often to ask.
+SECONDS, TRIES = 8.0, 2
+
+
+class Limit:
+    """How long, and how often, the hub's library may ask without an answer: by itself, for ever."""
+
+    def __init__(self) -> None:
+        self.open: Counter[tuple[str, str]] = Counter()
+
+    def answered(self, response: Any) -> None:
+        """Note that a question has an answer."""
+        self.open.pop((response.request.method, str(response.request.url)), None)
+
+    def asking(self, request: Any) -> None:
+        """Limit the time of a question; raises TimeoutError if it was asked in vain before."""
+        question = request.method, str(request.url)
+        self.open[question] += 1
+        if self.open[question] > TRIES:
+            raise TimeoutError(f"no answer to {request.method} {request.url}")
+        known: dict[str, float | None] = request.extensions.get("timeout", {})
+        waits = {name: min(SECONDS, value or SECONDS) for name, value in known.items()}
+        request.extensions["timeout"] = waits
+
+
 @dataclass(frozen=True)
 class Wanted:
     """What is asked of the hub: a name, a revision, patterns of files (None: all).
@@ -112,14 +138,21 @@ def _download(wanted: Wanted) -> Path:
 
 
 def _snapshot(wanted: Wanted, **options: Any) -> Path:
-    from huggingface_hub import snapshot_download
+    from huggingface_hub import get_session, snapshot_download
 
     if wanted.repo_type:
         options["repo_type"] = wanted.repo_type
     patterns = None if wanted.files is None else list(wanted.files)
-    folder = snapshot_download(
-        wanted.name, revision=wanted.revision, allow_patterns=patterns, **options
-    )
+    hooks, limit = get_session().event_hooks, Limit()
+    hooks["request"].append(limit.asking)
+    hooks["response"].append(limit.answered)
+    try:
+        folder = snapshot_download(
+            wanted.name, revision=wanted.revision, allow_patterns=patterns, **options
+        )
+    finally:
+        hooks["request"].remove(limit.asking)
+        hooks["response"].remove(limit.answered)
     return Path(folder)
 
 

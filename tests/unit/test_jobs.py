@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import runpy
 import subprocess
 from collections.abc import Callable
@@ -194,6 +195,53 @@ def test_a_job_says_that_the_one_before_it_was_killed(snakemake: Callable, tmp_p
     first = (tmp_path / "log").read_text().splitlines()[0]
     assert first.endswith(f"{folder}: taken over, its job has ended ({owner})")
     assert not folder.exists()
+
+
+def test_checkpoints_lie_where_the_configuration_says(
+    snakemake: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Under the stage's name, whatever the rule is called."""
+    from job import Job
+
+    monkeypatch.setenv("VOLUME", str(tmp_path / "volume"))
+    job = Job(snakemake("evaluate", config={"checkpoint_folder": "$VOLUME/kept"}))
+    assert job.snakemake.rule != "evaluate"
+    assert job.checkpoints == tmp_path / "volume/kept/evaluate,dataset=digits,k=1"
+
+
+def test_inputs_in_object_storage_are_found_by_their_names(snakemake: Callable) -> None:
+    """Also a trained prior's folder, which is no part of the fingerprint: its record has it."""
+    from job import Job
+
+    Path("storage/results/prior").mkdir(parents=True)
+    Path("storage/results/prior.json").write_text("{}")
+    named = {"prior": "storage/results/prior.json"}
+    folder = "storage/results/prior"
+    known = Job(snakemake(input=Files(**named, stored=folder)))
+    without = Job(snakemake(input=Files(**named)))
+    assert known.place_of("results/prior") == folder
+    assert known.place_of("owner/prior") == "owner/prior"
+    Path(folder, "weights").write_text("any")
+    assert known.fingerprint == without.fingerprint
+
+
+def test_stages_have_the_names_of_their_rules() -> None:
+    """The name is part of fingerprints; where two rules share a stage, their scripts name them."""
+    rules = SCRIPTS.parent / "rules"
+    functions = "".join(path.read_text() for path in (rules / "common").glob("*.smk"))
+    first_stage = r'^def (\w+)\((?:(?!^def ).)*?stage\(\s*"(\w+)"'
+    makers = dict(re.findall(first_stage, functions, re.M | re.S))
+    blocks = "".join(path.read_text() for path in rules.glob("*.smk"))
+    for block in re.split(r"^(?=(?:use )?rule )", blocks, flags=re.M)[1:]:
+        rule = re.match(r"(?:use rule \w+ as|rule) (\w+)", block)[1]
+        settings = re.search(r"settings=(?:lambda \w+: )?(\w+)(?:\(\s*\"(\w+)\")?", block)
+        if settings is None:
+            assert rule in ("all", "analyses", "figure")
+            continue
+        stage = settings[2] or makers[settings[1]]
+        script = SCRIPTS / f"{rule}.py"
+        named = script.exists() and f'running(snakemake, "{rule}")' in script.read_text()
+        assert named or stage == rule
 
 
 def test_a_job_s_folder_lies_in_no_other_s(snakemake: Callable) -> None:

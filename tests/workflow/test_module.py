@@ -73,6 +73,20 @@ def test_keys_of_another_workflow_are_refused_in_one_line(importing):
     assert "Traceback" not in done.stderr
 
 
+def test_a_prefix_is_refused(importing):
+    importing.replace("Snakefile", "    config:", '    prefix: "theirs"\n    config:')
+    assert "error: module: found prefix" in importing.run("-n").stderr
+
+
+def test_the_project_may_lie_elsewhere(tmp_path):
+    """Without another workflow too, as by `--snakefile` in an empty folder."""
+    new_project(tmp_path / "project")
+    empty = Project(tmp_path, ("--cores", "1", "--snakefile", "project/Snakefile"))
+    assert ("fetch_prior", "", "") in empty.planned(
+        "--configfile", "project/tiny.yaml", "--", "results/glyphs/prior_source.json"
+    )
+
+
 def test_words_of_the_command_line_have_types_in_a_module(importing):
     """Snakemake has laid them over the file before the module sees them, as text."""
     output = importing.make("-n", "--config", "distilling={ipc: [10], seeds: [3]}")

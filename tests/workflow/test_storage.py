@@ -4,6 +4,7 @@ The storage is a server on this machine that speaks S3.
 """
 
 import json
+import logging
 import re
 import shutil
 import subprocess
@@ -24,6 +25,7 @@ PRIOR = "results/digits/prior"
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # it tells of every request
     server = SERVER.ThreadedMotoServer(port=0)
     server.start()
     host, port = server.get_host_and_port()
@@ -95,13 +97,10 @@ def test_tables_figures_and_pages_are_those_of_a_run_without_storage(finished, b
     names = ["table.csv", "table.json", "samples.png", "samples/3_three.png", "gallery.html"]
     files = [f"results/digits_ipc20/{name}" for name in names]
     cost = "results/digits_ipc20/cost.csv"
-    output = project.make("--", *files, cost)
-    assert "6 of 6 steps" in output or "[6/6]" in output
+    assert "[5/5]" in project.make("--", *files, cost), "what lies in the storage is not made again"
     for name in files:
         assert contents(bucket, name) == (finished.folder / name).read_bytes(), name
-    finished_cost = contents(bucket, cost).decode()
-    assert "train_prior" in finished_cost
-    assert "nan" not in finished_cost
+    assert "train_prior" in contents(bucket, cost).decode()
 
 
 def test_pods_are_those_of_the_golden_file(bucket, tmp_path):
