@@ -244,16 +244,19 @@ class Slurm:
         done = subprocess.run(words, env=self.env, capture_output=True, text=True)
         assert done.returncode == 0, f"{words}: {done.stdout}{done.stderr}"
 
-    def job(self, number: int) -> dict[str, str]:
+    def job(self, number: str) -> dict[str, str]:
         """Return what Slurm knows of a job."""
-        text = self.ask("scontrol", "--oneliner", "show", "job", str(number))
-        return dict(word.split("=", 1) for word in text.split() if "=" in word)
+        return next(job for job in self._jobs() if job["JobId"] == number)
 
     def jobs(self, project: Path) -> list[dict[str, str]]:
-        """Return all jobs of a project so far, in the order of their submission."""
-        text = self.ask("squeue", "--array", "--states=all", "--noheader", "--format=%A|%Z")
-        lines = [line.split("|") for line in text.splitlines()]
-        return [self.job(n) for n in sorted({int(n) for n, f in lines if f == str(project)})]
+        """Return all jobs of a project so far, by their numbers."""
+        found = [job for job in self._jobs() if job["WorkDir"] == str(project)]
+        return sorted(found, key=lambda job: int(job["JobId"]))
+
+    def _jobs(self) -> list[dict[str, str]]:
+        lines = self.ask("scontrol", "--oneliner", "show", "job").splitlines()
+        words = [[word for word in line.split() if "=" in word] for line in lines]
+        return [dict(word.split("=", 1) for word in known) for known in words if known]
 
     def cancel_all(self) -> None:
         """End all jobs, also those that would outlive their node's daemon."""

@@ -14,13 +14,22 @@ pytestmark = pytest.mark.cluster
 SCRIPT = "workflow_scripts/sample_candidates.py"
 LEARNER_0 = "results/digits/lgd/s0/k0/learner.safetensors"
 START = "with running(snakemake) as job:\n"
-# After each position ten seconds, in which others see that the job is at work.
-SLOWLY = """\
+# While there is a file "hold", the job waits after its next position, and others see that it lives.
+HELD = """\
+import os
 import time
 from lgd_core.base.checkpoints import Checkpoint
 
 save = Checkpoint.save
-Checkpoint.save = lambda *words: (save(*words), time.sleep(10))
+
+
+def save_and_wait(*words):
+    save(*words)
+    while os.path.exists("hold"):
+        time.sleep(0.1)
+
+
+Checkpoint.save = save_and_wait
 
 """
 # Nothing enforces memory here, so the job ends as if the kernel did.
@@ -115,7 +124,8 @@ def test_two_calls_in_one_folder(slurm, half, local, sampling, begin):
 
 def test_snakemake_is_killed_and_its_job_runs_on(slurm, half, local, sampling, begin):
     """Unlocked too early, no second job starts; after the documented steps sampling goes on."""
-    half.replace(SCRIPT, START, SLOWLY + START)
+    half.replace(SCRIPT, START, HELD + START)
+    (half.folder / "hold").touch()
     process = begin("--", CANDIDATES)
     sampling.wait_until_saved(1)
     os.killpg(process.pid, signal.SIGKILL)
@@ -130,8 +140,9 @@ def test_snakemake_is_killed_and_its_job_runs_on(slurm, half, local, sampling, b
     line = r"^error: results/\.resume/sample_candidates,\S+: found another job at work in it "
     assert re.search(rf"{line}.*, Slurm job {listed[0]}\)", refused.stderr, re.M)
     kept = sampling.saved()
-    assert 0 < kept < 10, "the first still runs, and nothing of it is gone"
+    assert kept == 1, "the first still runs, and nothing of it is gone"
     slurm.tell("scancel", listed[0])
+    (half.folder / "hold").unlink()
     wait_until(lambda: not slurm.ask("squeue", "--noheader"), "an empty queue")
     half.make("--", CANDIDATES)
     assert kept <= sampling.began_at() < 10
