@@ -46,8 +46,8 @@ VERSION ?= Unreleased
 # glibc keeps freed memory for the next batch, as in jobs: rules/common.smk.
 MALLOC := MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=100000000000 MALLOC_TOP_PAD_=268435456
 
-.PHONY: help install demo comparison search pictures test test-cluster lint unit tiny docs lock sbom audit \
-	notes report mini prior bench bench-gpu
+.PHONY: help install demo comparison search pictures test test-cluster lint unit tiny first-steps docs lock \
+	sbom audit notes report mini prior bench bench-gpu
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -103,6 +103,9 @@ tiny: install  ## Run the workflow on 8 x 8 digits in SCRATCH, or in a scratch f
 		snakemake --cores $(CORES) --configfile $(TINY) -- $(TINY_TARGETS) && \
 		snakemake --cores $(CORES) --configfile $(TINY) --report results/report.html -- $(TINY_TARGETS) && \
 		cat results/digits_ipc20/table.csv && pwd
+
+first-steps: install  ## Run examples/first_steps.ipynb on digits and write it with its outputs into results/
+	$(BIN)/jupyter execute --output=../results/first_steps examples/first_steps.ipynb
 
 docs: .venv-docs/installed  ## Build the documentation as a site, site/index.html
 	NO_MKDOCS_2_WARNING=1 $(DOCS_BIN)/mkdocs build --strict

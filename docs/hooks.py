@@ -1,5 +1,6 @@
 """What the site shows beside the pages of docs/, and links that hold on it."""
 
+import json
 import os
 import re
 from pathlib import Path
@@ -11,6 +12,7 @@ PAGES = {
     "config/README.md": "recipes.md",
     "lgd_core/README.md": "library.md",
     "benchmarks/README.md": "benchmarks.md",
+    "examples/first_steps.ipynb": "first_steps.md",
     "CONTRIBUTING.md": "contributing.md",
     "CHANGELOG.md": "changes.md",
 }
@@ -26,11 +28,22 @@ def on_files(files, config):
     from mkdocs.structure.files import File
 
     for source, page in PAGES.items():
-        files.append(File.generated(config, page, content=(ROOT / source).read_text()))
+        files.append(File.generated(config, page, content=text_of(ROOT / source)))
     for package in PACKAGES:
         text = f"# {package}\n\n::: lgd_core.{package}\n"
         files.append(File.generated(config, f"reference/{package}.md", content=text))
     return files
+
+
+def text_of(path: Path) -> str:
+    """Return a file as Markdown; the cells of a notebook follow one another."""
+    text = path.read_text()
+    if path.suffix != ".ipynb":
+        return text
+    cells = ((cell["cell_type"], "".join(cell["source"])) for cell in json.loads(text)["cells"])
+    return "\n\n".join(
+        f"```python\n{source}\n```" if kind == "code" else source for kind, source in cells
+    )
 
 
 def on_page_markdown(markdown, page, config, files):

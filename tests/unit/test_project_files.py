@@ -204,3 +204,10 @@ def test_the_site_lists_every_page_once():
 )
 def test_links_of_files_hold_on_the_site(source, text, expected):
     assert site().relink(text, source) == expected
+
+
+def test_a_notebook_is_a_page_of_its_text_and_code():
+    text = site().text_of(ROOT / "examples/first_steps.ipynb")
+    assert text.startswith("# First steps\n")
+    assert "\n\n## Train a student\n" in text
+    assert text.count("\n\n```python\n") == text.count("\n```\n\n") + text.endswith("\n```") > 5
