@@ -24,7 +24,7 @@ PLAIN = "DefaultStreamHandler"
 # Of a log's end, what is read for its last line.
 TAIL_BYTES = 4096
 STAGES_SHOWN = 12
-# How lines of a log begin that say why a job failed, those of a traceback, and what is said without.
+# How lines of a log begin that say why a job failed, those of a traceback; what is said without.
 REASONS = ("error: ", "stopped by ")
 TRACEBACK = ("Traceback ", "    raise ", "  File ")
 NO_REASON = (
