@@ -18,6 +18,7 @@ import pytest
 import torch
 from conftest import toy_autoencoder, toy_transformer
 from PIL import Image
+from snakemake.iocontainers import InputFiles
 from test_exchange import CLASSES, exported
 
 from lgd_core.base.checkpoints import Checkpoint
@@ -206,8 +207,15 @@ def job(disk: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     monkeypatch.chdir(disk)
     monkeypatch.syspath_prepend(Path(__file__).parents[2] / "workflow_scripts")
     config = {"device": "cpu", "precision": "auto", "checkpoint_seconds": 0}
-    settings = SimpleNamespace(settings={})
-    facts = {"config": config, "params": settings, "log": ["log"], "wildcards": {}, "input": []}
+    config["checkpoint_folder"] = "results/.resume"
+    settings = SimpleNamespace(settings={"stage": "any"})
+    facts = {
+        "config": config,
+        "params": settings,
+        "log": ["log"],
+        "wildcards": {},
+        "input": InputFiles(),
+    }
     return SimpleNamespace(rule="any", threads=1, **facts)
 
 

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from snakemake.iocontainers import InputFiles
 
 from lgd_core.base import leases
 from lgd_core.base.devices import cuda_cards
@@ -260,10 +261,10 @@ def snakemake_job(folder: Path) -> SimpleNamespace:
         rule="any",
         threads=torch.get_num_threads(),
         log=[folder / "log"],
-        config={"device": "auto", "checkpoint_seconds": 1},
+        config={"device": "auto", "checkpoint_seconds": 1, "checkpoint_folder": "results/.resume"},
         wildcards={"name": folder.name},
-        input=[],
-        params=SimpleNamespace(settings={}),
+        input=InputFiles(),
+        params=SimpleNamespace(settings={"stage": "any"}),
     )
 
 

@@ -136,14 +136,16 @@ def test_a_loop_that_was_stopped_ends_as_an_undisturbed_one(
 SCRIPT = """
 import sys, time
 from types import SimpleNamespace
+from snakemake.iocontainers import InputFiles
 from job import running
 from lgd_core.base.files import atomic
 
 kind = sys.argv[1]
 snakemake = SimpleNamespace(
-    rule="any", threads=1, log=["log"], wildcards={"k": "1"}, input=[],
-    config={"device": "cpu", "precision": "auto", "checkpoint_seconds": 3600},
-    params=SimpleNamespace(settings={}),
+    rule="any", threads=1, log=["log"], wildcards={"k": "1"}, input=InputFiles(),
+    config={"device": "cpu", "precision": "auto", "checkpoint_seconds": 3600,
+            "checkpoint_folder": "results/.resume"},
+    params=SimpleNamespace(settings={"stage": "any"}),
 )
 with running(snakemake) as job:
     step = 0
