@@ -15,7 +15,7 @@ with running(snakemake) as job:
     redundancy = parse_csv(snakemake.input.redundancy, REDUNDANCY_COLUMNS)
     strips: dict[str, str] = {}
     for folder in snakemake.input.sets:
-        method = Path(folder).parts[2]
+        method = Path(folder).parts[-4]
         strips[method] = strips.get(method) or strip(folder)
     page = table_page(
         "{dataset}, {ipc} images per class: accuracy".format(**snakemake.wildcards),
