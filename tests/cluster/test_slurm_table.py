@@ -1,7 +1,11 @@
 """profiles/slurm on a real Slurm: a table in spite of a requeue."""
 
+import pytest
+
 from cluster.conftest import LEARNER, TABLE, assert_same_bytes, ended, states
 from cluster.loopback import wait_until
+
+pytestmark = pytest.mark.cluster
 
 
 def test_a_table_in_spite_of_a_requeue(slurm, half, local, sampling, begin):

@@ -1,6 +1,10 @@
 """profiles/slurm on a real Slurm: time that is too short."""
 
+import pytest
+
 from cluster.conftest import CANDIDATES, assert_same_bytes, ended, states
+
+pytestmark = pytest.mark.cluster
 
 
 def test_time_that_is_too_short(slurm, half, local, sampling, begin):

@@ -86,6 +86,7 @@ def test_asked_to_stop_while_the_prior_is_trained(finished, fresh, name, status)
     assert_same_bytes(fresh, finished, PRIOR)
 
 
+@pytest.mark.slow
 def test_a_job_that_outlived_snakemake_is_not_disturbed(finished, fresh):
     """A second job for the same result does not start, and deletes nothing of the first one's."""
     process = start(fresh, "--", PRIOR)
@@ -112,8 +113,8 @@ def test_a_job_that_outlived_snakemake_is_not_disturbed(finished, fresh):
     ("stage", "targets"),
     [
         ("sample_candidates", [f"{LGD}/increment.safetensors"]),
-        ("train_learner", [f"{LGD}/learner.safetensors"]),
-        ("evaluate", TARGETS),
+        pytest.param("train_learner", [f"{LGD}/learner.safetensors"], marks=pytest.mark.slow),
+        pytest.param("evaluate", TARGETS, marks=pytest.mark.slow),
     ],
 )
 def test_killed_in_a_stage(finished, without_increment_1, stage, targets):
