@@ -110,7 +110,8 @@ def _accuracy(found: Spread) -> str:
 
 
 def _difference(mean: float, error: float) -> str:
-    return f"{mean:+.1f} ± {error:.1f}".replace("-", "−") if mean == mean else ""
+    shown = round(mean, 1) + 0.0  # no minus before zero
+    return f"{shown:+.1f} ± {error:.1f}".replace("-", "−") if mean == mean else ""
 
 
 def _filled(words: str) -> str:

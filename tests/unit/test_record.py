@@ -63,6 +63,12 @@ def test_one_set_has_no_spread_between_sets():
     assert "| `lgd` | 83.1 (0.1) | +3.0 ± 0.0 |" in table.splitlines()
 
 
+def test_a_difference_that_rounds_to_zero_has_no_minus():
+    near = {"dit": SETS["dit"], "igd": {s: [x - 0.02 for x in v] for s, v in SETS["dit"].items()}}
+    table = record.results_table(students(near), pd.DataFrame(columns=["ipc", "redundancy"]))
+    assert "| +0.0 ± 0.0 |" in table
+
+
 def test_protocols_are_columns_of_their_own_and_methods_may_lack_one():
     soft = students({"dit": SETS["dit"]}, protocol="soft_steps")
     both = pd.concat([students(SETS), soft])
