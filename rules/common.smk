@@ -43,7 +43,7 @@ HOME = Path(os.path.relpath(workflow.current_basedir.get_path_or_uri(False))).pa
 # Whether another workflow has imported this one as a module.
 IS_MODULE = not workflow.modifier.is_main_snakefile()
 
-# Whether no rule stands before these: a target of their own is then that of the whole workflow.
+# Whether no rules stand before these; a target of their own is then that of the whole workflow.
 ARE_FIRST = workflow.default_target is None
 
 # Whether rules share results with other workflows. Rules with a benchmark cannot, and where it is not
