@@ -61,6 +61,13 @@ def test_library_knows_nothing_of_snakemake():
         assert not re.search(r"^\s*(import|from) snakemake", path.read_text(), re.M), path
 
 
+def test_nothing_counts_parts_of_a_path_from_its_front():
+    """In object storage files of results lie below other folders."""
+    folders = ("lgd_core", "workflow_scripts")
+    for path in (path for folder in folders for path in (ROOT / folder).rglob("*.py")):
+        assert not re.search(r"\.parts\[\d", path.read_text()), path
+
+
 def test_nothing_unpickles():
     folders = ("lgd_core", "workflow_scripts", "benchmarks")
     code = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
