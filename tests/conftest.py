@@ -11,6 +11,7 @@ import pytest
 import torch
 from browser import Browser, find_chromium
 from diffusers import AutoencoderKL, DiTTransformer2DModel
+from projects import close_warm
 from torch import nn
 
 from lgd_core.base.checkpoints import Checkpoint
@@ -37,6 +38,10 @@ def pytest_configure() -> None:
     """Hear Ctrl-C as from a terminal: what is started in the background ignores it."""
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_sessionfinish() -> None:
+    close_warm()
 
 
 CLASSES = 3
@@ -80,7 +85,13 @@ def toy_transformer(learned_sigma: bool) -> DiTTransformer2DModel:
 torch.set_num_threads(1)
 
 # Longest first, so that two workers end together; the second makes the finished project at once.
-FIRST = ("test_miniature", "test_analysis_targets", "test_interruption", "test_comparisons")
+FIRST = (
+    "test_miniature",
+    "test_analysis_targets",
+    "test_slurm_table",
+    "test_interruption",
+    "test_comparisons",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -9,11 +9,16 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Self, TextIO
 
+import pytest
+from filelock import FileLock
 from miniature import copy_product
+from warm import Warm
 
 TINY = Path(__file__).parent / "workflow" / "tiny.yaml"
 ONE_CORE = ("--cores", "1", "--configfile", "tiny.yaml")
@@ -79,6 +84,41 @@ class Project:
         """Copy the project with its results and Snakemake's records of them."""
         shutil.copytree(self.folder, folder, symlinks=True)
         return type(self)(folder)
+
+
+class ForkedProject(Project):
+    """A project whose jobs are forks of one process, unless LGD_COLD_TESTS is set."""
+
+    def run(self, *words: str, env: dict | None = None) -> subprocess.CompletedProcess:
+        known = os.environ | self.env | (env or {})
+        if known.get("LGD_COLD_TESTS"):
+            return super().run(*words, env=env)
+        return warm().snakemake([*self.options, *words], self.folder, known)
+
+
+@cache
+def warm() -> Warm:
+    """Return the process whose forks run Snakemake, one for all tests of a worker."""
+    return Warm()
+
+
+def close_warm() -> None:
+    """End that process, if a test has used it."""
+    if warm.cache_info().currsize:
+        warm().close()
+
+
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """Return a folder that is made by the first worker of pytest-xdist, while others wait."""
+    shared = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    folder, mark = shared / name, shared / f"{name}.done"
+    with FileLock(shared / f"{name}.lock"):
+        if not mark.exists():
+            make(folder)
+            mark.touch()
+    return folder
 
 
 def _line(block: str, key: str) -> str:

@@ -1,7 +1,6 @@
 """A Slurm for all tests of a worker, and projects whose jobs it runs by profiles/slurm."""
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -11,8 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from filelock import FileLock
-from projects import Project, put_product, start
+from projects import ForkedProject, Project, made_once, put_product, start
 
 from cluster.loopback import PARTITION, Slurm, missing, wait_until
 
@@ -39,16 +37,12 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slurm]:
 @pytest.fixture(scope="session")
 def local(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project in which everything was made without Slurm, on one core; not to be changed."""
-    shared = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        shared = shared.parent
-    folder, mark = shared / "local", shared / "local.done"
-    with FileLock(shared / "local.lock"):
-        if not mark.exists():
-            put_product(folder, Path(__file__).parent / "small.yaml")
-            Project(folder).make("--", TABLE, LEARNER)
-            mark.touch()
-    return Project(folder)
+
+    def make(folder: Path) -> None:
+        put_product(folder, Path(__file__).parent / "small.yaml")
+        ForkedProject(folder).make("--", TABLE, LEARNER)
+
+    return Project(made_once(tmp_path_factory, "local", make))
 
 
 def edit_profile(folder: Path) -> None:

@@ -1,20 +1,15 @@
 """Projects whose results several tests use, and what they are asked for."""
 
-import os
-import subprocess
-from functools import cache
 from pathlib import Path
 
 import numpy as np
-import projects
 import pytest
-from filelock import FileLock
 from PIL import Image
-from projects import kill, put_product, start, wait_for
+from projects import ForkedProject as Project
+from projects import kill, made_once, put_product, start, wait_for
 from sklearn.datasets import load_digits
-from warm import Warm
 
-__all__ = ["kill", "start", "wait_for"]
+__all__ = ["Project", "kill", "start", "wait_for"]
 
 TARGETS = [
     f"results/digits_ipc20/{name}"
@@ -41,27 +36,6 @@ EXTERNAL = (
 DIAGNOSES = ("results/external/own/diagnosis.csv", "results/external/mine/duplicates.csv")
 
 
-class Project(projects.Project):
-    """A copy of the product in a folder of its own, whose jobs are forks."""
-
-    def run(self, *words: str, env: dict | None = None) -> subprocess.CompletedProcess:
-        known = os.environ | self.env | (env or {})
-        if known.get("LGD_COLD_TESTS"):
-            return super().run(*words, env=env)
-        return warm().snakemake([*self.options, *words], self.folder, known)
-
-
-@cache
-def warm() -> Warm:
-    """The process whose forks run Snakemake, one for all tests of a worker."""
-    return Warm()
-
-
-def pytest_sessionfinish() -> None:
-    if warm.cache_info().currsize:
-        warm().close()
-
-
 def new_project(folder: Path) -> Project:
     """Copy the product and the tiny configuration into an empty folder."""
     return Project(put_product(folder))
@@ -80,19 +54,12 @@ def fresh(tmp_path) -> Project:
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory) -> Project:
-    """A project in which everything has been made, undisturbed; not to be changed.
+    """A project in which everything has been made, undisturbed; not to be changed."""
 
-    Made once: by the first worker of pytest-xdist that needs it, while others wait.
-    """
-    shared = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        shared = shared.parent
-    folder, mark = shared / "finished", shared / "finished.done"
-    with FileLock(shared / "finished.lock"):
-        if not mark.exists():
-            new_project(folder).make("--", *TARGETS, *ANALYSES, *PAGES)
-            mark.touch()
-    return Project(folder)
+    def make(folder: Path) -> None:
+        new_project(folder).make("--", *TARGETS, *ANALYSES, *PAGES)
+
+    return Project(made_once(tmp_path_factory, "finished", make))
 
 
 def write_digits(root: Path) -> None:

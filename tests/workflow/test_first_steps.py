@@ -49,7 +49,6 @@ def printed(notebook: NotebookNode, wanted: str) -> list[float]:
     return [float(number) for number in re.findall(r"-?\d+\.?\d*", text)]
 
 
-@pytest.mark.slow
 def test_the_notebook_shows_sets_students_and_what_guidance_does(executed):
     outputs = [output for cell in code(executed) for output in cell.outputs]
     pictures = [output for output in outputs if "image/png" in output.get("data", {})]
