@@ -108,6 +108,13 @@ def close_warm() -> None:
         warm().close()
 
 
+def rules_on_gpu(root: Path) -> set[str]:
+    """Return the names of the rules of a copy of the product that ask for a GPU."""
+    text = "".join(path.read_text() for path in (root / "rules").glob("*.smk"))
+    blocks = re.split(r"^rule ", text, flags=re.M)[1:]
+    return {block.split(":")[0] for block in blocks if "gpu=GPU" in block}
+
+
 def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
     """Return a folder that is made by the first worker of pytest-xdist, while others wait."""
     shared = factory.getbasetemp()

@@ -10,15 +10,7 @@ from lgd_core.base.csv_files import parse_csv, read_csv
 from lgd_core.base.files import atomic, read_json
 from lgd_core.config.settings import SeenImages
 from lgd_core.data.distilled import load_increment
-from lgd_core.figures.gallery import (
-    gallery_index,
-    gallery_page,
-    groups_of,
-    joined,
-    reduced,
-    set_table,
-    write_groups,
-)
+from lgd_core.figures.gallery import Gallery, groups_of, joined, reduced, set_table
 from lgd_core.figures.results import results_of
 from lgd_core.networks.classifiers import load_network
 
@@ -41,21 +33,27 @@ with running(snakemake) as job:
         images += [reduced(tensors["images"], job.settings["side"]) for tensors in increments]
         job.log(f"{key[0]}, seed {key[1]}: {len(sets[key])} images")
     title = f"{snakemake.wildcards.dataset}, {snakemake.wildcards.ipc} images per class"
-    evidence = f"Fingerprint {job.fingerprint}."
-    table, pictures, names = joined(sets), torch.cat(images), job.settings["names"]
+    names = job.settings["names"]
     results = results_of(
         read_csv(snakemake.input.table, read_json(snakemake.input.record)),
         parse_csv(snakemake.input.redundancy, REDUNDANCY_COLUMNS),
         job.settings["descriptions"],
     )
-    shown = (title, table, pictures, names, results, evidence)
+    gallery = Gallery(
+        title=title,
+        table=joined(sets),
+        images=torch.cat(images),
+        classes=names,
+        results=results,
+        evidence=f"Fingerprint {job.fingerprint}.",
+    )
     folder = Path(snakemake.output.files)
     groups = groups_of(len(names), job.settings.get("classes_per_group", len(names)))
+    paged = len(groups) > 1
     with atomic(folder) as temporary:
         temporary.mkdir()
-        if len(groups) > 1:
-            write_groups(temporary, table, pictures, groups)
+        if paged:
+            gallery.write_groups(temporary, groups)
     with atomic(snakemake.output.page) as temporary:
-        paged = len(groups) > 1
-        text = gallery_index(*shown, groups, folder.name) if paged else gallery_page(*shown)
+        text = gallery.index(groups, folder.name) if paged else gallery.page()
         temporary.write_text(text, encoding="utf-8")

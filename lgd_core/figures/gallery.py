@@ -4,6 +4,7 @@ import base64
 import html
 import io
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -161,75 +162,94 @@ def _sheet(images: Tensor) -> tuple[str, bytes]:
     return kind, stream.getvalue()
 
 
-def gallery_page(
-    title: str,
-    table: pd.DataFrame,
-    images: Tensor,
-    classes: Sequence[str],
-    results: Sequence[Result],
-    evidence: str,
-) -> str:
-    """Return the page as text.
+@dataclass(frozen=True)
+class Gallery:
+    """What a page shows.
 
-    ``table`` as from joined, ``images`` uint8 (N, C, H, W) in its order, ``results`` as from
-    results.results_of, ``evidence`` a line on the origin of the numbers.
+    ``table`` as from joined, ``images`` uint8 (N, C, H, W) in its order, ``classes`` their names,
+    ``results`` as from results.results_of, ``evidence`` a line on the origin of the numbers.
     """
-    sheets = [(f"image/{kind}", base64.b64encode(x).decode()) for kind, x in sprite_sheets(images)]
-    data = _facts(table, images, classes, results) | {
-        "columns": _columns(_numbered(table)),
-        "sheets": sheets,
-    }
-    return _page(title, results, evidence, data, ["gallery.js"])
 
+    title: str
+    table: pd.DataFrame
+    images: Tensor
+    classes: Sequence[str]
+    results: Sequence[Result]
+    evidence: str
 
-def write_groups(
-    folder: Path, table: pd.DataFrame, images: Tensor, labels: Sequence[range]
-) -> None:
-    """Write what the page of gallery_index loads into a folder, a script per group of classes.
+    def page(self) -> str:
+        """Return one page with all images."""
+        sheets = [
+            (f"image/{kind}", base64.b64encode(contents).decode())
+            for kind, contents in sprite_sheets(self.images)
+        ]
+        facts = {"images": len(self.table), "columns": _columns(self._numbered), "sheets": sheets}
+        return self._filled(facts, ["gallery.js"])
 
-    ``table`` and ``images`` as for gallery_page, ``labels`` the classes of every group. A script
-    has the group's columns, its rows numbered from 0, and the names of its sheets, which are files.
-    """
-    numbered = _numbered(table)
-    for group, own in enumerate(labels):
-        rows = np.flatnonzero(table["class"].isin(own))
-        place = pd.Series(np.arange(len(rows)), index=rows)
-        part = numbered.iloc[rows]
-        # The nearest image is of the same class, and so in the group.
-        nearest = part["nearest"].map(place).fillna(-1)
-        sheets = sprite_sheets(images[torch.from_numpy(rows)])
-        names = [f"{group}_{index}.{kind}" for index, (kind, _) in enumerate(sheets)]
-        for name, (_, contents) in zip(names, sheets, strict=True):
-            (folder / name).write_bytes(contents)
-        columns = _columns(part.assign(nearest=nearest))
-        facts = {"images": len(rows), "columns": columns, "sheets": names}
-        (folder / f"{group}.js").write_text(f"take({group}, {as_json(facts)});\n", encoding="utf-8")
+    def index(self, labels: Sequence[range], folder: str) -> str:
+        """Return the page of a set of many classes, which shows one group of them at a time.
 
+        ``labels`` as for write_groups; ``folder`` is the address of its files as seen from the
+        page. The page itself has no images.
+        """
+        facts = {
+            "images": 0,
+            "columns": {name: [] for name in COLUMNS},
+            "sheets": [],
+            "folder": folder,
+            "groups": [[own.start, own.stop] for own in labels],
+            "values": {key: sorted(set(self.table[key].tolist())) for key in ("increment", "seed")},
+        }
+        return self._filled(facts, ["gallery.js", "gallery_groups.js"])
 
-def gallery_index(
-    title: str,
-    table: pd.DataFrame,
-    images: Tensor,
-    classes: Sequence[str],
-    results: Sequence[Result],
-    evidence: str,
-    labels: Sequence[range],
-    folder: str,
-) -> str:
-    """Return the page of a set of many classes, which shows one group of them at a time.
+    def write_groups(self, folder: Path, labels: Sequence[range]) -> None:
+        """Write what the page of many classes loads into a folder, a script per group of them.
 
-    Arguments are those of gallery_page and write_groups; ``folder`` is the address of the latter's
-    files as seen from the page. The page itself has no images.
-    """
-    data = _facts(table, images, classes, results) | {
-        "images": 0,
-        "columns": {name: [] for name in COLUMNS},
-        "sheets": [],
-        "folder": folder,
-        "groups": [[own.start, own.stop] for own in labels],
-        "values": {key: sorted(set(table[key].tolist())) for key in ("increment", "seed")},
-    }
-    return _page(title, results, evidence, data, ["gallery.js", "gallery_groups.js"])
+        ``labels`` are the classes of every group. A script has the group's columns, its rows
+        numbered from 0, and the names of its sheets, which are files.
+        """
+        numbered = self._numbered
+        for group, own in enumerate(labels):
+            rows = np.flatnonzero(self.table["class"].isin(own))
+            place = pd.Series(np.arange(len(rows)), index=rows)
+            part = numbered.iloc[rows]
+            # The nearest image is of the same class, and so in the group.
+            nearest = part["nearest"].map(place).fillna(-1)
+            sheets = sprite_sheets(self.images[torch.from_numpy(rows)])
+            names = [f"{group}_{index}.{kind}" for index, (kind, _) in enumerate(sheets)]
+            for name, (_, contents) in zip(names, sheets, strict=True):
+                (folder / name).write_bytes(contents)
+            columns = _columns(part.assign(nearest=nearest))
+            facts = as_json({"images": len(rows), "columns": columns, "sheets": names})
+            (folder / f"{group}.js").write_text(f"take({group}, {facts});\n", encoding="utf-8")
+
+    @property
+    def _methods(self) -> list[str]:
+        return list(dict.fromkeys(self.table["method"]))
+
+    @property
+    def _numbered(self) -> pd.DataFrame:
+        """The table with methods by their number."""
+        return self.table.assign(method=self.table["method"].map(self._methods.index))
+
+    def _filled(self, facts: dict[str, Any], scripts: Sequence[str]) -> str:
+        data = facts | {
+            "side": self.images.shape[-1],
+            "across": ACROSS,
+            "per_sheet": PER_SHEET,
+            "names": {"method": self._methods, "class": list(self.classes)},
+            "accuracies": _accuracies(self.results),
+        }
+        parts = {
+            "TITLE": html.escape(self.title),
+            "ANSWER": answer(self.results),
+            "TABLE": _methods_table(self.results),
+            "EVIDENCE": html.escape(self.evidence),
+            "STYLE": joined_files(["pages.css", "gallery.css"]),
+            "SCRIPT": joined_files(scripts),
+            "DATA": as_json(data),
+        }
+        return filled("gallery.html", parts)
 
 
 def groups_of(classes: int, size: int) -> list[range]:
@@ -237,51 +257,10 @@ def groups_of(classes: int, size: int) -> list[range]:
     return [range(start, min(start + size, classes)) for start in range(0, classes, size)]
 
 
-def _facts(
-    table: pd.DataFrame, images: Tensor, classes: Sequence[str], results: Sequence[Result]
-) -> dict[str, Any]:
-    return {
-        "images": len(table),
-        "side": images.shape[-1],
-        "across": ACROSS,
-        "per_sheet": PER_SHEET,
-        "names": {"method": _methods(table), "class": list(classes)},
-        "accuracies": _accuracies(results),
-    }
-
-
 def _accuracies(results: Sequence[Result]) -> dict[str, str]:
     """Return the accuracy of every method, in percent, by the first student and protocol."""
     first = next(iter(by_student(results).values()))
     return {result.method: result.accuracy.written() for result in first}
-
-
-def _methods(table: pd.DataFrame) -> list[str]:
-    return list(dict.fromkeys(table["method"]))
-
-
-def _numbered(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the table with methods by their number."""
-    return table.assign(method=table["method"].map(_methods(table).index))
-
-
-def _page(
-    title: str,
-    results: Sequence[Result],
-    evidence: str,
-    data: dict[str, Any],
-    scripts: Sequence[str],
-) -> str:
-    parts = {
-        "TITLE": html.escape(title),
-        "ANSWER": answer(results),
-        "TABLE": _methods_table(results),
-        "EVIDENCE": html.escape(evidence),
-        "STYLE": joined_files(["pages.css", "gallery.css"]),
-        "SCRIPT": joined_files(scripts),
-        "DATA": as_json(data),
-    }
-    return filled("gallery.html", parts)
 
 
 def _methods_table(results: Sequence[Result]) -> str:

@@ -10,8 +10,11 @@ VOID = ("img",)
 
 
 def filled(template: str, parts: Mapping[str, str]) -> str:
-    """Return a template of this folder with each %NAME% replaced by a part, in their order."""
-    page = _read(template)
+    """Return a template of this folder with each %NAME% replaced by a part, in their order.
+
+    %HEAD% is head.html, whose TITLE and STYLE are among the parts.
+    """
+    page = _read(template).replace("%HEAD%", _read("head.html"))
     for name, text in parts.items():
         page = page.replace(f"%{name}%", text)
     return page

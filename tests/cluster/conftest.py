@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from projects import ForkedProject, Project, made_once, put_product, start
+from projects import ForkedProject, Project, made_once, put_product, rules_on_gpu, start
 
 from cluster.loopback import PARTITION, Slurm, missing, wait_until
 
@@ -50,9 +50,7 @@ def edit_profile(folder: Path) -> None:
 
     Its nodes have no CUDA: jobs compute on the CPU, and ask for a GPU as those that need one.
     """
-    rules = "".join(path.read_text() for path in (folder / "rules").glob("*.smk"))
-    blocks = re.split(r"^rule ", rules, flags=re.M)[1:]
-    on_gpu = "|".join(block.split(":")[0] for block in blocks if "gpu=GPU" in block)
+    on_gpu = "|".join(rules_on_gpu(folder))
     path = folder / "profiles" / "slurm" / "config.yaml"
     text = path.read_text()
     for pattern, new in (

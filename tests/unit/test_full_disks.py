@@ -32,7 +32,7 @@ from lgd_core.data.arrays import appending, write_images, write_rows
 from lgd_core.data.distilled import write_folder
 from lgd_core.diffusion.prior_training import save_prior
 from lgd_core.exchange.form import forms
-from lgd_core.figures.gallery import write_groups
+from lgd_core.figures.gallery import Gallery
 from lgd_core.figures.making import save_figure
 
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -101,7 +101,8 @@ def write_page_files(path: Path) -> None:
     table = pd.DataFrame({"method": ["lgd"] * 12, "class": [0, 1] * 6} | columns | numbers)
     with atomic(path) as temporary:
         temporary.mkdir()
-        write_groups(temporary, table, NOISE.to(torch.uint8), [range(1), range(1, 2)])
+        gallery = Gallery("", table, NOISE.to(torch.uint8), ["a", "b"], [], "")
+        gallery.write_groups(temporary, [range(1), range(1, 2)])
 
 
 def write_prior(path: Path) -> None:

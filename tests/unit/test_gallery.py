@@ -17,8 +17,7 @@ from PIL import Image
 from lgd_core.analysis.tables import read_paper, redundancy_table, result_row, result_table
 from lgd_core.figures.gallery import (
     COLUMNS,
-    gallery_index,
-    gallery_page,
+    Gallery,
     groups_of,
     joined,
     losses,
@@ -26,7 +25,6 @@ from lgd_core.figures.gallery import (
     reduced,
     set_table,
     sprite_sheets,
-    write_groups,
 )
 from lgd_core.figures.results import Result, results_of
 
@@ -146,7 +144,8 @@ def students(top1: float) -> list[dict[str, float]]:
 def test_page_is_alone_and_survives_any_class_name():
     table, images = planted(2)
     names = ["</script><b>", "%STYLE%", *"abcdefgh"]
-    page = gallery_page("a < b", table, images, names, accuracies("random", "dit"), "stamp")
+    results = accuracies("random", "dit")
+    page = Gallery("a < b", table, images, names, results, "stamp").page()
     data = json.loads(re.search(r'id="data">(.*?)</script>', page, re.S)[1])
     assert data["names"]["class"] == names
     assert "<title>a &lt; b</title>" in page
@@ -186,9 +185,9 @@ def many(tmp_path_factory):
     table, images, names = crowd(1000, 4)
     groups = groups_of(1000, 30)
     (folder / "gallery.files").mkdir()
-    write_groups(folder / "gallery.files", table, images, groups)
-    shown = ("planted", table, images, names, accuracies("dit", "lgd"), "stamp")
-    page = gallery_index(*shown, groups, "gallery.files")
+    shown = Gallery("planted", table, images, names, accuracies("dit", "lgd"), "stamp")
+    shown.write_groups(folder / "gallery.files", groups)
+    page = shown.index(groups, "gallery.files")
     (folder / "gallery.html").write_text(page, encoding="utf-8")
     return folder
 
@@ -276,7 +275,7 @@ def page(browser, tmp_path_factory):
     path = tmp_path_factory.mktemp("gallery") / "gallery.html"
     names = [f"class {i}" for i in range(10)]
     results = accuracies(*dict.fromkeys(table["method"]))
-    text = gallery_page("planted", table, images, names, results, "stamp")
+    text = Gallery("planted", table, images, names, results, "stamp").page()
     path.write_text(text, encoding="utf-8")
     seconds = browser.open(path, "!!document.documentElement?.dataset.ready")
     return browser, table, seconds
@@ -488,7 +487,7 @@ def test_keys_pass_over_places_without_an_image(browser, tmp_path):
     table, images = planted(12)
     table["method"], table["class"] = ["dit"] * 10 + ["lgd"] * 2, 0
     table["nearest"] = -1
-    text = gallery_page("few", table, images, ["a"], accuracies("dit", "lgd"), "stamp")
+    text = Gallery("few", table, images, ["a"], accuracies("dit", "lgd"), "stamp").page()
     (tmp_path / "gallery.html").write_text(text, encoding="utf-8")
     browser.look_as("light", 1280)
     browser.open(tmp_path / "gallery.html", "!!document.documentElement?.dataset.ready")

@@ -16,7 +16,7 @@ from lgd_core.analysis.tables import TABLE_COLUMNS
 from lgd_core.base.errors import UserError
 from lgd_core.config.classes import class_folder
 from lgd_core.config.schema import load_yaml
-from lgd_core.figures.gallery import gallery_index, gallery_page, groups_of, write_groups
+from lgd_core.figures.gallery import Gallery, groups_of
 from lgd_core.figures.results import results_of
 from lgd_core.figures.table_page import table_page
 
@@ -35,7 +35,7 @@ HARMFUL = "document.querySelectorAll('[onerror], [onload], [src=x]').length"
 
 def test_a_page_shows_class_names_as_text(browser, tmp_path):
     table, images = planted(200)
-    page = gallery_page(EVIL[0], table, images, NAMES, RESULTS, EVIL[1])
+    page = Gallery(EVIL[0], table, images, NAMES, RESULTS, EVIL[1]).page()
     (tmp_path / "gallery.html").write_text(page, encoding="utf-8")
     browser.open(tmp_path / "gallery.html", "!!document.documentElement?.dataset.ready")
     check_choices(browser)
@@ -45,8 +45,9 @@ def test_a_page_in_parts_shows_class_names_as_text(browser, tmp_path):
     table, images = planted(200)
     groups = groups_of(10, 5)
     (tmp_path / "files").mkdir()
-    write_groups(tmp_path / "files", table, images, groups)
-    page = gallery_index(EVIL[0], table, images, NAMES, RESULTS, EVIL[1], groups, "files")
+    shown = Gallery(EVIL[0], table, images, NAMES, RESULTS, EVIL[1])
+    shown.write_groups(tmp_path / "files", groups)
+    page = shown.index(groups, "files")
     (tmp_path / "gallery.html").write_text(page, encoding="utf-8")
     browser.open(tmp_path / "gallery.html", "document.documentElement?.dataset.group === '0'")
     check_choices(browser)

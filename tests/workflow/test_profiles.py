@@ -5,6 +5,7 @@ import re
 import pytest
 import yaml
 from miniature import ROOT
+from projects import rules_on_gpu
 
 PROFILES = sorted((ROOT / "profiles").glob("*/config.yaml"))
 REFERENCE = "results/digits/reference/metrics.json"
@@ -23,20 +24,37 @@ def test_rules_that_are_named_exist(path):
         assert set(profile.get(key, {})) <= RULES
 
 
-def test_slurm_knows_time_memory_and_cores_of_every_gpu_rule():
-    profile = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text())
-    text = "".join(path.read_text() for path in (ROOT / "rules").glob("*.smk"))
-    blocks = re.split(r"^rule ", text, flags=re.M)[1:]
-    on_gpu = {block.split(":")[0] for block in blocks if "gpu=GPU" in block}
-    assert len(on_gpu) >= 8
-    assert on_gpu <= set(profile["set-threads"])
-    for rule in on_gpu:
-        assert set(profile["set-resources"][rule]) == {"runtime", "mem_mb"}
+def read(name: str) -> dict:
+    return yaml.safe_load((ROOT / "profiles" / name / "config.yaml").read_text())
+
+
+@pytest.mark.parametrize("name", ["slurm", "kubernetes"])
+def test_a_cluster_s_profile_knows_cores_of_every_gpu_rule(name):
+    assert len(rules_on_gpu(ROOT)) >= 8
+    assert rules_on_gpu(ROOT) <= set(read(name)["set-threads"])
+
+
+def test_slurm_knows_time_and_memory_of_every_gpu_rule():
+    asked = read("slurm")["set-resources"]
+    for rule in rules_on_gpu(ROOT):
+        assert set(asked[rule]) == {"runtime", "mem_mb"}
+
+
+def first_mb(asked: dict) -> int:
+    """Return the memory of a first attempt."""
+    return eval(asked["mem_mb"], {"attempt": 1})
+
+
+def test_pods_have_the_memory_that_slurm_gives_a_rule_or_more():
+    profile = read("kubernetes")
+    for rule, asked in read("slurm")["set-resources"].items():
+        pod = profile["set-resources"].get(rule, profile["default-resources"])
+        assert first_mb(pod) >= first_mb(asked), rule
 
 
 def test_further_attempts_on_slurm_ask_for_more_within_bounds():
     """Half as much memory again, up to twice as much; at most a day, which partitions grant."""
-    profile = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text())
+    profile = read("slurm")
     for asked in (profile["default-resources"], *profile["set-resources"].values()):
         found = [
             [eval(str(asked[key]), {"attempt": attempt}) for attempt in range(1, 12)]
@@ -50,7 +68,7 @@ def test_further_attempts_on_slurm_ask_for_more_within_bounds():
 
 def test_a_group_on_slurm_asks_for_a_day_at_most():
     """Its rules' times are added up: PNG and learner follow the selection."""
-    profile = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text())
+    profile = read("slurm")
     grouped = {entry.split("=")[0] for entry in profile["groups"]}
     assert grouped == {"select_increment", "merge_increment", "train_learner"}
     for attempt in range(1, 12):
