@@ -46,6 +46,10 @@ VERSION ?= Unreleased
 # glibc keeps freed memory for the next batch, as in jobs: rules/common.smk.
 MALLOC := MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=100000000000 MALLOC_TOP_PAD_=268435456
 
+# Says so at once, where packages would say it of themselves one by one.
+OLD_PYTHON := 'import sys; sys.exit(sys.version_info < (3, 11) and "error: $(PYTHON): found Python %d.%d, \
+	expected 3.11 or later, as in: make PYTHON=python3.11" % sys.version_info[:2])'
+
 .PHONY: help install demo comparison search pictures test test-cluster lint unit tiny first-steps docs lock \
 	sbom audit notes report mini prior bench bench-gpu
 
@@ -55,6 +59,7 @@ help:  ## Show this list
 install: .venv/installed  ## Create .venv with the pinned dependencies
 
 .venv/installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c $(OLD_PYTHON)
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet uv==0.13.9
 	$(BIN)/uv pip install --quiet --compile-bytecode --require-hashes -r requirements.lock

@@ -5,6 +5,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -211,3 +212,23 @@ def test_a_notebook_is_a_page_of_its_text_and_code():
     assert text.startswith("# First steps\n")
     assert "\n\n## Train a student\n" in text
     assert text.count("\n\n```python\n") == text.count("\n```\n\n") + text.endswith("\n```") > 5
+
+
+def test_an_older_python_is_refused_before_anything_is_installed(tmp_path):
+    old = tmp_path / "python"
+    program = (
+        f'exec {shlex.quote(sys.executable)} -c "import sys; sys.version_info = (3, 9, 0)\n$2"'
+    )
+    old.write_text(f"#!/bin/sh\n{program}\n")
+    old.chmod(0o755)
+    words = ["make", "--what-if=requirements.lock", "install", f"PYTHON={old}"]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert f"error: {old}: found Python 3.9, expected 3.11 or later" in done.stderr
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/running.md"])
+def test_the_environment_is_activated_before_the_first_command_that_needs_it(page):
+    text = (ROOT / page).read_text()
+    first = re.search(r"^(snakemake|python) |`(snakemake|python) ", text, re.MULTILINE)
+    assert "source .venv/bin/activate" in text[: first.start()]
