@@ -97,7 +97,7 @@ test: install lint  ## Run linters and all tests but those marked slow, gpu or c
 	$(PYTEST)
 
 test-cluster: install  ## Run all tests on a Slurm that they start on this machine, as root
-	$(BIN)/python -m pytest -n 2 --dist loadfile tests/cluster
+	$(BIN)/python -m pytest -n 3 --dist worksteal tests/cluster
 
 unit: install  ## Run the unit tests alone
 	$(PYTEST) tests/unit

@@ -5,6 +5,7 @@ import re
 import sys
 from pathlib import Path
 
+import lgd_core
 from lgd_core.base.attempts import name_call
 from lgd_core.base.errors import UserError
 from lgd_core.base.folders import check_writable
@@ -39,6 +40,9 @@ from lgd_core.figures.styles import check_colormap
 
 # The project's folder, seen from the working folder: "." for those who run it in its own folder.
 HOME = Path(os.path.relpath(workflow.current_basedir.get_path_or_uri(False))).parent
+
+# Jobs find the library where it was found for this file, also in an environment that lacks it, as conda's.
+sys.path.append(str(Path(lgd_core.__file__).parents[1]))
 
 # Whether another workflow has imported this one as a module.
 IS_MODULE = not workflow.modifier.is_main_snakefile()

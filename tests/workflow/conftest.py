@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 from projects import ForkedProject as Project
 from projects import kill, made_once, put_product, start, wait_for
@@ -34,6 +35,24 @@ EXTERNAL = (
     "external={own: results/digits/lgd/s0/k1/distilled, mine: {folder: mine, increment: 2}}",
 )
 DIAGNOSES = ("results/external/own/diagnosis.csv", "results/external/mine/duplicates.csv")
+# A workflow that has the product as a module.
+SNAKEFILE = """
+configfile: "settings.yaml"
+
+
+module lgd:
+    snakefile: "../project/Snakefile"
+    config: config["distilling"]
+
+
+use rule * from lgd as lgd_*
+
+
+rule best:
+    input: "results/digits_ipc20/table.csv"
+    output: "results/best.txt"
+    shell: "head -n 2 {input} > {output}"
+"""
 
 
 def new_project(folder: Path) -> Project:
@@ -50,6 +69,17 @@ def copy_of(project: Project, folder: Path) -> Project:
 def fresh(tmp_path) -> Project:
     """A project in which nothing has been made."""
     return new_project(tmp_path / "project")
+
+
+@pytest.fixture
+def importing(tmp_path) -> Project:
+    """A workflow that imports the product, in a folder beside it; nothing made yet."""
+    product, ours = new_project(tmp_path / "project"), tmp_path / "ours"
+    ours.mkdir()
+    keys = yaml.safe_load((product.folder / "tiny.yaml").read_text())
+    (ours / "settings.yaml").write_text(yaml.safe_dump({"samples": 3, "distilling": keys}))
+    (ours / "Snakefile").write_text(SNAKEFILE)
+    return Project(ours, ("--cores", "1", "--rerun-triggers", "mtime", "params", "input"))
 
 
 @pytest.fixture(scope="session")

@@ -1,38 +1,8 @@
 """The workflow as a module of another one, and what workflows share."""
 
-import pytest
-import yaml
 from conftest import TARGETS, Project, new_project
 
 TABLE = TARGETS[0]
-SNAKEFILE = """
-configfile: "settings.yaml"
-
-
-module lgd:
-    snakefile: "../project/Snakefile"
-    config: config["distilling"]
-
-
-use rule * from lgd as lgd_*
-
-
-rule best:
-    input: "results/digits_ipc20/table.csv"
-    output: "results/best.txt"
-    shell: "head -n 2 {input} > {output}"
-"""
-
-
-@pytest.fixture
-def importing(tmp_path) -> Project:
-    """A workflow that imports the product, in a folder beside it; nothing made yet."""
-    product, ours = new_project(tmp_path / "project"), tmp_path / "ours"
-    ours.mkdir()
-    keys = yaml.safe_load((product.folder / "tiny.yaml").read_text())
-    (ours / "settings.yaml").write_text(yaml.safe_dump({"samples": 3, "distilling": keys}))
-    (ours / "Snakefile").write_text(SNAKEFILE)
-    return Project(ours, ("--cores", "1", "--rerun-triggers", "mtime", "params", "input"))
 
 
 def test_another_workflow_makes_the_same_bytes(importing, finished):
