@@ -6,6 +6,7 @@ Snakemake stay as they are. Its log file under `.snakemake/log` has everything.
 
 import logging
 import os
+import re
 import sys
 import time
 from collections import Counter, deque
@@ -24,6 +25,8 @@ PLAIN = "DefaultStreamHandler"
 # Of a log's end, what is read for its last line.
 TAIL_BYTES = 4096
 STAGES_SHOWN = 12
+# What a progress bar draws in a log's line; the terminal has room for its numbers alone.
+DRAWN = re.compile(r" *(\d+%)\|[# 0-9]*\|")
 # How lines of a log begin that say why a job failed, those of a traceback; what is said without.
 REASONS = ("error: ", "stopped by ")
 TRACEBACK = ("Traceback ", "    raise ", "  File ")
@@ -283,7 +286,8 @@ class LiveWatch(Watch):
 
     def _described(self, job: Job) -> str:
         took = words_of(self.progress.clock() - job.began)
-        return f"> {job.title}, {took}  {last_line(job.log)}"
+        state = DRAWN.sub(r" \1", last_line(job.log))
+        return f"> {job.title}, {took}  {state}"
 
     def _summary(self) -> str:
         progress, left = self.progress, self.progress.left()

@@ -182,7 +182,8 @@ def test_a_terminal_shows_stages_running_jobs_and_the_time_left(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "done.log").write_text("12:00:00 note: left out 1 file\n")
-    (tmp_path / "log").write_text("candidates: 40% 4/10 S=0.52\n")
+    bar = "candidates:  40%|######5        | 4/10 [00:01<00:02,  3.2it/s, S=0.52]"
+    (tmp_path / "log").write_text(f"{bar}\n")
     handler = LiveWatch(plain, progress)
     try:
         handler.handle(started(1, "draw", tmp_path / "done.log", method="dit"))
@@ -196,7 +197,7 @@ def test_a_terminal_shows_stages_running_jobs_and_the_time_left(
         handler.close()
     text = shown.file.getvalue()
     assert "draw dit, 10 s" in text
-    assert "> draw lgd, 2 s  candidates: 40% 4/10 S=0.52" in text
+    assert "> draw lgd, 2 s  candidates: 40% 4/10 [00:01<00:02,  3.2it/s, S=0.52]" in text
     assert "1/4" in text
     assert "1 of 7 jobs, 12 s, about 58 s left" in text
     assert "note: left out 1 file" in plain.stream.getvalue()
