@@ -30,7 +30,7 @@ MADE = $(wildcard $(SETS)/*.csv $(SETS)/*.png $(SETS)/samples/*.png $(SETS)/*.ht
 
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow and not gpu and not cluster"
 
-# A run of a minute or two, whose prior is trained as well.
+# A run of a few minutes, whose prior is trained as well.
 TINY := $(CURDIR)/tests/workflow/tiny.yaml
 TINY_TARGETS := $(addprefix results/digits_ipc20/,table.csv redundancy.png curve.png samples.png)
 
