@@ -90,7 +90,11 @@ def missing(programs: tuple[str, ...] = PROGRAMS) -> str:
     """Return in words why Slurm cannot run here; empty if it can."""
     if absent := [name for name in programs if find(name) is None]:
         return f"needs packages of Slurm (docs/extending.md): found no {', '.join(absent)}"
-    return "" if os.getuid() == 0 else "needs to be root, as whom nodes start jobs"
+    if os.getuid() != 0:
+        return "needs to be root, as whom nodes start jobs"
+    if subprocess.run([*ALONE, "hostname", NODES[0]], capture_output=True).returncode:
+        return "needs to give nodes host names and processes of their own (unshare)"
+    return ""
 
 
 def find(program: str) -> str | None:
