@@ -30,6 +30,10 @@ MADE = $(wildcard $(SETS)/*.csv $(SETS)/*.png $(SETS)/samples/*.png $(SETS)/*.ht
 
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow and not gpu and not cluster"
 
+# What builds the image: the first of these that is there.
+BUILDER ?= $(notdir $(firstword $(shell command -v podman buildah docker)))
+RELEASE := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+
 # A run of a few minutes, whose prior is trained as well.
 TINY := $(CURDIR)/tests/workflow/tiny.yaml
 TINY_TARGETS := $(addprefix results/digits_ipc20/,table.csv redundancy.png curve.png samples.png)
@@ -51,7 +55,7 @@ OLD_PYTHON := 'import sys; sys.exit(sys.version_info < (3, 11) and "error: $(PYT
 	expected 3.11 or later, as in: make PYTHON=python3.11" % sys.version_info[:2])'
 
 .PHONY: help install demo comparison search pictures test test-cluster lint unit tiny first-steps docs lock \
-	sbom audit notes report mini prior bench bench-gpu
+	image sbom audit notes report mini prior bench bench-gpu
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -125,6 +129,10 @@ lock: install  ## Pin all packages for pyproject.toml; with UPGRADE=1 at their n
 	$(BIN)/python -c "$(DOCS_PACKAGES)" | $(LOCK) - -o requirements-docs.lock
 	sed -nE 's/^([a-z0-9._-]+)==([^ ]+) .*/s|- \1==.*|- \1==\2|/p' requirements.lock | \
 		sed -i -f - environment.yml
+
+image:  ## Build the image of Containerfile with Podman, Buildah or Docker
+	@$(if $(BUILDER),,echo "error: found none of podman, buildah, docker, expected one that builds images" >&2; exit 1)
+	$(BUILDER) build --tag lgd:$(RELEASE) --file Containerfile .
 
 sbom: install  ## Write sbom.json, a list of all packages with their digests (CycloneDX)
 	$(BIN)/uv tool run --from cyclonedx-bom==7.5.0 cyclonedx-py requirements --output-reproducible -o sbom.json \

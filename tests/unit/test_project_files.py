@@ -232,3 +232,18 @@ def test_the_environment_is_activated_before_the_first_command_that_needs_it(pag
     text = (ROOT / page).read_text()
     first = re.search(r"^(snakemake|python) |`(snakemake|python) ", text, re.MULTILINE)
     assert "source .venv/bin/activate" in text[: first.start()]
+
+
+def test_an_image_has_the_name_that_the_profile_and_the_pages_give_it():
+    words = ["make", "--dry-run", "image", "BUILDER=docker"]
+    printed = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    name = f"lgd:{PROJECT['version']}"
+    assert f"docker build --tag {name} --file Containerfile ." in printed
+    for page in ("profiles/kubernetes/config.yaml", "docs/cluster.md"):
+        assert name in (ROOT / page).read_text()
+
+
+def test_without_a_builder_no_image_is_tried():
+    done = subprocess.run(["make", "image", "BUILDER="], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "error: found none of podman, buildah, docker" in done.stderr
