@@ -69,9 +69,10 @@ def results_table(students: pd.DataFrame, redundancy: pd.DataFrame) -> str:
     """Return accuracies of one kind of student as a Markdown table, a row per method.
 
     ``students`` has the columns students.STUDENT_COLUMNS, ``redundancy`` REDUNDANCY_KEYS and
-    ``redundancy``. For every number of images per class and protocol there are two columns, in
-    percent: the mean of the sets' means, the standard deviation between sets and, in parentheses,
-    that within a set; and the difference to ``dit``, paired set by set, with its standard error.
+    ``redundancy``. For every number of images per class and protocol there are three columns: in
+    percent, the mean of the sets' means, the standard deviation between sets and, in parentheses,
+    that within a set; of how many sets and, of all these, students; and the difference to ``dit``,
+    paired set by set, with its standard error.
     """
     several = column(students, "protocol").nunique() > 1
     table = pd.DataFrame(index=sorted(set(students["method"])))
@@ -93,6 +94,7 @@ def _columns(rows: pd.DataFrame) -> dict[str, dict[str, str]]:
     above = {method: pair for (method, _), pair in differences(runs, "dit").items()}
     return {
         "": {method: _accuracy(each) for method, each in found.items()},
+        ": sets, students": {method: f"{x.n_sets}, {x.n_runs}" for method, x in found.items()},
         ": difference to `dit`": {method: _difference(*pair) for method, pair in above.items()},
     }
 

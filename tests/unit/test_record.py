@@ -49,18 +49,20 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_both_spreads_and_the_paired_difference_are_in_the_table():
     table = record.results_table(students(SETS), pd.DataFrame(columns=["ipc", "redundancy"]))
-    assert table.splitlines() == [
-        "| method | 50 per class | 50 per class: difference to `dit` |",
-        "| --- | --- | --- |",
-        "| `dit` | 80.1 ± 1.0 (0.1) |  |",
-        "| `lgd` | 83.1 ± 0.0 (0.1) | +3.0 ± 0.6 |",
+    head, *rows = table.splitlines()
+    columns = ["", ": sets, students", ": difference to `dit`"]
+    assert head == "| method | " + " | ".join(f"50 per class{name}" for name in columns) + " |"
+    assert rows == [
+        "| --- | --- | --- | --- |",
+        "| `dit` | 80.1 ± 1.0 (0.1) | 3, 6 |  |",
+        "| `lgd` | 83.1 ± 0.0 (0.1) | 3, 6 | +3.0 ± 0.6 |",
     ]
 
 
 def test_one_set_has_no_spread_between_sets():
     one = {name: {0: sets[0]} for name, sets in SETS.items()}
     table = record.results_table(students(one), pd.DataFrame(columns=["ipc", "redundancy"]))
-    assert "| `lgd` | 83.1 (0.1) | +3.0 ± 0.0 |" in table.splitlines()
+    assert "| `lgd` | 83.1 (0.1) | 1, 2 | +3.0 ± 0.0 |" in table.splitlines()
 
 
 def test_a_difference_that_rounds_to_zero_has_no_minus():
@@ -97,7 +99,7 @@ def test_a_page_has_the_redundancy_and_keeps_the_rest(run: Path):
     write_csv(pd.DataFrame(cells, columns=columns), run / "redundancy.csv")
     record.main(str(run))
     page = Path("docs/results.md").read_text()
-    assert "| `lgd` | 83.1 ± 0.0 (0.1) | +3.0 ± 0.6 | 40.0 |" in page.splitlines()
+    assert "| `lgd` | 83.1 ± 0.0 (0.1) | 3, 6 | +3.0 ± 0.6 | 40.0 |" in page.splitlines()
     assert page.startswith("# Results\n")
     assert page.endswith("The end.\n")
     record.main()
