@@ -118,9 +118,12 @@ def entry(name: str, kind: bytes = tarfile.REGTYPE, target: str = "") -> tarfile
     ],
     ids=["parent", "nested", "absolute", "link out", "link to root", "hard link", "pipe"],
 )
+@pytest.mark.parametrize("python", ["3.11.2", "3.11.4"])
 def test_an_entry_that_escapes_is_refused_and_nothing_is_unpacked(
-    tmp_path: Path, bad: tarfile.TarInfo
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bad: tarfile.TarInfo, python: str
 ) -> None:
+    if python == "3.11.2":  # of Debian 12, which has no filters
+        monkeypatch.delattr(tarfile, "data_filter", raising=False)
     path, folder = tmp_path / "a.tgz", tmp_path / "deep" / "raw"
     with tarfile.open(path, "w:gz") as tar:
         good = entry("good")
