@@ -1,6 +1,7 @@
 """fast.ai's archives of ImageNette and ImageWoof: downloaded, checked, unpacked."""
 
 import http.client
+import os
 import tarfile
 import urllib.request
 import zlib
@@ -108,4 +109,7 @@ def _checked(tar: tarfile.TarFile, archive: Path) -> Iterator[tarfile.TarInfo]:
                 f"{archive}: found entry {entry.name!r}, expected plain files and folders that "
                 "stay inside; nothing was unpacked"
             )
+        # As Python's filter does: the files are ours, and nobody else may change them.
+        entry.mode &= 0o755
+        entry.uid, entry.gid, entry.uname, entry.gname = os.getuid(), os.getgid(), "", ""
         yield entry

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import os
 import tarfile
 import time
 from pathlib import Path
@@ -135,6 +136,20 @@ def test_an_entry_that_escapes_is_refused_and_nothing_is_unpacked(
     assert "\n" not in str(error.value)
     assert not list(tmp_path.rglob("*escaped*"))
     assert not list((tmp_path / "deep").iterdir())
+
+
+def test_what_is_unpacked_is_ours_alone_without_python_s_filter_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(tarfile, "data_filter", raising=False)
+    path = tmp_path / "a.tgz"
+    with tarfile.open(path, "w:gz") as tar:
+        theirs = entry("program")
+        theirs.mode, theirs.uid, theirs.gid = 0o6777, 12345, 12345
+        tar.addfile(theirs)
+    unpack(path, tmp_path / "raw")
+    found = (tmp_path / "raw" / "program").stat()
+    assert (found.st_mode & 0o7777, found.st_uid) == (0o755, os.getuid())
 
 
 @pytest.mark.parametrize("damage", ["truncated", "no archive"])
