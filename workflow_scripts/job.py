@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import shutil
 import sys
 import time
 import traceback
@@ -21,7 +20,7 @@ from lgd_core.base.image_files import LITTER_KIND
 from lgd_core.base.image_files import describe as describe_files
 from lgd_core.base.leases import lease, lease_folder
 from lgd_core.base.logs import open_log
-from lgd_core.base.owners import owning
+from lgd_core.base.owners import clear, owning
 from lgd_core.base.provenance import COMPUTING_PACKAGES, processor, stamp, versions
 from lgd_core.base.stopping import Stopped, StopRequest
 from lgd_core.base.system_errors import remedy, system_error
@@ -317,7 +316,7 @@ def running(snakemake: object, named: str = "") -> Iterator[Job]:
                         job.log(taken)
                     job.log(f"{snakemake.rule}: {snakemake.threads} threads")
                     yield job
-                shutil.rmtree(job.checkpoints, ignore_errors=True)
+                clear(job.checkpoints)
                 job.log("done")
         except Stopped as stopped:
             print(stopped, file=stream)

@@ -1,13 +1,20 @@
 """Folders that one process uses at a time, on one host or on several that share a file system.
 
-A lock of the operating system would not do: not all network file systems have it. The owner writes
-a file into its folder and renews the file's time of change. All times are those of the file system,
-so that hosts need not agree about the time.
+A lock of the operating system would not do: not all network file systems have it. The owner puts
+a file into the folder's place for one, and renews the file's time of change. All times are those of
+the file system, so that hosts need not agree about the time.
+
+The place is a folder, which is put there with the file in it by one renaming: it succeeds where
+there is none or an empty one. Each file has a name of its own. So of several processes that find an
+owner to have ended, none can remove the file of another that was faster.
 """
 
 import contextlib
+import errno
 import json
 import os
+import secrets
+import shutil
 import threading
 import time
 from collections.abc import Callable, Generator
@@ -18,7 +25,7 @@ from lgd_core.base.errors import TransientError
 from lgd_core.base.files import file_system_time, naming
 from lgd_core.base.processes import UNKNOWN, host, started
 
-NAME = "owner.json"
+NAME = "owner"
 # How often Slurm has restarted a job: its own variable, and ours, which srun passes on as well.
 SLURM_RESTARTS, RESTARTS = "SLURM_RESTART_COUNT", "LGD_RESTARTS"
 RENEW_SECONDS = 20.0
@@ -70,99 +77,125 @@ def owning(folder: Path, log: Callable[[str], None]) -> Generator[str, None, Non
     The line is empty if there was none. Whether an owner on another host has ended may take
     SILENT_SECONDS to know; the log says so. Raises TransientError if the owner is a living process.
     """
-    path, own, left = folder / NAME, this_process(), threading.Event()
-    taken = _take(path, own, log)
-    renewal = threading.Thread(target=_renew, args=(path, own, left), daemon=True)
+    left = threading.Event()
+    file, taken = _take(folder, this_process(), log)
+    renewal = threading.Thread(target=_renew, args=(file, left), daemon=True)
     renewal.start()
     try:
         yield taken
     finally:
         left.set()
         renewal.join()
-        _leave(path, own)
+        _leave(folder, file)
 
 
-def _take(path: Path, own: Owner, log: Callable[[str], None]) -> str:
+def owner_of(folder: Path) -> Owner | None:
+    """Return the owner of a folder, whether it still runs or not; None if there is none."""
+    return next((_read(file) for file in _files(folder)), None)
+
+
+def clear(folder: Path) -> None:
+    """Delete all that its owner has in a folder, which stays its own until it leaves."""
+    for path in folder.iterdir():
+        if path.name == NAME:
+            continue
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _take(folder: Path, own: Owner, log: Callable[[str], None]) -> tuple[Path, str]:
+    """Return the owner's file, and the line about the owner before."""
     taken = ""
-    while not _written(path, own):
-        owner = _read(path)
-        if _living(path, owner, own, log):
-            raise TransientError(
-                f"{path.parent}: found another job at work in it ({owner or 'unknown'}), expected "
-                "none; wait until that job has ended or end it, then run again"
-            )
-        taken = f"{path.parent}: taken over, its job has ended ({owner or 'unknown'})"
-        if _read(path) == owner:  # another job may have been faster
-            path.unlink(missing_ok=True)
-    return taken
+    while (file := _put(folder, own)) is None:
+        for other in _files(folder):
+            owner = _read(other)
+            if _living(folder, other, owner, own, log):
+                raise TransientError(
+                    f"{folder}: found another job at work in it ({owner or 'unknown'}), expected "
+                    "none; wait until that job has ended or end it, then run again"
+                )
+            with contextlib.suppress(FileNotFoundError):  # it has left, or another job was faster
+                other.unlink()
+                taken = f"{folder}: taken over, its job has ended ({owner or 'unknown'})"
+    return file, taken
 
 
-def _written(path: Path, own: Owner) -> bool:
-    """Write the owner's file; False if there is one."""
-    with naming(path, path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+def _put(folder: Path, own: Owner) -> Path | None:
+    """Put the owner's file in its place and return it; None if another's is there."""
+    name = secrets.token_hex(8)
+    file, made = folder / NAME / f"{name}.json", folder / f".{NAME}.{name}"
+    with naming(file, made):
         try:
-            stream = open(path, "x")  # noqa: SIM115  # exclusive on network file systems too
-        except FileExistsError:
-            return False
-        try:
-            with stream:
-                json.dump(asdict(own), stream)
-        except OSError:  # a full disk: an empty file would be that of an unknown owner
-            path.unlink(missing_ok=True)
-            raise
-    return True
+            made.mkdir(parents=True)
+            (made / file.name).write_text(json.dumps(asdict(own)))
+            made.rename(file.parent)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+        finally:
+            shutil.rmtree(made, ignore_errors=True)
+    return file if file.exists() else None  # NFS may report a renaming that it has done as failed
 
 
-def _read(path: Path) -> Owner | None:
+def _files(folder: Path) -> list[Path]:
+    """Return the file of a folder's owner, if it has one."""
+    with contextlib.suppress(FileNotFoundError):
+        return list((folder / NAME).iterdir())
+    return []
+
+
+def _read(file: Path) -> Owner | None:
     """Return the owner; None if the file is gone or damaged."""
     with contextlib.suppress(OSError, ValueError, TypeError):
-        return Owner(**json.loads(path.read_text()))
+        return Owner(**json.loads(file.read_text()))
     return None
 
 
-def _living(path: Path, owner: Owner | None, own: Owner, log: Callable[[str], None]) -> bool:
+def _living(
+    folder: Path, file: Path, owner: Owner | None, own: Owner, log: Callable[[str], None]
+) -> bool:
     """Whether the owner of a folder still runs."""
     if owner is None:
-        return _renewed(path, "unknown", log)
+        return _renewed(folder, file, "unknown", log)
     if owner.host == own.host:
         return started(owner.process) in (owner.started, UNKNOWN)
-    return not owner.restarted_as(own) and _renewed(path, str(owner), log)
+    return not owner.restarted_as(own) and _renewed(folder, file, str(owner), log)
 
 
-def _renewed(path: Path, owner: str, log: Callable[[str], None]) -> bool:
+def _renewed(folder: Path, file: Path, owner: str, log: Callable[[str], None]) -> bool:
     """Whether a file is renewed before it has been the same for SILENT_SECONDS."""
-    seen = _changed(path)
+    seen = _changed(file)
     if seen is None:
         return False
-    silent = max(0.0, file_system_time(path.parent) - seen)
+    silent = max(0.0, file_system_time(folder) - seen)
     if silent < SILENT_SECONDS:
-        log(f"{path.parent}: waiting {SILENT_SECONDS - silent:.0f} s for a sign of {owner}")
+        log(f"{folder}: waiting {SILENT_SECONDS - silent:.0f} s for a sign of {owner}")
     end = time.monotonic() + SILENT_SECONDS - silent
     while time.monotonic() < end:
         time.sleep(POLL_SECONDS)
-        if (now := _changed(path)) != seen:
+        if (now := _changed(file)) != seen:
             return now is not None
     return False
 
 
-def _changed(path: Path) -> float | None:
+def _changed(file: Path) -> float | None:
     """Return when a file was changed; None if it is gone."""
-    with contextlib.suppress(FileNotFoundError), open(path) as stream:
+    with contextlib.suppress(FileNotFoundError), open(file) as stream:
         return os.fstat(stream.fileno()).st_mtime  # NFS asks its server only when a file is opened
     return None
 
 
-def _renew(path: Path, own: Owner, left: threading.Event) -> None:
+def _renew(file: Path, left: threading.Event) -> None:
     while not left.wait(RENEW_SECONDS):
         with contextlib.suppress(OSError):  # the next renewal may succeed
-            if _read(path) == own:
-                os.utime(path)
+            os.utime(file)
 
 
-def _leave(path: Path, own: Owner) -> None:
+def _leave(folder: Path, file: Path) -> None:
     """Remove the owner's file, and the folder if nothing else is in it."""
     with contextlib.suppress(OSError):
-        if _read(path) == own:
-            path.unlink()
-            path.parent.rmdir()
+        file.unlink()
+        file.parent.rmdir()
+        folder.rmdir()

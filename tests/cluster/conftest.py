@@ -1,6 +1,5 @@
 """A Slurm for all tests of a worker, and projects whose jobs it runs by profiles/slurm."""
 
-import json
 import re
 import shutil
 import subprocess
@@ -121,11 +120,6 @@ class Sampling:
     def __init__(self, project: Project) -> None:
         self.resume = project.folder / "results" / ".resume"
         self.log = project.folder / "results/logs/sample_candidates/digits_lgd_s0_k1_0of1.log"
-
-    def owner(self) -> dict:
-        """Return what owner.json says of it."""
-        path = next(self.resume.glob("sample_candidates,*/owner.json"))
-        return json.loads(path.read_text())
 
     def saved(self) -> int:
         """Return how many of its ten positions are in its checkpoint."""

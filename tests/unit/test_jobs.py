@@ -186,9 +186,9 @@ def test_a_job_says_that_the_one_before_it_was_killed(snakemake: Callable, tmp_p
     ended = subprocess.Popen(["true"])
     ended.wait()
     folder = Job(snakemake()).checkpoints
-    folder.mkdir(parents=True)
     owner = Owner(host(), ended.pid, 1, "", 0)
-    (folder / "owner.json").write_text(json.dumps(asdict(owner)))
+    (folder / "owner").mkdir(parents=True)
+    (folder / "owner/one.json").write_text(json.dumps(asdict(owner)))
     (tmp_path / "log").write_text("of the job before")
     with running(snakemake()):
         pass

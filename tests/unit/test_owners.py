@@ -1,5 +1,6 @@
 """One job at a time works in a folder, whichever host it runs on and whatever its clock says."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -43,8 +44,8 @@ def other() -> Iterator[subprocess.Popen]:
 
 def owned(folder: Path, owner: Owner) -> Path:
     """Write the file of another owner, as it has just renewed it."""
-    folder.mkdir()
-    path = folder / owners.NAME
+    path = folder / owners.NAME / "other.json"
+    path.parent.mkdir(parents=True)
     path.write_text(json.dumps(asdict(owner)))
     os.utime(path)
     return path
@@ -61,7 +62,7 @@ def take(folder: Path) -> tuple[str, list[str]]:
     """Own a folder for a moment; return the line on its former owner, and what was logged."""
     lines: list[str] = []
     with owning(folder, lines.append) as taken:
-        assert json.loads((folder / owners.NAME).read_text()) == asdict(this_process())
+        assert owners.owner_of(folder) == this_process()
     return taken, lines
 
 
@@ -95,16 +96,27 @@ def test_a_folder_is_left_as_it_was(folder: Path) -> None:
 
 
 def test_an_owner_renews_its_file_and_no_other(folder: Path) -> None:
-    path = folder / owners.NAME
     with owning(folder, pytest.fail):
-        os.utime(path, (0, 0))
-        while path.stat().st_mtime == 0:
+        (own,) = (folder / owners.NAME).iterdir()
+        os.utime(own, (0, 0))
+        while own.stat().st_mtime == 0:
             time.sleep(0.01)
-        path.write_text(json.dumps(asdict(AFAR)))
-        os.utime(path, (0, 0))
+        others = own.rename(own.with_name("others.json"))
+        os.utime(others, (0, 0))
         time.sleep(0.2)
-        assert path.stat().st_mtime == 0
-    assert path.exists(), "another owner's file stays"
+        assert others.stat().st_mtime == 0
+    assert others.exists(), "another owner's file stays"
+
+
+def test_an_owner_clears_its_folder_and_keeps_it(folder: Path) -> None:
+    with owning(folder, pytest.fail):
+        (folder / "part").mkdir()
+        (folder / "part/state.pt").touch()
+        (folder / "error.json").touch()
+        owners.clear(folder)
+        assert [path.name for path in folder.iterdir()] == [owners.NAME]
+        assert owners.owner_of(folder) == this_process()
+    assert not folder.exists()
 
 
 def test_a_living_process_of_this_host_keeps_its_folder(
@@ -229,20 +241,51 @@ def test_a_damaged_file_is_that_of_an_unknown_owner(folder: Path) -> None:
 def test_of_many_at_once_one_gets_the_folder(folder: Path, left_behind: bool) -> None:
     if left_behind:
         owned(folder, on_this_host(2**22 + 1))
-    ready, got = threading.Barrier(8), []
+    ready, got, refusals = threading.Barrier(8), [], []
 
     def contend(number: int) -> None:
         ready.wait()
         try:
             with owning(folder, lambda _: None):
                 got.append(number)
-                time.sleep(0.5)
-        except UserError:
-            pass
+                end = time.monotonic() + 20
+                while len(refusals) < 7 and time.monotonic() < end:  # until all others have tried
+                    time.sleep(0.01)
+        except UserError as error:
+            refusals.append(str(error))
 
     threads = [threading.Thread(target=contend, args=(number,)) for number in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(got) == 1
+    assert (len(got), len(refusals)) == (1, 7)
+    assert all("found another job at work in it" in line for line in refusals)
+
+
+@pytest.mark.parametrize("owner", [on_this_host(2**22 + 1), AFAR], ids=["this host", "another"])
+def test_a_job_that_was_faster_keeps_the_folder_of_an_owner_that_had_ended(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, owner: Owner
+) -> None:
+    """It comes between another job's finding that the owner has ended and what follows from it."""
+    owned(folder, owner)
+    judge, faster = owners._living, contextlib.ExitStack()
+
+    def judged(*given: object) -> bool:
+        living = judge(*given)  # type: ignore[arg-type]
+        if not living:
+            monkeypatch.setattr(owners, "_living", judge)
+            faster.enter_context(owning(folder, lambda _: None))
+        return living
+
+    monkeypatch.setattr(owners, "_living", judged)
+    with faster:
+        assert f"process {os.getpid()} on {host()}" in refused(folder)
+        assert owners.owner_of(folder) == this_process()
+    assert not folder.exists()
+
+
+def test_an_empty_place_is_taken(folder: Path) -> None:
+    """A job was killed after it had removed its file."""
+    (folder / owners.NAME).mkdir(parents=True)
+    assert take(folder) == ("", [])

@@ -1,6 +1,5 @@
 """Faults around a run: several calls at once, and a job that is killed for its memory."""
 
-import json
 import os
 import signal
 import subprocess
@@ -9,6 +8,7 @@ import time
 import pytest
 from conftest import Project, new_project, start
 
+from lgd_core.base.owners import owner_of
 from lgd_core.base.watching import NO_REASON
 
 REFERENCE = "results/digits/reference/metrics.json"
@@ -25,11 +25,11 @@ def undisturbed(tmp_path_factory) -> Project:
 
 def process_of(project: Project, snakemake: subprocess.Popen) -> int:
     """Wait until the reference is trained; return the number of the job's process."""
-    path = project.folder / RESUME / "owner.json"
-    while not list(path.parent.glob("*/*.pt")):
+    resume = project.folder / RESUME
+    while not list(resume.glob("*/*.pt")):
         assert snakemake.poll() is None, project.logs()
         time.sleep(0.02)
-    return json.loads(path.read_text())["process"]
+    return owner_of(resume).process
 
 
 def test_a_second_call_and_a_dry_run_disturb_nothing(undisturbed, fresh):

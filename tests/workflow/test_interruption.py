@@ -1,6 +1,5 @@
 """Killed or stopped at any moment: the result is that of an undisturbed run, byte for byte."""
 
-import json
 import os
 import shutil
 import signal
@@ -8,6 +7,8 @@ import time
 
 import pytest
 from conftest import TARGETS, copy_of, kill, start, wait_for
+
+from lgd_core.base.owners import owner_of
 
 LGD = "results/digits/lgd/s0/k1"
 PRIOR = "results/digits/prior.json"
@@ -63,9 +64,9 @@ def test_asked_to_stop_while_the_prior_is_trained(finished, fresh, name, status)
             assert process.poll() is None
             time.sleep(0.02)
         resume = next((fresh.folder / "results/.resume").glob("train_prior,*"))
-        number, job = signal.Signals[name], json.loads((resume / "owner.json").read_text())
+        number, job = signal.Signals[name], owner_of(resume)
         if number == signal.SIGTERM:
-            os.kill(job["process"], number)
+            os.kill(job.process, number)
         else:
             os.killpg(process.pid, number)
         assert process.wait() == 1
@@ -92,7 +93,7 @@ def test_a_job_that_outlived_snakemake_is_not_disturbed(finished, fresh):
     process = start(fresh, "--", PRIOR)
     wait_for(fresh, "results/.resume/train_prior,*/*/autoencoder.pt", process)
     resume = next((fresh.folder / "results/.resume").glob("train_prior,*"))
-    job = json.loads((resume / "owner.json").read_text())["process"]
+    job = owner_of(resume).process
     os.kill(job, signal.SIGSTOP)  # or it would be done too soon
     process.kill()
     process.wait()
@@ -102,7 +103,7 @@ def test_a_job_that_outlived_snakemake_is_not_disturbed(finished, fresh):
     assert f"found another job at work in it (process {job} on " in second.stderr
     os.kill(job, signal.SIGTERM)
     os.kill(job, signal.SIGCONT)
-    while (resume / "owner.json").exists():
+    while owner_of(resume):
         time.sleep(0.02)
     assert list(resume.glob("*/autoencoder.pt")), "kept by the one that was refused"
     fresh.make("--", PRIOR)

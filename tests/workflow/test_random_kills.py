@@ -5,7 +5,6 @@ change it: LGD_KILLS is the number of kills, LGD_KILL_SEED decides the instants,
 LGD_KILL_SIGNAL=SIGINT sends what Ctrl-C sends in place of SIGKILL.
 """
 
-import json
 import math
 import os
 import random
@@ -22,7 +21,7 @@ import pytest
 import torch
 from conftest import Project, new_project, start
 
-from lgd_core.base.owners import NAME
+from lgd_core.base.owners import NAME, owner_of
 from lgd_core.base.processes import started
 
 KILLS = int(os.environ.get("LGD_KILLS", "50"))
@@ -99,12 +98,9 @@ class Running:
 def running(project: Project) -> Iterator[Running]:
     """Yield the jobs that run; files of owners that were killed do not count."""
     for path in (project.folder / "results/.resume").glob(f"*/{NAME}"):
-        try:
-            owner = json.loads(path.read_text())
-        except (OSError, ValueError):  # being written, or just removed
-            continue
-        if started(owner["process"]) == owner["started"]:
-            yield Running(path.parent, owner["process"])
+        owner = owner_of(path.parent)
+        if owner and started(owner.process) == owner.started:
+            yield Running(path.parent, owner.process)
 
 
 @dataclass
