@@ -12,6 +12,7 @@ owner to have ended, none can remove the file of another that was faster.
 import contextlib
 import errno
 import json
+import math
 import os
 import secrets
 import shutil
@@ -172,8 +173,8 @@ def _renewed(folder: Path, file: Path, owner: str, log: Callable[[str], None]) -
     silent = max(0.0, file_system_time(folder) - seen)
     if silent < SILENT_SECONDS:
         log(f"{folder}: waiting {SILENT_SECONDS - silent:.0f} s for a sign of {owner}")
-    end = time.monotonic() + SILENT_SECONDS - silent
-    while time.monotonic() < end:
+    # Counted, not timed: while this process is suspended, its owner's silence is not seen either.
+    for _ in range(math.ceil((SILENT_SECONDS - silent) / POLL_SECONDS)):
         time.sleep(POLL_SECONDS)
         if (now := _changed(file)) != seen:
             return now is not None

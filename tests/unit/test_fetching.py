@@ -196,7 +196,7 @@ def test_a_server_that_never_answers_is_given_up_in_time(answer: Callable) -> No
     with server(answer) as address:
         start = time.monotonic()
         assert not reachable(address, 0.4)
-        assert time.monotonic() - start < 3
+        assert time.monotonic() - start < 10
 
 
 @pytest.mark.parametrize("status", [b"200 OK", b"403 Forbidden", b"404 Not Found"])

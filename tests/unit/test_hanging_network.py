@@ -71,7 +71,7 @@ def silent() -> Iterator[Silent]:
 def test_a_server_that_never_answers_cannot_be_reached(silent: Silent) -> None:
     start = time.monotonic()
     assert not reachable(silent.address, 0.5)
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 15
 
 
 def test_an_archive_whose_download_stands_still_is_given_up(
@@ -83,7 +83,7 @@ def test_an_archive_whose_download_stands_still_is_given_up(
     start = time.monotonic()
     with pytest.raises(UserError, match=r"imagewoof2\.tgz: download failed \(.*timed out\)"):
         download("imagewoof2", tmp_path / "a.tgz", print)
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 15
     assert archives.ARCHIVES
 
 

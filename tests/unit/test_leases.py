@@ -88,7 +88,7 @@ def test_card_of_a_killed_job_is_free_at_once(start: Callable, card: int) -> Non
     jobs[card].kill()
     killed = time.monotonic()
     assert card_of(jobs["waiting"]) == card
-    assert time.monotonic() - killed < 2
+    assert time.monotonic() - killed < 10
 
 
 def test_many_short_jobs_never_share_a_card(start: Callable) -> None:
