@@ -38,7 +38,7 @@ def atomic(path: str | Path) -> Generator[Path, None, None]:
         try:
             patient(path.parent.mkdir)(parents=True, exist_ok=True)
             for left_behind in _abandoned(path):
-                _remove(left_behind)
+                remove(left_behind)
             yield temporary
             _sync(temporary)
             if temporary.is_dir() and path.is_dir():
@@ -46,7 +46,7 @@ def atomic(path: str | Path) -> Generator[Path, None, None]:
             patient(os.replace)(temporary, path)
             _sync_names(path.parent)
         finally:
-            _remove(temporary)
+            remove(temporary)
 
 
 @contextlib.contextmanager
@@ -125,7 +125,8 @@ def file_system_time(folder: Path) -> float:
         return os.stat(probe.name).st_mtime
 
 
-def _remove(path: Path) -> None:
+def remove(path: Path) -> None:
+    """Delete a file or a folder as far as the system allows."""
     if path.is_dir():
         shutil.rmtree(path, ignore_errors=True)
     else:

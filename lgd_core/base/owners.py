@@ -15,7 +15,6 @@ import json
 import math
 import os
 import secrets
-import shutil
 import threading
 import time
 from collections.abc import Callable, Generator
@@ -23,7 +22,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from lgd_core.base.errors import TransientError
-from lgd_core.base.files import file_system_time, naming
+from lgd_core.base.files import file_system_time, naming, remove
 from lgd_core.base.processes import UNKNOWN, host, started
 
 NAME = "owner"
@@ -96,14 +95,11 @@ def owner_of(folder: Path) -> Owner | None:
 
 
 def clear(folder: Path) -> None:
-    """Delete all that its owner has in a folder, which stays its own until it leaves."""
-    for path in folder.iterdir():
-        if path.name == NAME:
-            continue
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
+    """Delete what is in a folder but its owner's file, as far as the system allows."""
+    with contextlib.suppress(OSError):
+        for path in folder.iterdir():
+            if path.name != NAME:
+                remove(path)
 
 
 def _take(folder: Path, own: Owner, log: Callable[[str], None]) -> tuple[Path, str]:
@@ -136,7 +132,7 @@ def _put(folder: Path, own: Owner) -> Path | None:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
         finally:
-            shutil.rmtree(made, ignore_errors=True)
+            remove(made)
     return file if file.exists() else None  # NFS may report a renaming that it has done as failed
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -116,6 +117,8 @@ def test_an_owner_clears_its_folder_and_keeps_it(folder: Path) -> None:
         owners.clear(folder)
         assert [path.name for path in folder.iterdir()] == [owners.NAME]
         assert owners.owner_of(folder) == this_process()
+        shutil.rmtree(folder)
+        owners.clear(folder)
     assert not folder.exists()
 
 
