@@ -109,7 +109,7 @@ def _checked(tar: tarfile.TarFile, archive: Path) -> Iterator[tarfile.TarInfo]:
                 f"{archive}: found entry {entry.name!r}, expected plain files and folders that "
                 "stay inside; nothing was unpacked"
             )
-        # As Python's filter does: the files are ours, and nobody else may change them.
-        entry.mode &= 0o755
+        # As by Python's filter: we can read and write the files, others cannot change them.
+        entry.mode = entry.mode & 0o755 | (0o700 if entry.isdir() else 0o600)
         entry.uid, entry.gid, entry.uname, entry.gname = os.getuid(), os.getgid(), "", ""
         yield entry

@@ -144,12 +144,14 @@ def test_what_is_unpacked_is_ours_alone_without_python_s_filter_too(
     monkeypatch.delattr(tarfile, "data_filter", raising=False)
     path = tmp_path / "a.tgz"
     with tarfile.open(path, "w:gz") as tar:
-        theirs = entry("program")
-        theirs.mode, theirs.uid, theirs.gid = 0o6777, 12345, 12345
-        tar.addfile(theirs)
+        for name, mode in {"program": 0o6777, "closed": 0}.items():
+            theirs = entry(name)
+            theirs.mode, theirs.uid, theirs.gid = mode, 12345, 12345
+            tar.addfile(theirs)
     unpack(path, tmp_path / "raw")
-    found = (tmp_path / "raw" / "program").stat()
-    assert (found.st_mode & 0o7777, found.st_uid) == (0o755, os.getuid())
+    for name, mode in {"program": 0o755, "closed": 0o600}.items():
+        found = (tmp_path / "raw" / name).stat()
+        assert (found.st_mode & 0o7777, found.st_uid) == (mode, os.getuid())
 
 
 @pytest.mark.parametrize("damage", ["truncated", "no archive"])

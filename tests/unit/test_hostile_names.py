@@ -125,6 +125,11 @@ def test_names_of_runs_and_sets_have_no_signs_of_a_shell(folder, name):  # noqa:
         assert next(iter(run)) in complaint(folder, run_of("dit") | run)
 
 
+SHELLS = (
+    r"shell=True|os\.(system|popen)|get(status)?output|subprocess_shell|(?<![.\w])(eval|exec)\("
+)
+
+
 def test_no_rule_calls_a_shell_and_no_code_gives_one_a_text():
     rules = [ROOT / "Snakefile", *(ROOT / "rules").rglob("*.smk")]
     for path in rules:
@@ -133,9 +138,7 @@ def test_no_rule_calls_a_shell_and_no_code_gives_one_a_text():
     for path in (path for name in folders for path in (ROOT / name).rglob("*.*")):
         if path.suffix in (".py", ".smk"):
             text = path.read_text()
-            assert not re.search(r"shell=True|os\.(system|popen)|(?<![.\w])(eval|exec)\(", text), (
-                path
-            )
+            assert not re.search(SHELLS, text), path
 
 
 def test_nothing_runs_the_code_of_a_repository():

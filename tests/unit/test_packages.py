@@ -69,12 +69,13 @@ def test_nothing_counts_parts_of_a_path_from_its_front():
 
 
 def test_nothing_unpickles():
-    folders = ("lgd_core", "workflow_scripts", "benchmarks")
-    code = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
-    for path in code:
+    folders = ("lgd_core", "workflow_scripts", "benchmarks", "rules")
+    code = [path for folder in folders for path in (ROOT / folder).rglob("*.*")]
+    forbidden = r"(import|from) +(pickle|cloudpickle|dill|joblib|shelve|marshal)\b|read_pickle"
+    for path in (path for path in code if path.suffix in (".py", ".smk")):
         text = path.read_text()
         assert "allow_pickle=True" not in text, path
-        assert "import pickle" not in text, path
+        assert not re.search(forbidden, text), path
         for call in re.findall(r"torch\.load\([^)]*\)", text):
             assert "weights_only=True" in call, path
 
