@@ -87,7 +87,7 @@ def main(dataset: str, *families: str) -> None:
 
 if __name__ == "__main__":
     if len(sys.argv) < 3:
-        sys.exit("error: expected a data set and families: fashionmnist omega cfg_scale")
+        sys.exit("error: expected a data set and families: fashionmnist lgd_omega lgd_scale")
     try:
         main(*sys.argv[1:])
     except UserError as error:

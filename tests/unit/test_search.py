@@ -1,6 +1,8 @@
 """The record of a search, and that recipes have the values that it found."""
 
 import math
+import re
+from collections import Counter
 from functools import reduce
 from pathlib import Path
 
@@ -15,6 +17,10 @@ from lgd_core.config.recipes import Recipes
 
 ROOT = Path(__file__).parents[2]
 RECORDS = sorted((ROOT / "config/search").glob("*.csv"))
+SMALL = ("fashionmnist", "glyphs")
+FEW_KEYS = {
+    "dit": "the prior alone has its guidance scale only",
+}
 
 
 def family_table(values: list, means: list[float], method: str = "cgs") -> pd.DataFrame:
@@ -95,3 +101,33 @@ def test_recipes_have_the_values_that_were_best(path: Path):
         values = rows.set_index("value")["validation_mean"].round(1)
         own = reduce(getattr, key.split("."), recipes.method(path.stem, method))
         assert values[own] == values.max(), f"{method}: {key}: {own}"
+
+
+@pytest.fixture(scope="module")
+def searched() -> list[str]:
+    """The families of ``make search``."""
+    makefile = (ROOT / "Makefile").read_text()
+    stated = re.search(r"^SEARCHES := ((?:.*\\\n)*.*)$", makefile, re.MULTILINE)
+    assert stated
+    return stated[1].replace("\\\n", " ").split()
+
+
+@pytest.mark.parametrize("dataset", SMALL)
+def test_every_method_is_searched_with_the_same_budget(dataset: str, searched: list[str]):
+    recipes = Recipes(ROOT / "config", {})
+    sweeps = [recipes.sweep(dataset, family) for family in searched]
+    for sweep in sweeps:
+        assert len(sweep.variants) == 4, sweep.title
+        assert (sweep.ipc, sweep.students) == ([20], ["ConvNet-3-w32"]), sweep.title
+        assert (sweep.redundancy, sweep.learner) == (False, False), sweep.title
+    keys = Counter(sweep.base for sweep in sweeps)
+    assert {method for method, count in keys.items() if count != 2} == set(FEW_KEYS)
+
+
+@pytest.mark.parametrize("path", RECORDS, ids=[path.stem for path in RECORDS])
+def test_what_is_recorded_belongs_to_the_search(path: Path, searched: list[str]):
+    found = pd.read_csv(path)
+    assert set(found["family"]) <= set(searched)
+    assert found.groupby("family")["value"].nunique().eq(4).all()
+    assert found["n_sets"].eq(3).all()
+    assert found["n_runs"].eq(3).all()
