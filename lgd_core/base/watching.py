@@ -25,6 +25,9 @@ PLAIN = "DefaultStreamHandler"
 # Of a log's end, what is read for its last line.
 TAIL_BYTES = 4096
 STAGES_SHOWN = 12
+# Of a rule's benchmarks, so many are read for the mean time of its jobs.
+BENCHMARKS = Path("results/benchmarks")
+BENCHMARKS_READ = 100
 # What a progress bar draws in a log's line; the terminal has room for its numbers alone.
 DRAWN = re.compile(r" *(\d+%)\|[# 0-9]*\|")
 # How lines of a log begin that say why a job failed, those of a traceback; what is said without.
@@ -70,11 +73,13 @@ class Job:
 class Progress:
     """How far a run is: jobs by rule, in the order of the rules, and which of them run.
 
-    ``planned`` are the jobs of every rule; ``clock`` returns seconds.
+    ``planned`` are the jobs of every rule, ``earlier`` the mean seconds of those of earlier runs;
+    ``clock`` returns seconds.
     """
 
     planned: dict[str, int]
     clock: Callable[[], float] = time.monotonic
+    earlier: Mapping[str, float] = field(default_factory=dict[str, float])
     done: Counter[str] = field(default_factory=Counter[str])
     running: dict[int, Job] = field(default_factory=dict[int, Job])
     seconds: dict[str, float] = field(default_factory=dict[str, float])
@@ -105,23 +110,43 @@ class Progress:
             self.seconds[job.rule] = self.seconds.get(job.rule, 0.0) + took
         return job, took
 
-    def left(self) -> float | None:
-        """Return the seconds that are left, by the mean of each rule's jobs so far.
+    def mean(self, rule: str) -> float | None:
+        """Return the mean seconds of a rule's jobs, else those of earlier runs; None if unknown."""
+        done = self.done[rule]
+        return self.seconds[rule] / done if done else self.earlier.get(rule)
 
-        Rules of which no job has finished count with the mean of all jobs. Jobs are taken to run as
-        many at a time as now. None before the first job has finished.
+    def left(self) -> tuple[float, bool]:
+        """Return the seconds that are left, and whether those are of all rules.
+
+        A rule of which no job has finished yet, now or earlier, counts nothing. Jobs are taken to
+        run as many at a time as now.
         """
-        count = self.done.total()
-        if not count:
-            return None
-        mean = sum(self.seconds.values()) / count
-        work = 0.0
-        for rule, planned in self.planned.items():
-            of_rule = self.seconds[rule] / self.done[rule] if self.done[rule] else mean
-            work += max(0, planned - self.done[rule]) * of_rule
+        means = {rule: self.mean(rule) for rule in self.planned if self._of(rule)}
+        work = sum(self._of(rule) * (mean or 0.0) for rule, mean in means.items())
         for job in self.running.values():
-            work -= min(self.clock() - job.began, mean)
-        return max(work, 0.0) / max(1, len(self.running))
+            work -= min(self.clock() - job.began, means.get(job.rule) or 0.0)
+        return max(work, 0.0) / max(1, len(self.running)), None not in means.values()
+
+    def _of(self, rule: str) -> int:
+        """Return how many jobs of a rule have not finished."""
+        return max(0, self.planned[rule] - self.done[rule])
+
+
+def earlier_seconds(rules: Iterable[str], folder: Path) -> dict[str, float]:
+    """Return the mean seconds of each rule's jobs by their benchmarks, ``folder/rule/*.tsv``.
+
+    Rules without benchmarks, or with some that cannot be read, are left out: it is an estimate.
+    """
+    means = dict[str, float]()
+    for rule in rules:
+        files = sorted((folder / rule).glob("*.tsv"))[:BENCHMARKS_READ]
+        try:
+            seconds = [float(path.read_text().splitlines()[1].split("\t")[0]) for path in files]
+        except (OSError, ValueError, IndexError):
+            continue
+        if seconds:
+            means[rule] = sum(seconds) / len(seconds)
+    return means
 
 
 def words_of(seconds: float) -> str:
@@ -290,8 +315,8 @@ class LiveWatch(Watch):
         return f"> {job.title}, {took}  {state}"
 
     def _summary(self) -> str:
-        progress, left = self.progress, self.progress.left()
-        more = "" if left is None else f", about {words_of(left)} left"
+        progress, (left, whole) = self.progress, self.progress.left()
+        more = f", {'about' if whole else 'more than'} {words_of(left)} left" if left else ""
         took = words_of(progress.clock() - progress.began)
         return f"{progress.done.total()} of {progress.total} jobs, {took}{more}"
 
@@ -308,7 +333,8 @@ def watch(rules: Iterable[str], jobs: Iterable[str], apart: bool) -> None:
         return
     plain = cast("logging.StreamHandler[Any]", handlers[0])
     counts = Counter(jobs)
-    progress = Progress({rule: counts[rule] for rule in rules if counts[rule]})
+    planned = {rule: counts[rule] for rule in rules if counts[rule]}
+    progress = Progress(planned, earlier=earlier_seconds(planned, BENCHMARKS))
     terminal = plain.stream is sys.stderr and sys.stderr.isatty()
     if terminal:
         os.environ[WATCHED] = "1"

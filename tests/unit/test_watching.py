@@ -51,17 +51,43 @@ def started(number: int, rule: str, log: Path | None = None, **wildcards: str) -
 
 
 def test_the_time_left_is_by_the_mean_of_each_rule(progress: Progress, clock: Clock) -> None:
-    assert progress.left() is None, "nothing is known"
+    assert progress.left() == (0, False), "nothing is known"
     progress.start(1, "draw", {}, [])
     clock.now = 10
     progress.end(1, finished=True)
-    assert progress.left() == 3 * 10 + 2 * 10 + 10, "other rules count with the mean of all jobs"
+    assert progress.left() == (3 * 10, False), "other rules are not known yet"
     progress.start(2, "learn", {}, [])
     progress.start(3, "draw", {}, [])
     clock.now = 40
+    # 3 draws of 10 s, of which one has begun and takes long; two jobs at a time.
+    assert progress.left() == ((30 - 10) / 2, False)
     progress.end(2, finished=True)
-    # 3 draws of 10 s, one learner of 30 s and a table of 20 s; the draw that runs is 20 s old.
-    assert progress.left() == 30 + 30 + 20 - 20
+    # 3 draws, of which one is due, and one learner of 30 s; the table is not known.
+    assert progress.left() == (30 - 10 + 30, False)
+    progress.end(3, finished=True)
+    progress.start(4, "table", {}, [])
+    clock.now = 42
+    progress.end(4, finished=True)
+    assert progress.left() == (2 * 20 + 30, True), "20 s is the mean of 10 and 30"
+
+
+def test_earlier_runs_say_how_long_a_rule_takes(clock: Clock, tmp_path: Path) -> None:
+    for rule, name, text in (
+        ("draw", "a", "s\th:m:s\n10.0\t0:00:10\n"),
+        ("draw", "b", "s\th:m:s\n20.0\t0:00:20\n"),
+        ("learn", "a", ""),
+        ("table", "a", "s\th:m:s\nsome\n"),
+    ):
+        (tmp_path / rule).mkdir(exist_ok=True)
+        (tmp_path / rule / f"{name}.tsv").write_text(text)
+    found = watching.earlier_seconds(["draw", "learn", "table", "score"], tmp_path)
+    assert found == {"draw": 15.0}, "what cannot be read says nothing"
+    progress = Progress({"draw": 4}, clock, found)
+    assert progress.left() == (4 * 15, True)
+    progress.start(1, "draw", {}, [])
+    clock.now = 5
+    progress.end(1, finished=True)
+    assert progress.left() == (3 * 5, True), "this run's own jobs say more"
 
 
 def test_a_job_that_failed_is_not_done_and_may_begin_anew(progress: Progress, clock: Clock) -> None:
@@ -199,7 +225,7 @@ def test_a_terminal_shows_stages_running_jobs_and_the_time_left(
     assert "draw dit, 10 s" in text
     assert "> draw lgd, 2 s  candidates: 40% 4/10 [00:01<00:02,  3.2it/s, S=0.52]" in text
     assert "1/4" in text
-    assert "1 of 7 jobs, 12 s, about 58 s left" in text
+    assert "1 of 7 jobs, 12 s, more than 28 s left" in text
     assert "note: left out 1 file" in plain.stream.getvalue()
 
 
