@@ -36,6 +36,7 @@ PAGE = "docs/results.md"
 # What one row of a record is about.
 STUDENT_KEYS = ["dataset", "ipc", "method", "student", "protocol", "seed", "run"]
 REDUNDANCY_KEYS = ["dataset", "ipc", "method"]
+REDUNDANCY_RECORD = (*REDUNDANCY_KEYS, "recipe", "redundancy")
 # <!-- table: DATASET STUDENT PROTOCOL ... -->, the table, <!-- end of table -->
 TABLE = re.compile(r"(<!-- table: (.+?) -->\n).*?(<!-- end of table -->)", re.DOTALL)
 
@@ -51,18 +52,25 @@ def keep(path: str | Path, rows: pd.DataFrame, keys: list[str]) -> None:
 def keep_run(folder: Path) -> None:
     """Put the students of a run and, if it has them, its redundancies into the records.
 
-    Raises UserError for a folder without ``students.csv``, and for a file that is no such table.
+    Raises UserError for a folder without ``students.csv``, for a file that is no such table, and
+    for redundancies of methods without students, whose recipes are not known.
     """
     students = parse_csv(folder / "students.csv", STUDENT_COLUMNS)
     dataset, ipc = students.loc[0, ["dataset", "ipc"]]
     keep(STUDENTS.format(dataset=dataset), students, STUDENT_KEYS)
-    if (folder / "redundancy.csv").exists():
-        matrices = parse_csv(folder / "redundancy.csv", REDUNDANCY_COLUMNS)
-        found = mean_redundancy(matrices)
-        rows = pd.DataFrame({"method": list(found), "redundancy": list(found.values())})
-        rows.insert(0, "ipc", ipc)
-        rows.insert(0, "dataset", dataset)
-        keep(REDUNDANCY.format(dataset=dataset), rows, REDUNDANCY_KEYS)
+    path = folder / "redundancy.csv"
+    if not path.exists():
+        return
+    found = mean_redundancy(parse_csv(path, REDUNDANCY_COLUMNS))
+    recipes = dict(zip(students["method"], students["recipe"], strict=True))
+    if strangers := sorted(set(found) - set(recipes)):
+        raise UserError(
+            f"{path}: method: found {', '.join(strangers)}, expected methods of students.csv"
+        )
+    # A single increment has none.
+    facts = [(dataset, ipc, m, recipes[m], mean) for m, mean in found.items() if mean is not None]
+    rows = pd.DataFrame(facts, columns=list(REDUNDANCY_RECORD))
+    keep(REDUNDANCY.format(dataset=dataset), rows, REDUNDANCY_KEYS)
 
 
 def results_table(students: pd.DataFrame, redundancy: pd.DataFrame) -> str:
@@ -122,7 +130,7 @@ def _filled(words: str) -> str:
     students = parse_csv(STUDENTS.format(dataset=dataset), STUDENT_COLUMNS)
     chosen = (column(students, "student") == student) & column(students, "protocol").isin(protocols)
     path = Path(REDUNDANCY.format(dataset=dataset))
-    columns = [*REDUNDANCY_KEYS, "redundancy"]
+    columns = list(REDUNDANCY_RECORD)
     known = parse_csv(path, columns) if path.exists() else pd.DataFrame(columns=columns)
     return results_table(rows_where(students, chosen), known)
 
@@ -132,10 +140,10 @@ def with_tables(page: str) -> str:
     return TABLE.sub(lambda found: f"{found[1]}\n{_filled(found[2])}\n{found[3]}", page)
 
 
-def outdated(dataset: str, students: pd.DataFrame) -> Iterator[str]:
+def outdated(dataset: str, rows_of_methods: pd.DataFrame) -> Iterator[str]:
     """Yield the methods of a record whose recipe is no longer the one that made their rows."""
     recipes = Recipes(Path("config"), {})
-    for method, rows in students.groupby("method"):
+    for method, rows in rows_of_methods.groupby("method"):
         if set(rows["recipe"]) != {recipe_fingerprint(recipes.method(dataset, str(method)))}:
             yield str(method)
 
