@@ -2,11 +2,10 @@
 
 A comparison of all methods takes longer than a machine is at hand. So its results are kept piece by
 piece: FOLDER is that of a run, ``results/fashionmnist_ipc50/neutral``, and its ``students.csv`` and
-``redundancy.csv`` go into ``docs/records``. Tables of docs/results.md are written from the records,
-each between two comments, of which the first one says what is in it.
+``redundancy.csv`` go into ``docs/records``. Tables of docs/results.md are written from the records:
+see written.
 """
 
-import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,21 +23,18 @@ from lgd_core.analysis.tables import (
     mean_redundancy,
     runs_by_method,
 )
+from lgd_core.analysis.written import markdown, write_tables
 from lgd_core.base.csv_files import parse_csv, write_csv
 from lgd_core.base.errors import UserError
-from lgd_core.base.files import atomic
 from lgd_core.config.recipes import Recipes
 from lgd_core.config.stages import recipe_fingerprint
 
 STUDENTS = "docs/records/{dataset}.csv"
 REDUNDANCY = "docs/records/{dataset}_redundancy.csv"
-PAGE = "docs/results.md"
 # What one row of a record is about.
 STUDENT_KEYS = ["dataset", "ipc", "method", "student", "protocol", "seed", "run"]
 REDUNDANCY_KEYS = ["dataset", "ipc", "method"]
 REDUNDANCY_RECORD = (*REDUNDANCY_KEYS, "recipe", "redundancy")
-# <!-- table: DATASET STUDENT PROTOCOL ... -->, the table, <!-- end of table -->
-TABLE = re.compile(r"(<!-- table: (.+?) -->\n).*?(<!-- end of table -->)", re.DOTALL)
 
 
 def keep(path: str | Path, rows: pd.DataFrame, keys: list[str]) -> None:
@@ -92,7 +88,9 @@ def results_table(students: pd.DataFrame, redundancy: pd.DataFrame) -> str:
     for ipc, rows in redundancy.groupby("ipc"):
         percent = column(rows.set_index("method"), "redundancy")
         table[f"{ipc} per class: redundancy"] = percent.map("{:.1f}".format)
-    return _markdown(table.fillna(""))
+    shown = table.fillna("")
+    rows = ([f"`{m}`", *row] for m, row in zip(shown.index, shown.to_numpy(), strict=True))
+    return markdown(["method", *shown.columns], rows)
 
 
 def _columns(rows: pd.DataFrame) -> dict[str, dict[str, str]]:
@@ -107,12 +105,6 @@ def _columns(rows: pd.DataFrame) -> dict[str, dict[str, str]]:
     }
 
 
-def _markdown(table: pd.DataFrame) -> str:
-    lines = [["method", *table.columns], ["---"] * (1 + len(table.columns))]
-    lines += [[f"`{m}`", *row] for m, row in zip(table.index, table.to_numpy(), strict=True)]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
-
-
 def _accuracy(found: Spread) -> str:
     between = f" ± {found.between:.1f}" if found.n_sets > 1 else ""
     within = f" ({found.within:.1f})" if found.n_runs > found.n_sets else ""
@@ -124,8 +116,8 @@ def _difference(mean: float, error: float) -> str:
     return f"{shown:+.1f} ± {error:.1f}".replace("-", "−") if mean == mean else ""
 
 
-def _filled(words: str) -> str:
-    """Return the table that a page's comment asks for: DATASET STUDENT PROTOCOL ..."""
+def table_of(words: str) -> str:
+    """Return the table that the page's comment asks for: DATASET STUDENT PROTOCOL ..."""
     dataset, student, *protocols = words.split()
     students = parse_csv(STUDENTS.format(dataset=dataset), STUDENT_COLUMNS)
     chosen = (column(students, "student") == student) & column(students, "protocol").isin(protocols)
@@ -133,11 +125,6 @@ def _filled(words: str) -> str:
     columns = list(REDUNDANCY_RECORD)
     known = parse_csv(path, columns) if path.exists() else pd.DataFrame(columns=columns)
     return results_table(rows_where(students, chosen), known)
-
-
-def with_tables(page: str) -> str:
-    """Return the text of a page with all its tables written anew from the records."""
-    return TABLE.sub(lambda found: f"{found[1]}\n{_filled(found[2])}\n{found[3]}", page)
 
 
 def outdated(dataset: str, rows_of_methods: pd.DataFrame) -> Iterator[str]:
@@ -152,9 +139,7 @@ def main(*folders: str) -> None:
     """Keep the results of runs, and write the page's tables anew."""
     for folder in folders:
         keep_run(Path(folder))
-    page = with_tables(Path(PAGE).read_text(encoding="utf-8"))
-    with atomic(PAGE) as temporary:
-        Path(temporary).write_text(page, encoding="utf-8")
+    write_tables("table", table_of)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import pandas as pd
 
 from lgd_core.analysis.ablations import ABLATION_COLUMNS
 from lgd_core.analysis.frames import column, rows_where
+from lgd_core.analysis.written import markdown, write_tables
 from lgd_core.base.csv_files import parse_csv, write_csv
 from lgd_core.base.errors import UserError
 from lgd_core.config.models.sweep import ResolvedSweep
@@ -70,6 +71,23 @@ def record(record_path: str | Path, rows: pd.DataFrame) -> None:
     write_csv(whole.sort_values(["family", "ipc"], kind="stable"), record_path)
 
 
+def table_of(dataset: str) -> str:
+    """Return what has been searched on a data set as a Markdown table, a row per family.
+
+    The best value is bold. Accuracies on held-out images are in percent, mean ± standard deviation
+    over sets.
+    """
+    found = parse_csv(RECORD.format(dataset=dataset), RECORD_COLUMNS, dtype={"value": str})
+    rows = list[list[str]]()
+    for _, family in found.groupby("family", sort=False):
+        cells = family.to_dict("records")
+        values = (f"**{cell['value']}**" if cell["best"] else cell["value"] for cell in cells)
+        means = (f"{cell['validation_mean']:.1f} ± {cell['validation_std']:.1f}" for cell in cells)
+        searched = f"`{cells[0]['method']}`, `{cells[0]['key']}`"
+        rows.append([searched, ", ".join(values), ", ".join(means)])
+    return markdown(["searched", "values", "held out (%)"], rows)
+
+
 def main(dataset: str, *families: str) -> None:
     """Record families of a data set; raises UserError for what is no table of one."""
     recipes, found = Recipes(Path("config"), {}), []
@@ -81,6 +99,7 @@ def main(dataset: str, *families: str) -> None:
         found.append(tried(dataset, family, sweep, table))
     rows = pd.concat(found, ignore_index=True)
     record(RECORD.format(dataset=dataset), rows)
+    write_tables("search", table_of)
     shown = rows_where(rows, column(rows, "best"))
     print(shown[["method", "key", "value", "validation_mean"]].to_string(index=False))
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from lgd_core.analysis import record
+from lgd_core.analysis import record, written
 from lgd_core.analysis.students import STUDENT_COLUMNS, students_table
 from lgd_core.base.csv_files import write_csv
 from lgd_core.base.errors import UserError
@@ -157,5 +157,6 @@ def test_a_record_of_another_recipe_is_noticed(monkeypatch: pytest.MonkeyPatch):
 
 def test_tables_of_the_page_are_those_of_the_records(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(ROOT)
-    page = Path(record.PAGE).read_text(encoding="utf-8")
-    assert record.with_tables(page) == page
+    page = Path(written.PAGE).read_text(encoding="utf-8")
+    assert written.with_tables(page, "table", record.table_of) == page
+    assert "<!-- table: fashionmnist ConvNet-3-w32 hard -->" in page

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from lgd_core.analysis import search
+from lgd_core.analysis import search, written
 from lgd_core.analysis.ablations import ABLATION_COLUMNS
 from lgd_core.base.csv_files import write_csv
 from lgd_core.base.errors import UserError
@@ -50,6 +50,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("config", "priors"):
         (tmp_path / name).symlink_to(ROOT / name)
     monkeypatch.setattr(search, "RECORD", "record/{dataset}.csv")
+    (tmp_path / "docs").mkdir()
+    place = "<!-- search: fashionmnist -->\n<!-- end of search -->"
+    (tmp_path / "docs/results.md").write_text(f"# Results\n\n{place}\n")
     table(tmp_path, "cgs_pull", [0.0, 0.02, 0.05, 0.1], [70.0, 72.0, 71.0, 60.0])
     return tmp_path
 
@@ -69,6 +72,9 @@ def test_the_best_is_that_on_held_out_images_and_the_test_set_is_left_out(projec
     assert found["method"].tolist() == ["cgs"] * 4
     assert found["key"].unique().tolist() == ["cgs.pull"]
     assert "0.02" in capsys.readouterr().out
+    means = "70.0 ± 0.5, 72.0 ± 0.5, 71.0 ± 0.5, 60.0 ± 0.5"
+    row = f"| `cgs`, `cgs.pull` | 0, **0.02**, 0.05, 0.1 | {means} |"
+    assert row in (project / "docs/results.md").read_text().splitlines()
 
 
 def test_a_family_that_is_searched_again_replaces_its_rows_alone(project: Path):
@@ -131,3 +137,10 @@ def test_what_is_recorded_belongs_to_the_search(path: Path, searched: list[str])
     assert found.groupby("family")["value"].nunique().eq(4).all()
     assert found["n_sets"].eq(3).all()
     assert found["n_runs"].eq(3).all()
+
+
+def test_the_page_shows_what_is_recorded(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(ROOT)
+    page = Path(written.PAGE).read_text(encoding="utf-8")
+    assert written.with_tables(page, "search", search.table_of) == page
+    assert all(f"<!-- search: {path.stem} -->" in page for path in RECORDS)
