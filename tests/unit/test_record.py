@@ -160,3 +160,30 @@ def test_tables_of_the_page_are_those_of_the_records(monkeypatch: pytest.MonkeyP
     page = Path(written.PAGE).read_text(encoding="utf-8")
     assert written.with_tables(page, "table", record.table_of) == page
     assert "<!-- table: fashionmnist ConvNet-3-w32 hard -->" in page
+
+
+# What README's short table calls methods.
+CALLED = {
+    "random real images": "random",
+    "images of the diffusion model without guidance": "dit",
+    "learnability-guided images": "lgd",
+    "the same, from noised real images": "lgd_noised",
+    "real images that are typical (herding)": "herding",
+    "real images chosen by learnability": "lgd_real",
+}
+
+
+def test_the_readme_has_the_numbers_of_the_records(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(ROOT)
+    lines = Path("README.md").read_text(encoding="utf-8").splitlines()
+    rows = [line.strip("| ").split(" | ") for line in lines if line.startswith("| ")]
+    shown = {row[0]: row[1:] for row in rows}
+    found = pd.read_csv("docs/records/fashionmnist.csv").query("ipc == 50 and protocol == 'hard'")
+    found = found[found["student"] == "ConvNet-3-w32"]
+    redundancy = pd.read_csv("docs/records/fashionmnist_redundancy.csv").query("ipc == 50")
+    redundancy = redundancy.set_index("method")["redundancy"]
+    for words, method in CALLED.items():
+        sets = found[found["method"] == method].groupby("seed")["top1"].mean()
+        assert len(sets) == 3
+        accuracy = f"{sets.mean():.1f} ± {sets.std():.1f}"
+        assert shown[words] == [accuracy, f"{redundancy[method]:.1f}"], method
