@@ -13,9 +13,9 @@ DATASET ?= fashionmnist
 
 # What each method is most sensitive to, two keys each: config/ablations.
 SEARCHES := dit_scale lgd_omega lgd_scale seed_random_omega seed_random_scale influence igd_deviation \
-	mode_strength mode_clusters finetune_steps finetune_diversity sparsity sparse_steps dm_lr dm_steps idc1_lr idc1_steps \
-	real_kappa real_omega noised_start noised_omega mixed_share mixed_omega ot_strength ot_clusters \
-	lgd_ot_strength lgd_ot_omega entropy_strength entropy_scale cgs_strength cgs_pull s3_pairs \
+	mode_strength mode_clusters finetune_steps finetune_diversity sparsity sparse_steps dm_lr dm_steps \
+	idc1_lr idc1_steps real_kappa real_omega noised_start noised_omega mixed_share mixed_omega ot_strength \
+	ot_clusters lgd_ot_strength lgd_ot_omega entropy_strength entropy_scale cgs_strength cgs_pull s3_pairs \
 	s3_groups confident_kappa confident_scale ccs_cutoff ccs_strata
 
 # What README and docs show.

@@ -25,7 +25,7 @@ PLAIN = "DefaultStreamHandler"
 # Of a log's end, what is read for its last line.
 TAIL_BYTES = 4096
 STAGES_SHOWN = 12
-# Of a rule's benchmarks, so many are read for the mean time of its jobs.
+# Where rules record how long their jobs took, and how many of a rule's are read for the mean.
 BENCHMARKS = Path("results/benchmarks")
 BENCHMARKS_READ = 100
 # What a progress bar draws in a log's line; the terminal has room for its numbers alone.
@@ -121,13 +121,13 @@ class Progress:
         A rule of which no job has finished yet, now or earlier, counts nothing. Jobs are taken to
         run as many at a time as now.
         """
-        means = {rule: self.mean(rule) for rule in self.planned if self._of(rule)}
-        work = sum(self._of(rule) * (mean or 0.0) for rule, mean in means.items())
+        means = {rule: self.mean(rule) for rule in self.planned if self._unfinished(rule)}
+        work = sum(self._unfinished(rule) * (mean or 0.0) for rule, mean in means.items())
         for job in self.running.values():
             work -= min(self.clock() - job.began, means.get(job.rule) or 0.0)
         return max(work, 0.0) / max(1, len(self.running)), None not in means.values()
 
-    def _of(self, rule: str) -> int:
+    def _unfinished(self, rule: str) -> int:
         """Return how many jobs of a rule have not finished."""
         return max(0, self.planned[rule] - self.done[rule])
 

@@ -89,7 +89,7 @@ def _texts_differ(items: list[Any]) -> bool:
 def load_yaml(path: Path) -> Keys:
     """Read a YAML mapping; raises UserError if the file is missing, broken or no mapping."""
     try:
-        value: object = yaml.load(path.read_bytes(), Loader)
+        value: object = yaml.load(path.read_bytes(), Loader)  # noqa: S506 - a CSafeLoader
     except FileNotFoundError:
         raise UserError(f"{path}: not found, expected a YAML file") from None
     except OSError as error:
@@ -195,7 +195,7 @@ def _hint(fault: _Fault) -> str:
         return ""
     if not math.isfinite(number):
         return ""
-    quoted = not isinstance(yaml.load(text, Loader), str)
+    quoted = not isinstance(yaml.load(text, Loader), str)  # noqa: S506 - a CSafeLoader
     whole = "integer" in fault.allowed and number.is_integer() and number < 1e15
     written = str(int(number)) if whole else _with_point_and_sign(text.strip().lower())
     return f" ({'it is quoted' if quoted else 'YAML takes it for text'}; write {written})"
