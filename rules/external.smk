@@ -7,6 +7,8 @@ rule fetch_external:
         facts=HUB_RECORD,
     log:
         "results/logs/fetch_external/{external}.log",
+    benchmark:
+        "results/benchmarks/fetch_external/{external}.tsv"
     priority: FETCHING_FIRST
     # On a cluster only the login node may have internet access. A pod keeps what it has fetched itself.
     localrule: not IS_STORED
@@ -31,6 +33,8 @@ rule read_external:
         **SET_FILES,
     log:
         "results/logs/read_external/{external}.log",
+    benchmark:
+        "results/benchmarks/read_external/{external}.tsv"
     # Its faults should be seen before anything else is made.
     priority: FETCHING_FIRST
     conda:
@@ -57,6 +61,8 @@ rule label_external:
         labels="results/external/{external}/labels/{protocol}.safetensors",
     log:
         "results/logs/label_external/{external}_{protocol}.log",
+    benchmark:
+        "results/benchmarks/label_external/{external}_{protocol}.tsv"
     conda:
         "../environment.yml"
     threads: 1

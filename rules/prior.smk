@@ -38,6 +38,8 @@ rule fetch_prior:
         facts="results/{dataset}/prior_source.json",
     log:
         "results/logs/fetch_prior/{dataset}.log",
+    benchmark:
+        "results/benchmarks/fetch_prior/{dataset}.tsv"
     priority: FETCHING_FIRST
     # On a cluster only the login node may have internet access. A pod keeps what it has fetched itself.
     localrule: not IS_STORED
@@ -95,6 +97,8 @@ rule fetch_small_decoder:
         facts=SMALL_DECODER,
     log:
         "results/logs/fetch_small_decoder/{dataset}.log",
+    benchmark:
+        "results/benchmarks/fetch_small_decoder/{dataset}.tsv"
     priority: FETCHING_FIRST
     # On a cluster only the login node may have internet access. A pod keeps what it has fetched itself.
     localrule: not IS_STORED

@@ -43,8 +43,12 @@ def test_a_terminal_shows_jobs_what_is_left_and_why_one_failed(fresh: Project) -
     status, text = on_a_terminal(fresh, "--", TARGET)
     assert status == 0
     assert "> prepare_dataset digits, " in text
-    assert re.search(r"1 of 2 jobs, .* left", text)
+    assert "1 of 2 jobs, " in text
+    assert " left" not in text, "no job of prepare_dataset has shown how long it takes"
     assert "jobid:" not in text
+    status, text = on_a_terminal(fresh, "-F", "--", TARGET)
+    assert status == 0
+    assert re.search(r"1 of 2 jobs, .*, about .* left", text), "by the benchmark of the first run"
     damaged = fresh.folder / "results/digits/data/train_images.npy"
     damaged.write_bytes(damaged.read_bytes()[:-1] + b"x")
     status, text = on_a_terminal(fresh, "--", "results/digits/reference/metrics.json")
