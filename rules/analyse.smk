@@ -53,7 +53,7 @@ rule students:
             compared=compared(wildcards),
             students=students_of(wildcards),
             recipes={
-                m: recipe_fingerprint(checked(RECIPES.method, wildcards.dataset, m))
+                m: recipe_fingerprint(checked(RECIPES.origins, wildcards.dataset, m))
                 for m in methods_of(wildcards)
             },
         ),

@@ -131,7 +131,7 @@ def outdated(dataset: str, rows_of_methods: pd.DataFrame) -> Iterator[str]:
     """Yield the methods of a record whose recipe is no longer the one that made their rows."""
     recipes = Recipes(Path("config"), {})
     for method, rows in rows_of_methods.groupby("method"):
-        if set(rows["recipe"]) != {recipe_fingerprint(recipes.method(dataset, str(method)))}:
+        if set(rows["recipe"]) != {recipe_fingerprint(recipes.origins(dataset, str(method)))}:
             yield str(method)
 
 

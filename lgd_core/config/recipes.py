@@ -5,6 +5,7 @@ from copy import deepcopy
 from functools import cache, reduce
 from operator import getitem
 from pathlib import Path
+from typing import cast
 
 from lgd_core.base.errors import UserError
 from lgd_core.base.folders import expand_path
@@ -142,6 +143,15 @@ class Recipes:
         source = method.seed.source
         shared = source not in SEED_SOURCES and self.draws_from_prior(dataset, source)
         return source == "prior" or shared
+
+    def origins(self, dataset: str, name: str) -> dict[str, MethodConfig]:
+        """Return a method and those that its images come from: its seed's, its prior's, theirs."""
+        method = self.method(dataset, name)
+        taken = {method.seed.source, prior_owner(method, name)} - {name, None, *SEED_SOURCES}
+        found = {name: method}
+        for other in sorted(cast("set[str]", taken)):
+            found |= self.origins(dataset, other)
+        return found
 
     def learner_protocol(self, dataset: str, method: str) -> ProtocolConfig | None:
         """Return the protocol that a method's learner trains by; None for one to the plateau."""

@@ -4,6 +4,7 @@ Snakemake runs a job again when its settings change, so that these functions dec
 repeats. A key that does not act, such as the keys of a guidance of strength 0, is left out.
 """
 
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
@@ -52,9 +53,14 @@ def canonical(value: object) -> Any:
     return value
 
 
-def recipe_fingerprint(method: MethodConfig) -> str:
-    """Return a hex digest of all keys of a method on a data set, apart from its description."""
-    return fingerprint(canonical(method.model_copy(update={"description": ""})))
+def recipe_fingerprint(origins: Mapping[str, MethodConfig]) -> str:
+    """Return a hex digest of all keys of a method's origins, apart from their descriptions.
+
+    ``origins`` are those of Recipes.origins: the method and those that its images come from.
+    """
+    return fingerprint(
+        {name: canonical(m.model_copy(update={"description": ""})) for name, m in origins.items()}
+    )
 
 
 def source_settings(dataset: DatasetConfig) -> SourceSettings:

@@ -136,8 +136,21 @@ def test_a_description_is_no_part_of_a_recipe_and_a_strength_is():
     method = Recipes(ROOT / "config", {}).method("fashionmnist", "lgd")
     described = method.model_copy(update={"description": "another"})
     other = method.model_copy(update={"candidates": 4})
-    assert recipe_fingerprint(described) == recipe_fingerprint(method)
-    assert recipe_fingerprint(other) != recipe_fingerprint(method)
+    assert recipe_fingerprint({"lgd": described}) == recipe_fingerprint({"lgd": method})
+    assert recipe_fingerprint({"lgd": other}) != recipe_fingerprint({"lgd": method})
+
+
+def recipe_of(method: str, **overrides: object) -> str:
+    recipes = Recipes(ROOT / "config", {"overrides": {"methods": overrides}})
+    return recipe_fingerprint(recipes.origins("fashionmnist", method))
+
+
+def test_a_recipe_has_that_of_its_seed_and_of_its_prior():
+    recipe = recipe_of("minimax_lgd")
+    assert recipe_of("minimax_lgd", minimax={"finetune": {"steps": 7}}) != recipe
+    assert recipe_of("minimax_lgd", minimax_igd={"influence": {"strength": 7.0}}) != recipe
+    assert recipe_of("minimax_lgd", herding={"description": "another"}) == recipe
+    assert recipe_of("minimax_lgd", mgd3={"modes": {"strength": 7.0}}) == recipe
 
 
 @pytest.mark.parametrize("path", RECORDS, ids=lambda path: path.stem)
@@ -149,7 +162,7 @@ def test_shipped_records_are_of_the_recipes_that_ship(path: Path, monkeypatch: p
 
 def test_a_record_of_another_recipe_is_noticed(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(ROOT)
-    recipe = recipe_fingerprint(Recipes(Path("config"), {}).method("fashionmnist", "dit"))
+    recipe = recipe_of("dit")
     table = pd.concat([students({"dit": SETS["dit"]}, recipe=recipe), students(SETS)])
     assert list(record.outdated("fashionmnist", table)) == ["dit", "lgd"]
     assert list(record.outdated("fashionmnist", table[table["recipe"] == recipe])) == []
