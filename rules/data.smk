@@ -8,8 +8,6 @@ rule fetch_dataset:
         raw=directory("results/{dataset}/data/raw"),
     log:
         "results/logs/fetch_dataset/{dataset}.log",
-    benchmark:
-        "results/benchmarks/fetch_dataset/{dataset}.tsv"
     cache: IS_CACHED
     priority: FETCHING_FIRST
     # On a cluster only the login node may have internet access. A pod keeps what it has fetched itself.
@@ -39,8 +37,6 @@ rule prepare_dataset:
         facts=PREPARED,
     log:
         "results/logs/prepare_dataset/{dataset}.log",
-    benchmark:
-        "results/benchmarks/prepare_dataset/{dataset}.tsv"
     cache: IS_CACHED
     conda:
         "../environment.yml"
