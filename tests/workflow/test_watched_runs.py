@@ -51,7 +51,7 @@ def test_a_terminal_shows_jobs_what_is_left_and_why_one_failed(fresh: Project) -
     benchmark.write_text("s\th:m:s\n600\t0:10:00\n")
     status, text = on_a_terminal(fresh, "-F", "--", TARGET)
     assert status == 0
-    assert re.search(r"1 of 2 jobs, .*, about 9 min .* left", text), "by the earlier job's benchmark"
+    assert re.search(r"1 of 2 jobs, .*, about 9 min .* left", text), "by the benchmark"
     damaged = fresh.folder / "results/digits/data/train_images.npy"
     damaged.write_bytes(damaged.read_bytes()[:-1] + b"x")
     status, text = on_a_terminal(fresh, "--", "results/digits/reference/metrics.json")
