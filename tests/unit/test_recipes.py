@@ -126,7 +126,7 @@ def test_a_recipe_file_adds_a_method(folder):
     recipe = Recipes(folder, {"methods": ["gentle"]}).method("fashionmnist", "gentle")
     assert recipe.learnability.strength == 0.01
     assert recipe.learnability.norm == "relative", "inherited from the data set's lgd"
-    assert recipe.seed.source == "dit", "so is its seed"
+    assert recipe.seed.source == "prior", "so is its seed"
 
 
 def test_overrides_reach_methods_that_extend(folder):
@@ -684,8 +684,8 @@ def test_extends_cycle(folder):
 
 
 def test_seed_shared_with_other_increment_size(folder):
-    edit(folder / "methods" / "lgd.yaml", ipc_per_increment=5)
-    text = complaint(folder)
+    edit(folder / "methods" / "lgd_seed_dit.yaml", ipc_per_increment=5)
+    text = complaint(folder, {"methods": ["lgd_seed_dit"]})
     assert "seed.source" in text
     assert "10" in text
 
