@@ -95,7 +95,7 @@ def test_a_mixed_folder_has_a_recipe_of_its_own(mixed: Path) -> None:
     }
     assert recipe["prior"]["source"] == "train"
     assert recipe["prior"]["train"]["autoencoder"]["widths"] == [16, 32, 64]
-    assert recipe["recipes"]["lgd"]["seed"] == {"source": "dit"}
+    assert recipe["recipes"]["lgd"]["seed"] == {"source": "prior"}
     assert "  green bar: 59 images" in said.splitlines()
     assert "with colours: 239 of 299; image.channels: 3" in said
     assert "skipped: my images/green bar/007.png: found a broken image" in said

@@ -104,8 +104,8 @@ def test_augmentation_decides_what_is_trained_alone(recipes: Recipes) -> None:
 
 
 def test_a_seed_depends_on_how_it_is_made(recipes: Recipes) -> None:
-    lgd, igd = (recipes.method("fashionmnist", name) for name in ("lgd", "igd"))
-    assert seed_settings(lgd) == SeedSettings(source="dit", ipc_per_increment=10)
+    shared, igd = (recipes.method("fashionmnist", name) for name in ("lgd_seed_dit", "igd"))
+    assert seed_settings(shared) == SeedSettings(source="dit", ipc_per_increment=10)
     own = seed_settings(igd)
     assert (own.source, own.draw) == ("own", draw_settings(igd, 0))
     assert own.draw.keys.guidance
