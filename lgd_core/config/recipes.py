@@ -5,7 +5,6 @@ from copy import deepcopy
 from functools import cache, reduce
 from operator import getitem
 from pathlib import Path
-from typing import cast
 
 from lgd_core.base.errors import UserError
 from lgd_core.base.folders import expand_path
@@ -145,11 +144,14 @@ class Recipes:
         return source == "prior" or shared
 
     def origins(self, dataset: str, name: str) -> dict[str, MethodConfig]:
-        """Return a method and those that its images come from: its seed's, its prior's, theirs."""
+        """Return a method and those that its images come from: its seed's, its prior's, theirs.
+
+        Raises UserError as ``method`` does.
+        """
         method = self.method(dataset, name)
-        taken = {method.seed.source, prior_owner(method, name)} - {name, None, *SEED_SOURCES}
+        owners = {method.seed.source, prior_owner(method, name) or name}
         found = {name: method}
-        for other in sorted(cast("set[str]", taken)):
+        for other in sorted(owners - {name, *SEED_SOURCES}):
             found |= self.origins(dataset, other)
         return found
 

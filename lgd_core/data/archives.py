@@ -91,7 +91,7 @@ def unpack(archive: Path, folder: Path) -> None:
             temporary.mkdir()
             # A second look, by Python's own filter; 3.11 has it from 3.11.4 on, Debian 12 has not.
             tar.extraction_filter = getattr(tarfile, "data_filter", None)
-            tar.extractall(temporary, members=_checked(tar, archive))  # noqa: S202
+            tar.extractall(temporary, members=_checked(tar, archive))  # noqa: S202 - by _checked
     except (tarfile.TarError, EOFError, zlib.error) as error:
         raise UserError(f"{archive}: cannot be unpacked ({error})") from error
 
