@@ -2,10 +2,12 @@
 
 It takes the tables of families that ``config/search.yaml`` has made, and keeps what was tried, and
 how well students did on held-out images, in ``config/search/DATASET.csv``. Values are chosen there
-and nowhere else; the test set does not occur in it.
+and nowhere else; the test set does not occur in it. The recipe of the best value tells whether a
+method has changed in another key since.
 """
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -17,6 +19,7 @@ from lgd_core.base.csv_files import parse_csv, write_csv
 from lgd_core.base.errors import UserError
 from lgd_core.config.models.sweep import ResolvedSweep
 from lgd_core.config.recipes import Recipes
+from lgd_core.config.stages import recipe_fingerprint
 
 RUN = "config/search.yaml"
 RECORD = "config/search/{dataset}.csv"
@@ -30,6 +33,7 @@ RECORD_COLUMNS = (
     "protocol",
     "n_sets",
     "n_runs",
+    "recipe",
     "validation_mean",
     "validation_std",
     "best",
@@ -37,12 +41,15 @@ RECORD_COLUMNS = (
 )
 
 
-def tried(dataset: str, family: str, sweep: ResolvedSweep, table: pd.DataFrame) -> pd.DataFrame:
+def tried(
+    dataset: str, family: str, sweep: ResolvedSweep, table: pd.DataFrame, recipes: Recipes
+) -> pd.DataFrame:
     """Return the rows of a family's table, as the record has them.
 
     ``table`` is that of ablations.ablation_table. ``best`` marks the value with the highest
     accuracy on held-out images among those with the same images per class and student; the first
-    where several are equal. Raises UserError for a table without held-out images.
+    where several are equal. ``recipe`` is stages.recipe_fingerprint of the method with the value.
+    Raises UserError for a table without held-out images.
     """
     path = f"results/{dataset}/ablation/{family}.csv"
     swept = rows_where(table, column(table, "value").notna())
@@ -50,10 +57,15 @@ def tried(dataset: str, family: str, sweep: ResolvedSweep, table: pd.DataFrame) 
     if means.isna().any():
         raise UserError(f"{path}: validation_mean: found an empty cell, expected held-out images")
     groups = means.groupby([swept[name] for name in ("ipc", "student", "protocol")])
+    made_by = {
+        value: recipe_fingerprint(recipes.origins(dataset, method))
+        for value, method in sweep.variants
+    }
     facts = {
         "family": family,
         "method": sweep.base,
         "key": sweep.key,
+        "recipe": column(swept, "value").map(made_by),
         "best": swept.index.isin(groups.idxmax()),
         "command": f"snakemake --cores 2 --configfile {RUN} -- {path}",
     }
@@ -88,6 +100,17 @@ def table_of(dataset: str) -> str:
     return markdown(["searched", "values", "held out (%)"], rows)
 
 
+def outdated(dataset: str, found: pd.DataFrame, recipes: Recipes) -> Iterator[str]:
+    """Yield the methods of a record that have changed since the last of their searches.
+
+    The second key of a method is searched with the first at its best, so that the best value of
+    one family, the last, is the method as it is.
+    """
+    for method, best in rows_where(found, column(found, "best")).groupby("method"):
+        if recipe_fingerprint(recipes.origins(dataset, str(method))) not in set(best["recipe"]):
+            yield str(method)
+
+
 def main(dataset: str, *families: str) -> None:
     """Record families of a data set; raises UserError for what is no table of one."""
     recipes, found = Recipes(Path("config"), {}), []
@@ -96,7 +119,7 @@ def main(dataset: str, *families: str) -> None:
         if not sweep.key:
             raise UserError(f"{family}: found a family of methods, expected one that sweeps a key")
         table = parse_csv(f"results/{dataset}/ablation/{family}.csv", ABLATION_COLUMNS)
-        found.append(tried(dataset, family, sweep, table))
+        found.append(tried(dataset, family, sweep, table, recipes))
     rows = pd.concat(found, ignore_index=True)
     record(RECORD.format(dataset=dataset), rows)
     write_tables("search", table_of)

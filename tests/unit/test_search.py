@@ -70,6 +70,7 @@ def test_the_best_is_that_on_held_out_images_and_the_test_set_is_left_out(projec
     assert found["best"].tolist() == [False, True, False, False]
     assert found["method"].tolist() == ["cgs"] * 4
     assert found["key"].unique().tolist() == ["cgs.pull"]
+    assert found["recipe"].nunique() == 4
     assert "0.02" in capsys.readouterr().out
     means = "70.0 ± 0.5, 72.0 ± 0.5, 71.0 ± 0.5, 60.0 ± 0.5"
     row = f"| `cgs`, `cgs.pull` | 0, **0.02**, 0.05, 0.1 | {means} |"
@@ -106,6 +107,24 @@ def test_recipes_have_the_values_that_were_best(path: Path):
         values = rows.set_index("value")["validation_mean"].round(1)
         own = reduce(getattr, key.split("."), recipes.method(path.stem, method))
         assert values[own] == values.max(), f"{method}: {key}: {own}"
+
+
+def noticed(path: Path, **overrides: object) -> list[str]:
+    """Return the methods that have changed since their search, if these are ours."""
+    recipes = Recipes(ROOT / "config", {"overrides": {"methods": overrides}})
+    return list(search.outdated(path.stem, pd.read_csv(path), recipes))
+
+
+@pytest.mark.parametrize("path", RECORDS, ids=[path.stem for path in RECORDS])
+def test_no_method_has_changed_since_its_search(path: Path):
+    assert noticed(path) == []
+
+
+def test_a_method_that_has_changed_in_a_key_that_was_not_searched_is_noticed():
+    path = ROOT / "config/search/fashionmnist.csv"
+    assert noticed(path, cgs={"window": [5, 23]}) == ["cgs"]
+    assert noticed(path, cgs={"description": "another"}) == []
+    assert {"lgd", "lgd_noised"} <= set(noticed(path, lgd={"candidates": 5})), "what extends it"
 
 
 @pytest.fixture(scope="module")
