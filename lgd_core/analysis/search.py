@@ -8,7 +8,9 @@ method has changed in another key since.
 
 import sys
 from collections.abc import Iterator
+from functools import reduce
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -46,30 +48,33 @@ def tried(
 ) -> pd.DataFrame:
     """Return the rows of a family's table, as the record has them.
 
-    ``table`` is that of ablations.ablation_table. ``best`` marks the value with the highest
-    accuracy on held-out images among those with the same images per class and student; the first
-    where several are equal. ``recipe`` is stages.recipe_fingerprint of the method with the value.
-    Raises UserError for a table without held-out images.
+    ``table`` is that of ablations.ablation_table. A method as it is, whose value is not among the
+    family's, counts as one of them; its value is empty where its key is null. ``best`` marks the
+    value with the highest accuracy on held-out images among those with the same images per class
+    and student; the first where several are equal. ``recipe`` is stages.recipe_fingerprint of the
+    method with the value. Raises UserError for a table without held-out images.
     """
     path = f"results/{dataset}/ablation/{family}.csv"
-    swept = rows_where(table, column(table, "value").notna())
-    means = column(swept, "validation_mean")
+    means = column(table, "validation_mean")
     if means.isna().any():
         raise UserError(f"{path}: validation_mean: found an empty cell, expected held-out images")
-    groups = means.groupby([swept[name] for name in ("ipc", "student", "protocol")])
+    groups = means.groupby([table[name] for name in ("ipc", "student", "protocol")])
+    base: Any = recipes.method(dataset, sweep.base)
+    own = reduce(getattr, sweep.key.split("."), base)
+    values = column(table, "value")
     made_by = {
-        value: recipe_fingerprint(recipes.origins(dataset, method))
-        for value, method in sweep.variants
+        method: recipe_fingerprint(recipes.origins(dataset, method)) for _, method in sweep.variants
     }
     facts = {
         "family": family,
         "method": sweep.base,
         "key": sweep.key,
-        "recipe": column(swept, "value").map(made_by),
-        "best": swept.index.isin(groups.idxmax()),
+        "value": values if own is None else values.fillna(own),
+        "recipe": column(table, "method").map(made_by),
+        "best": table.index.isin(groups.idxmax()),
         "command": f"snakemake --cores 2 --configfile {RUN} -- {path}",
     }
-    return swept.assign(**facts).reindex(columns=list(RECORD_COLUMNS))
+    return table.assign(**facts).reindex(columns=list(RECORD_COLUMNS))
 
 
 def record(record_path: str | Path, rows: pd.DataFrame) -> None:
@@ -86,10 +91,11 @@ def record(record_path: str | Path, rows: pd.DataFrame) -> None:
 def table_of(dataset: str) -> str:
     """Return what has been searched on a data set as a Markdown table, a row per family.
 
-    The best value is bold. Accuracies on held-out images are in percent, mean ± standard deviation
-    over sets.
+    The best value is bold, "none" is null. Accuracies on held-out images are in percent, mean ±
+    standard deviation over sets.
     """
     found = parse_csv(RECORD.format(dataset=dataset), RECORD_COLUMNS, dtype={"value": str})
+    found = found.fillna({"value": "none"})
     rows = list[list[str]]()
     for _, family in found.groupby("family", sort=False):
         cells = family.to_dict("records")

@@ -22,13 +22,14 @@ SMALL = ("fashionmnist", "glyphs")
 ONE_KEY = {"dit"}
 
 
-def family_table(values: list, means: list[float], method: str = "cgs") -> pd.DataFrame:
+def family_table(family: str, values: list, means: list[float]) -> pd.DataFrame:
+    variants = dict(Recipes(ROOT / "config", {}).sweep("fashionmnist", family).variants)
     rows = [
         {
             "value": value,
             "dataset": "fashionmnist",
             "ipc": 20,
-            "method": f"{method}_{value}",
+            "method": variants[value],
             "student": "ConvNet-3-w32",
             "protocol": "hard",
             "n_sets": 3,
@@ -59,7 +60,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def table(project: Path, family: str, values: list, means: list[float]) -> None:
     path = project / f"results/fashionmnist/ablation/{family}.csv"
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_csv(family_table(values, means), path)
+    write_csv(family_table(family, values, means), path)
 
 
 def test_the_best_is_that_on_held_out_images_and_the_test_set_is_left_out(project: Path, capsys):
@@ -88,6 +89,18 @@ def test_a_family_that_is_searched_again_replaces_its_rows_alone(project: Path):
     assert found["best"].tolist() == [True, False, False, True]
 
 
+def test_a_method_as_it_is_counts_where_its_key_is_null(project: Path):
+    table(project, "mode_clusters", [20, 50, 100, None], [70.0, 71.0, 69.0, 72.0])
+    search.main("fashionmnist", "mode_clusters")
+    found = pd.read_csv(project / "record/fashionmnist.csv")
+    assert found["value"].isna().tolist() == [False, False, False, True]
+    assert found["best"].tolist() == [False, False, False, True]
+    assert (
+        "| `mgd3`, `modes.clusters` | 20, 50, 100, **none** |"
+        in (project / "docs/results.md").read_text()
+    )
+
+
 def test_what_cannot_be_recorded_is_said_in_a_line(project: Path):
     table(project, "cgs_pull", [0.0, 0.02], [70.0, math.nan])
     with pytest.raises(UserError, match=r"cgs_pull.csv: validation_mean: found an empty cell"):
@@ -104,9 +117,9 @@ def test_recipes_have_the_values_that_were_best(path: Path):
     recipes = Recipes(ROOT / "config", {})
     found = pd.read_csv(path)
     for (method, key, _), rows in found.groupby(["method", "key", "ipc"]):
-        values = rows.set_index("value")["validation_mean"].round(1)
+        values = rows.fillna({"value": "none"}).set_index("value")["validation_mean"].round(1)
         own = reduce(getattr, key.split("."), recipes.method(path.stem, method))
-        assert values[own] == values.max(), f"{method}: {key}: {own}"
+        assert values["none" if own is None else own] == values.max(), f"{method}: {key}: {own}"
 
 
 def noticed(path: Path, **overrides: object) -> list[str]:
@@ -152,7 +165,7 @@ def test_every_method_is_searched_with_the_same_budget(dataset: str, searched: l
 def test_what_is_recorded_belongs_to_the_search(path: Path, searched: list[str]):
     found = pd.read_csv(path)
     assert set(found["family"]) <= set(searched)
-    assert found.groupby("family")["value"].nunique().eq(4).all()
+    assert found.groupby("family")["value"].nunique(dropna=False).eq(4).all()
     assert found["n_sets"].eq(3).all()
     assert found["n_runs"].eq(3).all()
 
