@@ -19,6 +19,7 @@ from lgd_core.analysis.frames import column, rows_where
 from lgd_core.analysis.written import markdown, write_tables
 from lgd_core.base.csv_files import parse_csv, write_csv
 from lgd_core.base.errors import UserError
+from lgd_core.config.models.method import MethodConfig
 from lgd_core.config.models.sweep import ResolvedSweep
 from lgd_core.config.recipes import Recipes
 from lgd_core.config.stages import recipe_fingerprint
@@ -52,7 +53,7 @@ def tried(
     family's, counts as one of them; its value is empty where its key is null. ``best`` marks the
     value with the highest accuracy on held-out images among those with the same images per class
     and student; the first where several are equal. ``recipe`` is stages.recipe_fingerprint of the
-    method with the value. Raises UserError for a table without held-out images.
+    base with the value. Raises UserError for a table without held-out images.
     """
     path = f"results/{dataset}/ablation/{family}.csv"
     means = column(table, "validation_mean")
@@ -62,9 +63,7 @@ def tried(
     base: Any = recipes.method(dataset, sweep.base)
     own = reduce(getattr, sweep.key.split("."), base)
     values = column(table, "value")
-    made_by = {
-        method: recipe_fingerprint(recipes.origins(dataset, method)) for _, method in sweep.variants
-    }
+    made_by = {m: _recipe(recipes.origins(dataset, m), m, sweep.base) for _, m in sweep.variants}
     facts = {
         "family": family,
         "method": sweep.base,
@@ -75,6 +74,12 @@ def tried(
         "command": f"snakemake --cores 2 --configfile {RUN} -- {path}",
     }
     return table.assign(**facts).reindex(columns=list(RECORD_COLUMNS))
+
+
+def _recipe(origins: dict[str, MethodConfig], variant: str, base: str) -> str:
+    """Return the digest of a variant under the name of its base, which it has if it is the best."""
+    others = {name: method for name, method in origins.items() if name != variant}
+    return recipe_fingerprint(others | {base: origins[variant]})
 
 
 def record(record_path: str | Path, rows: pd.DataFrame) -> None:

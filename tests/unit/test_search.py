@@ -89,6 +89,16 @@ def test_a_family_that_is_searched_again_replaces_its_rows_alone(project: Path):
     assert found["best"].tolist() == [True, False, False, True]
 
 
+def test_the_best_value_has_the_recipe_that_its_method_then_gets(project: Path):
+    table(project, "cgs_pull", [0.02, 0.05], [72.0, 71.0])
+    search.main("fashionmnist", "cgs_pull")
+    found = pd.read_csv(project / "record/fashionmnist.csv")
+    for pull, changed in ((0.02, []), (0.03, ["cgs"])):
+        overrides = {"methods": {"cgs": {"cgs": {"pull": pull}}}}
+        recipes = Recipes(Path("config"), {"overrides": overrides})
+        assert list(search.outdated("fashionmnist", found, recipes)) == changed
+
+
 def test_a_method_as_it_is_counts_where_its_key_is_null(project: Path):
     table(project, "mode_clusters", [20, 50, 100, None], [70.0, 71.0, 69.0, 72.0])
     search.main("fashionmnist", "mode_clusters")
