@@ -185,3 +185,12 @@ def test_the_page_shows_what_is_recorded(monkeypatch: pytest.MonkeyPatch):
     page = Path(written.PAGE).read_text(encoding="utf-8")
     assert written.with_tables(page, "search", search.table_of) == page
     assert all(f"<!-- search: {path.stem} -->" in page for path in RECORDS)
+
+
+def test_the_page_says_of_which_methods_the_second_key_is_not_searched():
+    found = pd.read_csv(ROOT / "config/search/fashionmnist.csv")
+    keys = found.groupby("method")["key"].nunique()
+    page = " ".join((ROOT / written.PAGE).read_text(encoding="utf-8").split())
+    said = re.search(r"Of ([^.]*), the second key is not searched yet\.", page)
+    assert said
+    assert set(re.findall(r"`(\w+)`", said[1])) == set(keys.index[keys == 1]) - ONE_KEY
