@@ -2,8 +2,8 @@
 
 It takes the tables of families that ``config/search.yaml`` has made, and keeps what was tried, and
 how well students did on held-out images, in ``config/search/DATASET.csv``. Values are chosen there
-and nowhere else; the test set does not occur in it. The recipe of the best value tells whether a
-method has changed in another key since.
+and nowhere else; the test set does not occur in it. The recipes of the best values tell whether
+a method has changed in another key since.
 """
 
 import sys
@@ -52,14 +52,16 @@ def tried(
     ``table`` is that of ablations.ablation_table. A method as it is, whose value is not among the
     family's, counts as one of them; its value is empty where its key is null. ``best`` marks the
     value with the highest accuracy on held-out images among those with the same images per class
-    and student; the first where several are equal. ``recipe`` is stages.recipe_fingerprint of the
-    base with the value. Raises UserError for a table without held-out images.
+    and student; several where they are equal to a tenth of a percent, which is what tables show.
+    ``recipe`` is stages.recipe_fingerprint of the base with the value. Raises UserError for a table
+    without held-out images.
     """
     path = f"results/{dataset}/ablation/{family}.csv"
     means = column(table, "validation_mean")
     if means.isna().any():
         raise UserError(f"{path}: validation_mean: found an empty cell, expected held-out images")
-    groups = means.groupby([table[name] for name in ("ipc", "student", "protocol")])
+    shown = means.round(1)
+    groups = shown.groupby([table[name] for name in ("ipc", "student", "protocol")])
     base: Any = recipes.method(dataset, sweep.base)
     own = reduce(getattr, sweep.key.split("."), base)
     values = column(table, "value")
@@ -70,7 +72,7 @@ def tried(
         "key": sweep.key,
         "value": values if own is None else values.fillna(own),
         "recipe": column(table, "method").map(made_by),
-        "best": table.index.isin(groups.idxmax()),
+        "best": shown == groups.transform("max"),
         "command": f"snakemake --cores 2 --configfile {RUN} -- {path}",
     }
     return table.assign(**facts).reindex(columns=list(RECORD_COLUMNS))
@@ -96,7 +98,7 @@ def record(record_path: str | Path, rows: pd.DataFrame) -> None:
 def table_of(dataset: str) -> str:
     """Return what has been searched on a data set as a Markdown table, a row per family.
 
-    The best value is bold, "none" is null. Accuracies on held-out images are in percent, mean ±
+    The best values are bold, "none" is null. Accuracies on held-out images are in percent, mean ±
     standard deviation over sets.
     """
     found = parse_csv(RECORD.format(dataset=dataset), RECORD_COLUMNS, dtype={"value": str})
@@ -114,7 +116,7 @@ def table_of(dataset: str) -> str:
 def outdated(dataset: str, found: pd.DataFrame, recipes: Recipes) -> Iterator[str]:
     """Yield the methods of a record that have changed since the last of their searches.
 
-    The second key of a method is searched with the first at its best, so that the best value of
+    The second key of a method is searched with the first at its best, so that a best value of
     one family, the last, is the method as it is.
     """
     for method, best in rows_where(found, column(found, "best")).groupby("method"):
