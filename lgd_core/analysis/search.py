@@ -20,7 +20,6 @@ from lgd_core.analysis.written import markdown, write_tables
 from lgd_core.base.csv_files import parse_csv, write_csv
 from lgd_core.base.errors import UserError
 from lgd_core.config.models.method import MethodConfig
-from lgd_core.config.models.sweep import ResolvedSweep
 from lgd_core.config.recipes import Recipes
 from lgd_core.config.stages import recipe_fingerprint
 
@@ -44,19 +43,21 @@ RECORD_COLUMNS = (
 )
 
 
-def tried(
-    dataset: str, family: str, sweep: ResolvedSweep, table: pd.DataFrame, recipes: Recipes
-) -> pd.DataFrame:
-    """Return the rows of a family's table, as the record has them.
+def tried(dataset: str, family: str, recipes: Recipes) -> pd.DataFrame:
+    """Return the rows of a family's table of ablations, as the record has them.
 
-    ``table`` is that of ablations.ablation_table. A method as it is, whose value is not among the
-    family's, counts as one of them; its value is empty where its key is null. ``best`` marks the
-    value with the highest accuracy on held-out images among those with the same images per class
-    and student; several where they are equal to a tenth of a percent, which is what tables show.
-    ``recipe`` is stages.recipe_fingerprint of the base with the value. Raises UserError for a table
-    without held-out images.
+    A method as it is, whose value is not among the family's, counts as one of them; its value is
+    empty where its key is null. ``best`` marks the value with the highest accuracy on held-out
+    images among those with the same images per class and student; several where they are equal to
+    a tenth of a percent, which is what tables show. ``recipe`` is stages.recipe_fingerprint of the
+    base with the value. Raises UserError for a family that sweeps no key, or whose table is missing
+    or lacks held-out images.
     """
+    sweep = recipes.sweep(dataset, family)
+    if not sweep.key:
+        raise UserError(f"{family}: found a family of methods, expected one that sweeps a key")
     path = f"results/{dataset}/ablation/{family}.csv"
+    table = parse_csv(path, ABLATION_COLUMNS)
     means = column(table, "validation_mean")
     if means.isna().any():
         raise UserError(f"{path}: validation_mean: found an empty cell, expected held-out images")
@@ -125,14 +126,9 @@ def outdated(dataset: str, found: pd.DataFrame, recipes: Recipes) -> Iterator[st
 
 
 def main(dataset: str, *families: str) -> None:
-    """Record families of a data set; raises UserError for what is no table of one."""
-    recipes, found = Recipes(Path("config"), {}), []
-    for family in families:
-        sweep = recipes.sweep(dataset, family)
-        if not sweep.key:
-            raise UserError(f"{family}: found a family of methods, expected one that sweeps a key")
-        table = parse_csv(f"results/{dataset}/ablation/{family}.csv", ABLATION_COLUMNS)
-        found.append(tried(dataset, family, sweep, table, recipes))
+    """Record families of a data set; raises UserError as ``tried`` does."""
+    recipes = Recipes(Path("config"), {})
+    found = [tried(dataset, family, recipes) for family in families]
     rows = pd.concat(found, ignore_index=True)
     record(RECORD.format(dataset=dataset), rows)
     write_tables("search", table_of)
