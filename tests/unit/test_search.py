@@ -198,6 +198,6 @@ def test_the_page_says_of_which_methods_the_second_key_is_not_searched():
     found = pd.read_csv(ROOT / "config/search/fashionmnist.csv")
     keys = found.groupby("method")["key"].nunique()
     page = " ".join((ROOT / written.PAGE).read_text(encoding="utf-8").split())
-    said = re.search(r"Of ([^.]*), the second key is not searched yet\.", page)
+    said = re.search(r"Of ([^.]*), the second key is not searched yet in this way\.", page)
     assert said
     assert set(re.findall(r"`(\w+)`", said[1])) == set(keys.index[keys == 1]) - ONE_KEY
