@@ -50,8 +50,8 @@ def tried(dataset: str, family: str, recipes: Recipes) -> pd.DataFrame:
     empty where its key is null. ``best`` marks the value with the highest accuracy on held-out
     images among those with the same images per class and student; several where they are equal to
     a tenth of a percent, which is what tables show. ``recipe`` is stages.recipe_fingerprint of the
-    base with the value. Raises UserError for a family that sweeps no key, or whose table is missing
-    or lacks held-out images.
+    base with the value. Raises UserError for a family that sweeps no key, or whose table is
+    missing, lacks held-out images or was made before the recipe changed.
     """
     sweep = recipes.sweep(dataset, family)
     if not sweep.key:
@@ -67,6 +67,11 @@ def tried(dataset: str, family: str, recipes: Recipes) -> pd.DataFrame:
     own = reduce(getattr, sweep.key.split("."), base)
     values = column(table, "value")
     made_by = {m: _recipe(recipes.origins(dataset, m), m, sweep.base) for _, m in sweep.variants}
+    if former := sorted(set(table["method"]) - set(made_by)):
+        raise UserError(
+            f"{path}: method: found {', '.join(former)}, expected {', '.join(made_by)}: the recipe "
+            "has changed since, make the table again"
+        )
     facts = {
         "family": family,
         "method": sweep.base,
@@ -126,14 +131,22 @@ def outdated(dataset: str, found: pd.DataFrame, recipes: Recipes) -> Iterator[st
 
 
 def main(dataset: str, *families: str) -> None:
-    """Record families of a data set; raises UserError as ``tried`` does."""
+    """Record families of a data set, and say which recipes do not follow from what is recorded.
+
+    Raises UserError as ``tried`` does.
+    """
     recipes = Recipes(Path("config"), {})
     found = [tried(dataset, family, recipes) for family in families]
     rows = pd.concat(found, ignore_index=True)
-    record(RECORD.format(dataset=dataset), rows)
+    path = RECORD.format(dataset=dataset)
+    record(path, rows)
     write_tables("search", table_of)
     shown = rows_where(rows, column(rows, "best"))
     print(shown[["method", "key", "value", "validation_mean"]].to_string(index=False))
+    for method in outdated(dataset, parse_csv(path, RECORD_COLUMNS), recipes):
+        print(
+            f"{method}: its recipe on {dataset} is none of the best ones: change it or search again"
+        )
 
 
 if __name__ == "__main__":

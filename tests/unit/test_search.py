@@ -89,14 +89,26 @@ def test_a_family_that_is_searched_again_replaces_its_rows_alone(project: Path):
     assert found["best"].tolist() == [True, False, False, True]
 
 
-def test_the_best_value_has_the_recipe_that_its_method_then_gets(project: Path):
+def test_the_best_value_has_the_recipe_that_its_method_then_gets(project: Path, capsys):
     table(project, "cgs_pull", [0.02, 0.05], [72.0, 71.0])
     search.main("fashionmnist", "cgs_pull")
+    assert "cgs: its recipe on fashionmnist is none of the best ones" in capsys.readouterr().out
+    table(project, "ccs_cutoff", [0.1, 0.3], [71.0, 72.0])
+    search.main("fashionmnist", "ccs_cutoff")
+    assert "ccs: its recipe" not in capsys.readouterr().out
     found = pd.read_csv(project / "record/fashionmnist.csv")
     for pull, changed in ((0.02, []), (0.03, ["cgs"])):
         overrides = {"methods": {"cgs": {"cgs": {"pull": pull}}}}
         recipes = Recipes(Path("config"), {"overrides": overrides})
         assert list(search.outdated("fashionmnist", found, recipes)) == changed
+
+
+def test_a_table_of_a_former_recipe_is_refused(project: Path):
+    path = project / "results/fashionmnist/ablation/cgs_pull.csv"
+    path.write_text(path.read_text().replace("cgs_pull0.02", "cgs_pull0.3"))
+    with pytest.raises(UserError, match=r"cgs_pull.csv: method: found cgs_pull0.3, expected cgs_"):
+        search.main("fashionmnist", "cgs_pull")
+    assert not (project / "record").exists()
 
 
 def test_values_that_tables_show_as_equal_are_best_together(project: Path):
