@@ -3,7 +3,7 @@
 It takes the tables of families that ``config/search.yaml`` has made, and keeps what was tried, and
 how well students did on held-out images, in ``config/search/DATASET.csv``. Values are chosen there
 and nowhere else; the test set does not occur in it. The recipes of the best values tell whether
-a method has changed in another key since.
+a method has changed since its search.
 """
 
 import sys
