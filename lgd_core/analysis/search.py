@@ -46,8 +46,8 @@ RECORD_COLUMNS = (
 def tried(dataset: str, family: str, recipes: Recipes) -> pd.DataFrame:
     """Return the rows of a family's table of ablations, as the record has them.
 
-    A method as it is, whose value is not among the family's, counts as one of them; its value is
-    empty where its key is null. ``best`` marks the value with the highest accuracy on held-out
+    A method as it is, whose value is not among the family's, counts as one of them. The value null
+    is empty. ``best`` marks the value with the highest accuracy on held-out
     images among those with the same images per class and student; several where they are equal to
     a tenth of a percent, which is what tables show. ``recipe`` is stages.recipe_fingerprint of the
     base with the value. Raises UserError for a family that sweeps no key, or whose table is
@@ -65,7 +65,7 @@ def tried(dataset: str, family: str, recipes: Recipes) -> pd.DataFrame:
     groups = shown.groupby([table[name] for name in ("ipc", "student", "protocol")])
     base: Any = recipes.method(dataset, sweep.base)
     own = reduce(getattr, sweep.key.split("."), base)
-    values = column(table, "value")
+    values, is_base = column(table, "value"), column(table, "method") == sweep.base
     made_by = {m: _recipe(recipes.origins(dataset, m), m, sweep.base) for _, m in sweep.variants}
     if former := sorted(set(table["method"]) - set(made_by)):
         raise UserError(
@@ -76,7 +76,7 @@ def tried(dataset: str, family: str, recipes: Recipes) -> pd.DataFrame:
         "family": family,
         "method": sweep.base,
         "key": sweep.key,
-        "value": values if own is None else values.fillna(own),
+        "value": values.mask(is_base & values.isna(), own),
         "recipe": column(table, "method").map(made_by),
         "best": shown == groups.transform("max"),
         "command": f"snakemake --cores 2 --configfile {RUN} -- {path}",

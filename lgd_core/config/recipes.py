@@ -419,8 +419,8 @@ class Recipes:
     def sweep(self, dataset: str, name: str) -> ResolvedSweep:
         """Return what a sweep compares on a data set, everything about it checked.
 
-        ``variants`` holds (value, method) in order. The base comes last, without a value, where no
-        variant is the base there.
+        ``variants`` holds (value, method) in order, None being null. The base comes last, with None
+        too, where no variant is the base there.
         """
         sweep, where = self._sweep_on(dataset, name), str(self.catalogue.path("ablation", name))
         if not sweep.values and not sweep.methods:
@@ -442,11 +442,11 @@ class Recipes:
         keys = own.model_dump(exclude_none=True) if own else {}
         return sweep.model_copy(update=keys | self.catalogue.overrides("ablation", name))
 
-    def _variants(self, dataset: str, sweep: SweepConfig) -> list[tuple[Value | None, str]]:
+    def _variants(self, dataset: str, sweep: SweepConfig) -> list[tuple[Value, str]]:
         if sweep.methods:
             return [(method, method) for method in sweep.methods]
         base = sweep.base
-        variants: list[tuple[Value | None, str]] = [
+        variants: list[tuple[Value, str]] = [
             (value, self.same_as(dataset, variant_name(sweep, value))) for value in sweep.values
         ]
         named = [method for _, method in variants]

@@ -14,7 +14,7 @@ from lgd_core.config.models.sweep import SweepConfig, SweptDatasetConfig
 from lgd_core.config.plain import Keys
 from lgd_core.config.schema import merge
 
-Value = int | float | str
+Value = int | float | str | None
 
 
 @dataclass(frozen=True)
@@ -79,17 +79,19 @@ def _check_name(
 
 def variant_name(sweep: SweepConfig, value: Value) -> str:
     """Return the name of the method that has a value: base, symbol, value."""
-    text = value if isinstance(value, str) else f"{value:g}"
-    return f"{sweep.base}_{sweep.symbol}{text}"
+    return f"{sweep.base}_{sweep.symbol}{_shown(value)}"
+
+
+def _shown(value: Value) -> str:
+    return f"{value:g}" if isinstance(value, float | int) else value or "none"
 
 
 def derive(sweep: SweepConfig, value: Value) -> Keys:
     """Return the recipe of a variant as a file of its name would hold it."""
     recipe = _recipe(sweep.with_ | {sweep.key: value})
-    shown = f"{value:g}" if isinstance(value, float | int) else value
     return recipe | {
         "extends": sweep.base,
-        "description": f"{sweep.base}, {sweep.key} {shown}",
+        "description": f"{sweep.base}, {sweep.key} {_shown(value)}",
     }
 
 

@@ -118,16 +118,24 @@ def test_values_that_tables_show_as_equal_are_best_together(project: Path):
     assert found["best"].tolist() == [False, True, True, False]
 
 
-def test_a_method_as_it_is_counts_where_its_key_is_null(project: Path):
-    table(project, "mode_clusters", [20, 50, 100, None], [70.0, 71.0, 69.0, 72.0])
+def test_null_counts_as_a_value_even_beside_the_base_s_own(project: Path):
+    table(project, "mode_clusters", [None, 20, 50, 100], [72.0, 70.0, 71.0, 69.0])
     search.main("fashionmnist", "mode_clusters")
     found = pd.read_csv(project / "record/fashionmnist.csv")
-    assert found["value"].isna().tolist() == [False, False, False, True]
-    assert found["best"].tolist() == [False, False, False, True]
+    assert found["value"].isna().tolist() == [True, False, False, False]
+    assert found["best"].tolist() == [True, False, False, False]
     assert (
-        "| `mgd3`, `modes.clusters` | 20, 50, 100, **none** |"
+        "| `mgd3`, `modes.clusters` | **none**, 20, 50, 100 |"
         in (project / "docs/results.md").read_text()
     )
+    changed = {"methods": {"mgd3": {"modes": {"clusters": 7}}}}
+    recipes = Recipes(Path("config"), {"overrides": changed})
+    rows = family_table("mode_clusters", [None, 20, None], [72.0, 70.0, 75.0])
+    rows["method"] = ["mgd3_clustersnone", "mgd3_clusters20", "mgd3"]
+    write_csv(rows, project / "results/fashionmnist/ablation/mode_clusters.csv")
+    found = search.tried("fashionmnist", "mode_clusters", recipes)
+    assert found["value"].isna().tolist() == [True, False, False]
+    assert found["value"].tolist()[1:] == [20, 7]
 
 
 def test_what_cannot_be_recorded_is_said_in_a_line(project: Path):

@@ -122,6 +122,18 @@ def test_few_steps_are_compared_with_the_data_set_s_own(folder):
     assert dict(recipes.sweep("imagewoof", "guidance_every").variants)[1] == "lgd"
 
 
+def test_null_is_a_value_like_others(folder):
+    values = {"key": "modes.clusters", "base": "mgd3", "values": [None, 20]}
+    add(folder, "mine", **values, datasets={"digits": {"values": [20, None]}})
+    assert variants("glyphs", "mine") == [(None, "mgd3"), (20, "mgd3_mine20")]
+    assert variants("digits", "mine") == [(20, "mgd3_mine20"), (None, "mgd3")]
+    run = {"overrides": {"methods": {"mgd3": {"modes": {"clusters": 20}}}}}
+    assert variants("glyphs", "mine", run) == [(None, "mgd3_minenone"), (20, "mgd3")]
+    recipe = Recipes(folder, run).method("glyphs", "mgd3_minenone")
+    assert recipe.modes.clusters is None
+    assert recipe.description == "mgd3, modes.clusters none"
+
+
 def test_another_s_double_is_refused_by_name(folder):
     text = complaint(Recipes(folder, {}).method, "fashionmnist", "lgd_kappa3")
     assert "'lgd_kappa3' on data set 'fashionmnist' is 'lgd'" in text

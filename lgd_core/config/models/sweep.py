@@ -14,7 +14,7 @@ from lgd_core.config.models.base import (
     matching,
 )
 
-Values = Distinct[int | float | str]
+Values = Distinct[int | float | str | None]
 Amounts = Annotated[Distinct[Count], Field(min_length=1)]
 
 
