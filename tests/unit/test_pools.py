@@ -216,6 +216,23 @@ def test_settings_of_methods_without_real_candidates_stay_as_they_were(folder): 
     assert new & set(mixed) == {"real_candidates"}
 
 
+@pytest.mark.parametrize(
+    ("name", "sampler", "acts"),
+    [
+        ("lgd_real", {"steps": 9, "cfg_scale": 2.0, "scheduler": "ddim"}, False),
+        ("lgd_real", {"classes_per_batch": 2}, True),
+        ("lgd_mixed", {"cfg_scale": 2.0}, True),
+    ],
+)
+def test_sampler_keys_decide_what_is_drawn_alone(folder, name, sampler, acts):  # noqa: F811
+    run = run_of(name)
+    other = run | {"overrides": {"methods": {name: {"sampler": sampler}}}}
+    before, after = (
+        draw_settings(Recipes(folder, keys).method("digits", name), 1) for keys in (run, other)
+    )
+    assert (before != after) == acts
+
+
 def test_costs_count_what_is_drawn_and_what_is_read(folder):  # noqa: F811
     names = ("lgd", "lgd_real", "lgd_noised", "lgd_mixed")
     recipes = Recipes(folder, run_of(*names))

@@ -24,7 +24,7 @@ class PriorSettings(Config):
     ``guidance`` has the active guidances by name. ``window`` and ``guiding`` give the steps at
     which they act, ``guiding`` also the decoder of their gradients, and ``gradient`` the path of
     these; without guidance, ``window`` and ``gradient`` are None. ``through_autoencoder`` is said
-    of real candidates.
+    of real candidates. Where all candidates are real, ``sampler`` says their batches alone.
     """
 
     sampler: SamplerConfig
@@ -55,9 +55,10 @@ class PriorSettings(Config):
 
 def settings(method: MethodConfig, increment: int) -> PriorSettings:
     """Return the settings of an increment's candidates, without those of inactive guidances."""
-    guidance = acting_guidances(method, increment)
+    guidance, sampler = acting_guidances(method, increment), method.sampler
+    drawn = method.real_per_position < method.candidates
     return PriorSettings(
-        sampler=method.sampler,
+        sampler=sampler if drawn else SamplerConfig(classes_per_batch=sampler.classes_per_batch),
         candidates=method.candidates,
         guidance=guidance,
         window=method.window if guidance else None,
@@ -66,7 +67,7 @@ def settings(method: MethodConfig, increment: int) -> PriorSettings:
         select=method.select,
         weights=method.weights,
         real_candidates=method.real_per_position,
-        start_step=method.start_step,
+        start_step=method.start_step if drawn else None,
         through_autoencoder=method.through_autoencoder and method.real_per_position > 0,
     )
 
