@@ -12,9 +12,9 @@ from lgd_core.base.tensors import expect, load_tensors
 from lgd_core.config.settings import ChoiceSettings, StoredImages
 from lgd_core.data.distilled import load_increment
 
-# Metadata of an increment about how its shards were drawn: one value, or a list if they differ.
 # Of a candidate, what an increment has of it.
 KEPT = ("images", "latents", "scores")
+# Metadata of an increment about how its shards were drawn: one value, or a list if they differ.
 DRAWN = ("recipe", "prior", "networks", "precision", "device", "hardware", "versions")
 
 
