@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from functools import reduce
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 
@@ -63,8 +63,7 @@ def tried(dataset: str, family: str, recipes: Recipes) -> pd.DataFrame:
         raise UserError(f"{path}: validation_mean: found an empty cell, expected held-out images")
     shown = means.round(1)
     groups = shown.groupby([table[name] for name in ("ipc", "student", "protocol")])
-    base: Any = recipes.method(dataset, sweep.base)
-    own = reduce(getattr, sweep.key.split("."), base)
+    own = _value(recipes.method(dataset, sweep.base), sweep.key)
     values, is_base = column(table, "value"), column(table, "method") == sweep.base
     made_by = {m: _recipe(recipes.origins(dataset, m), m, sweep.base) for _, m in sweep.variants}
     if former := sorted(set(table["method"]) - set(made_by)):
@@ -130,6 +129,34 @@ def outdated(dataset: str, found: pd.DataFrame, recipes: Recipes) -> Iterator[st
             yield str(method)
 
 
+def not_taken(dataset: str, found: pd.DataFrame, recipes: Recipes) -> Iterator[str]:
+    """Yield, in a line each, the keys of a record whose value in the recipe is none of the best.
+
+    Values are compared as tables show them, null as "none".
+    """
+    best = rows_where(found, column(found, "best"))
+    for key, rows in best.groupby(["method", "key"]):
+        method, path = cast("tuple[str, str]", key)
+        own = _value(recipes.method(dataset, method), path)
+        good = [_shown(value) for value in rows["value"]]
+        if _shown(own) not in good:
+            yield f"{method}: {path}: found {_shown(own)}, expected the best: {', '.join(good)}"
+
+
+def _value(method: MethodConfig, path: str) -> Any:
+    return reduce(getattr, path.split("."), cast("Any", method))
+
+
+def _shown(value: object) -> str:
+    """Return a value of a table, or of a recipe, in the same words."""
+    if value is None or value != value:
+        return "none"
+    try:
+        return f"{float(cast('Any', value)):g}"
+    except ValueError:
+        return str(value)
+
+
 def main(dataset: str, *families: str) -> None:
     """Record families of a data set, and say which recipes do not follow from what is recorded.
 
@@ -143,10 +170,11 @@ def main(dataset: str, *families: str) -> None:
     write_tables("search", table_of)
     shown = rows_where(rows, column(rows, "best"))
     print(shown[["method", "key", "value", "validation_mean"]].to_string(index=False))
-    for method in outdated(dataset, parse_csv(path, RECORD_COLUMNS), recipes):
-        print(
-            f"{method}: its recipe on {dataset} is none of the best ones: change it or search again"
-        )
+    known = parse_csv(path, RECORD_COLUMNS)
+    for line in not_taken(dataset, known, recipes):
+        print(line)
+    for method in outdated(dataset, known, recipes):
+        print(f"{method}: its recipe on {dataset} is none of those that were the best")
 
 
 if __name__ == "__main__":
