@@ -47,11 +47,11 @@ def tried(dataset: str, family: str, recipes: Recipes) -> pd.DataFrame:
     """Return the rows of a family's table of ablations, as the record has them.
 
     A method as it is, whose value is not among the family's, counts as one of them. The value null
-    is empty. ``best`` marks the value with the highest accuracy on held-out
-    images among those with the same images per class and student; several where they are equal to
-    a tenth of a percent, which is what tables show. ``recipe`` is stages.recipe_fingerprint of the
-    base with the value. Raises UserError for a family that sweeps no key, or whose table is
-    missing, lacks held-out images or was made before the recipe changed.
+    is empty. ``best`` marks the value with the highest accuracy on held-out images among those with
+    the same images per class and student; several where they are equal to a tenth of a percent,
+    which is what tables show. ``recipe`` is stages.recipe_fingerprint of the base with the value.
+    Raises UserError for a family that sweeps no key, or whose table is missing, lacks held-out
+    images or was made before the recipe changed.
     """
     sweep = recipes.sweep(dataset, family)
     if not sweep.key:
@@ -106,12 +106,12 @@ def table_of(dataset: str) -> str:
     The best values are bold, "none" is null. Accuracies on held-out images are in percent, mean ±
     standard deviation over sets.
     """
-    found = parse_csv(RECORD.format(dataset=dataset), RECORD_COLUMNS, dtype={"value": str})
-    found = found.fillna({"value": "none"})
+    found = parse_csv(RECORD.format(dataset=dataset), RECORD_COLUMNS)
     rows = list[list[str]]()
     for _, family in found.groupby("family", sort=False):
         cells = family.to_dict("records")
-        values = (f"**{cell['value']}**" if cell["best"] else cell["value"] for cell in cells)
+        shown = [(_shown(cell["value"]), cell["best"]) for cell in cells]
+        values = (f"**{value}**" if best else value for value, best in shown)
         means = (f"{cell['validation_mean']:.1f} ± {cell['validation_std']:.1f}" for cell in cells)
         searched = f"`{cells[0]['method']}`, `{cells[0]['key']}`"
         rows.append([searched, ", ".join(values), ", ".join(means)])
@@ -148,7 +148,7 @@ def _value(method: MethodConfig, path: str) -> Any:
 
 
 def _shown(value: object) -> str:
-    """Return a value of a table, or of a recipe, in the same words."""
+    """Return a value of a record or a recipe as tables show it: null as "none"."""
     if value is None or value != value:
         return "none"
     try:
