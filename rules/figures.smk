@@ -50,7 +50,7 @@ use rule figure as redundancy_heatmap with:
         "results/logs/redundancy_heatmap/{dataset}_ipc{ipc}{name}.log",
     params:
         settings=lambda wildcards: figure_settings(
-            "redundancy_heatmap", 2, wildcards, colormap=config["plots"]["colormap"]
+            "redundancy_heatmap", 3, wildcards, colormap=config["plots"]["colormap"]
         ),
 
 
@@ -296,7 +296,7 @@ use rule figure as ablation with:
     params:
         settings=lambda wildcards: stage(
             "ablation",
-            2,
+            3,
             family=family_of(wildcards),
             sizes=family_sizes(wildcards),
             seeds=config["seeds"],

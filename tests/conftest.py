@@ -66,6 +66,15 @@ def changed(settings: Settings, **parts: object) -> Settings:
     return settings.model_validate(merge(settings.model_dump(by_alias=True), parts))
 
 
+def crossed(matrices: dict[str, list[list[list[float]]]]) -> list[dict[str, object]]:
+    """Return what cross_increment writes of each method, a matrix per seed."""
+    return [
+        {"method": method, "seed": str(seed), "matrix": matrix}
+        for method, seeds in matrices.items()
+        for seed, matrix in enumerate(seeds)
+    ]
+
+
 def toy_autoencoder() -> AutoencoderKL:
     torch.manual_seed(0)
     autoencoder = build_autoencoder(AUTOENCODER, channels=3, size=SIZE).eval()

@@ -1,12 +1,13 @@
 """Tables of families: variants by images per class and student, with the base and the paper."""
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from lgd_core.analysis.metrics import mean_off_diagonal
+from lgd_core.analysis.metrics import mean_off_diagonal, mean_std
 from lgd_core.analysis.tables import differences, held_out, result_row, runs_by_method, with_paper
 from lgd_core.config.models.sweep import ResolvedSweep
 
@@ -29,6 +30,7 @@ ABLATION_COLUMNS = (
     "validation_mean",
     "validation_std",
     "redundancy",
+    "redundancy_std",
     "paper_top1",
     "paper_std",
     "paper_source",
@@ -66,7 +68,8 @@ def ablation_table(
                 row = result_row(dataset, ipc, method, student, protocol, each)
                 row["value"] = values[method]
                 row["validation_mean"], row["validation_std"] = held_out(each)
-                row["redundancy"] = redundancy_at(matrices, method, ipc // sizes[method])
+                repeated = redundancy_at(matrices, method, ipc // sizes[method])
+                row["redundancy"], row["redundancy_std"] = repeated
                 row["diff_to_base"], row["diff_se"] = above[method, student]
                 rows.append(row)
     return with_paper(pd.DataFrame(rows), paper).reindex(columns=list(ABLATION_COLUMNS))
@@ -94,12 +97,12 @@ def learner_runs(artifact: dict[str, Any]) -> dict[str, Any]:
 
 def redundancy_at(
     artifacts: Iterable[dict[str, Any]], method: str, increments: int
-) -> float | None:
-    """Return a method's mean off-diagonal accuracy over its first increments and its seeds.
+) -> tuple[float, float]:
+    """Return a method's mean off-diagonal accuracy over its first increments, and its deviation.
 
-    A network trained on one increment alone does not depend on the number of other increments, so
-    the matrix for fewer increments is a corner of the matrix for more. None for a single increment
-    or without a matrix.
+    Both are over seeds. A network trained on one increment alone does not depend on the number of
+    other increments, so the matrix for fewer increments is a corner of the matrix for more. NaN
+    for a single increment or without a matrix, the deviation also for a single seed.
     """
     means = [
         mean_off_diagonal(np.asarray(artifact["matrix"])[:increments, :increments])
@@ -107,4 +110,4 @@ def redundancy_at(
         if artifact["method"] == method
     ]
     known = [mean for mean in means if mean is not None]
-    return float(np.mean(known)) if known and len(known) == len(means) else None
+    return mean_std(known) if known and len(known) == len(means) else (math.nan, math.nan)

@@ -20,7 +20,7 @@ from lgd_core.analysis.tables import (
     REDUNDANCY_COLUMNS,
     by_set,
     differences,
-    mean_redundancy,
+    redundancies,
     runs_by_method,
 )
 from lgd_core.analysis.written import markdown, write_tables
@@ -34,7 +34,7 @@ REDUNDANCY = "docs/records/{dataset}_redundancy.csv"
 # What one row of a record is about.
 STUDENT_KEYS = ["dataset", "ipc", "method", "student", "protocol", "seed", "run"]
 REDUNDANCY_KEYS = ["dataset", "ipc", "method"]
-REDUNDANCY_RECORD = (*REDUNDANCY_KEYS, "recipe", "redundancy")
+REDUNDANCY_RECORD = (*REDUNDANCY_KEYS, "recipe", "n_sets", "redundancy", "redundancy_std")
 
 
 def keep(path: str | Path, rows: pd.DataFrame, keys: list[str]) -> None:
@@ -57,14 +57,13 @@ def keep_run(folder: Path) -> None:
     path = folder / "redundancy.csv"
     if not path.exists():
         return
-    found = mean_redundancy(parse_csv(path, REDUNDANCY_COLUMNS))
+    found = redundancies(parse_csv(path, REDUNDANCY_COLUMNS))
     recipes = dict(zip(students["method"], students["recipe"], strict=True))
     if strangers := sorted(set(found) - set(recipes)):
         raise UserError(
             f"{path}: method: found {', '.join(strangers)}, expected methods of students.csv"
         )
-    # A single increment has none.
-    facts = [(dataset, ipc, m, recipes[m], mean) for m, mean in found.items() if mean is not None]
+    facts = [(dataset, ipc, m, recipes[m], x.n_sets, x.mean, x.std) for m, x in found.items()]
     rows = pd.DataFrame(facts, columns=list(REDUNDANCY_RECORD))
     keep(REDUNDANCY.format(dataset=dataset), rows, REDUNDANCY_KEYS)
 
@@ -72,11 +71,11 @@ def keep_run(folder: Path) -> None:
 def results_table(students: pd.DataFrame, redundancy: pd.DataFrame) -> str:
     """Return accuracies of one kind of student as a Markdown table, a row per method.
 
-    ``students`` has the columns students.STUDENT_COLUMNS, ``redundancy`` REDUNDANCY_KEYS and
-    ``redundancy``. For every number of images per class and protocol there are three columns: in
-    percent, the mean of the sets' means, the standard deviation between sets and, in parentheses,
-    that within a set; of how many sets and, of all these, students; and the difference to ``dit``,
-    paired set by set, with its standard error.
+    ``students`` has the columns students.STUDENT_COLUMNS, ``redundancy`` REDUNDANCY_RECORD. For
+    every number of images per class and protocol there are three columns: in percent, the mean of
+    the sets' means, the standard deviation between sets and, in parentheses, that within a set; of
+    how many sets and, of all these, students; and the difference to ``dit``, paired set by set,
+    with its standard error. Redundancy has its standard deviation between sets.
     """
     several = column(students, "protocol").nunique() > 1
     table = pd.DataFrame(index=sorted(set(students["method"])))
@@ -86,8 +85,8 @@ def results_table(students: pd.DataFrame, redundancy: pd.DataFrame) -> str:
         for title, cells in _columns(rows).items():
             table[f"{ipc} per class{above}{title}"] = pd.Series(cells)
     for ipc, rows in redundancy.groupby("ipc"):
-        percent = column(rows.set_index("method"), "redundancy")
-        table[f"{ipc} per class: redundancy"] = percent.map("{:.1f}".format)
+        percent = {x["method"]: _redundancy(x) for x in rows.to_dict("records")}
+        table[f"{ipc} per class: redundancy"] = pd.Series(percent)
     shown = table.fillna("")
     rows = ([f"`{m}`", *row] for m, row in zip(shown.index, shown.to_numpy(), strict=True))
     return markdown(["method", *shown.columns], rows)
@@ -109,6 +108,11 @@ def _accuracy(found: Spread) -> str:
     between = f" ± {found.between:.1f}" if found.n_sets > 1 else ""
     within = f" ({found.within:.1f})" if found.n_runs > found.n_sets else ""
     return f"{found.mean:.1f}{between}{within}"
+
+
+def _redundancy(row: dict[str, Any]) -> str:
+    between = f" ± {row['redundancy_std']:.1f}" if row["n_sets"] > 1 else ""
+    return f"{row['redundancy']:.1f}{between}"
 
 
 def _difference(mean: float, error: float) -> str:

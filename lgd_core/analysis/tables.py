@@ -3,12 +3,12 @@
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 
 from lgd_core.analysis.frames import column
-from lgd_core.analysis.metrics import mean_off_diagonal, paired_difference, spread
+from lgd_core.analysis.metrics import Spread, mean_off_diagonal, paired_difference, spread
 from lgd_core.base.csv_files import parse_csv
 
 # Columns in which a number of the paper and ours must agree to be compared.
@@ -36,7 +36,7 @@ TABLE_COLUMNS = (
     "diff_se",
 )
 
-REDUNDANCY_COLUMNS = ("method", "train_increment", "test_increment", "top1")
+REDUNDANCY_COLUMNS = ("method", "seed", "train_increment", "test_increment", "top1")
 
 
 def read_paper(paths: Iterable[str | Path]) -> pd.DataFrame:
@@ -170,26 +170,37 @@ def with_paper(table: pd.DataFrame, paper: pd.DataFrame) -> pd.DataFrame:
     return table.merge(paper.astype({"ipc": int}), on=PAPER_KEYS, how="left")
 
 
-def redundancy_table(matrices: dict[str, list[list[list[float]]]]) -> pd.DataFrame:
-    """Return cross-increment accuracies averaged over seeds; each method has a matrix per seed."""
+def redundancy_table(artifacts: Iterable[dict[str, Any]]) -> pd.DataFrame:
+    """Return cross-increment accuracies in percent, a row per method, seed and two increments.
+
+    ``artifacts`` are those of cross_increment, with method, seed and matrix (K x K).
+    """
     rows = [
-        (method, i, j, sum(matrix[i][j] for matrix in seeds) / len(seeds))
-        for method, seeds in matrices.items()
-        for i in range(len(seeds[0]))
-        for j in range(len(seeds[0]))
+        (artifact["method"], artifact["seed"], i, j, top1)
+        for artifact in artifacts
+        for i, row in enumerate(artifact["matrix"])
+        for j, top1 in enumerate(row)
     ]
     return pd.DataFrame(rows, columns=list(REDUNDANCY_COLUMNS))
 
 
-def matrix_of(table: pd.DataFrame, method: str) -> pd.DataFrame:
-    """Return one method's K x K matrix from the redundancy table."""
-    rows = table[table["method"] == method]
-    return rows.pivot(index="train_increment", columns="test_increment", values="top1")
+def matrix_of(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return rows of the redundancy table as a K x K matrix, the mean over their seeds."""
+    return rows.pivot_table("top1", "train_increment", "test_increment")
 
 
-def mean_redundancy(table: pd.DataFrame) -> dict[str, float | None]:
-    """Return the mean off-diagonal accuracy of every method, in percent; None for K = 1."""
-    return {m: mean_off_diagonal(matrix_of(table, m).to_numpy()) for m in table["method"].unique()}
+def redundancies(table: pd.DataFrame) -> dict[str, Spread]:
+    """Return the mean off-diagonal accuracy of every method, in percent, over its sets.
+
+    A method of a single increment has none and is left out.
+    """
+    found: dict[str, list[list[float]]] = {}
+    for key, rows in table.groupby(["method", "seed"], sort=False):
+        method, _ = cast("tuple[str, str]", key)
+        mean = mean_off_diagonal(matrix_of(rows).to_numpy())
+        if mean is not None:
+            found.setdefault(method, []).append([mean])
+    return {method: spread(sets) for method, sets in found.items()}
 
 
 def curve_table(learners: Mapping[tuple[str, int, int], dict[str, Any]]) -> pd.DataFrame:

@@ -55,7 +55,7 @@ def ablation_figure(table: pd.DataFrame, title: str, label: str) -> Figure:
         axis.set(title=f"{student}, {protocol}", xlabel=label, ylabel="test top-1 (%)")
     if not redundancy.empty:
         axis = axes.flat[count - 1]
-        draw(axis, redundancy, "redundancy")
+        draw(axis, redundancy, "redundancy", "redundancy_std")
         axis.set(title="redundancy", xlabel=label, ylabel="mean off-diagonal top-1 (%)")
     for axis in axes.flat[count:]:
         axis.set_axis_off()

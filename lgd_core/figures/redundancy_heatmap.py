@@ -4,17 +4,15 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from lgd_core.analysis.tables import matrix_of, mean_redundancy, redundancy_table
-from lgd_core.figures.layout import pictures
+from lgd_core.analysis.tables import matrix_of, redundancy_table
+from lgd_core.figures.layout import groups, pictures
 from lgd_core.figures.making import FigureJob
+from lgd_core.figures.results import repetition
 
 
 def make(job: FigureJob) -> Figure:
     """Draw the cross-increment accuracies of all methods side by side."""
-    matrices: dict[str, list[list[list[float]]]] = {}
-    for artifact in job.artifacts("matrices"):
-        matrices.setdefault(artifact["method"], []).append(artifact["matrix"])
-    table = redundancy_table(matrices)
+    table = redundancy_table(job.artifacts("matrices"))
     job.write(table)
     return heatmaps(table, job.settings["colormap"])
 
@@ -22,14 +20,18 @@ def make(job: FigureJob) -> Figure:
 def heatmaps(table: pd.DataFrame, colormap: str) -> Figure:
     """Draw the cross-increment accuracies of all methods side by side on one colour scale.
 
-    ``table`` as from tables.redundancy_table. Titles give the mean off-diagonal accuracy. The lower
-    it is, the less the increments repeat one another.
+    ``table`` as from tables.redundancy_table. Cells are means over sets. Titles give the mean
+    off-diagonal accuracy and, of several sets, its standard deviation over them. The lower it is,
+    the less the increments repeat one another.
     """
-    means = mean_redundancy(table)
-    figure, axes = pictures(len(means), 3, 3.2, 3.4)
-    low = table.loc[:, "top1"].min()
-    for axis, (method, mean) in zip(axes, means.items(), strict=True):
-        matrix = matrix_of(table, method).to_numpy()
+    means = repetition(table)
+    matrices = [
+        (method, matrix_of(rows).to_numpy()) for (method,), rows in groups(table, ["method"])
+    ]
+    figure, axes = pictures(len(matrices), 3, 3.2, 3.4)
+    low = min(matrix.min() for _, matrix in matrices)
+    for axis, (method, matrix) in zip(axes, matrices, strict=True):
+        repeated = f"mean off-diagonal {means[method].written()} %" if method in means else ""
         image = axis.imshow(matrix, vmin=low, vmax=100, cmap=colormap)
         for (i, j), value in np.ndenumerate(matrix):
             dark = value < (low + 100) / 2
@@ -38,8 +40,7 @@ def heatmaps(table: pd.DataFrame, colormap: str) -> Figure:
             )
         ticks = range(len(matrix))
         axis.set(
-            title=f"{method}\n"
-            + ("one increment" if mean is None else f"mean off-diagonal {mean:.1f} %"),
+            title=f"{method}\n{repeated or 'one increment'}",
             xlabel="tested on increment",
             ylabel="trained on increment",
             xticks=ticks,

@@ -42,12 +42,7 @@ def number_column(title: str, get: Callable[[Result], Measured], signed: bool = 
 COUNT = Column("n", lambda result: str(result.n), lambda result: result.n, "number")
 ACCURACY = number_column("accuracy (%)", lambda result: result.accuracy)
 DIFFERENCE = number_column(f"to {BASE} (points)", lambda result: result.difference, signed=True)
-REDUNDANCY = Column(
-    "redundancy (%)",
-    lambda result: result.redundancy.written(),
-    lambda result: result.redundancy.value,
-    "number",
-)
+REDUNDANCY = number_column("redundancy (%)", lambda result: result.redundancy)
 
 
 def method_cell(result: Result) -> str:

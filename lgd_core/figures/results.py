@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from lgd_core.analysis.tables import mean_redundancy
+from lgd_core.analysis.tables import redundancies
 from lgd_core.figures.pages import element
 
 # The method that the table compares with, and the row of a network trained on all real images.
@@ -70,7 +70,7 @@ def results_of(
     ``table`` as from tables.result_table, ``redundancy`` as from tables.redundancy_table,
     ``descriptions`` a line about each method.
     """
-    repeated = {method: x for method, x in mean_redundancy(redundancy).items() if x is not None}
+    repeated = repetition(redundancy)
     described = {FULL: ALL_REAL, **descriptions}
 
     def result(row: dict[str, Any]) -> Result:
@@ -85,10 +85,15 @@ def results_of(
             best=Measured(row["best_top1_mean"], row["best_top1_std"]),
             paper=Measured(row["paper_top1"], row["paper_std"]),
             difference=Measured(row[f"diff_to_{BASE}"], row["diff_se"]),
-            redundancy=Measured(repeated.get(method, math.nan)),
+            redundancy=repeated.get(method, Measured(math.nan)),
         )
 
     return [result(row) for row in table.to_dict("records")]
+
+
+def repetition(table: pd.DataFrame) -> dict[str, Measured]:
+    """Return tables.redundancies of a redundancy table, ± over sets."""
+    return {method: Measured(x.mean, x.std) for method, x in redundancies(table).items()}
 
 
 def by_student(results: Sequence[Result]) -> dict[str, list[Result]]:

@@ -8,6 +8,7 @@ import pandas as pd
 from lgd_core.analysis.tables import REDUNDANCY_COLUMNS, TABLE_COLUMNS, spread_over
 from lgd_core.base.csv_files import parse_csv
 from lgd_core.base.errors import UserError
+from lgd_core.figures.results import repetition
 
 # Readable column -> its mean and standard deviation in tables.TABLE_COLUMNS.
 SPREADS = {
@@ -45,10 +46,9 @@ def summary(folder: Path) -> str:
     """Return the table and the mean redundancy of a results folder, and where to look next."""
     table = parse_csv(folder / "table.csv", TABLE_COLUMNS)
     lines = [readable(table).to_string(index=False), note(table)]
-    matrix = parse_csv(folder / "redundancy.csv", REDUNDANCY_COLUMNS)
-    away = matrix.loc[matrix["train_increment"] != matrix["test_increment"]]
-    for method, mean in away.groupby("method", sort=False)["top1"].mean().items():
-        lines.append(f"mean off-diagonal redundancy of {method}: {mean:.1f} %")
+    means = repetition(parse_csv(folder / "redundancy.csv", REDUNDANCY_COLUMNS))
+    for method, mean in means.items():
+        lines.append(f"mean off-diagonal redundancy of {method}: {mean.written()} %")
     for kind, suffix in (("pages", "html"), ("pictures", "png")):
         lines.append(f"{kind}: " + ", ".join(map(str, sorted(folder.glob(f"*.{suffix}")))))
     return "\n".join(lines)

@@ -119,8 +119,8 @@ def _note(table: pd.DataFrame, results: Sequence[Result], runs: Sequence[Mapping
         f"deviation {spread_over(table)}.",
         f"To {BASE}: mean difference of students with the same seed and number, ± its standard "
         "error. Redundancy: mean accuracy of networks trained on one increment and tested on the "
-        "others. Best evaluation: the highest accuracy of those during training, selected on the "
-        "test images.",
+        "others, ± over sets. Best evaluation: the highest accuracy of those during training, "
+        "selected on the test images.",
         f"Trained on {hardware}; torch {torch}.",
     ]
     return "\n".join(element("p", html.escape(line)) for line in lines)

@@ -131,15 +131,15 @@ def test_redundancy_of_fewer_increments_is_the_corner_of_the_matrix():
     matrix = [[100, 50, 10], [70, 100, 20], [30, 40, 100]]
     other = [[100, 40, 0], [40, 100, 0], [0, 0, 100]]
     artifacts = [{"method": "lgd", "matrix": m} for m in (matrix, other)]
-    assert redundancy_at(artifacts, "lgd", 2) == (60 + 40) / 2
-    assert redundancy_at(artifacts[:1], "lgd", 3) == pytest.approx(220 / 6)
-    assert redundancy_at(artifacts, "lgd", 1) is None
-    assert redundancy_at(artifacts, "dit", 2) is None
+    assert redundancy_at(artifacts, "lgd", 2) == (50, pytest.approx(200**0.5))
+    assert redundancy_at(artifacts[:1], "lgd", 3) == pytest.approx((220 / 6, math.nan), nan_ok=True)
+    assert np.isnan(redundancy_at(artifacts, "lgd", 1)).all()
+    assert np.isnan(redundancy_at(artifacts, "dit", 2)).all()
     found = table(matrices=artifacts)
     measured = found["redundancy"].notna()
-    assert (
-        found[measured][["ipc", "method", "redundancy"]].values.tolist() == [[20, "lgd", 50.0]] * 3
-    )
+    assert found[measured][["ipc", "method"]].values.tolist() == [[20, "lgd"]] * 3
+    assert found[measured]["redundancy"].tolist() == [50.0] * 3
+    assert found[measured]["redundancy_std"].tolist() == pytest.approx([200**0.5] * 3)
 
 
 def test_the_paper_s_number_needs_the_same_protocol():

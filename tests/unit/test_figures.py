@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from conftest import crossed
 from matplotlib import colormaps
 from PIL import Image
 
@@ -25,10 +26,14 @@ def test_grid_puts_every_image_in_its_cell():
 
 
 def test_heatmap_titles_give_the_mean_off_diagonal(tmp_path):
-    table = redundancy_table({"dit": [[[100, 80], [60, 100]]], "lgd": [[[100, 30], [40, 100]]]})
+    sets = {
+        "dit": [[[100, 80], [60, 100]], [[100, 80], [80, 100]]],
+        "lgd": [[[100, 30], [40, 100]]],
+    }
+    table = redundancy_table(crossed(sets))
     figure = heatmaps(table, "viridis")
     titles = [axis.get_title() for axis in figure.axes]
-    assert "dit\nmean off-diagonal 70.0 %" in titles
+    assert "dit\nmean off-diagonal 75.0 ± 7.1 %" in titles
     assert "lgd\nmean off-diagonal 35.0 %" in titles
     save_figure(figure, tmp_path / "h.png", 60, {"Description": "fingerprint abc"})
     with Image.open(tmp_path / "h.png") as picture:
@@ -36,7 +41,7 @@ def test_heatmap_titles_give_the_mean_off_diagonal(tmp_path):
 
 
 def test_one_increment_has_no_redundancy():
-    figure = heatmaps(redundancy_table({"dit": [[[100.0]]]}), "viridis")
+    figure = heatmaps(redundancy_table(crossed({"dit": [[[100.0]]]})), "viridis")
     assert figure.axes[0].get_title() == "dit\none increment"
 
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from browser import WIDTHS
-from conftest import CLASSES, CPU, SEEN, SIZE
+from conftest import CLASSES, CPU, SEEN, SIZE, crossed
 from PIL import Image
 
 from lgd_core.analysis.tables import read_paper, redundancy_table, result_row, result_table
@@ -132,7 +132,7 @@ def accuracies(*methods: str) -> list[Result]:
         for place, method in enumerate(methods)
     ]
     rows.append(result_row("planted", 100, "full", "ConvNet-3", "reference", students(95)[1:2]))
-    repeated = redundancy_table({method: [[[100, 50], [30, 100]]] for method in methods})
+    repeated = redundancy_table(crossed({method: [[[100, 50], [30, 100]]] for method in methods}))
     about = {method: f"What {method} is" for method in methods}
     return results_of(result_table(rows, read_paper([])), repeated, about)
 

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from conftest import crossed
 
 from lgd_core.analysis import record, written
 from lgd_core.analysis.students import STUDENT_COLUMNS, students_table
+from lgd_core.analysis.tables import redundancy_table
 from lgd_core.base.csv_files import write_csv
 from lgd_core.base.errors import UserError
 from lgd_core.config.recipes import Recipes
@@ -92,12 +94,12 @@ def test_pieces_add_up_and_a_later_one_replaces_what_it_has_again(run: Path):
 
 
 def test_a_page_has_the_redundancy_and_keeps_the_rest(run: Path):
-    cells = [("lgd", i, j, 50.0 if i == j else 40.0) for i in range(2) for j in range(2)]
-    columns = ["method", "train_increment", "test_increment", "top1"]
-    write_csv(pd.DataFrame(cells, columns=columns), run / "redundancy.csv")
+    sets = {"lgd": [[[50, 40], [40, 50]], [[50, 42], [42, 50]]], "dit": [[[50, 44], [46, 50]]]}
+    write_csv(redundancy_table(crossed(sets)), run / "redundancy.csv")
     record.main(str(run))
     page = Path("docs/results.md").read_text()
-    assert "| `lgd` | 83.1 ± 0.0 (0.1) | 3, 6 | +3.0 ± 0.6 | 40.0 |" in page.splitlines()
+    assert "| `lgd` | 83.1 ± 0.0 (0.1) | 3, 6 | +3.0 ± 0.6 | 41.0 ± 1.4 |" in page.splitlines()
+    assert "| `dit` | 80.1 ± 1.0 (0.1) | 3, 6 |  | 45.0 |" in page.splitlines()
     assert page.startswith("# Results\n")
     assert page.endswith("The end.\n")
     record.main()
@@ -105,10 +107,9 @@ def test_a_page_has_the_redundancy_and_keeps_the_rest(run: Path):
 
 
 def test_redundancy_has_its_recipe_so_it_needs_students(run: Path):
-    table = pd.DataFrame([("igd", 0, 1, 40.0), ("igd", 1, 0, 40.0), ("ot", 0, 0, 90.0)])
-    table = table.set_axis(["method", "train_increment", "test_increment", "top1"], axis=1)
-    write_csv(table, run / "redundancy.csv")
-    with pytest.raises(UserError, match=r"redundancy\.csv: method: found igd, ot, expected"):
+    sets = {"igd": [[[90, 40], [40, 90]]], "ot": [[[90]]]}
+    write_csv(redundancy_table(crossed(sets)), run / "redundancy.csv")
+    with pytest.raises(UserError, match=r"redundancy\.csv: method: found igd, expected"):
         record.main(str(run))
     write_csv(students({"igd": {0: [80.0]}, "ot": {0: [81.0]}}, recipe="old"), run / "students.csv")
     record.main(str(run))
@@ -191,9 +192,12 @@ def test_the_readme_has_the_numbers_of_the_records(monkeypatch: pytest.MonkeyPat
     found = pd.read_csv("docs/records/fashionmnist.csv").query("ipc == 50 and protocol == 'hard'")
     found = found[found["student"] == "ConvNet-3-w32"]
     redundancy = pd.read_csv("docs/records/fashionmnist_redundancy.csv").query("ipc == 50")
-    redundancy = redundancy.set_index("method")["redundancy"]
+    redundancy = redundancy.set_index("method")
     for words, method in CALLED.items():
         sets = found[found["method"] == method].groupby("seed")["top1"].mean()
         assert len(sets) == 3
         accuracy = f"{sets.mean():.1f} ± {sets.std():.1f}"
-        assert shown[words] == [accuracy, f"{redundancy[method]:.1f}"], method
+        repeated = redundancy.loc[method]
+        assert repeated["n_sets"] == 3
+        repeated = f"{repeated['redundancy']:.1f} ± {repeated['redundancy_std']:.1f}"
+        assert shown[words] == [accuracy, repeated], method

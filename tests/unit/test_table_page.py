@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import torch
 from browser import WIDTHS
-from conftest import CLASS_NAMES, SIZE
+from conftest import CLASS_NAMES, SIZE, crossed
 from PIL import Image
 
 from lgd_core.analysis.tables import read_paper, redundancy_table, result_row, result_table
@@ -18,7 +18,11 @@ from lgd_core.data.distilled import write_folder
 from lgd_core.figures.results import Measured, Result, answer, results_of
 from lgd_core.figures.table_page import strip, table_page
 
-REDUNDANCY = redundancy_table({"lgd": [[[100, 50], [30, 100]]], "dit": [[[100, 80], [70, 100]]]})
+REDUNDANCY = redundancy_table(
+    crossed(
+        {"lgd": [[[100, 50], [30, 100]]], "dit": [[[100, 80], [70, 100]], [[100, 60], [70, 100]]]}
+    )
+)
 LESSON = {"epochs": 200, "steps": None}
 RUN = {
     "recipe": {"evaluation": LESSON},

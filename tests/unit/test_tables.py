@@ -8,14 +8,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import crossed
 
 from lgd_core.analysis.metrics import mean_off_diagonal, mean_std
 from lgd_core.analysis.tables import (
     TABLE_COLUMNS,
     curve_table,
     differences,
-    mean_redundancy,
+    matrix_of,
     read_paper,
+    redundancies,
     redundancy_table,
     result_row,
     result_table,
@@ -228,9 +230,19 @@ def test_every_number_of_the_table_is_that_of_its_raw_runs():
 
 
 def test_redundancy_is_averaged_over_seeds_and_off_the_diagonal():
-    table = redundancy_table({"dit": [[[100, 80], [60, 100]], [[100, 90], [70, 100]]]})
-    assert table["top1"].tolist() == [100, 85, 65, 100]
-    assert mean_redundancy(table) == {"dit": 75.0}
+    sets = {
+        "dit": [[[100, 80], [60, 100]], [[100, 90], [70, 100]]],
+        "lgd": [[[100, 30], [40, 100]]],
+    }
+    table = redundancy_table(crossed(sets | {"igd": [[[100.0]]]}))
+    dit = table[table["method"] == "dit"]
+    assert dit["seed"].tolist() == ["0"] * 4 + ["1"] * 4
+    assert matrix_of(dit).to_numpy().tolist() == [[100, 85], [65, 100]]
+    found = redundancies(table)
+    assert list(found) == ["dit", "lgd"], "a single increment has none"
+    assert (found["dit"].mean, found["dit"].n_sets) == (75.0, 2)
+    assert found["dit"].std == pytest.approx(50**0.5), "of 70 and 80"
+    assert math.isnan(found["lgd"].std)
     assert mean_off_diagonal([[1.0]]) is None
 
 
@@ -273,7 +285,10 @@ def test_csv_and_summary(tmp_path):
     row = result_row("digits", 50, "lgd", "ConvNet-3", "hard", RUNS) | {"diff_to_dit": 1.23456}
     table = result_table([row], read_paper([]))
     write_csv(table, tmp_path / "table.csv")
-    write_csv(redundancy_table({"lgd": [[[100, 50], [30, 100]]]}), tmp_path / "redundancy.csv")
+    write_csv(
+        redundancy_table(crossed({"lgd": [[[100, 50], [30, 100]], [[100, 50], [50, 100]]]})),
+        tmp_path / "redundancy.csv",
+    )
     (tmp_path / "samples.png").touch()
     assert pd.read_csv(tmp_path / "table.csv")["top1_std"].iloc[0] == 1.41
     assert pd.read_csv(tmp_path / "table.csv")["diff_to_dit"].iloc[0] == 1.23
@@ -281,5 +296,5 @@ def test_csv_and_summary(tmp_path):
     text = summary(tmp_path)
     assert "81.0 ± 1.4" in text
     assert "\n±: sample standard deviation over n students of one set\n" in text
-    assert "redundancy of lgd: 40.0 %" in text
+    assert "redundancy of lgd: 45.0 ± 7.1 %" in text
     assert "samples.png" in text

@@ -55,7 +55,11 @@ def plant(folder: Path) -> pd.DataFrame:
             write_folder(path.parents[2] / "distilled", [BLANK], ["a"], {})
             for run in runs:
                 write_json(path / f"r{run['run']}.json", facts | TRAINED | run)
-    matrices = {method: [[[100.0, 60.0], [60.0, 100.0]]] for method in ("random", "dit", "lgd")}
+    matrices = [
+        {"method": method, "seed": seed, "matrix": [[100.0, 60.0], [60.0, 100.0]]}
+        for method in ("random", "dit", "lgd")
+        for seed in SEEDS
+    ]
     (folder / REDUNDANCY).parent.mkdir(parents=True)
     write_csv(redundancy_table(matrices), folder / REDUNDANCY)
     return pd.DataFrame(rows)
