@@ -71,10 +71,10 @@ def herding(points: Tensor, exists: Tensor, count: int) -> Tensor:
     to the class mean. That mean is 0 here, so it is the point nearest to minus the sum of the
     earlier picks.
     """
-    free, total = exists.clone(), torch.zeros_like(points[:, 0])
+    norms, free, total = squared_norms(points), exists.clone(), torch.zeros_like(points[:, 0])
     picks: list[Tensor] = []
     for _ in range(count):
-        away = squared_distances(points, -total).masked_fill(~free, torch.inf)
+        away = squared_distances(points, norms, -total).masked_fill(~free, torch.inf)
         picks.append(away.argmin(1))
         free.scatter_(1, picks[-1][:, None], False)
         total += _at(points, picks[-1])
@@ -87,21 +87,28 @@ def kcenter(points: Tensor, exists: Tensor, count: int) -> Tensor:
     Gonzalez (1985), the greedy k-center of Sener and Savarese (2018): first the point nearest to
     the class mean, then always the point farthest from all picks.
     """
-    from_mean = squared_distances(points, torch.zeros_like(points[:, 0]))
+    norms = squared_norms(points)
+    from_mean = squared_distances(points, norms, torch.zeros_like(points[:, 0]))
     picks = [from_mean.masked_fill(~exists, torch.inf).argmin(1)]
     nearest = torch.full_like(from_mean, torch.inf).masked_fill(~exists, -torch.inf)
     for _ in range(1, count):
-        nearest = nearest.minimum(squared_distances(points, _at(points, picks[-1])))
+        apart = squared_distances(points, norms, _at(points, picks[-1]))
+        nearest = nearest.minimum(apart)
         # Copies of a pick are at distance 0 from it; -inf keeps the pick from being chosen again.
         nearest.scatter_(1, picks[-1][:, None], -torch.inf)
         picks.append(nearest.argmax(1))
     return torch.stack(picks, dim=1)
 
 
-def squared_distances(points: Tensor, centres: Tensor) -> Tensor:
+def squared_norms(points: Tensor) -> Tensor:
+    """Return |x|^2 (C, n) of points (C, n, d), which distances from all centres share."""
+    return points.square().sum(2)
+
+
+def squared_distances(points: Tensor, norms: Tensor, centres: Tensor) -> Tensor:
     """Return squared distances (C, n) of points (C, n, d) from one centre per class (C, d)."""
     products = torch.bmm(points, centres[..., None])[..., 0]
-    return points.square().sum(2) + centres.square().sum(1, keepdim=True) - 2 * products
+    return norms + centres.square().sum(1, keepdim=True) - 2 * products
 
 
 def _at(points: Tensor, picks: Tensor) -> Tensor:

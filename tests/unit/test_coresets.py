@@ -11,6 +11,7 @@ from lgd_core.distill.coresets import (
     herding,
     kcenter,
     squared_distances,
+    squared_norms,
 )
 
 LABELS = torch.tensor([0, 1, 2] * 8 + [1, 1, 1, 2])
@@ -97,7 +98,9 @@ def test_equal_images_are_chosen_once_each(source: str) -> None:
 def test_squared_distances_are_those_of_cdist() -> None:
     points, centres = features().view(4, 7, 5), features()[:4]
     expected = torch.cdist(points, centres[:, None])[..., 0].square()
-    torch.testing.assert_close(squared_distances(points, centres), expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(
+        squared_distances(points, squared_norms(points), centres), expected, rtol=1e-4, atol=1e-4
+    )
 
 
 def test_a_class_with_too_few_images_is_one_line() -> None:
