@@ -51,9 +51,11 @@ def build_network(spec: NetworkSpec, *key: int | str) -> nn.Module:
 class AveragePool(nn.Module):
     """Mean over square windows of (N, C, H, W) without overlap, as ``nn.AvgPool2d(size)``.
 
-    On a CPU a depthwise convolution with a constant kernel: its backward pass takes a fifth of the
-    time of AvgPool2d's, which was the dearest step of training a ConvNet.
+    On a CPU AvgPool2d's backward pass was the dearest step of training a ConvNet. A product with a
+    constant matrix takes a sixth of its time; a depthwise convolution is faster for wide images.
     """
+
+    WIDE = 64  # A product costs as many operations per pixel as the image is wide.
 
     def __init__(self, size: int) -> None:
         super().__init__()
@@ -62,9 +64,21 @@ class AveragePool(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if x.is_cuda:
             return F.avg_pool2d(x, self.size)
+        return self._by_convolution(x) if x.shape[3] > self.WIDE else self._by_product(x)
+
+    def _by_convolution(self, x: Tensor) -> Tensor:
         channels, size = x.shape[1], self.size
         kernel = x.new_full((channels, 1, size, size), 1 / size**2)
         return F.conv2d(x, kernel, stride=size, groups=channels)
+
+    def _by_product(self, x: Tensor) -> Tensor:
+        """Multiply ``size`` rows of pixels, end to end, by a matrix that averages windows."""
+        (n, channels, height, width), size = x.shape, self.size
+        tall, wide = height // size, width // size
+        column = torch.arange(width).div(size, rounding_mode="floor")
+        windows = (column[:, None] == torch.arange(wide)).to(x) / size**2
+        rows = x[:, :, : tall * size].reshape(-1, size * width)
+        return (rows @ windows.repeat(size, 1)).view(n, channels, tall, wide)
 
 
 class ConvNet(nn.Sequential):

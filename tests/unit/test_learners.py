@@ -75,7 +75,7 @@ def test_networks_map_images_of_their_size_to_logits(name: str, size: int, chann
     assert model(torch.zeros(2, channels, size, size)).shape == (2, 7)
 
 
-@pytest.mark.parametrize(("window", "size"), [(2, 8), (2, 7), (4, 8)])
+@pytest.mark.parametrize(("window", "size"), [(2, 8), (2, 7), (4, 8), (2, 64), (2, 65), (4, 70)])
 def test_average_pool_is_torch_s(window: int, size: int) -> None:
     images = torch.rand(3, 5, size, size, dtype=torch.double, requires_grad=True)
     ours, theirs = AveragePool(window)(images), nn.AvgPool2d(window)(images)
