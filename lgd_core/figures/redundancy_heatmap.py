@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from lgd_core.analysis.tables import matrix_of, redundancy_table
 from lgd_core.figures.layout import groups, pictures
 from lgd_core.figures.making import FigureJob
-from lgd_core.figures.results import repetition
+from lgd_core.figures.results import mean_redundancy
 
 
 def make(job: FigureJob) -> Figure:
@@ -24,13 +24,11 @@ def heatmaps(table: pd.DataFrame, colormap: str) -> Figure:
     off-diagonal accuracy and, of several sets, its standard deviation over them. The lower it is,
     the less the increments repeat one another.
     """
-    means = repetition(table)
-    matrices = [
-        (method, matrix_of(rows).to_numpy()) for (method,), rows in groups(table, ["method"])
-    ]
+    means = mean_redundancy(table)
+    matrices = {method: matrix_of(x).to_numpy() for (method,), x in groups(table, ["method"])}
     figure, axes = pictures(len(matrices), 3, 3.2, 3.4)
-    low = min(matrix.min() for _, matrix in matrices)
-    for axis, (method, matrix) in zip(axes, matrices, strict=True):
+    low = min(matrix.min() for matrix in matrices.values())
+    for axis, (method, matrix) in zip(axes, matrices.items(), strict=True):
         repeated = f"mean off-diagonal {means[method].written()} %" if method in means else ""
         image = axis.imshow(matrix, vmin=low, vmax=100, cmap=colormap)
         for (i, j), value in np.ndenumerate(matrix):

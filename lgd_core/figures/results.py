@@ -70,7 +70,7 @@ def results_of(
     ``table`` as from tables.result_table, ``redundancy`` as from tables.redundancy_table,
     ``descriptions`` a line about each method.
     """
-    repeated = repetition(redundancy)
+    means = mean_redundancy(redundancy)
     described = {FULL: ALL_REAL, **descriptions}
 
     def result(row: dict[str, Any]) -> Result:
@@ -85,13 +85,13 @@ def results_of(
             best=Measured(row["best_top1_mean"], row["best_top1_std"]),
             paper=Measured(row["paper_top1"], row["paper_std"]),
             difference=Measured(row[f"diff_to_{BASE}"], row["diff_se"]),
-            redundancy=repeated.get(method, Measured(math.nan)),
+            redundancy=means.get(method, Measured(math.nan)),
         )
 
     return [result(row) for row in table.to_dict("records")]
 
 
-def repetition(table: pd.DataFrame) -> dict[str, Measured]:
+def mean_redundancy(table: pd.DataFrame) -> dict[str, Measured]:
     """Return tables.redundancies of a redundancy table, ± over sets."""
     return {method: Measured(x.mean, x.std) for method, x in redundancies(table).items()}
 

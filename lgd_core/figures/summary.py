@@ -8,7 +8,7 @@ import pandas as pd
 from lgd_core.analysis.tables import REDUNDANCY_COLUMNS, TABLE_COLUMNS, spread_over
 from lgd_core.base.csv_files import parse_csv
 from lgd_core.base.errors import UserError
-from lgd_core.figures.results import repetition
+from lgd_core.figures.results import mean_redundancy
 
 # Readable column -> its mean and standard deviation in tables.TABLE_COLUMNS.
 SPREADS = {
@@ -46,7 +46,7 @@ def summary(folder: Path) -> str:
     """Return the table and the mean redundancy of a results folder, and where to look next."""
     table = parse_csv(folder / "table.csv", TABLE_COLUMNS)
     lines = [readable(table).to_string(index=False), note(table)]
-    means = repetition(parse_csv(folder / "redundancy.csv", REDUNDANCY_COLUMNS))
+    means = mean_redundancy(parse_csv(folder / "redundancy.csv", REDUNDANCY_COLUMNS))
     for method, mean in means.items():
         lines.append(f"mean off-diagonal redundancy of {method}: {mean.written()} %")
     for kind, suffix in (("pages", "html"), ("pictures", "png")):
