@@ -121,14 +121,27 @@ def _difference(mean: float, error: float) -> str:
 
 
 def table_of(words: str) -> str:
-    """Return the table that the page's comment asks for: DATASET STUDENT PROTOCOL ..."""
-    dataset, student, *protocols = words.split()
+    """Return the table that the page's comment asks for: DATASET IPC,... STUDENT PROTOCOL ...
+
+    With the word ``redundancy`` in place of a protocol it has the redundancies, too.
+    """
+    dataset, amounts, student, *shown = words.split()
+    ipc = [int(amount) for amount in amounts.split(",")]
     students = parse_csv(STUDENTS.format(dataset=dataset), STUDENT_COLUMNS)
-    chosen = (column(students, "student") == student) & column(students, "protocol").isin(protocols)
+    redundancy = pd.DataFrame(columns=list(REDUNDANCY_RECORD))
     path = Path(REDUNDANCY.format(dataset=dataset))
-    columns = list(REDUNDANCY_RECORD)
-    known = parse_csv(path, columns) if path.exists() else pd.DataFrame(columns=columns)
-    return results_table(rows_where(students, chosen), known)
+    if "redundancy" in shown and path.exists():
+        redundancy = parse_csv(path, REDUNDANCY_RECORD)
+    return results_table(
+        _among(students, ipc=ipc, student=[student], protocol=shown), _among(redundancy, ipc=ipc)
+    )
+
+
+def _among(table: pd.DataFrame, **values: list[Any]) -> pd.DataFrame:
+    """Return the rows of a table whose columns have one of the given values each."""
+    for name, known in values.items():
+        table = rows_where(table, column(table, name).isin(known))
+    return table
 
 
 def outdated(dataset: str, rows_of_methods: pd.DataFrame) -> Iterator[str]:

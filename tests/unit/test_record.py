@@ -42,7 +42,9 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir(parents=True)
     write_csv(students(SETS), folder / "students.csv")
     Path("docs").mkdir()
-    place = "<!-- table: fashionmnist ConvNet-3-w32 hard -->\n<!-- end of table -->"
+    place = (
+        "<!-- table: fashionmnist 20,50 ConvNet-3-w32 hard redundancy -->\n<!-- end of table -->"
+    )
     Path("docs/results.md").write_text(f"# Results\n\n{place}\n\nThe end.\n")
     return folder
 
@@ -104,6 +106,29 @@ def test_a_page_has_the_redundancy_and_keeps_the_rest(run: Path):
     assert page.endswith("The end.\n")
     record.main()
     assert Path("docs/results.md").read_text() == page
+
+
+def test_a_place_says_which_rows_and_columns_it_has(run: Path):
+    sets = {"lgd": [[[50, 40], [40, 50]]], "dit": [[[50, 44], [46, 50]]]}
+    write_csv(redundancy_table(crossed(sets)), run / "redundancy.csv")
+    facts = [{"ipc": 20}, {"student": "ResNetAP-10-w16"}, {"protocol": "soft_steps"}]
+    others = [students({"dit": {0: [60.0 + i, 62.0 + i]}}, **x) for i, x in enumerate(facts)]
+    write_csv(pd.concat([students(SETS), *others]), run / "students.csv")
+    record.main(str(run))
+
+    def dit(words: str) -> str:
+        (row,) = (x for x in record.table_of(words).splitlines() if x.startswith("| `dit`"))
+        return row
+
+    assert (
+        dit("fashionmnist 20 ConvNet-3-w32 hard redundancy") == "| `dit` | 61.0 (1.4) | 1, 2 |  |"
+    )
+    assert dit("fashionmnist 50 ResNetAP-10-w16 hard") == "| `dit` | 62.0 (1.4) | 1, 2 |  |"
+    assert dit("fashionmnist 50 ConvNet-3-w32 soft_steps") == "| `dit` | 63.0 (1.4) | 1, 2 |  |"
+    own = "80.1 ± 1.0 (0.1) | 3, 6 |  |"
+    assert dit("fashionmnist 50 ConvNet-3-w32 hard redundancy") == f"| `dit` | {own} 45.0 |"
+    both = dit("fashionmnist 50 ConvNet-3-w32 hard soft_steps")
+    assert both == f"| `dit` | {own} 63.0 (1.4) | 1, 2 |  |"
 
 
 def test_redundancy_has_its_recipe_so_it_needs_students(run: Path):
@@ -170,7 +195,7 @@ def test_tables_of_the_page_are_those_of_the_records(monkeypatch: pytest.MonkeyP
     monkeypatch.chdir(ROOT)
     page = Path(written.PAGE).read_text(encoding="utf-8")
     assert written.with_tables(page, "table", record.table_of) == page
-    assert "<!-- table: fashionmnist ConvNet-3-w32 hard -->" in page
+    assert "<!-- table: fashionmnist 20,50 ConvNet-3-w32 hard redundancy -->" in page
 
 
 # What README's short table calls methods.
