@@ -62,7 +62,7 @@ class AveragePool(nn.Module):
         self.size = size
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.is_cuda:
+        if x.device.type != "cpu":
             return F.avg_pool2d(x, self.size)
         return self._by_convolution(x) if x.shape[3] > self.WIDE else self._by_product(x)
 
