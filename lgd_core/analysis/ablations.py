@@ -4,11 +4,18 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from lgd_core.analysis.metrics import mean_off_diagonal, mean_std
-from lgd_core.analysis.tables import differences, held_out, result_row, runs_by_method, with_paper
+from lgd_core.analysis.frames import column, rows_where
+from lgd_core.analysis.tables import (
+    differences,
+    held_out,
+    redundancies,
+    redundancy_table,
+    result_row,
+    runs_by_method,
+    with_paper,
+)
 from lgd_core.config.models.sweep import ResolvedSweep
 
 ABLATION_COLUMNS = (
@@ -56,6 +63,7 @@ def ablation_table(
     training images.
     """
     values = {method: value for value, method in family.variants}
+    accuracies = redundancy_table(matrices)
     rows = []
     for protocol, artifacts in evaluations.items():
         for ipc in family.ipc:
@@ -68,7 +76,7 @@ def ablation_table(
                 row = result_row(dataset, ipc, method, student, protocol, each)
                 row["value"] = values[method]
                 row["validation_mean"], row["validation_std"] = held_out(each)
-                repeated = redundancy_at(matrices, method, ipc // sizes[method])
+                repeated = redundancy_at(accuracies, method, ipc // sizes[method])
                 row["redundancy"], row["redundancy_std"] = repeated
                 row["diff_to_base"], row["diff_se"] = above[method, student]
                 rows.append(row)
@@ -95,19 +103,16 @@ def learner_runs(artifact: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def redundancy_at(
-    artifacts: Iterable[dict[str, Any]], method: str, increments: int
-) -> tuple[float, float]:
+def redundancy_at(accuracies: pd.DataFrame, method: str, increments: int) -> tuple[float, float]:
     """Return a method's mean off-diagonal accuracy over its first increments, and its deviation.
 
-    Both are over seeds. A network trained on one increment alone does not depend on the number of
-    other increments, so the matrix for fewer increments is a corner of the matrix for more. NaN
-    for a single increment or without a matrix, the deviation also for a single seed.
+    ``accuracies`` as from tables.redundancy_table, in percent; the deviation is over sets. A
+    network trained on one increment alone does not depend on the number of other increments, so the
+    matrix for fewer increments is a corner of the matrix for more. NaN for a single increment or
+    without a matrix, the deviation also for a single set.
     """
-    means = [
-        mean_off_diagonal(np.asarray(artifact["matrix"])[:increments, :increments])
-        for artifact in artifacts
-        if artifact["method"] == method
-    ]
-    known = [mean for mean in means if mean is not None]
-    return mean_std(known) if known and len(known) == len(means) else (math.nan, math.nan)
+    corner = column(accuracies, "method") == method
+    for name in ("train_increment", "test_increment"):
+        corner &= column(accuracies, name) < increments
+    found = redundancies(rows_where(accuracies, corner)).get(method)
+    return (found.mean, found.std) if found else (math.nan, math.nan)

@@ -57,13 +57,16 @@ def keep_run(folder: Path) -> None:
     path = folder / "redundancy.csv"
     if not path.exists():
         return
-    found = redundancies(parse_csv(path, REDUNDANCY_COLUMNS))
+    table = parse_csv(path, REDUNDANCY_COLUMNS)
     recipes = dict(zip(students["method"], students["recipe"], strict=True))
-    if strangers := sorted(set(found) - set(recipes)):
+    if strangers := sorted(set(table["method"]) - set(recipes)):
         raise UserError(
             f"{path}: method: found {', '.join(strangers)}, expected methods of students.csv"
         )
-    facts = [(dataset, ipc, m, recipes[m], x.n_sets, x.mean, x.std) for m, x in found.items()]
+    facts = [
+        (dataset, ipc, method, recipes[method], found.n_sets, found.mean, found.std)
+        for method, found in redundancies(table).items()
+    ]
     rows = pd.DataFrame(facts, columns=list(REDUNDANCY_RECORD))
     keep(REDUNDANCY.format(dataset=dataset), rows, REDUNDANCY_KEYS)
 

@@ -29,7 +29,8 @@ def heatmaps(table: pd.DataFrame, colormap: str) -> Figure:
     figure, axes = pictures(len(matrices), 3, 3.2, 3.4)
     low = min(matrix.min() for matrix in matrices.values())
     for axis, (method, matrix) in zip(axes, matrices.items(), strict=True):
-        repeated = f"mean off-diagonal {means[method].written()} %" if method in means else ""
+        known = method in means
+        about = f"mean off-diagonal {means[method].written()} %" if known else "one increment"
         image = axis.imshow(matrix, vmin=low, vmax=100, cmap=colormap)
         for (i, j), value in np.ndenumerate(matrix):
             dark = value < (low + 100) / 2
@@ -38,7 +39,7 @@ def heatmaps(table: pd.DataFrame, colormap: str) -> Figure:
             )
         ticks = range(len(matrix))
         axis.set(
-            title=f"{method}\n{repeated or 'one increment'}",
+            title=f"{method}\n{about}",
             xlabel="tested on increment",
             ylabel="trained on increment",
             xticks=ticks,

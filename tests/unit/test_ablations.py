@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import crossed
 
 from lgd_core.analysis.ablations import (
     ABLATION_COLUMNS,
@@ -12,7 +13,7 @@ from lgd_core.analysis.ablations import (
     learner_runs,
     redundancy_at,
 )
-from lgd_core.analysis.tables import PAPER_KEYS, held_out, read_paper
+from lgd_core.analysis.tables import PAPER_KEYS, held_out, read_paper, redundancy_table
 from lgd_core.config.models.sweep import ResolvedSweep
 from lgd_core.figures.ablation import ablation_figure
 from lgd_core.figures.cost import cost_figure
@@ -130,11 +131,12 @@ def test_variants_are_compared_with_the_base_run_by_run():
 def test_redundancy_of_fewer_increments_is_the_corner_of_the_matrix():
     matrix = [[100, 50, 10], [70, 100, 20], [30, 40, 100]]
     other = [[100, 40, 0], [40, 100, 0], [0, 0, 100]]
-    artifacts = [{"method": "lgd", "matrix": m} for m in (matrix, other)]
-    assert redundancy_at(artifacts, "lgd", 2) == (50, pytest.approx(200**0.5))
-    assert redundancy_at(artifacts[:1], "lgd", 3) == pytest.approx((220 / 6, math.nan), nan_ok=True)
-    assert np.isnan(redundancy_at(artifacts, "lgd", 1)).all()
-    assert np.isnan(redundancy_at(artifacts, "dit", 2)).all()
+    artifacts = crossed({"lgd": [matrix, other]})
+    both, first = redundancy_table(artifacts), redundancy_table(artifacts[:1])
+    assert redundancy_at(both, "lgd", 2) == (50, pytest.approx(200**0.5))
+    assert redundancy_at(first, "lgd", 3) == pytest.approx((220 / 6, math.nan), nan_ok=True)
+    assert np.isnan(redundancy_at(both, "lgd", 1)).all()
+    assert np.isnan(redundancy_at(both, "dit", 2)).all()
     found = table(matrices=artifacts)
     measured = found["redundancy"].notna()
     assert found[measured][["ipc", "method"]].values.tolist() == [[20, "lgd"]] * 3
@@ -188,7 +190,7 @@ def test_a_base_without_a_value_is_a_dashed_line():
 
 
 def test_words_become_groups_of_bars_and_redundancy_has_a_panel():
-    matrices = [{"method": "lgd", "matrix": [[100, 30], [50, 100]]}]
+    matrices = crossed({"lgd": [[[100, 30], [50, 100]]]})
     rows = table(matrices=matrices).query("student == 'ConvNet-3'").copy()
     rows["value"] = rows["method"]
     figure = ablation_figure(rows, "Components", "method")

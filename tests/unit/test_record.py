@@ -134,7 +134,7 @@ def test_a_place_says_which_rows_and_columns_it_has(run: Path):
 def test_redundancy_has_its_recipe_so_it_needs_students(run: Path):
     sets = {"igd": [[[90, 40], [40, 90]]], "ot": [[[90]]]}
     write_csv(redundancy_table(crossed(sets)), run / "redundancy.csv")
-    with pytest.raises(UserError, match=r"redundancy\.csv: method: found igd, expected"):
+    with pytest.raises(UserError, match=r"redundancy\.csv: method: found igd, ot, expected"):
         record.main(str(run))
     write_csv(students({"igd": {0: [80.0]}, "ot": {0: [81.0]}}, recipe="old"), run / "students.csv")
     record.main(str(run))
