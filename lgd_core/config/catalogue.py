@@ -36,6 +36,11 @@ RESERVED_NAMES: dict[str, tuple[str, ...]] = {
     "protocol": ("incremental", "reference"),
     "ablation": (),
 }
+# Keys that one data set does not get from another: what it extends, and what its images are.
+OWN = ("extends", "description", "licence")
+# Keys that it gets whole or not at all. Those of one kind of source mean nothing to another, and
+# the files of one prior do not fit another.
+WHOLE = ("source", "prior")
 
 
 def read_run(files: Sequence[str | Path]) -> Keys:
@@ -66,6 +71,7 @@ class Catalogue:
         check(config, self.schemas["config"], "config")
         self.config = fill_defaults(config, self.schemas["config"])
         self.read, self.files = cache(load_yaml), cache(self._files)
+        self.lineage = cache(self._lineage)
         self.run = validated(RunConfig, self.config, "config")
         self.variants: dict[str, Variant] = {}
         self.sweeps = {name: self._sweep(name) for name in self.files("ablation")}
@@ -146,13 +152,40 @@ class Catalogue:
         self.check_known(kind, name, asked_by)
         return self.layer(kind, name, self.read(self.path(kind, name)), str(self.path(kind, name)))
 
+    def _lineage(self, kind: str, name: str) -> dict[str, Keys]:
+        """Return the keys of a recipe's file and of all that it extends, by name, its own first.
+
+        Raises UserError for a recipe that extends an unknown one or, in the end, itself.
+        """
+        found: dict[str, Keys] = {}
+        extending, asked_by = name, f"{kind}s"
+        while extending not in found:
+            found[extending] = self.file(kind, extending, asked_by)
+            if "extends" not in found[extending]:
+                return found
+            asked_by = f"{self.path(kind, extending)}: extends"
+            extending = found[extending]["extends"]
+        raise UserError(f"{asked_by}: cycle {' -> '.join((*found, extending))}")
+
+    def dataset(self, name: str) -> Keys:
+        """Return the keys of a data set's file, laid over those of the data sets it extends."""
+        keys: Keys = {}
+        for own in reversed(self.lineage("dataset", name).values()):
+            dropped = {*OWN, *(key for key in WHOLE if key in own)}
+            keys = merge({key: keys[key] for key in keys if key not in dropped}, own)
+        keys.pop("extends", None)
+        return keys
+
     def further_keys(self, dataset: str, name: str) -> Keys:
         """Return what the sweep of a variant lays over it on a data set; nothing for others."""
-        variant = self.variants.get(name)
-        if variant is None or dataset not in variant.on:
-            return {}
-        where = f"{variant.origin}: datasets.{dataset}.with"
-        return self.layer("method", name, variant.on[dataset], where)
+        keys: Keys = {}
+        if (variant := self.variants.get(name)) is None:
+            return keys
+        for base in reversed(self.lineage("dataset", dataset)):
+            if base in variant.on:
+                where = f"{variant.origin}: datasets.{base}.with"
+                keys = merge(keys, self.layer("method", name, variant.on[base], where))
+        return keys
 
     def _sweep(self, name: str) -> SweepConfig:
         recipe = self.file("ablation", name, "ablations")

@@ -258,8 +258,8 @@ class Recipes:
         self.protocol(dataset, protocol, student)
 
     def _dataset(self, name: str) -> DatasetConfig:
-        own, where = self.catalogue.file("dataset", name, "datasets"), self._where(name)
-        keys = merge(own, self.catalogue.overrides("dataset", name))
+        where = self._where(name)
+        keys = merge(self.catalogue.dataset(name), self.catalogue.overrides("dataset", name))
         if isinstance(keys.get("classes"), str):
             keys["classes"] = read_classes(or_at_home(keys["classes"], self.home), where)
         check(keys, self.catalogue.schemas["dataset"], where)
@@ -324,7 +324,7 @@ class Recipes:
 
         They stand in the schema's order, whatever the files' is.
         """
-        recipe = fill_defaults(self._layers(dataset, name, ()), self.catalogue.schemas["method"])
+        recipe = fill_defaults(self._layers(dataset, name), self.catalogue.schemas["method"])
         keys = self.catalogue.schemas["method"]["properties"]
         return {key: recipe[key] for key in keys if key in recipe and key != "extends"}
 
@@ -399,21 +399,17 @@ class Recipes:
             return method
         return self._seed_owner(dataset, method.seed.source, (*chain, name))
 
-    def _layers(self, dataset: str, name: str, chain: tuple[str, ...]) -> Keys:
+    def _layers(self, dataset: str, name: str) -> Keys:
         """Lay the file over what it extends, then the data set's and the run's changes to it."""
-        path = self.catalogue.path("method", name)
-        if name in chain:
-            raise UserError(f"{path}: extends: cycle {' -> '.join((*chain, name))}")
-        asked_by = f"{self.catalogue.path('method', chain[-1])}: extends" if chain else "methods"
-        own = self.catalogue.file("method", name, asked_by)
-        base = self._layers(dataset, own["extends"], (*chain, name)) if "extends" in own else {}
-        recipe = merge(base, own)
-        for changes in (
-            self.catalogue.further_keys(dataset, name),
-            self.dataset(dataset).recipes.get(name),
-            self.catalogue.overrides("method", name),
-        ):
-            recipe = merge(recipe, changes or {})
+        recipe: Keys = {}
+        for base, own in reversed(self.catalogue.lineage("method", name).items()):
+            for changes in (
+                own,
+                self.catalogue.further_keys(dataset, base),
+                self.dataset(dataset).recipes.get(base),
+                self.catalogue.overrides("method", base),
+            ):
+                recipe = merge(recipe, changes or {})
         return recipe
 
     def sweep(self, dataset: str, name: str) -> ResolvedSweep:
@@ -438,8 +434,10 @@ class Recipes:
     def _sweep_on(self, dataset: str, name: str) -> SweepConfig:
         """Return a sweep with the keys that suit a data set; the run has the last word."""
         sweep = self.catalogue.sweeps[name]
-        own = sweep.datasets.get(dataset)
-        keys = own.model_dump(exclude_none=True) if own else {}
+        keys: Keys = {}
+        for base in reversed(self.catalogue.lineage("dataset", dataset)):
+            if base in sweep.datasets:
+                keys |= sweep.datasets[base].model_dump(exclude_none=True)
         return sweep.model_copy(update=keys | self.catalogue.overrides("ablation", name))
 
     def _variants(self, dataset: str, sweep: SweepConfig) -> list[tuple[Value, str]]:

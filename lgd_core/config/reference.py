@@ -52,7 +52,17 @@ def reference(models: Mapping[str, type[BaseModel]]) -> str:
 
 def editor_schema(model: type[BaseModel]) -> str:
     """Return the JSON schema by which an editor completes and checks recipes of a model."""
-    return json.dumps(_EDITORS | _with_text_keys(schema_of(model)), indent=1) + "\n"
+    schema = _unless_extending(schema_of(model))
+    return json.dumps(_EDITORS | _with_text_keys(schema), indent=1) + "\n"
+
+
+def _unless_extending(schema: Schema) -> Schema:
+    """Return a schema that requires keys only of a recipe that does not extend another."""
+    required = schema.get("required")
+    if not required or "extends" not in schema["properties"]:
+        return schema
+    kept = {word: rule for word, rule in schema.items() if word != "required"}
+    return kept | {"anyOf": [{"required": ["extends"]}, {"required": required}]}
 
 
 def _with_text_keys(node: object) -> Any:

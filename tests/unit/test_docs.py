@@ -92,6 +92,13 @@ def test_editors_see_what_is_wrong() -> None:
         jsonschema.validate(found, schema)
 
 
+def test_editors_want_classes_of_a_data_set_that_extends_no_other() -> None:
+    schema = json.loads(editor_schema(DatasetConfig))
+    jsonschema.validate({"extends": "digits"}, schema)
+    with pytest.raises(jsonschema.ValidationError, match="not valid under any"):
+        jsonschema.validate({"description": "No classes."}, schema)
+
+
 @pytest.mark.parametrize("page", PAGES, ids=path_in_project)
 def test_links_and_named_functions_exist(page: Path) -> None:
     text = page.read_text()

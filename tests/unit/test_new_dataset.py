@@ -180,7 +180,7 @@ def test_wnids_get_imagenet_s_prior(tmp_path: Path) -> None:
     assert recipe["image"] == {"size": 256, "channels": 3, "train_size": 224}
     assert [known["index"] for known in recipe["classes"]] == sorted(WOOF.values())
     assert recipe["classes"][0] == {"wnid": "n02086240", "index": 155, "name": "Shih-Tzu"}
-    assert recipe["prior"] == load_yaml(ROOT / "config/datasets/imagewoof.yaml")["prior"]
+    assert recipe["prior"] == load_yaml(ROOT / "config/datasets/imagenette.yaml")["prior"]
     assert "sampling it needs a GPU" in said
     assert recipe["recipes"] == {
         "dit": {"ipc_per_increment": 2},

@@ -683,6 +683,80 @@ def test_extends_cycle(folder):
     assert re.search(r"extends: cycle .*-> ", complaint(folder))
 
 
+def add_dataset(folder: Path, name: str, **keys) -> None:
+    (folder / "datasets" / f"{name}.yaml").write_text(yaml.safe_dump(keys))
+
+
+def test_a_data_set_starts_from_the_one_it_extends(folder):
+    add_dataset(folder, "mine", extends="digits", evaluation={"lr": 0.01}, recipes={"lgd": {}})
+    run = {"overrides": {"datasets": {"digits": {"evaluation": {"batch": 7}}}}}
+    recipes = Recipes(folder, run)
+    mine, digits = recipes.dataset("mine"), recipes.dataset("digits")
+    assert (mine.evaluation.lr, mine.evaluation.batch) == (0.01, 64), "digits.yaml, not the run's"
+    assert digits.evaluation.batch == 7
+    assert mine.classes == digits.classes
+    assert mine.recipes == digits.recipes
+    assert recipes.method("mine", "lgd") == recipes.method("digits", "lgd")
+    assert (mine.description, mine.licence) == ("", None), "what is said of its images alone"
+    assert mine.extends is None
+
+
+def test_the_documented_data_set_that_extends_another(folder):
+    text = (ROOT / "config/README.md").read_text()
+    recipe = re.search(r"`datasets/letters.yaml` with\n\n```yaml\n(.*?)```", text, re.DOTALL)[1]
+    (folder / "datasets/letters.yaml").write_text(recipe)
+    for name in ("a", "b", "c"):
+        (folder.parent / "PATH/train" / name).mkdir(parents=True)
+    recipes = Recipes(folder, {"datasets": ["letters"], "methods": ["random", "lgd"]})
+    data = recipes.dataset("letters")
+    assert (data.image.size, data.image.channels, len(data.classes)) == (28, 1, 3)
+    assert recipes.method("letters", "lgd") == recipes.method("fashionmnist", "lgd")
+
+
+def test_ten_other_classes_of_imagenet(folder):
+    wnids = ["n01443537", "n01484850"]
+    names = dict(zip(wnids, ("goldfish", "great white shark"), strict=True))
+    classes = [{"wnid": wnid, "name": names[wnid]} for wnid in wnids]
+    add_dataset(folder, "mine", extends="imagenette", classes=classes)
+    assert Recipes(folder, {}).dataset("mine").prior.labels == [1, 2]
+
+
+def test_source_and_prior_of_a_data_set_are_not_mixed(folder):
+    own = {"source": {"kind": "folder", "folder": "here"}, "prior": {"source": "train"}}
+    add_dataset(folder, "mine", extends="fashionmnist", **own)
+    recipes = Recipes(folder, {})
+    mine, base = recipes.dataset("mine"), recipes.dataset("fashionmnist")
+    assert base.source.validation_fraction != mine.source.validation_fraction
+    assert base.prior.small_decoder.source == "priors/fashionmnist/tiny"
+    assert mine.prior.small_decoder.source is None, "that of another prior does not fit"
+    add_dataset(folder, "again", extends="mine", prior={"source": "priors/fashionmnist"})
+    assert Recipes(folder, {}).dataset("again").source == mine.source
+
+
+@pytest.mark.parametrize(
+    ("extends", "parts"),
+    [
+        ("digit", ["mine.yaml: extends: unknown dataset 'digit'", "did you mean 'digits'?"]),
+        ("mine", ["mine.yaml: extends: cycle mine -> mine"]),
+        ("other", ["other.yaml: extends: cycle mine -> other -> mine"]),
+    ],
+)
+def test_a_data_set_extends_another_one(folder, extends, parts):
+    add_dataset(folder, "mine", extends=extends)
+    add_dataset(folder, "other", extends="mine")
+    text = complaint(folder, {"datasets": ["mine"]})
+    for part in parts:
+        assert part in text, text
+
+
+def test_a_data_set_without_what_the_other_lacks_too(folder):
+    add_dataset(folder, "bare", classes=["a", "b"])
+    add_dataset(folder, "mine", extends="bare")
+    assert complaint(folder, {"datasets": ["mine"]}) == (
+        "config/datasets/mine.yaml: image: missing, expected a value"
+    )
+
+
 def test_seed_shared_with_other_increment_size(folder):
     edit(folder / "methods" / "lgd_seed_dit.yaml", ipc_per_increment=5)
     text = complaint(folder, {"methods": ["lgd_seed_dit"]})

@@ -103,6 +103,23 @@ def test_a_data_set_has_further_keys_of_its_own(folder):
     assert recipes.method("digits", "lgd").sampler.steps == 10
 
 
+def test_a_data_set_gets_what_sweeps_have_for_the_one_it_extends(folder):
+    (folder / "datasets" / "mine.yaml").write_text("extends: digits\n")
+    digits = {"values": [3, 4], "ipc": [20], "with": {"sampler.steps": 20, "learner.patience": 9}}
+    add(folder, "mine", datasets={"digits": digits})
+    recipes = Recipes(folder, {})
+    assert recipes.sweep("mine", "mine") == recipes.sweep("digits", "mine")
+    own = {"ipc": [50], "with": {"sampler.steps": 30}}
+    add(folder, "mine", datasets={"digits": digits, "mine": own})
+    recipes = Recipes(folder, {})
+    found = recipes.sweep("mine", "mine")
+    assert found.ipc == [50], "its own"
+    assert [value for value, _ in found.variants] == [3, 4, None], "those of digits"
+    method = recipes.method("mine", "lgd_mine3")
+    assert (method.sampler.steps, method.learner.patience) == (30, 9)
+    assert recipes.sweep("digits", "mine").ipc == [20]
+
+
 def test_the_middle_steps_are_the_data_set_s_own(folder):
     recipes = Recipes(folder, {})
     for dataset, window in (("imagenette", [8, 28]), ("glyphs", [4, 14]), ("digits", [2, 5])):
@@ -125,11 +142,11 @@ def test_few_steps_are_compared_with_the_data_set_s_own(folder):
 def test_null_is_a_value_like_others(folder):
     values = {"key": "modes.clusters", "base": "mgd3", "values": [None, 20]}
     add(folder, "mine", **values, datasets={"digits": {"values": [20, None]}})
-    assert variants("glyphs", "mine") == [(None, "mgd3"), (20, "mgd3_mine20")]
+    assert variants("imagenette", "mine") == [(None, "mgd3"), (20, "mgd3_mine20")]
     assert variants("digits", "mine") == [(20, "mgd3_mine20"), (None, "mgd3")]
     run = {"overrides": {"methods": {"mgd3": {"modes": {"clusters": 20}}}}}
-    assert variants("glyphs", "mine", run) == [(None, "mgd3_minenone"), (20, "mgd3")]
-    recipe = Recipes(folder, run).method("glyphs", "mgd3_minenone")
+    assert variants("imagenette", "mine", run) == [(None, "mgd3_minenone"), (20, "mgd3")]
+    recipe = Recipes(folder, run).method("imagenette", "mgd3_minenone")
     assert recipe.modes.clusters is None
     assert recipe.description == "mgd3, modes.clusters none"
 

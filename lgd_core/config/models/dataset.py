@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from lgd_core.config.data_kinds import kind_of, source_model
 from lgd_core.config.models.base import (
+    Absent,
     AdamWDecay,
     AdamWRate,
     Batch,
@@ -337,6 +338,13 @@ class DatasetConfig(Config):
     """A data set with its prior, reference model and evaluation protocol."""
 
     description: str = Field(default="", description="One line for tables and the report.")
+    extends: str | Absent = Field(
+        default=None,
+        description=(
+            "The data set whose keys this recipe starts from, but for description and licence. "
+            "A source or a prior of this recipe takes the place of the other's whole."
+        ),
+    )
     licence: str | None = Field(
         default=None,
         description="Licence of the images, as hubs name it; the card of an exported set says it.",
