@@ -210,21 +210,6 @@ def load_increments(
     return StoredSet(images, labels, read[0][1]["formation"], weights)
 
 
-def read_folder(
-    folder: str | Path, stored: StoredImages, names: list[str]
-) -> tuple[Tensor, Tensor, int]:
-    """Read a merged set: uint8 images (N, C, H, W) and labels (N,), in the manifest's order.
-
-    The third result is the factor f: each stored image contains f x f smaller ones. Raises
-    UserError for a set of other classes, or with images of another shape than in ``stored``.
-    """
-    rows = _of_classes(folder, names)
-    images = _read_images(folder, rows)
-    expect(folder, {"images": images}, "images", torch.uint8, None, *stored.shape)
-    labels = torch.tensor([names.index(row["class"]) for row in rows])
-    return images, labels, read_json(Path(folder) / PROVENANCE)["formation"]
-
-
 def read_grid(
     folder: str | Path, names: list[str], per_cell: int, shown: Sequence[str] | None = None
 ) -> Tensor:

@@ -25,7 +25,7 @@ from lgd_core.base.files import read_json, write_json
 from lgd_core.base.tensors import load_tensors, save_tensors
 from lgd_core.config.models.images import StoredImageConfig
 from lgd_core.config.settings import NetworkInput, NetworkSpec, StoredImages
-from lgd_core.data.distilled import load_increment, read_class, read_folder, read_grid, write_folder
+from lgd_core.data.distilled import load_increment, read_class, read_grid, write_folder
 from lgd_core.data.real_images import load_split
 from lgd_core.diffusion.phases import changed_rows, load_phase, trained_values
 from lgd_core.distill.candidates import (
@@ -139,9 +139,9 @@ def table_in(folder: Path) -> str:
 
 
 def all_of_folder(folder: Path) -> list:
-    read = [*read_folder(folder / "set", STORED, CLASSES), read_grid(folder / "set", CLASSES, 9)]
     rows, images = read_class(folder / "set", CLASSES[1], 9)
-    return [*read, rows, images, read_json(folder / "set" / "provenance.json")]
+    grid = read_grid(folder / "set", CLASSES, 9)
+    return [grid, rows, images, read_json(folder / "set" / "provenance.json")]
 
 
 STATE = {
@@ -421,7 +421,7 @@ def test_one_image_more_or_less_than_the_manifest_has_is_an_error(tmp_path: Path
     extra = folder / "1_bee" / "k009_p000.png"
     shutil.copyfile(folder / "0_ant" / "k000_p000.png", extra)
     with pytest.raises(UserError, match=r"found 7 PNG files, expected the 6.*k009_p000\.png"):
-        read_folder(folder, STORED, CLASSES)
+        read_grid(folder, CLASSES, 1)
     extra.unlink()
     (folder / "0_ant" / "k000_p001.png").unlink()
     with pytest.raises(UserError, match=r"found 5 PNG files, expected the 6.*k000_p001\.png"):
@@ -431,7 +431,4 @@ def test_one_image_more_or_less_than_the_manifest_has_is_an_error(tmp_path: Path
 def test_a_set_of_another_data_set_is_not_taken(tmp_path: Path) -> None:
     write_folder(tmp_path / "set", [an_increment()], CLASSES, {})
     with pytest.raises(UserError, match="other classes"):
-        read_folder(tmp_path / "set", STORED, ["ant", "wasp"])
-    colour = StoredImageConfig(channels=3, size=8)
-    with pytest.raises(UserError, match=r"images: found uint8 \(6, 1, 8, 8\)"):
-        read_folder(tmp_path / "set", changed(STORED, image=colour), CLASSES)
+        read_grid(tmp_path / "set", ["ant", "wasp"], 1)

@@ -14,13 +14,10 @@ from lgd_core.base.errors import UserError
 from lgd_core.base.files import read_json
 from lgd_core.base.seeding import generator
 from lgd_core.base.tensors import load_tensors, save_tensors
-from lgd_core.config.models.images import StoredImageConfig
-from lgd_core.config.settings import StoredImages
 from lgd_core.data.distilled import (
     class_folder,
     origin_of,
     read_class,
-    read_folder,
     read_grid,
     write_folder,
 )
@@ -33,10 +30,6 @@ def test_whoever_may_read_a_folder_may_read_its_tensors(tmp_path, folder, file):
     tmp_path.chmod(folder)
     save_tensors(tmp_path / "a.safetensors", {"x": torch.ones(2)}, {})
     assert (tmp_path / "a.safetensors").stat().st_mode & 0o777 == file
-
-
-def stored(channels: int = 3) -> StoredImages:
-    return StoredImages(classes=len(NAMES), image=StoredImageConfig(size=8, channels=channels))
 
 
 def increments(channels: int = 3, count: int = 2, positions: int = 2) -> list[dict[str, Tensor]]:
@@ -73,10 +66,10 @@ def test_torchvision_reads_the_folder_with_the_same_labels_and_pixels(tmp_path: 
 def test_a_folder_comes_back_in_the_order_it_was_written(tmp_path: Path, channels: int) -> None:
     written = increments(channels)
     write_folder(tmp_path / "set", written, NAMES, {"formation": 2})
-    images, labels, factor = read_folder(tmp_path / "set", stored(channels), NAMES)
-    assert factor == 2
-    assert torch.equal(images, torch.cat([increment["images"] for increment in written]))
-    assert torch.equal(labels, torch.cat([increment["labels"] for increment in written]))
+    grid = read_grid(tmp_path / "set", NAMES, 2)
+    by_increment = torch.stack([increment["images"] for increment in written])
+    assert torch.equal(grid.transpose(0, 1).flatten(1, 2), by_increment)
+    assert read_json(tmp_path / "set" / "provenance.json")["formation"] == 2
 
 
 def test_the_manifest_has_a_row_per_image(tmp_path: Path) -> None:

@@ -17,8 +17,8 @@ from lgd_core.config.classes import imagenet_indices
 from lgd_core.config.external import ExternalSet, resolve_external
 from lgd_core.config.models.images import StoredImageConfig
 from lgd_core.config.models.run import RunConfig
-from lgd_core.config.settings import ClassNames, StoredImages
-from lgd_core.data.distilled import read_folder, write_folder
+from lgd_core.config.settings import ClassNames
+from lgd_core.data.distilled import write_folder
 from lgd_core.data.multi_formation import unpack_stored
 from lgd_core.data.real_images import load_set
 from lgd_core.exchange.arriving import in_order, list_set, read_set
@@ -180,8 +180,7 @@ def test_images_that_a_set_of_our_own_holds_are_read_one_by_one(tmp_path):
     found = read_set(ExternalSet(str(root), "woof", 10), IMAGE, NAMES, files, 1, print)
     assert (found["images"], found["formation"]) == (24, 2)
     write_json(tmp_path / "set.json", found | {"files": file_digests(files.values())})
-    stored, labels, factor = read_folder(root, StoredImages(classes=3, image=IMAGE), names)
-    seen, of_seen = unpack_stored(stored, labels, factor)
+    seen, of_seen = unpack_stored(increment["images"], increment["labels"], 2)
     images, of_images = load_set(tmp_path)
     assert torch.equal(images, seen)
     assert torch.equal(of_images, of_seen)
