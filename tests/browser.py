@@ -1,6 +1,5 @@
 """Headless Chromium, driven through a pipe by the DevTools protocol: no port and no package."""
 
-import base64
 import json
 import os
 import select
@@ -190,8 +189,3 @@ class Browser:
         text = {"text": "\r"} if key == "Enter" else {}
         self.call("Input.dispatchKeyEvent", type="keyDown", **facts, **text)
         self.call("Input.dispatchKeyEvent", type="keyUp", **facts)
-
-    def screenshot(self, path: Path) -> None:
-        """Write what is seen as PNG."""
-        picture = self.call("Page.captureScreenshot")["data"]
-        path.write_bytes(base64.b64decode(picture))
