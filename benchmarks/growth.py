@@ -14,7 +14,9 @@ from lgd_core.base.checkpoints import Checkpoint
 from lgd_core.config.divisions import class_runs
 from lgd_core.config.models.guidance import LearnabilityConfig
 from lgd_core.diffusion.sampler import Sampling
-from lgd_core.distill.selection import Artifacts, IncrementSpec, draw
+from lgd_core.distill.artifacts import Artifacts
+from lgd_core.distill.drawing import draw
+from lgd_core.distill.spec import IncrementSpec
 
 
 @dataclass(frozen=True)

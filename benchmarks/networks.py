@@ -24,7 +24,7 @@ from lgd_core.diffusion.small_decoder import (
     build_small_decoder,
     load_small_decoder,
 )
-from lgd_core.distill.selection import Scorer
+from lgd_core.distill.artifacts import Scorer
 from lgd_core.networks.classifiers import Preprocess, build_network
 
 ROOT = Path(__file__).parents[1]

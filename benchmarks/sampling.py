@@ -19,8 +19,10 @@ from lgd_core.diffusion.guidance import DenoisingStep, DeviationGuidance
 from lgd_core.diffusion.priors import Prior
 from lgd_core.diffusion.sampler import Sampling, predict_noise
 from lgd_core.diffusion.small_decoder import SmallDecoder
+from lgd_core.distill.artifacts import Artifacts, Scorer
+from lgd_core.distill.drawing import draw
 from lgd_core.distill.guidances.deviation import DeviationConfig
-from lgd_core.distill.selection import Artifacts, IncrementSpec, Scorer, draw
+from lgd_core.distill.spec import IncrementSpec
 
 KEY = (0, 1)
 MEMORY = 10  # latents per class of the increment before

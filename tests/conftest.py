@@ -28,8 +28,8 @@ from lgd_core.config.schema import merge
 from lgd_core.config.settings import SeenImages
 from lgd_core.diffusion.prior_training import build_autoencoder, build_transformer, save_prior
 from lgd_core.diffusion.priors import Prior, load_prior
+from lgd_core.distill.artifacts import Scorer
 from lgd_core.distill.influence import Influence
-from lgd_core.distill.selection import Scorer
 from lgd_core.networks.classifiers import Preprocess, build_network
 from lgd_core.networks.training import Images
 

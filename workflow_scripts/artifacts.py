@@ -6,11 +6,11 @@ from job import Job, open_prior, open_small_decoder, paths_of
 
 from lgd_core.base.tensors import load_tensors
 from lgd_core.config.settings import SeenImages
-from lgd_core.distill.candidates import load_memory
+from lgd_core.distill.artifacts import Artifacts, Scorer
 from lgd_core.distill.context import Keys, SourceContext, prior_labels
 from lgd_core.distill.influence import load_influence
 from lgd_core.distill.modes import load_modes
-from lgd_core.distill.selection import Artifacts, Scorer
+from lgd_core.distill.selection import load_memory
 from lgd_core.networks.classifiers import load_network
 from lgd_core.networks.training import preprocessor
 

@@ -21,8 +21,8 @@ with running(snakemake) as job:
 
         from lgd_core.base.listings import Reading
         from lgd_core.config.external import list_seed
-        from lgd_core.distill.candidates import build_increment, choose
         from lgd_core.distill.increments import draw_seed
+        from lgd_core.distill.selection import build_increment, choose
 
         folder, where = snakemake.params.folder, f"method '{snakemake.wildcards.method}'"
         labels = list(range(seen.classes))

@@ -4,7 +4,7 @@ from job import running
 
 from lgd_core.base.tensors import save_tensors
 from lgd_core.config.settings import ChoiceSettings, DrawSettings, StoredImages
-from lgd_core.distill.candidates import drawn_by, select_shards
+from lgd_core.distill.selection import drawn_by, select_shards
 
 with running(snakemake) as job:
     stored = job.pick(StoredImages)

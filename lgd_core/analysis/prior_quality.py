@@ -9,8 +9,9 @@ from lgd_core.config.models.method import SamplerConfig
 from lgd_core.config.settings import StoredImages
 from lgd_core.data.streams import StoredPixels
 from lgd_core.diffusion.priors import Prior
+from lgd_core.distill.artifacts import Artifacts
 from lgd_core.distill.context import prior_labels, unguided_increment
-from lgd_core.distill.selection import Artifacts, draw
+from lgd_core.distill.drawing import draw
 
 PER_CLASS = 100
 

@@ -13,15 +13,10 @@ from lgd_core.base.progress import progress
 from lgd_core.diffusion.guidance import DenoisingStep, Guidance, nearest_similarity
 from lgd_core.diffusion.priors import Prior
 from lgd_core.diffusion.sampler import GuidanceTrace
-from lgd_core.distill.selection import (
-    Artifacts,
-    GuidanceContext,
-    IncrementSpec,
-    Scorer,
-    draw_positions,
-    guidances_for,
-    present,
-)
+from lgd_core.distill.artifacts import Artifacts, Scorer, present
+from lgd_core.distill.drawing import draw_positions
+from lgd_core.distill.guiding import GuidanceContext, guidances_for
+from lgd_core.distill.spec import IncrementSpec
 
 PROBE = "probe"
 NOTHING_DRAWN = {"latents": [], "scores": []}

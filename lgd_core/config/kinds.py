@@ -43,7 +43,7 @@ def no_evaluations(
 class GuidanceKind:
     """A guidance: the section of a method that it reads, and how it is made.
 
-    ``build`` takes the settings and a `selection.GuidanceContext` and returns a guidance, or None
+    ``build`` takes the settings and a `guiding.GuidanceContext` and returns a guidance, or None
     where there is nothing to be guided by yet. ``needs`` names artifacts, see `needs`.
     ``evaluations`` takes settings, method, increment and amounts and returns what one guided step
     of one image takes: names of `network_evaluations.PASSES` to numbers, and ``x0_backward``, how
@@ -79,7 +79,7 @@ def no_candidate_evaluations(method: MethodConfig) -> dict[str, float]:
 class ChoiceKind:
     """A rule that chooses the images of an increment among its candidates.
 
-    ``measure`` takes `selection.Artifacts` and returns a function of images on [0, 1] and labels;
+    ``measure`` takes `artifacts.Artifacts` and returns a function of images on [0, 1] and labels;
     that gives tensors (B, ...) of candidates by name, ``scores`` (B,) for one that ranks them. It
     is None where nothing can be measured. ``of_classes`` takes the artifacts and labels and gives
     what is measured of classes, (labels, ...). ``choose`` takes the settings and all these by name,

@@ -53,7 +53,7 @@ class StoredSet(NamedTuple):
 def load_increment(
     path: str | Path, stored: StoredImages, size: int | None = None
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Read an increment made by candidates.build_increment, and its metadata.
+    """Read an increment made by selection.build_increment, and its metadata.
 
     ``stored`` gives the shape of its images, ``size`` the number of images per class (None: any).
     Raises UserError naming the file unless it holds uint8 ``images`` of that size, finite

@@ -12,9 +12,10 @@ from lgd_core.config.models.method import SamplerConfig
 from lgd_core.config.settings import SeenImages
 from lgd_core.diffusion.priors import Prior
 from lgd_core.diffusion.sampler import Sampling
-from lgd_core.distill.selection import Artifacts, IncrementSpec
+from lgd_core.distill.artifacts import Artifacts
+from lgd_core.distill.spec import IncrementSpec
 
-# Candidates as selection.draw returns them, and the guidance trace: by guidance and step index the
+# Candidates as drawing.draw returns them, and the guidance trace: by guidance and step index the
 # mean ratio of change to noise; empty if nothing is sampled.
 Candidates = tuple[dict[str, Tensor], dict[str, dict[int, float]]]
 

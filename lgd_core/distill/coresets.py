@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from lgd_core.data.real_images import rows_of_class
+from lgd_core.distill.artifacts import present
 from lgd_core.distill.context import Candidates, SourceContext, as_candidates
-from lgd_core.distill.selection import present
 from lgd_core.distill.sources.real import StoredSettings
 from lgd_core.networks.features import penultimate
 from lgd_core.networks.training import Images

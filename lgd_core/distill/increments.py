@@ -11,7 +11,7 @@ from lgd_core.config.external import seed_images
 from lgd_core.config.kinds import image_sources
 from lgd_core.config.settings import ClassNames, DrawSettings, SeedSettings
 from lgd_core.distill.context import Candidates, SourceContext, as_candidates, unguided_increment
-from lgd_core.distill.selection import draw
+from lgd_core.distill.drawing import draw
 from lgd_core.distill.sources.real import StoredSettings
 
 

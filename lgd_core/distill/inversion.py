@@ -19,8 +19,8 @@ from lgd_core.base.seeding import generator
 from lgd_core.config.models.inversion import InversionConfig
 from lgd_core.config.models.protocol import ScheduleConfig
 from lgd_core.diffusion.priors import to_uint8
+from lgd_core.distill.artifacts import present
 from lgd_core.distill.context import SourceContext
-from lgd_core.distill.selection import present
 from lgd_core.networks.augment import random_flip, random_resized_crop
 from lgd_core.networks.classifiers import Preprocess
 from lgd_core.networks.training import preprocessor, resize_stored, schedule_for

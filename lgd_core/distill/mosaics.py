@@ -19,8 +19,8 @@ from lgd_core.config.models.mosaic import MosaicConfig
 from lgd_core.data.real_images import rows_of_class
 from lgd_core.data.streams import in_batches
 from lgd_core.diffusion.priors import to_uint8
+from lgd_core.distill.artifacts import present
 from lgd_core.distill.context import SourceContext
-from lgd_core.distill.selection import present
 from lgd_core.networks.augment import random_resized_crop
 from lgd_core.networks.classifiers import Preprocess, resized
 from lgd_core.networks.training import preprocessor

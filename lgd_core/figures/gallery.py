@@ -16,7 +16,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from lgd_core.config.settings import SeenImages
-from lgd_core.distill.candidates import stack_memory
+from lgd_core.distill.selection import stack_memory
 from lgd_core.figures.pages import as_json, filled, joined_files
 from lgd_core.figures.result_tables import (
     ACCURACY,
@@ -86,7 +86,7 @@ def set_table(
 ) -> pd.DataFrame:
     """Return the measurements of every image of one set, by increment, class and position.
 
-    ``increments`` 0 to K - 1 as from candidates.build_increment; each stored image contains factor
+    ``increments`` 0 to K - 1 as from selection.build_increment; each stored image contains factor
     x factor smaller ones. ``learners`` are those of increments 0 to K - 2.
 
     ``score`` is S at the time when the image was chosen. ``learner`` is the loss of the learner

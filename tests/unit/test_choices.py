@@ -1,4 +1,4 @@
-"""Rules that choose among candidates: the most confident ones, and whole groups (S3)."""
+"""What is chosen among candidates: the best, the most confident ones, and whole groups (S3)."""
 
 import dataclasses
 import itertools
@@ -19,10 +19,12 @@ from lgd_core.config.settings import ChoiceSettings, StoredImages
 from lgd_core.config.stages import choice_settings, draw_settings, seed_settings
 from lgd_core.diffusion.priors import Prior
 from lgd_core.diffusion.sampler import Sampling
-from lgd_core.distill.candidates import build_increment, choose, select_shards
+from lgd_core.distill.artifacts import Artifacts
 from lgd_core.distill.choices import s3
 from lgd_core.distill.choices.s3 import SubgroupConfig
-from lgd_core.distill.selection import Artifacts, IncrementSpec, draw
+from lgd_core.distill.drawing import draw
+from lgd_core.distill.selection import build_increment, choose, select, select_shards, take
+from lgd_core.distill.spec import IncrementSpec
 from lgd_core.distill.subgroups import best_groups
 from lgd_core.networks.classifiers import Preprocess
 
@@ -236,3 +238,27 @@ def test_settings_of_other_methods_do_not_speak_of_choices(folder: Path, name: s
 )
 def test_choices_that_cannot_be_are_refused(folder: Path, name, keys, part):  # noqa: F811
     assert part in complaint(folder, run_of(name) | {"overrides": {"methods": {name: keys}}})
+
+
+@pytest.mark.parametrize(
+    ("scores", "expected"),
+    [
+        ([0.0, 2.0, 1.0], 1),
+        ([torch.nan, -2.0, -1.0], 2),
+        ([torch.nan, torch.nan, torch.nan], 0),
+        ([1.0, 1.0, 0.0], 0),
+        ([-torch.inf, -5.0, torch.nan], 1),
+    ],
+)
+def test_the_best_score_is_chosen_and_nan_is_none(scores: list[float], expected: int) -> None:
+    assert select(torch.tensor(scores)).item() == expected
+
+
+def test_take_picks_the_chosen_of_every_class_and_position() -> None:
+    candidates = torch.arange(2 * 3 * 4 * 5).view(2, 3, 4, 5)
+    chosen = torch.tensor([[0, 1, 2], [3, 2, 1]])
+    taken = take(candidates, chosen)
+    assert taken.shape == (2, 3, 5)
+    assert all(
+        torch.equal(taken[c, n], candidates[c, n, chosen[c, n]]) for c in range(2) for n in range(3)
+    )

@@ -35,11 +35,11 @@ from lgd_core.data.real_images import RealImages
 from lgd_core.diffusion.priors import Prior
 from lgd_core.diffusion.small_decoder import SmallDecoder, build_small_decoder
 from lgd_core.distill import influence as influence_module
+from lgd_core.distill.artifacts import Artifacts, Scorer
 from lgd_core.distill.condensation import Condenser
 from lgd_core.distill.context import SourceContext
 from lgd_core.distill.increments import draw_candidates, draw_seed
 from lgd_core.distill.influence import Influence
-from lgd_core.distill.selection import Artifacts, Scorer
 from lgd_core.networks.training import Images
 
 SEEN = SeenImages(

@@ -28,14 +28,14 @@ from lgd_core.config.settings import NetworkInput, NetworkSpec, StoredImages
 from lgd_core.data.distilled import load_increment, read_class, read_grid, write_folder
 from lgd_core.data.real_images import load_split
 from lgd_core.diffusion.phases import changed_rows, load_phase, trained_values
-from lgd_core.distill.candidates import (
+from lgd_core.distill.influence import load_influence, save_influence
+from lgd_core.distill.modes import load_latents, load_modes
+from lgd_core.distill.selection import (
     best_of_positions,
     build_increment,
     load_memory,
     select_shards,
 )
-from lgd_core.distill.influence import load_influence, save_influence
-from lgd_core.distill.modes import load_latents, load_modes
 from lgd_core.networks.classifiers import Preprocess, build_network, load_network, save_network
 
 CPU = torch.device("cpu")

@@ -11,9 +11,9 @@ import torch
 from conftest import CPU
 from safetensors.torch import load_file, save_file
 from test_condensation import condenser, start
+from test_drawing import spec, with_memory
 from test_minimax import RECIPE
 from test_prior_training import TRANSFORMER
-from test_selection import spec, with_memory
 from test_training import STUDENT, student
 from torch import Tensor
 
@@ -23,8 +23,9 @@ from lgd_core.config.models.method import LearnerConfig
 from lgd_core.diffusion.finetuning import PhaseClasses, tune_prior
 from lgd_core.diffusion.prior_training import train_transformer
 from lgd_core.diffusion.priors import Prior, load_prior, to_uint8
+from lgd_core.distill.artifacts import Scorer
 from lgd_core.distill.condensation import condense
-from lgd_core.distill.selection import Scorer, draw
+from lgd_core.distill.drawing import draw
 from lgd_core.networks.learner import train_to_plateau
 from lgd_core.networks.training import Images, train_to_length
 

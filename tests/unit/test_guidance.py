@@ -20,7 +20,7 @@ from lgd_core.diffusion.guidance import (
 )
 from lgd_core.diffusion.priors import Prior
 from lgd_core.diffusion.sampler import Conditions, GuidanceTrace, Sampling, predict_noise, sample
-from lgd_core.distill.selection import Scorer
+from lgd_core.distill.artifacts import Scorer
 
 LABELS = torch.tensor([0, 1, 2, 1])
 

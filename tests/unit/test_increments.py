@@ -22,10 +22,10 @@ from lgd_core.config.settings import ClassNames, SeenImages
 from lgd_core.config.stages import draw_settings
 from lgd_core.data.real_images import RealImages
 from lgd_core.diffusion.priors import Prior
+from lgd_core.distill.artifacts import Artifacts
 from lgd_core.distill.context import SourceContext, prior_labels, unguided_increment
 from lgd_core.distill.guidances.influence import InfluenceConfig
 from lgd_core.distill.increments import draw_candidates, folder_candidates
-from lgd_core.distill.selection import Artifacts
 from lgd_core.distill.sources.prior import guided_increment
 
 SEEN = SeenImages(

@@ -16,10 +16,10 @@ from lgd_core.base.errors import UserError
 from lgd_core.config.models.inversion import InversionConfig
 from lgd_core.config.recipes import Recipes
 from lgd_core.diffusion.priors import Prior
+from lgd_core.distill.artifacts import Artifacts
 from lgd_core.distill.context import SourceContext
 from lgd_core.distill.inversion import Inverter, statistics_distances
 from lgd_core.distill.inversion import invert as inverted
-from lgd_core.distill.selection import Artifacts
 from lgd_core.distill.sources.inverted import InvertedSettings
 from lgd_core.networks.classifiers import build_network
 from lgd_core.networks.training import Images, class_loss, optimiser_for, preprocessor, train_epoch

@@ -16,7 +16,7 @@ from lgd_core.config.divisions import class_runs
 from lgd_core.config.models.images import StoredImageConfig
 from lgd_core.config.settings import StoredImages
 from lgd_core.data.distilled import load_increments
-from lgd_core.distill.candidates import (
+from lgd_core.distill.selection import (
     best_of_positions,
     build_increment,
     load_memory,
@@ -75,7 +75,7 @@ from pathlib import Path
 import torch
 from lgd_core.config.settings import SeenImages, StoredImages
 from lgd_core.data.distilled import load_increment, load_increments, write_folder
-from lgd_core.distill.candidates import load_memory, select_shards
+from lgd_core.distill.selection import load_memory, select_shards
 from lgd_core.networks.training import Images
 
 folder, seen = Path(sys.argv[1]), SeenImages.model_validate_json(sys.argv[2])

@@ -16,6 +16,8 @@ from lgd_core.diffusion.guidance import DenoisingStep, noise_change
 from lgd_core.diffusion.priors import Prior
 from lgd_core.diffusion.sampler import Conditions, Sampling, denoising
 from lgd_core.distill import modes
+from lgd_core.distill.artifacts import Artifacts
+from lgd_core.distill.drawing import draw
 from lgd_core.distill.guidances.modes import ModesConfig
 from lgd_core.distill.modes import (
     ModeGuidance,
@@ -24,7 +26,7 @@ from lgd_core.distill.modes import (
     encode_images,
     farthest_first,
 )
-from lgd_core.distill.selection import Artifacts, IncrementSpec, draw
+from lgd_core.distill.spec import IncrementSpec
 
 NOWHERE = Checkpoint(None)
 LABELS = torch.tensor([2, 0, 1])

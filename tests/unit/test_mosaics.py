@@ -18,10 +18,10 @@ from lgd_core.base.errors import UserError
 from lgd_core.config.models.mosaic import MosaicConfig
 from lgd_core.data.real_images import RealImages
 from lgd_core.diffusion.priors import Prior
+from lgd_core.distill.artifacts import Artifacts
 from lgd_core.distill.context import SourceContext
 from lgd_core.distill.mosaics import best_crops, crop_losses, grid
 from lgd_core.distill.mosaics import mosaics as made_of
-from lgd_core.distill.selection import Artifacts
 from lgd_core.distill.sources.mosaics import MosaicSettings
 from lgd_core.networks.augment import random_resized_crop
 from lgd_core.networks.classifiers import Preprocess

@@ -18,8 +18,10 @@ from lgd_core.config.stages import images_tuned_on
 from lgd_core.diffusion.phases import applied, changed_rows, load_phase, trained_values
 from lgd_core.diffusion.priors import Prior, load_prior
 from lgd_core.diffusion.sampler import Sampling
+from lgd_core.distill.artifacts import Artifacts, Scorer
+from lgd_core.distill.drawing import draw
 from lgd_core.distill.guidances.deviation import DeviationConfig
-from lgd_core.distill.selection import Artifacts, IncrementSpec, Scorer, draw
+from lgd_core.distill.spec import IncrementSpec
 
 CPU = torch.device("cpu")
 NOWHERE = Checkpoint(None)

@@ -17,10 +17,12 @@ from lgd_core.config.stages import draw_settings
 from lgd_core.data.real_images import real_increment
 from lgd_core.diffusion.priors import Prior
 from lgd_core.diffusion.sampler import Conditions, GuidanceTrace, Sampling, sample
-from lgd_core.distill import selection
+from lgd_core.distill import drawing
+from lgd_core.distill.artifacts import Artifacts, Scorer
+from lgd_core.distill.drawing import draw
 from lgd_core.distill.pools import RealPool
-from lgd_core.distill.selection import Artifacts, IncrementSpec, Scorer, draw
 from lgd_core.distill.sources import prior as prior_source
+from lgd_core.distill.spec import IncrementSpec
 
 NOWHERE = Checkpoint(None)
 LABELS = torch.arange(3).repeat(40)
@@ -110,7 +112,7 @@ def test_real_candidates_may_pass_through_the_autoencoder(fixed_prior: Prior):
 
 
 def test_nothing_is_sampled_where_all_candidates_are_real(fixed_prior: Prior, monkeypatch):
-    monkeypatch.setattr(selection, "sample", None)
+    monkeypatch.setattr(drawing, "sample", None)
     assert drawn(fixed_prior, spec(real_candidates=3))["images"].dtype == torch.uint8
 
 
@@ -176,7 +178,7 @@ def test_an_interrupted_draw_resumes_to_the_same_tensors(
     artifacts = Artifacts(scorer, real=Real())
     small = dataclasses.replace(fixed_prior, micro_batches=type(fixed_prior.micro_batches)(4))
     expected = draw(small, artifacts, mixed, NOWHERE)[0]
-    calls, real_draw = [], selection.draw_positions
+    calls, real_draw = [], drawing.draw_positions
 
     def stopping(*args, **keys):
         calls.append(1)
@@ -184,7 +186,7 @@ def test_an_interrupted_draw_resumes_to_the_same_tensors(
             raise KeyboardInterrupt
         return real_draw(*args, **keys)
 
-    monkeypatch.setattr(selection, "draw_positions", stopping)
+    monkeypatch.setattr(drawing, "draw_positions", stopping)
     with pytest.raises(KeyboardInterrupt):
         draw(small, artifacts, mixed, Checkpoint(tmp_path, 0))
     found = draw(small, artifacts, mixed, Checkpoint(tmp_path, 0))[0]

@@ -14,9 +14,11 @@ from lgd_core.base.seeding import generator
 from lgd_core.diffusion.guidance import DenoisingStep, noise_change, rho
 from lgd_core.diffusion.priors import Prior
 from lgd_core.diffusion.sampler import Sampling
+from lgd_core.distill.artifacts import Artifacts, Scorer
+from lgd_core.distill.drawing import draw
 from lgd_core.distill.guidances.cgs import SetConfig
-from lgd_core.distill.selection import Artifacts, IncrementSpec, Scorer, batches, draw, rounds
 from lgd_core.distill.set_guidance import SetGuidance, crowding
+from lgd_core.distill.spec import IncrementSpec, batches, rounds
 
 NOWHERE = Checkpoint(None)
 # Three classes of two positions and two candidates, in the order of a batch.

@@ -23,8 +23,10 @@ from lgd_core.diffusion.small_decoder import (
     save_small_decoder,
     train_small_decoder,
 )
+from lgd_core.distill.artifacts import Artifacts, Scorer
+from lgd_core.distill.drawing import draw
 from lgd_core.distill.guidances.deviation import DeviationConfig
-from lgd_core.distill.selection import Artifacts, IncrementSpec, Scorer, draw
+from lgd_core.distill.spec import IncrementSpec
 
 RECIPE = SmallDecoderTrainConfig(width=8, blocks=[1, 0], steps=60, batch=16, lr=1.0e-2)
 

@@ -17,11 +17,13 @@ from lgd_core.config.models.method import SamplerConfig
 from lgd_core.diffusion.guidance import DenoisingStep, nearest_similarity
 from lgd_core.diffusion.priors import Prior
 from lgd_core.diffusion.sampler import Sampling
+from lgd_core.distill.artifacts import Artifacts, Scorer
 from lgd_core.distill.context import unguided_increment
+from lgd_core.distill.drawing import draw
 from lgd_core.distill.guidances.deviation import DeviationConfig
 from lgd_core.distill.guidances.modes import ModesConfig
 from lgd_core.distill.modes import ModeGuidance
-from lgd_core.distill.selection import Artifacts, IncrementSpec, Scorer, draw
+from lgd_core.distill.spec import IncrementSpec
 
 NOWHERE = Checkpoint(None)
 MEMORY = torch.randn(3, 2, 4, 8, 8, generator=torch.Generator().manual_seed(0))

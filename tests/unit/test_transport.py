@@ -13,9 +13,11 @@ from lgd_core.base.seeding import generator
 from lgd_core.diffusion.guidance import DenoisingStep, entropy, noise_change, rho
 from lgd_core.diffusion.priors import Prior
 from lgd_core.diffusion.sampler import Sampling
+from lgd_core.distill.artifacts import Artifacts
+from lgd_core.distill.drawing import draw
 from lgd_core.distill.guidances.entropy import EntropyConfig
 from lgd_core.distill.guidances.ot import TransportConfig
-from lgd_core.distill.selection import Artifacts, IncrementSpec, draw
+from lgd_core.distill.spec import IncrementSpec
 from lgd_core.distill.transport import TransportGuidance, plan_of, transport_cost
 
 NOWHERE = Checkpoint(None)

@@ -13,7 +13,8 @@ from lgd_core.config.models.method import MethodConfig
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from lgd_core.distill.selection import Artifacts, Measure
+    from lgd_core.distill.artifacts import Artifacts
+    from lgd_core.distill.drawing import Measure
 
 
 def measure(artifacts: "Artifacts") -> "Measure":
@@ -22,7 +23,7 @@ def measure(artifacts: "Artifacts") -> "Measure":
     That of an image which the reference takes for another class counts one less, so that it comes
     after all that are right.
     """
-    from lgd_core.distill.selection import present
+    from lgd_core.distill.artifacts import present
 
     reference, preprocess = present(artifacts.reference), present(artifacts.preprocess)
 

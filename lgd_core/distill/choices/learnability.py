@@ -10,7 +10,8 @@ from lgd_core.config.models.method import MethodConfig
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from lgd_core.distill.selection import Artifacts, Measure
+    from lgd_core.distill.artifacts import Artifacts
+    from lgd_core.distill.drawing import Measure
 
 
 def measure(artifacts: "Artifacts") -> "Measure | None":
@@ -23,7 +24,7 @@ def measure(artifacts: "Artifacts") -> "Measure | None":
 
 def choose(settings: Config, measured: "dict[str, Tensor]") -> "Tensor":
     """Return the best of every position."""
-    from lgd_core.distill.candidates import best_of_positions
+    from lgd_core.distill.selection import best_of_positions
 
     return best_of_positions(measured["scores"])
 

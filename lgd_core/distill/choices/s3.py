@@ -16,7 +16,8 @@ from lgd_core.config.models.method import MethodConfig
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from lgd_core.distill.selection import Artifacts, Measure
+    from lgd_core.distill.artifacts import Artifacts
+    from lgd_core.distill.drawing import Measure
 
 # Real images of a class whose mean stands for it; as in the authors' text.
 REAL_IMAGES = 200
@@ -41,7 +42,7 @@ def measure(artifacts: "Artifacts") -> "Measure":
     """Return the function that gives candidates the reference's features, at unit length."""
     import torch.nn.functional as F
 
-    from lgd_core.distill.selection import present
+    from lgd_core.distill.artifacts import present
     from lgd_core.networks.features import embed
 
     reference, preprocess = present(artifacts.reference), present(artifacts.preprocess)
@@ -57,7 +58,7 @@ def of_classes(artifacts: "Artifacts", labels: list[int]) -> "dict[str, Tensor]"
     import torch
     import torch.nn.functional as F
 
-    from lgd_core.distill.selection import present
+    from lgd_core.distill.artifacts import present
     from lgd_core.networks.features import penultimate
     from lgd_core.networks.training import Images
 
@@ -76,7 +77,7 @@ def choose(settings: SubgroupConfig, measured: "dict[str, Tensor]") -> "Tensor":
     """Return the candidates of one group per class."""
     import torch
 
-    from lgd_core.distill.candidates import of_each_position
+    from lgd_core.distill.selection import of_each_position
     from lgd_core.distill.subgroups import best_groups
 
     positions = measured["scores"].shape[1]

@@ -13,7 +13,7 @@ from lgd_core.config.models.guidance import GuidanceConfig
 
 if TYPE_CHECKING:
     from lgd_core.diffusion.guidance import Guidance
-    from lgd_core.distill.selection import GuidanceContext
+    from lgd_core.distill.guiding import GuidanceContext
 
 
 class SetConfig(GuidanceConfig):
@@ -46,8 +46,9 @@ class SetConfig(GuidanceConfig):
 
 def build(settings: SetConfig, context: "GuidanceContext") -> "Guidance":
     """Return the guidance of the images of whole classes, given those of earlier increments."""
+    from lgd_core.distill.artifacts import present
+    from lgd_core.distill.guiding import set_or_nothing
     from lgd_core.distill.modes import cluster_masses
-    from lgd_core.distill.selection import present, set_or_nothing
     from lgd_core.distill.set_guidance import SetGuidance
 
     spec, device = context.spec, context.prior.device

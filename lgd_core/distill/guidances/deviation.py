@@ -11,7 +11,7 @@ from lgd_core.config.models.method import MethodConfig
 
 if TYPE_CHECKING:
     from lgd_core.diffusion.guidance import Guidance
-    from lgd_core.distill.selection import GuidanceContext
+    from lgd_core.distill.guiding import GuidanceContext
 
 
 class DeviationConfig(GuidanceConfig):
@@ -32,7 +32,7 @@ class DeviationConfig(GuidanceConfig):
 def build(settings: DeviationConfig, context: "GuidanceContext") -> "Guidance | None":
     """Return the guidance away from the set so far; None while the set is empty."""
     from lgd_core.diffusion.guidance import DeviationGuidance
-    from lgd_core.distill.selection import set_so_far
+    from lgd_core.distill.guiding import set_so_far
 
     spec = context.spec
     memory = set_so_far(context, settings.memory)

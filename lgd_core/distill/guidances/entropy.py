@@ -14,7 +14,7 @@ from lgd_core.config.models.method import MethodConfig
 
 if TYPE_CHECKING:
     from lgd_core.diffusion.guidance import Guidance
-    from lgd_core.distill.selection import GuidanceContext
+    from lgd_core.distill.guiding import GuidanceContext
 
 
 class EntropyConfig(GuidanceConfig):
@@ -32,7 +32,8 @@ class EntropyConfig(GuidanceConfig):
 def build(settings: EntropyConfig, context: "GuidanceContext") -> "Guidance":
     """Return the guidance that raises the entropy."""
     from lgd_core.diffusion.guidance import entropy
-    from lgd_core.distill.selection import present, score_guidance
+    from lgd_core.distill.artifacts import present
+    from lgd_core.distill.guiding import score_guidance
 
     reference = present(context.artifacts.reference)
     preprocess = present(context.artifacts.preprocess)

@@ -13,7 +13,7 @@ from lgd_core.config.models.method import MethodConfig
 
 if TYPE_CHECKING:
     from lgd_core.diffusion.guidance import Guidance
-    from lgd_core.distill.selection import GuidanceContext
+    from lgd_core.distill.guiding import GuidanceContext
 
 
 class InfluenceConfig(GuidanceConfig):
@@ -29,7 +29,7 @@ class InfluenceConfig(GuidanceConfig):
 
 def build(settings: InfluenceConfig, context: "GuidanceContext") -> "Guidance":
     """Return the guidance that raises the influence score."""
-    from lgd_core.distill.selection import score_guidance
+    from lgd_core.distill.guiding import score_guidance
 
     influence = context.artifacts.influence
     return score_guidance(settings.strength, settings.norm, influence, "influence", context)

@@ -8,12 +8,12 @@ from lgd_core.config.models.method import MethodConfig
 
 if TYPE_CHECKING:
     from lgd_core.diffusion.guidance import Guidance
-    from lgd_core.distill.selection import GuidanceContext
+    from lgd_core.distill.guiding import GuidanceContext
 
 
 def build(settings: LearnabilityConfig, context: "GuidanceContext") -> "Guidance":
     """Return the guidance that raises the learnability score."""
-    from lgd_core.distill.selection import score_guidance
+    from lgd_core.distill.guiding import score_guidance
 
     scorer = context.artifacts.scorer
     return score_guidance(settings.strength, settings.norm, scorer, "learnability", context)

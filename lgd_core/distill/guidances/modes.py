@@ -14,7 +14,7 @@ from lgd_core.config.models.method import MethodConfig
 
 if TYPE_CHECKING:
     from lgd_core.diffusion.guidance import Guidance
-    from lgd_core.distill.selection import GuidanceContext
+    from lgd_core.distill.guiding import GuidanceContext
 
 
 class ModesConfig(GuidanceConfig):
@@ -53,8 +53,8 @@ def mode_settings(method: MethodConfig, increment: int) -> ModeSettings:
 
 def build(settings: ModesConfig, context: "GuidanceContext") -> "Guidance":
     """Return the guidance of every position to its mode."""
+    from lgd_core.distill.artifacts import present
     from lgd_core.distill.modes import ModeGuidance
-    from lgd_core.distill.selection import present
 
     modes = present(context.artifacts.modes)
     return ModeGuidance(modes.to(context.prior.device), settings.strength)

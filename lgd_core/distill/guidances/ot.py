@@ -13,7 +13,7 @@ from lgd_core.config.models.method import MethodConfig
 
 if TYPE_CHECKING:
     from lgd_core.diffusion.guidance import Guidance
-    from lgd_core.distill.selection import GuidanceContext
+    from lgd_core.distill.guiding import GuidanceContext
 
 
 class TransportConfig(GuidanceConfig):
@@ -37,8 +37,9 @@ class TransportConfig(GuidanceConfig):
 
 def build(settings: TransportConfig, context: "GuidanceContext") -> "Guidance":
     """Return the guidance of the next images, given those so far."""
+    from lgd_core.distill.artifacts import present
+    from lgd_core.distill.guiding import set_or_nothing
     from lgd_core.distill.modes import cluster_masses
-    from lgd_core.distill.selection import present, set_or_nothing
     from lgd_core.distill.transport import TransportGuidance
 
     spec, device = context.spec, context.prior.device

@@ -49,9 +49,9 @@ def make(context: "SourceContext[CondensedSettings]") -> "Candidates":
     from lgd_core.base.micro_batches import MicroBatches
     from lgd_core.data.real_images import real_increment
     from lgd_core.diffusion.priors import to_uint8
+    from lgd_core.distill.artifacts import present
     from lgd_core.distill.condensation import Condenser, condense, initial_pixels
     from lgd_core.distill.context import as_candidates
-    from lgd_core.distill.selection import present
     from lgd_core.networks.training import Images
 
     settings, seen, labels = context.settings, context.seen, context.labels

@@ -15,7 +15,7 @@ from lgd_core.config.models.method import GuidingConfig, MethodConfig, SamplerCo
 
 if TYPE_CHECKING:
     from lgd_core.distill.context import Candidates, SourceContext
-    from lgd_core.distill.selection import IncrementSpec
+    from lgd_core.distill.spec import IncrementSpec
 
 
 class PriorSettings(Config):
@@ -113,7 +113,7 @@ def guided_increment(context: "SourceContext[PriorSettings]") -> "IncrementSpec"
 
 def make(context: "SourceContext[PriorSettings]") -> "Candidates":
     """Draw all candidates of an increment."""
-    from lgd_core.distill.selection import draw
+    from lgd_core.distill.drawing import draw
 
     spec = guided_increment(context)
     return draw(context.prior, context.artifacts, spec, context.checkpoint)

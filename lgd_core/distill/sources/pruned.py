@@ -31,9 +31,9 @@ def needs(method: MethodConfig, increment: int) -> set[str]:
 
 def make(context: "SourceContext[PrunedSettings]") -> "Candidates":
     """Return the chosen real images as one candidate per position."""
+    from lgd_core.distill.artifacts import present
     from lgd_core.distill.context import as_candidates
     from lgd_core.distill.pruning import load_hardness, pruned_increment
-    from lgd_core.distill.selection import present
 
     recipe, classes = context.settings.pruning, context.labels
     images, labels = present(context.artifacts.real).split("originals")

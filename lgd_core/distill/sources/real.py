@@ -29,8 +29,8 @@ def needs(method: MethodConfig, increment: int) -> set[str]:
 def make(context: "SourceContext[StoredSettings]") -> "Candidates":
     """Return random real images as one candidate per position."""
     from lgd_core.data.real_images import real_increment
+    from lgd_core.distill.artifacts import present
     from lgd_core.distill.context import as_candidates
-    from lgd_core.distill.selection import present
 
     images, labels = present(context.artifacts.real).split("originals")
     classes = context.seen.classes

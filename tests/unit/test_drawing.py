@@ -16,10 +16,12 @@ from lgd_core.config.models.guidance import GuidanceConfig
 from lgd_core.diffusion.guidance import DeviationGuidance, nearest_similarity
 from lgd_core.diffusion.priors import Prior
 from lgd_core.diffusion.sampler import Conditions, Sampling
-from lgd_core.distill import selection
-from lgd_core.distill.candidates import best_of_positions, build_increment, select, take
+from lgd_core.distill import drawing
+from lgd_core.distill.artifacts import Artifacts, Scorer
+from lgd_core.distill.drawing import draw
 from lgd_core.distill.influence import Influence
-from lgd_core.distill.selection import Artifacts, IncrementSpec, Scorer, batches, draw, rounds
+from lgd_core.distill.selection import best_of_positions, build_increment, select, take
+from lgd_core.distill.spec import IncrementSpec, batches, rounds
 from lgd_core.networks.classifiers import Preprocess
 
 NOWHERE = Checkpoint(None)
@@ -78,7 +80,7 @@ def initial_noise(monkeypatch: pytest.MonkeyPatch) -> None:
         shape = (1, *prior.latent_shape)
         return torch.cat([torch.randn(shape, generator=rng) for rng in generators])
 
-    monkeypatch.setattr(selection, "sample", noise)
+    monkeypatch.setattr(drawing, "sample", noise)
 
 
 @pytest.mark.parametrize("max_batch", [1, 7, 64])
@@ -184,14 +186,14 @@ class RisingScorer(Scorer):
 def memories(monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
     """Return the memory that every guided sampling sees."""
     seen: list[Tensor] = []
-    sample = selection.sample
+    sample = drawing.sample
 
     def spy(*args: object) -> Tensor:
         (deviation,) = (g for g in args[4].values() if isinstance(g, DeviationGuidance))
         seen.append(deviation.memory)
         return sample(*args)
 
-    monkeypatch.setattr(selection, "sample", spy)
+    monkeypatch.setattr(drawing, "sample", spy)
     return seen
 
 
@@ -287,30 +289,6 @@ def test_influence_guided_draws_are_the_same_for_any_batch_and_shards(
     part = dataclasses.replace(asked, classes=[2])
     shard = draw(batched(fixed_prior, 64), artifacts, part, NOWHERE)[0]["latents"]
     assert torch.equal(shard, expected[[2]]), "bit for bit"
-
-
-@pytest.mark.parametrize(
-    ("scores", "expected"),
-    [
-        ([0.0, 2.0, 1.0], 1),
-        ([torch.nan, -2.0, -1.0], 2),
-        ([torch.nan, torch.nan, torch.nan], 0),
-        ([1.0, 1.0, 0.0], 0),
-        ([-torch.inf, -5.0, torch.nan], 1),
-    ],
-)
-def test_the_best_score_is_chosen_and_nan_is_none(scores: list[float], expected: int) -> None:
-    assert select(torch.tensor(scores)).item() == expected
-
-
-def test_take_picks_the_chosen_of_every_class_and_position() -> None:
-    candidates = torch.arange(2 * 3 * 4 * 5).view(2, 3, 4, 5)
-    chosen = torch.tensor([[0, 1, 2], [3, 2, 1]])
-    taken = take(candidates, chosen)
-    assert taken.shape == (2, 3, 5)
-    assert all(
-        torch.equal(taken[c, n], candidates[c, n, chosen[c, n]]) for c in range(2) for n in range(3)
-    )
 
 
 def test_an_unscored_task_has_nan_scores_and_no_ratios(fixed_prior: Prior) -> None:
