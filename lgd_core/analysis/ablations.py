@@ -8,6 +8,7 @@ import pandas as pd
 
 from lgd_core.analysis.frames import column, rows_where
 from lgd_core.analysis.tables import (
+    RESULT_COLUMNS,
     differences,
     held_out,
     redundancies,
@@ -20,20 +21,7 @@ from lgd_core.config.models.sweep import ResolvedSweep
 
 ABLATION_COLUMNS = (
     "value",
-    "dataset",
-    "ipc",
-    "method",
-    "student",
-    "protocol",
-    "n",
-    "n_sets",
-    "n_runs",
-    "top1_mean",
-    "top1_std",
-    "std_between_sets",
-    "std_within_sets",
-    "best_top1_mean",
-    "best_top1_std",
+    *RESULT_COLUMNS,
     "validation_mean",
     "validation_std",
     "redundancy",

@@ -14,7 +14,8 @@ from lgd_core.base.csv_files import parse_csv
 # Columns in which a number of the paper and ours must agree to be compared.
 PAPER_KEYS = ["dataset", "ipc", "method", "student", "protocol"]
 
-TABLE_COLUMNS = (
+# What every table has of result_row.
+RESULT_COLUMNS = (
     "dataset",
     "ipc",
     "method",
@@ -29,6 +30,10 @@ TABLE_COLUMNS = (
     "std_within_sets",
     "best_top1_mean",
     "best_top1_std",
+)
+
+TABLE_COLUMNS = (
+    *RESULT_COLUMNS,
     "label_bytes",
     "paper_top1",
     "paper_std",
