@@ -156,7 +156,7 @@ HUB = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 def test_shipped_recipes_name_the_commit_of_what_they_fetch():
     found = []
     for path in sorted((ROOT / "config" / "datasets").glob("*.yaml")):
-        prior = load_yaml(path)["prior"]
+        prior = load_yaml(path).get("prior", {})
         small = prior.get("small_decoder", {})
         for part, revision in ((prior, "revision"), (prior, "vae_revision"), (small, "revision")):
             source = part.get("vae" if revision == "vae_revision" else "source") or ""

@@ -40,7 +40,7 @@ def planned(project: Project, old: str, new: str) -> set[str]:
 def test_its_images_are_prepared_and_its_keys_repeat_what_they_decide(extended):
     assert Path(extended.folder / "results/stripes/data/train_images.npy").is_file()
     assert planned(extended, "per_class: 40", "per_class: 41") == {"prepare_dataset"}
-    assert not planned(extended, "per_class: 40", "per_class: 40\n  min_distance: 0.5")
+    assert not planned(extended, "per_class: 40", "per_class: 40, min_distance: 0.5")
 
 
 def test_keys_of_a_new_kind_repeat_nothing_of_other_data_sets(extended):
