@@ -124,10 +124,22 @@ class Catalogue:
         self.sets = recipes
 
     def layer(self, kind: str, name: str, changes: Keys, where: str) -> Keys:
-        """Check one layer of keys for a recipe that must exist; return it."""
-        self.check_known(kind, name, where)
-        check(changes, self.schemas[kind], where, partial=True)
+        """Check keys that are laid over a recipe, which must exist; return them.
+
+        What a recipe extends is read before anything is laid over it, so it is refused here.
+        """
+        self._checked(kind, name, changes, where)
+        if "extends" in changes:
+            raise UserError(
+                f"{where}.extends: found '{changes['extends']}', expected it in the file alone, "
+                f"{self.path(kind, name)}"
+            )
         return changes
+
+    def _checked(self, kind: str, name: str, keys: Keys, where: str) -> Keys:
+        self.check_known(kind, name, where)
+        check(keys, self.schemas[kind], where, partial=True)
+        return keys
 
     def check_known(self, kind: str, name: str, asked_by: str) -> None:
         """Raise UserError unless there is a recipe of that name; ``asked_by`` names the key."""
@@ -145,12 +157,14 @@ class Catalogue:
     def file(self, kind: str, name: str, asked_by: str) -> Keys:
         """Return the keys of a recipe's own file, or of a variant that a sweep makes."""
         if kind == "method" and name in self.variants:
-            variant = self.variants[name]
-            return self.layer(kind, name, variant.recipe, variant.origin)
-        if kind == "method" and name in self.sets:
-            return self.layer(kind, name, self.sets[name], f"config: {name.replace(':', '.')}")
-        self.check_known(kind, name, asked_by)
-        return self.layer(kind, name, self.read(self.path(kind, name)), str(self.path(kind, name)))
+            keys, where = self.variants[name].recipe, self.variants[name].origin
+        elif kind == "method" and name in self.sets:
+            keys, where = self.sets[name], f"config: {name.replace(':', '.')}"
+        else:
+            self.check_known(kind, name, asked_by)
+            path = self.path(kind, name)
+            keys, where = self.read(path), str(path)
+        return self._checked(kind, name, keys, where)
 
     def _lineage(self, kind: str, name: str) -> dict[str, Keys]:
         """Return the keys of a recipe's file and of all that it extends, by name, its own first.

@@ -683,6 +683,22 @@ def test_extends_cycle(folder):
     assert re.search(r"extends: cycle .*-> ", complaint(folder))
 
 
+@pytest.mark.parametrize(
+    ("run", "where"),
+    [
+        ({"overrides": {"methods": {"lgd": {"extends": "igd"}}}}, "config: overrides.methods.lgd"),
+        ({"overrides": {"datasets": {"digits": {"extends": "glyphs"}}}}, "config: overrides.data"),
+        ({"datasets": ["mine"]}, "config/datasets/mine.yaml: recipes.lgd.extends: found 'igd'"),
+    ],
+)
+def test_only_a_file_says_what_it_extends(folder, run, where):
+    add_dataset(folder, "mine", extends="digits", recipes={"lgd": {"extends": "igd"}})
+    text = complaint(folder, run)
+    assert text.startswith(where)
+    assert ".extends: found '" in text
+    assert "expected it in the file alone, config/" in text
+
+
 def add_dataset(folder: Path, name: str, **keys) -> None:
     (folder / "datasets" / f"{name}.yaml").write_text(yaml.safe_dump(keys))
 

@@ -103,6 +103,20 @@ def test_a_data_set_has_further_keys_of_its_own(folder):
     assert recipes.method("digits", "lgd").sampler.steps == 10
 
 
+@pytest.mark.parametrize(
+    ("changes", "where"),
+    [
+        ({"key": "extends", "values": ["dit"]}, "key"),
+        ({"with": {"extends": "dit"}}, "with"),
+        ({"datasets": {"digits": {"with": {"extends": "dit"}}}}, "datasets.digits.with"),
+    ],
+)
+def test_variants_extend_the_base_and_nothing_else(folder, changes, where):
+    add(folder, "mine", **changes)
+    with pytest.raises(UserError, match=rf"mine.yaml: {where}: found extends, .* extend 'lgd'"):
+        Recipes(folder, {})
+
+
 def test_a_data_set_gets_what_sweeps_have_for_the_one_it_extends(folder):
     (folder / "datasets" / "mine.yaml").write_text("extends: digits\n")
     digits = {"values": [3, 4], "ipc": [20], "with": {"sampler.steps": 20, "learner.patience": 9}}

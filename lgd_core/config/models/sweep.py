@@ -125,3 +125,14 @@ class SweepConfig(Config):
             if self.base not in methods:
                 raise DisagreementError("methods", f"expected the base '{self.base}' among them")
         return self
+
+    @model_validator(mode="after")
+    def _variants_extend_the_base(self) -> Self:
+        swept = self.datasets.items()
+        further = {f"datasets.{name}.with": own.with_ or {} for name, own in swept}
+        for where, keys in ({"key": [self.key], "with": self.with_} | further).items():
+            if "extends" in keys:
+                raise DisagreementError(
+                    where, f"found extends, expected another key: variants extend '{self.base}'"
+                )
+        return self
