@@ -36,11 +36,11 @@ RESERVED_NAMES: dict[str, tuple[str, ...]] = {
     "protocol": ("incremental", "reference"),
     "ablation": (),
 }
-# Keys that one data set does not get from another: what it extends, and what its images are.
-OWN = ("extends", "description", "licence")
+# Keys that a data set does not get from the one it extends: they are about that one alone.
+NOT_INHERITED = ("extends", "description", "licence")
 # Keys that it gets whole or not at all. Those of one kind of source mean nothing to another, and
 # the files of one prior do not fit another.
-WHOLE = ("source", "prior")
+INHERITED_WHOLE = ("source", "prior")
 
 
 def read_run(files: Sequence[str | Path]) -> Keys:
@@ -182,10 +182,13 @@ class Catalogue:
         raise UserError(f"{asked_by}: cycle {' -> '.join((*found, extending))}")
 
     def dataset(self, name: str) -> Keys:
-        """Return the keys of a data set's file, laid over those of the data sets it extends."""
+        """Return the keys of a data set's file, laid over those of the data sets it extends.
+
+        Raises UserError as ``lineage`` does.
+        """
         keys: Keys = {}
         for own in reversed(self.lineage("dataset", name).values()):
-            dropped = {*OWN, *(key for key in WHOLE if key in own)}
+            dropped = {*NOT_INHERITED, *(key for key in INHERITED_WHOLE if key in own)}
             keys = merge({key: keys[key] for key in keys if key not in dropped}, own)
         keys.pop("extends", None)
         return keys

@@ -342,7 +342,7 @@ class DatasetConfig(Config):
         default=None,
         description=(
             "The data set whose keys this recipe starts from, but for description and licence. "
-            "A source or a prior of this recipe takes the place of the other's whole."
+            "A source or a prior of this recipe replaces the other's as a whole."
         ),
     )
     licence: str | None = Field(
