@@ -103,17 +103,18 @@ def test_a_data_set_has_further_keys_of_its_own(folder):
     assert recipes.method("digits", "lgd").sampler.steps == 10
 
 
+@pytest.mark.parametrize("own", ["extends", "description"])
 @pytest.mark.parametrize(
     ("changes", "where"),
     [
-        ({"key": "extends", "values": ["dit"]}, "key"),
-        ({"with": {"extends": "dit"}}, "with"),
-        ({"datasets": {"digits": {"with": {"extends": "dit"}}}}, "datasets.digits.with"),
+        (lambda own: {"key": own, "values": ["dit"]}, "key"),
+        (lambda own: {"with": {own: "dit"}}, "with"),
+        (lambda own: {"datasets": {"digits": {"with": {own: "dit"}}}}, "datasets.digits.with"),
     ],
 )
-def test_variants_extend_the_base_and_nothing_else(folder, changes, where):
-    add(folder, "mine", **changes)
-    with pytest.raises(UserError, match=rf"mine.yaml: {where}: found extends, .* extend 'lgd'"):
+def test_what_every_variant_has_of_its_own_is_no_key_of_a_sweep(folder, changes, where, own):
+    add(folder, "mine", **changes(own))
+    with pytest.raises(UserError, match=rf"mine.yaml: {where}: found {own}, expected another key"):
         Recipes(folder, {})
 
 

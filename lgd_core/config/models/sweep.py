@@ -127,12 +127,14 @@ class SweepConfig(Config):
         return self
 
     @model_validator(mode="after")
-    def _variants_extend_the_base(self) -> Self:
+    def _leaves_alone_what_every_variant_has_of_its_own(self) -> Self:
         swept = self.datasets.items()
         further = {f"datasets.{name}.with": own.with_ or {} for name, own in swept}
         for where, keys in ({"key": [self.key], "with": self.with_} | further).items():
-            if "extends" in keys:
-                raise DisagreementError(
-                    where, f"found extends, expected another key: variants extend '{self.base}'"
-                )
+            for own in ("extends", "description"):
+                if own in keys:
+                    raise DisagreementError(
+                        where,
+                        f"found {own}, expected another key: every variant has its own",
+                    )
         return self
