@@ -243,3 +243,13 @@ def test_the_page_of_methods_has_every_recipe_with_its_five_parts():
         ]
         assert -1 not in named, part
         assert named == sorted(named), part
+
+
+def test_the_page_of_differences_has_the_values_that_recipes_have():
+    text = (ROOT / "docs/differences.md").read_text()
+    recipes = Recipes(ROOT / "config", {})
+    for dataset in ("fashionmnist", "glyphs"):
+        lgd, dit = (recipes.method(dataset, name) for name in ("lgd", "dit"))
+        assert f"| 0.5 | the same; {lgd.learnability.reference_weight:g} on Fashion-MNIST," in text
+        scales = f"{lgd.sampler.cfg_scale:g} for `lgd` and {dit.sampler.cfg_scale:g} for `dit` and"
+        assert f"| 4 | the same; {scales} all that take" in text
