@@ -78,10 +78,13 @@ def results_table(students: pd.DataFrame, redundancy: pd.DataFrame) -> str:
     every number of images per class and protocol there are three columns: in percent, the mean of
     the sets' means, the standard deviation between sets and, in parentheses, that within a set; of
     how many sets and, of all these, students; and the difference to ``dit``, paired set by set,
-    with its standard error. Redundancy has its standard deviation between sets.
+    with its standard error. Redundancy has its standard deviation between sets. Of several
+    protocols, which are compared, a method has all.
     """
-    several = column(students, "protocol").nunique() > 1
-    table = pd.DataFrame(index=sorted(set(students["method"])))
+    protocols = column(students, "protocol").nunique()
+    several = protocols > 1
+    learned = students.groupby("method")["protocol"].nunique()
+    table = pd.DataFrame(index=sorted(learned.index[learned == protocols]))
     for key, rows in students.groupby(["ipc", "protocol"]):
         ipc, protocol = cast("tuple[int, str]", key)
         above = f", `{protocol}`" if several else ""
