@@ -81,10 +81,11 @@ def results_table(students: pd.DataFrame, redundancy: pd.DataFrame) -> str:
     with its standard error. Redundancy has its standard deviation between sets. Of several
     protocols, which are compared, a method has all.
     """
-    protocols = column(students, "protocol").nunique()
-    several = protocols > 1
-    learned = students.groupby("method")["protocol"].nunique()
-    table = pd.DataFrame(index=sorted(learned.index[learned == protocols]))
+    protocols = set(students["protocol"])
+    several = len(protocols) > 1
+    learned = students.groupby("method")["protocol"]
+    methods = sorted(str(method) for method, of in learned if set(of) == protocols)
+    table = pd.DataFrame(index=methods)
     for key, rows in students.groupby(["ipc", "protocol"]):
         ipc, protocol = cast("tuple[int, str]", key)
         above = f", `{protocol}`" if several else ""
