@@ -78,8 +78,8 @@ def results_table(students: pd.DataFrame, redundancy: pd.DataFrame) -> str:
     every number of images per class and protocol there are three columns: in percent, the mean of
     the sets' means, the standard deviation between sets and, in parentheses, that within a set; of
     how many sets and, of all these, students; and the difference to ``dit``, paired set by set,
-    with its standard error. Redundancy has its standard deviation between sets. Of several
-    protocols, which are compared, a method has all.
+    with its standard error. Redundancy has its standard deviation between sets. Where there
+    are several protocols, only methods with students of all of them have a row.
     """
     protocols = set(students["protocol"])
     several = len(protocols) > 1

@@ -251,5 +251,5 @@ def test_the_page_of_differences_has_the_values_that_recipes_have():
     for dataset in ("fashionmnist", "glyphs"):
         lgd, dit = (recipes.method(dataset, name) for name in ("lgd", "dit"))
         assert f"| 0.5 | the same; {lgd.learnability.reference_weight:g} on Fashion-MNIST," in text
-        scales = f"{lgd.sampler.cfg_scale:g} for `lgd` and {dit.sampler.cfg_scale:g} for `dit` and"
-        assert f"| 4 | the same; {scales} all that take" in text
+        scales = f"{lgd.sampler.cfg_scale:g} for `lgd` and {dit.sampler.cfg_scale:g} for `dit` on"
+        assert f"| 4 | the same; {scales} Fashion-MNIST," in text

@@ -129,12 +129,10 @@ class SweepConfig(Config):
     @model_validator(mode="after")
     def _leaves_alone_what_every_variant_has_of_its_own(self) -> Self:
         swept = self.datasets.items()
-        further = {f"datasets.{name}.with": own.with_ or {} for name, own in swept}
+        further = {f"datasets.{name}.with": layer.with_ or {} for name, layer in swept}
         for where, keys in ({"key": [self.key], "with": self.with_} | further).items():
             for own in ("extends", "description"):
                 if own in keys:
-                    raise DisagreementError(
-                        where,
-                        f"found {own}, expected another key: every variant has its own",
-                    )
+                    message = f"found {own}, expected another key: every variant has its own"
+                    raise DisagreementError(where, message)
         return self
