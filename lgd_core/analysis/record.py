@@ -48,27 +48,34 @@ def keep(path: str | Path, rows: pd.DataFrame, keys: list[str]) -> None:
 def keep_run(folder: Path) -> None:
     """Put the students of a run and, if it has them, its redundancies into the records.
 
-    Raises UserError for a folder without ``students.csv``, for a file that is no such table, and
-    for redundancies of methods without students, whose recipes are not known.
+    Nothing is kept of a run that has a fault. Raises UserError for a folder without
+    ``students.csv``, for a file that is no such table, and for redundancies of methods without
+    students, whose recipes are not known.
     """
     students = parse_csv(folder / "students.csv", STUDENT_COLUMNS)
-    dataset, ipc = students.loc[0, ["dataset", "ipc"]]
+    dataset = students.loc[0, "dataset"]
+    redundancy = _redundancy_rows(folder / "redundancy.csv", students)
     keep(STUDENTS.format(dataset=dataset), students, STUDENT_KEYS)
-    path = folder / "redundancy.csv"
+    if redundancy is not None:
+        keep(REDUNDANCY.format(dataset=dataset), redundancy, REDUNDANCY_KEYS)
+
+
+def _redundancy_rows(path: Path, students: pd.DataFrame) -> pd.DataFrame | None:
+    """Return the rows of a run's redundancies for the record; None for a run without them."""
     if not path.exists():
-        return
+        return None
     table = parse_csv(path, REDUNDANCY_COLUMNS)
     recipes = dict(zip(students["method"], students["recipe"], strict=True))
     if strangers := sorted(set(table["method"]) - set(recipes)):
         raise UserError(
             f"{path}: method: found {', '.join(strangers)}, expected methods of students.csv"
         )
+    dataset, ipc = students.loc[0, ["dataset", "ipc"]]
     facts = [
         (dataset, ipc, method, recipes[method], found.n_sets, found.mean, found.std)
         for method, found in redundancies(table).items()
     ]
-    rows = pd.DataFrame(facts, columns=list(REDUNDANCY_RECORD))
-    keep(REDUNDANCY.format(dataset=dataset), rows, REDUNDANCY_KEYS)
+    return pd.DataFrame(facts, columns=list(REDUNDANCY_RECORD))
 
 
 def results_table(students: pd.DataFrame, redundancy: pd.DataFrame) -> str:

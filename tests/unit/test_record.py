@@ -137,6 +137,7 @@ def test_redundancy_has_its_recipe_so_it_needs_students(run: Path):
     write_csv(redundancy_table(crossed(sets)), run / "redundancy.csv")
     with pytest.raises(UserError, match=r"redundancy\.csv: method: found igd, ot, expected"):
         record.main(str(run))
+    assert not Path("docs/records").exists(), "nothing of the run is kept"
     write_csv(students({"igd": {0: [80.0]}, "ot": {0: [81.0]}}, recipe="old"), run / "students.csv")
     record.main(str(run))
     kept = pd.read_csv("docs/records/fashionmnist_redundancy.csv")
