@@ -61,7 +61,10 @@ def keep_run(folder: Path) -> None:
 
 
 def _redundancy_rows(path: Path, students: pd.DataFrame) -> pd.DataFrame | None:
-    """Return the rows of a run's redundancies for the record; None for a run without them."""
+    """Return the rows of a run's redundancies, with REDUNDANCY_RECORD's columns, one per method.
+
+    None for a run without them. Raises UserError as keep_run does.
+    """
     if not path.exists():
         return None
     table = parse_csv(path, REDUNDANCY_COLUMNS)
